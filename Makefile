@@ -1,0 +1,46 @@
+# make run   set up and show a staging environment of the example project
+# make test  set up, check the code, run every test
+# make trials  the long trials, written to bench/TRIALS.md
+BIN := .venv/bin
+EXAMPLE := examples/bookshop
+STAMP := .venv/.complete
+
+.PHONY: run test check fast trials bench reference lock clean
+
+run: $(STAMP)
+	@$(BIN)/agent-studio init --env staging --project $(EXAMPLE)
+	@$(BIN)/agent-studio smoke --env staging --project $(EXAMPLE)
+	@$(BIN)/agent-studio status --env staging --project $(EXAMPLE)
+
+test: check
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+fast: $(STAMP)
+	$(BIN)/python -m pytest -q -n auto -m "not slow"
+
+trials: $(STAMP)
+	$(BIN)/python bench/trials.py
+
+bench: $(STAMP)
+	$(BIN)/python bench/run.py
+
+reference: $(STAMP)
+	$(BIN)/python scripts/reference.py
+
+$(STAMP): requirements.lock pyproject.toml scripts/setup.sh
+	@bash scripts/setup.sh
+
+lock:
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --extra dev --python-version 3.11 --no-emit-package agent-studio \
+	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace) when it may.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+install_packages() {
+  command -v apt-get >/dev/null || return 1
+  local sudo=""
+  [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && sudo="sudo -n"; }
+  $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq "$@" >/dev/null
+}
+
+find_python() {
+  local name
+  for name in "${PYTHON:-python3}" python3.13 python3.12 python3.11 python3; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$name"
+      return
+    fi
+  done
+  echo "setup: Python 3.11 or newer is needed; name one with PYTHON=/path/to/python3.11" >&2
+  return 1
+}
+
+missing=()
+for tool in git strace; do command -v "$tool" >/dev/null || missing+=("$tool"); done
+if [ "${#missing[@]}" -gt 0 ]; then
+  install_packages "${missing[@]}" || echo "setup: could not install ${missing[*]}; some tests need them" >&2
+fi
+
+python=$(find_python)
+if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+  rm -rf .venv
+  if ! "$python" -m venv .venv 2>/dev/null; then
+    rm -rf .venv
+    install_packages python3-venv
+    "$python" -m venv .venv
+  fi
+fi
+
+pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
+PIP_CONSTRAINT='' "${pip[@]}" install --require-hashes -r requirements.lock
+"${pip[@]}" install --no-deps --no-build-isolation -e .
+touch .venv/.complete

@@ -1,0 +1,7 @@
+"""`python -m agent_studio`."""
+
+import sys
+
+from agent_studio.cli.main import main
+
+sys.exit(main())

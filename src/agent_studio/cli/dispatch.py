@@ -1,0 +1,171 @@
+"""Parsing, running and reporting of one command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from agent_studio.cli import output
+from agent_studio.cli.main import ALIASES, COMMANDS
+from agent_studio.environment.context import Context, open_context
+from agent_studio.environment.detect import Choice, ProjectChoice, choose_environment, choose_project
+from agent_studio.environment.roots import Project
+from agent_studio.errors import AgentStudioError, ExitCode, UsageError, did_you_mean, nearest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+EVERYWHERE = """everywhere:
+  --env NAME         development, staging or production (default: AGENT_STUDIO_ENV, else development)
+  --project DIR      the folder that holds .claude/ (default: the nearest one upward)
+  --set KEY=VALUE    override one configuration key; may be repeated
+  --json             print one JSON object
+  --help             show this text
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises `UsageError` with the nearest option, and writes help like the other texts."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("epilog", EVERYWHERE)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing and leaving."""
+        hint = f"see: {self.prog} --help"
+        for word in message.split():
+            known = [option for action in self._actions for option in action.option_strings]
+            if word.startswith("--") and word not in known and (near := nearest(word, known)):
+                hint = f"did you mean {near}?"
+        raise UsageError(message, hint=hint)
+
+
+class Session:
+    """What a command may ask for; each part is worked out when first asked."""
+
+    def __init__(self, common: argparse.Namespace) -> None:
+        self.common = common
+        self.variables = dict(os.environ)
+
+    @cached_property
+    def choice(self) -> Choice:
+        """The chosen environment."""
+        return choose_environment(self.common.env, self.variables)
+
+    @cached_property
+    def project_choice(self) -> ProjectChoice:
+        """The chosen project folder and what chose it."""
+        return choose_project(self.common.project, self.variables, Path.cwd())
+
+    @property
+    def project(self) -> Project:
+        """The chosen project."""
+        return Project(self.project_choice.path)
+
+    @property
+    def overrides(self) -> list[str]:
+        """What `--set` says."""
+        return list(self.common.set)
+
+    @cached_property
+    def context(self) -> Context:
+        """The environment with its configuration and root; raises when the configuration is wrong."""
+        return open_context(self.project, self.choice, self.variables, self.overrides)
+
+
+def dispatch(argv: list[str]) -> int:
+    """Run one command line and report its result or fault; return the exit code."""
+    as_json = "--json" in argv
+    screen = output.Screen(sys.stdout)
+    schema = "usage"
+    session = None
+    try:
+        common, rest, command = _split(argv)
+        session = Session(common)
+        if not rest or rest[0] in {"-h", "--help", "help"}:
+            screen.line(overview())
+            return ExitCode.DONE if rest else ExitCode.USAGE
+        verb, module = _find(rest[0])
+        schema = verb
+        args = build_parser(verb, module).parse_args(rest[1:])
+        schema = "-".join(filter(None, (verb, getattr(args, "subverb", None))))
+        args.command = command
+        result: output.Result = module.run(args, session)
+        output.report(screen, schema, str(session.choice.environment), result, as_json=as_json)
+    except AgentStudioError as error:
+        output.report_fault(screen, schema, _environment_name(session), error, as_json=as_json)
+        return error.exit_code
+    except KeyboardInterrupt:
+        output.warn("interrupted; nothing is half-written, run the command again")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except SystemExit as leaving:  # --help
+        return int(leaving.code or 0)
+    except Exception as error:  # noqa: BLE001 - the edge: everything else is a bug of ours
+        output.report_bug(screen, schema, argv, error, as_json=as_json)
+        return ExitCode.BUG
+    return result.code
+
+
+def overview() -> str:
+    """Return the text of `agent-studio --help`."""
+    width = max(map(len, COMMANDS))
+    verbs = "\n".join(f"  {verb:<{width}}  {does}" for verb, does in COMMANDS.items())
+    return (
+        "usage: agent-studio VERB [OPTIONS]\n\n"
+        "Environments, telemetry, cost control, search and a release path for a .claude folder.\n\n"
+        f"verbs:\n{verbs}\n\n{EVERYWHERE}  --version          show the version\n\n"
+        "start: agent-studio init --env staging"
+    )
+
+
+def build_parser(verb: str, module: ModuleType) -> Parser:
+    """Return the parser of one verb; its description is the module's docstring."""
+    parser = Parser(prog=f"agent-studio {verb}", description=module.__doc__)
+    module.configure(parser)
+    return parser
+
+
+def load_command(verb: str) -> ModuleType:
+    """Import the module of a verb."""
+    return importlib.import_module(f"agent_studio.cli.commands.{verb}")
+
+
+def _find(word: str) -> tuple[str, ModuleType]:
+    verb = ALIASES.get(word, word)
+    if verb not in COMMANDS:
+        raise UsageError(f"unknown command {word!r}", hint=did_you_mean(word, COMMANDS))
+    return verb, load_command(verb)
+
+
+def _split(argv: list[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
+    """Return the options that hold everywhere, what is left, and the command after `--`."""
+    head, command = argv, []
+    if "--" in argv:
+        cut = argv.index("--")
+        head, command = argv[:cut], argv[cut + 1 :]
+    common = Parser(add_help=False, prog="agent-studio")
+    common.add_argument("--env")
+    common.add_argument("--project")
+    common.add_argument("--set", action="append", default=[])
+    common.add_argument("--json", action="store_true")
+    namespace, rest = common.parse_known_args(head)
+    return namespace, rest, command
+
+
+def _environment_name(session: Session | None) -> str | None:
+    if session is None:
+        return None
+    try:
+        return str(session.choice.environment)
+    except AgentStudioError:
+        return None

@@ -1,0 +1,32 @@
+"""The entry point: find the verb, import only its module, run it, and report whatever happens."""
+
+from __future__ import annotations
+
+import sys
+
+COMMANDS: dict[str, str] = {
+    "init": "Create and seed an environment",
+    "status": "Show where things stand",
+    "doctor": "Find what is wrong and the command that mends it",
+    "smoke": "Prove in a second that an environment works",
+    "test": "Run the project's own tests in an environment",
+    "config": "Show, explain, compare and check configuration",
+    "flags": "Show and change feature flags",
+    "kb": "Build and search the knowledge base",
+    "completion": "Print a shell's completion script",
+}
+"""Verbs and what each does; `commands/<verb>.py` holds it."""
+ALIASES: dict[str, str] = {}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return its exit code. Never raises, except what ends the interpreter."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    if argv == ["--version"]:
+        from agent_studio import __version__  # noqa: PLC0415 - nothing else is imported for this
+
+        sys.stdout.write(f"agent-studio {__version__}\n")
+        return 0
+    from agent_studio.cli.dispatch import dispatch  # noqa: PLC0415 - argparse and the rest start here
+
+    return dispatch(argv)

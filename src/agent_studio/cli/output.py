@@ -1,0 +1,155 @@
+"""The only module that prints: results to stdout, everything else to stderr, people and programs alike."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TextIO
+
+from agent_studio.errors import AgentStudioError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+_BOX_WIDTH = 64
+_MARKS = {"ok": ("✓", "[ok]"), "bad": ("✗", "[!!]"), "none": ("-", "[--]"), "note": ("•", "[..]")}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that went wrong or deserves attention, as programs and people are told of it."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command found: data for programs, a rendering of the same for people."""
+
+    data: dict[str, Any]
+    render: Callable[[Screen], None]
+    code: int = ExitCode.DONE
+    problems: Sequence[Problem] = field(default_factory=list)
+
+
+class Screen:
+    """Where results are written for people; falls back to ASCII where the stream cannot carry more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="backslashreplace")
+        self.unicode = _carries("✓╔═║", stream)
+
+    def line(self, text: str = "") -> None:
+        """Write one line."""
+        self._stream.write(text + "\n")
+
+    def mark(self, kind: str, text: str) -> None:
+        """Write a line with a mark: `ok`, `bad`, `none` or `note`."""
+        self.line(f"{_MARKS[kind][0 if self.unicode else 1]} {text}")
+
+    def box(self, title: str) -> None:
+        """Write a title in a box."""
+        corners, bar, side = ("╔╗╚╝", "═", "║") if self.unicode else ("++++", "-", "|")
+        self.line(corners[0] + bar * _BOX_WIDTH + corners[1])
+        self.line(side + title.center(_BOX_WIDTH) + side)
+        self.line(corners[2] + bar * _BOX_WIDTH + corners[3])
+
+    def table(self, headings: Iterable[str], rows: Iterable[Sequence[object]]) -> None:
+        """Write a plain table that fits its terminal; cells are text, never markup."""
+        from rich import box  # noqa: PLC0415 - 60 ms that most commands need not pay
+        from rich.console import Console  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        table = Table(box=box.SIMPLE_HEAD if self.unicode else box.ASCII, pad_edge=False)
+        for heading in headings:
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
+        Console(file=self._stream, highlight=False).print(table)
+
+
+def report(screen: Screen, schema: str, environment: str, result: Result, *, as_json: bool) -> None:
+    """Write a result; problems go to stderr, or into the object."""
+    if as_json:
+        _write_envelope(screen, schema, environment, result.data, result.problems, ok=result.code == ExitCode.DONE)
+        return
+    result.render(screen)
+    sys.stdout.flush()
+    for problem in result.problems:
+        warn(f"warning: {problem.message}", problem.hint)
+
+
+def report_fault(
+    screen: Screen, schema: str, environment: str | None, error: AgentStudioError, *, as_json: bool
+) -> None:
+    """Write one clear error: what, where, what would be right."""
+    if as_json:
+        problem = Problem(error.code, error.message, error.hint)
+        _write_envelope(screen, schema, environment, {}, [problem], ok=False)
+    else:
+        warn(f"error: {error.message}", error.hint)
+
+
+def report_bug(screen: Screen, schema: str, argv: list[str], error: Exception, *, as_json: bool) -> None:
+    """Write a report that can be pasted, and say where it is."""
+    import platform  # noqa: PLC0415 - only for a bug
+    import tempfile  # noqa: PLC0415
+    import traceback  # noqa: PLC0415
+
+    from agent_studio import __version__  # noqa: PLC0415
+    from agent_studio.redaction import redact  # noqa: PLC0415
+
+    text = redact(
+        f"agent-studio {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+        f"command: agent-studio {' '.join(argv)}\n\n{''.join(traceback.format_exception(error))}"
+    )
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="agent-studio-bug-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+    ) as file:
+        file.write(text)
+    fault = AgentStudioError(
+        f"a bug in agent-studio: {type(error).__name__}: {error}", hint=f"please report it with this file: {file.name}"
+    )
+    fault.code = "bug"
+    report_fault(screen, schema, None, fault, as_json=as_json)
+
+
+def warn(message: str, hint: str = "") -> None:
+    """Write to stderr; a second line gives the hint."""
+    text = f"agent-studio: {message}\n" + (f"  {hint}\n" if hint else "")
+    encoding = sys.stderr.encoding or "utf-8"
+    sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _write_envelope(
+    screen: Screen,
+    schema: str,
+    environment: str | None,
+    data: dict[str, Any],
+    problems: Sequence[Problem],
+    *,
+    ok: bool,
+) -> None:
+    envelope = {
+        "schema": f"agent-studio/{schema}/1",
+        "ok": ok,
+        "environment": environment,
+        "data": data,
+        "problems": [vars(problem) for problem in problems],
+    }
+    screen.line(json.dumps(envelope, ensure_ascii=not screen.unicode, indent=2, default=str))
+
+
+def _carries(text: str, stream: TextIO) -> bool:
+    try:
+        text.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Which environment a command acts on, how it is configured, and where its data lies."""

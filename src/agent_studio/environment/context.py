@@ -1,0 +1,44 @@
+"""One environment of one project, ready to work with: its configuration and its data root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent_studio.environment.config import Config, inspect, load
+from agent_studio.environment.detect import Choice, Environment
+from agent_studio.environment.roots import EnvironmentRoot, Project, environment_root, refuse_overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True)
+class Context:
+    """What nearly every command needs."""
+
+    project: Project
+    choice: Choice
+    config: Config
+    root: EnvironmentRoot
+
+    @property
+    def environment(self) -> Environment:
+        """The chosen environment."""
+        return self.choice.environment
+
+
+def open_context(
+    project: Project, choice: Choice, variables: Mapping[str, str], overrides: Iterable[str] = ()
+) -> Context:
+    """Load the configuration and place the root; raise `ConfigurationError` when either is wrong."""
+    config = load(project, choice.environment, variables, overrides)
+    root = environment_root(project, choice.environment, config.values())
+    refuse_overlap(root, other_roots(project, choice.environment))
+    return Context(project, choice, config, root)
+
+
+def other_roots(project: Project, environment: Environment) -> list[EnvironmentRoot]:
+    """Return the roots of the other environments, as their files place them."""
+    others = [other for other in Environment if other is not environment]
+    return [environment_root(project, other, inspect(project, other, {})[0].values()) for other in others]

@@ -1,0 +1,118 @@
+"""Which environment and which project a command acts on; both fail closed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent_studio.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VARIABLE = "AGENT_STUDIO_ENV"
+DEFINITIONS = ".claude"
+
+
+class Environment(StrEnum):
+    """The three environments of a project."""
+
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen environment and what chose it."""
+
+    environment: Environment
+    source: str
+    """`--env`, `AGENT_STUDIO_ENV`, or `default`."""
+
+
+def choose_environment(option: str | None, variables: Mapping[str, str]) -> Choice:
+    """Choose from `--env` and `AGENT_STUDIO_ENV`; raise `UsageError` when unknown, empty or in disagreement.
+
+    `NODE_ENV` is never read.
+    """
+    variable = variables.get(VARIABLE)
+    from_option = None if option is None else _parse(option, "--env")
+    from_variable = None if variable is None else _parse(variable, VARIABLE)
+    if from_option and from_variable and from_option != from_variable:
+        raise UsageError(
+            f"--env says {from_option} but {VARIABLE} says {from_variable}",
+            hint=f"drop one of them, or make both say {nearest_pair(from_option, from_variable)}",
+        )
+    if from_option:
+        return Choice(from_option, "--env")
+    if from_variable:
+        return Choice(from_variable, VARIABLE)
+    return Choice(Environment.DEVELOPMENT, "default")
+
+
+def nearest_pair(*environments: Environment) -> str:
+    """Return names joined as alternatives, `staging or production`."""
+    return " or ".join(environments)
+
+
+def _parse(text: str, source: str) -> Environment:
+    name = text.strip().lower()
+    if not name:
+        raise UsageError(
+            f"{source} is set but empty",
+            hint=f"unset it, or set it to one of: {', '.join(Environment)}",
+        )
+    try:
+        return Environment(name)
+    except ValueError:
+        raise UsageError(
+            f"{source} names an unknown environment: {text!r}", hint=did_you_mean(name, Environment)
+        ) from None
+
+
+@dataclass(frozen=True)
+class ProjectChoice:
+    """The chosen project folder and what chose it."""
+
+    path: Path
+    source: str
+    """`--project`, `CLAUDE_PROJECT_DIR`, or `working folder`."""
+
+
+def choose_project(option: str | None, variables: Mapping[str, str], working: Path) -> ProjectChoice:
+    """Return the folder that holds `.claude/`: named, or the nearest upward; raise `UsageError` when none does.
+
+    The home folder's `.claude` is the client's own and is only taken when named by `--project`.
+    """
+    for value, source in ((option, "--project"), (variables.get("CLAUDE_PROJECT_DIR"), "CLAUDE_PROJECT_DIR")):
+        if value:
+            return ProjectChoice(_named_project(value, source), source)
+    here = Path(os.path.realpath(working))
+    home = Path(os.path.realpath(Path.home()))
+    for folder in (here, *here.parents):
+        if folder != home and (folder / DEFINITIONS).is_dir():
+            return ProjectChoice(folder, "working folder")
+    raise UsageError(
+        f"no {DEFINITIONS}/ folder in {here} or any folder above it",
+        hint=f"go to a project that has one, name it with --project DIR, or create it: mkdir {DEFINITIONS}",
+    )
+
+
+def _named_project(value: str, source: str) -> Path:
+    if "\x00" in value:
+        raise UsageError(f"{source} names a path with a NUL character")
+    path = Path(os.path.realpath(value))
+    if not path.is_dir():
+        raise UsageError(f"{source} names {value!r}, which is not a folder", hint="name an existing folder")
+    if path.name == DEFINITIONS and not (path / DEFINITIONS).is_dir():
+        raise UsageError(
+            f"{source} names the {DEFINITIONS} folder itself",
+            hint=f"name the folder that holds it: {path.parent}",
+        )
+    if not (path / DEFINITIONS).is_dir():
+        raise UsageError(f"{path} has no {DEFINITIONS}/ folder", hint=f"create it: mkdir {path / DEFINITIONS}")
+    return path

@@ -1,0 +1,215 @@
+"""Where everything of a project lies. `EnvironmentRoot` is the one door to an environment's data.
+
+No other module joins a path below `.claude/`: isolation is this module and `storage.folder` to prove.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent_studio.environment.detect import DEFINITIONS, Environment
+from agent_studio.environment.schema import KINDS
+from agent_studio.errors import ConfigurationError, UnsafePathError
+from agent_studio.storage import names
+from agent_studio.storage.folder import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+STATE = ".agent-studio"
+STAGING_ROOT = f"{DEFINITIONS}/staging"
+SHARED_ROOT = DEFINITIONS
+DEFINITION_FOLDERS = (
+    "agents", "commands", "hooks", "output-styles", "plugins", "rules", "skills", "teams", "workflows",
+)  # fmt: skip
+
+LOGS: Mapping[str, tuple[str, ...]] = {
+    "metrics": ("hooks.jsonl", "agents.jsonl", "errors.jsonl", "llm-usage.log"),
+    "sessions": ("session-log.jsonl",),
+}
+MEMORY_FILES = ("learnings.md", "decisions.md", "issues.md")
+INDEX_FILE = "knowledge-base-index.csv"
+EVOLUTION_FILE = "evolution-state.json"
+
+_ORIGINAL_FILES: Mapping[tuple[str, str], str] = {
+    ("metrics", "hooks.jsonl"): "context/metrics/hook-metrics.jsonl",
+    ("metrics", "errors.jsonl"): "context/metrics/error-metrics.jsonl",
+    ("metrics", "llm-usage.log"): "context/metrics/cost-log.jsonl",
+    ("knowledge", INDEX_FILE): f"context/artifacts/{INDEX_FILE}",
+    **{("memory", name): f"context/memory/{name}" for name in MEMORY_FILES},
+}
+"""Where the original Agent Studio keeps what we call by another name, below `.claude/`."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder that holds `.claude/`."""
+
+    path: Path
+    """Absolute and free of links."""
+
+    @property
+    def definitions(self) -> Path:
+        """The `.claude` folder: agents, skills and the like, read only by us."""
+        return self.path / DEFINITIONS
+
+    @property
+    def folder(self) -> Folder:
+        """The project's root as a door."""
+        return Folder(self.path)
+
+    @staticmethod
+    def shown(name: str) -> str:
+        """Return how a file of `.claude/` is named in messages."""
+        return f"{DEFINITIONS}/{name}"
+
+    def read_definition(self, name: str) -> bytes:
+        """Return the bytes of a file in `.claude/`; links are followed, anything but a file is refused."""
+        descriptor = os.open(self.definitions / name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb", closefd=True) as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ConfigurationError(f"{self.shown(name)} is not a file", hint="move it away")
+            return file.read()
+
+    def state(self, environment: Environment) -> Folder:
+        """Return the door to what is derived or kept per environment, `.agent-studio/<environment>/`."""
+        return Folder(self.path, f"{STATE}/{environment}")
+
+
+class EnvironmentRoot:
+    """The data folders of one environment; every path handed in is checked before it is used."""
+
+    def __init__(self, project: Project, environment: Environment, root: str, kinds: Mapping[str, str]) -> None:
+        self.project = project
+        self.environment = environment
+        self.root = root
+        self.kinds = kinds
+
+    @property
+    def path(self) -> Path:
+        """The data root, for messages."""
+        return self.project.path.joinpath(*self.root.split("/"))
+
+    @property
+    def state(self) -> Folder:
+        """What is derived from the data or kept about it, outside the data root."""
+        return self.project.state(self.environment)
+
+    def folder(self, kind: str) -> Folder:
+        """Return the door to one kind of data: knowledge, metrics, memory, agents, sessions or context."""
+        return Folder(self.project.path, self.kinds[kind])
+
+    def original(self, kind: str, name: str) -> Folder | None:
+        """Return the door to where the original kept a file we lack, or None; staging has no such past.
+
+        The file in it is the last part of `original_name`.
+        """
+        place = self.original_name(kind, name)
+        if place is None or self.environment is Environment.STAGING or self.folder(kind).status(name):
+            return None
+        parent, _, last = f"{SHARED_ROOT}/{place}".rpartition("/")
+        folder = Folder(self.project.path, parent)
+        return folder if folder.status(last) else None
+
+    @staticmethod
+    def original_name(kind: str, name: str) -> str | None:
+        """Return the original's path of a file, below `.claude/`."""
+        return _ORIGINAL_FILES.get((kind, name))
+
+    def reads(self, kind: str, name: str) -> tuple[Folder, str]:
+        """Return folder and name a file is read from: ours, or the original's when only that is there."""
+        original = self.original(kind, name)
+        place = self.original_name(kind, name)
+        if original and place:
+            return original, place.rpartition("/")[2]
+        return self.folder(kind), name
+
+
+def environment_root(project: Project, environment: Environment, values: Mapping[str, object]) -> EnvironmentRoot:
+    """Return an environment's root as its configuration places it.
+
+    `values` holds `paths.<kind>` and `environments.development.root`, project-relative or None.
+    Raises `ConfigurationError` for a folder outside the project or among what is not this environment's.
+    """
+    root = _root(environment, values.get("environments.development.root"))
+    kinds = {}
+    for kind in KINDS:
+        written = values.get(f"paths.{kind}")
+        kinds[kind] = str(written).rstrip("/") if written else f"{root}/{_default_folder(kind, root)}"
+        _check_place(f"paths.{kind}", kinds[kind], environment, root)
+    return EnvironmentRoot(project, environment, root, kinds)
+
+
+def _root(environment: Environment, development_root: object) -> str:
+    if environment is Environment.STAGING:
+        return STAGING_ROOT
+    if environment is Environment.DEVELOPMENT and development_root:
+        root = str(development_root).rstrip("/")
+        _check_parts("environments.development.root", root)
+        if _within(root, STAGING_ROOT) or root in {SHARED_ROOT, ""} or _within(root, STATE):
+            raise ConfigurationError(
+                f"environments.development.root is {root!r}, which is not development's alone",
+                hint=f"name a folder of its own, such as {DEFINITIONS}/development",
+            )
+        return root
+    return SHARED_ROOT
+
+
+def _default_folder(kind: str, root: str) -> str:
+    """Sidecars lie in `agents/`, except beside the definitions, where `agents/` holds those."""
+    return "agent-memory" if kind == "agents" and root == SHARED_ROOT else kind
+
+
+def _check_parts(key: str, place: str) -> None:
+    try:
+        names.split(place)
+    except UnsafePathError as error:
+        raise ConfigurationError(f"{key}: {error.message}", hint="name a folder inside the project") from error
+
+
+def _check_place(key: str, place: str, environment: Environment, root: str) -> None:
+    _check_parts(key, place)
+    reserved = [".git", *(f"{DEFINITIONS}/{name}" for name in DEFINITION_FOLDERS)]
+    if any(overlap(place, other) for other in reserved) and not _within(place, root if root != SHARED_ROOT else ""):
+        raise ConfigurationError(f"{key} is {place!r}, which holds definitions or history, not data")
+    if _within(place, STATE) and not _within(place, f"{STATE}/{environment}"):
+        raise ConfigurationError(f"{key} is {place!r}, which is not {environment}'s", hint=f"use {root}/")
+    if (
+        _within(place, DEFINITIONS)
+        and (root != SHARED_ROOT or _within(place, STAGING_ROOT))
+        and not _within(place, root)
+    ):
+        raise ConfigurationError(
+            f"{key} is {place!r}, which is not {environment}'s: its data below {DEFINITIONS}/ is in {root}/",
+            hint=f"use a folder in {root}/ or outside {DEFINITIONS}/",
+        )
+
+
+def refuse_overlap(own: EnvironmentRoot, others: Iterable[EnvironmentRoot]) -> None:
+    """Raise `ConfigurationError` when staging and another environment would share a data folder."""
+    for other in others:
+        if Environment.STAGING not in {own.environment, other.environment} or own.environment == other.environment:
+            continue
+        for kind, place in own.kinds.items():
+            for other_kind, other_place in other.kinds.items():
+                if overlap(place, other_place):
+                    raise ConfigurationError(
+                        f"paths.{kind} of {own.environment} ({place}) overlaps "
+                        f"paths.{other_kind} of {other.environment} ({other_place})",
+                        hint="give each environment folders of its own",
+                    )
+
+
+def overlap(one: str, other: str) -> bool:
+    """Tell whether one project-relative folder is, holds or lies in the other, as any file system compares."""
+    return _within(one, other) or _within(other, one)
+
+
+def _within(place: str, folder: str) -> bool:
+    parts = [names.collision_key(part) for part in place.split("/") if part]
+    outer = [names.collision_key(part) for part in folder.split("/") if part]
+    return parts[: len(outer)] == outer

@@ -1,0 +1,1 @@
+"""What the boundary of an environment keeps out and in."""

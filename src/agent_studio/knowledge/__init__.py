@@ -1,0 +1,1 @@
+"""The artifacts of a project, their index, and search over it."""

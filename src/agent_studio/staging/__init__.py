@@ -1,0 +1,1 @@
+"""Setting an environment up and proving that it works."""

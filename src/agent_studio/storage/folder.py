@@ -1,0 +1,292 @@
+"""`Folder`: file operations that cannot leave a trusted base, whatever name they are given.
+
+Every path is relative, written with `/`, checked by `storage.names`, and walked one folder at a time by
+`storage.walk`. Files are created 0600, folders 0700. A missing file is `FileNotFoundError`; a way out is
+`UnsafePathError`; a full or read-only disk is `StorageError`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent_studio.errors import StorageError, UnsafePathError
+from agent_studio.storage import names
+from agent_studio.storage.walk import Walk, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+_CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def disk_faults(place: Path) -> Iterator[None]:
+    """Turn what the file system says into one clear `StorageError`; let missing files through."""
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"cannot use {place}: {reason}",
+            hint="free space or mend the permissions, then run the command again",
+        ) from error
+
+
+class Folder:
+    """A folder below a trusted base, entered anew for every operation without following a link."""
+
+    def __init__(self, base: Path, relative: str = "", *, handles: bool | None = None) -> None:
+        self._base = base
+        self._parts = names.split(relative)
+        self._handles = handles
+
+    @property
+    def path(self) -> Path:
+        """Where this folder is, for messages; opening this path by hand bypasses every check."""
+        return self._base.joinpath(*self._parts)
+
+    def at(self, relative: str) -> Folder:
+        """Return a folder below this one."""
+        return Folder(self._base, "/".join((*self._parts, *names.split(relative))), handles=self._handles)
+
+    def resolve(self, relative: str) -> Path:
+        """Return the checked path of something below this folder, links on the way refused; for messages."""
+        parts = names.split(relative)
+        with self._entered(parts[:-1]) as walk:
+            if parts and stat.S_ISLNK(walk.lstat(parts[-1]).st_mode):
+                raise UnsafePathError(f"{self.path.joinpath(*parts)} is a symbolic link")
+        return self.path.joinpath(*parts)
+
+    def open(self, relative: str, flags: int = os.O_RDONLY) -> int:
+        """Open a regular file and return its descriptor; with `O_CREAT` its folder must exist."""
+        *folders, name = self._named(relative)
+        with self._entered(folders) as walk, disk_faults(self.path / relative):
+            if flags & os.O_CREAT:
+                _refuse_collision(walk, name)
+            return walk.open(name, flags, FILE_MODE)
+
+    def read(self, relative: str) -> bytes:
+        """Return a file's bytes."""
+        descriptor = self.open(relative)
+        with disk_faults(self.path / relative), os.fdopen(descriptor, "rb") as file:
+            return file.read()
+
+    def status(self, relative: str) -> os.stat_result | None:
+        """Return what a name is without following it, or None when there is nothing."""
+        parts = names.split(relative)
+        try:
+            with self._entered(parts[:-1]) as walk, disk_faults(self.path / relative):
+                if parts:
+                    return walk.lstat(parts[-1])
+            return self.path.lstat()
+        except FileNotFoundError:
+            return None
+
+    def has_file(self, relative: str) -> bool:
+        """Tell whether a regular file is there; a link or a folder in its place is refused."""
+        try:
+            os.close(self.open(relative))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def has_folder(self, relative: str = "") -> bool:
+        """Tell whether a real folder is there; a link or a file in its place is refused."""
+        try:
+            with self._entered(names.split(relative)):
+                return True
+        except FileNotFoundError:
+            return False
+
+    def names(self, relative: str = "") -> list[str]:
+        """Return the names in a folder, sorted."""
+        with self._entered(names.split(relative)) as walk, disk_faults(self.path / relative):
+            return walk.names()
+
+    def files(self, relative: str = "") -> Iterator[tuple[str, os.stat_result]]:
+        """Yield every file below a folder as its relative path and status; links are yielded, never entered."""
+        prefix = f"{relative}/" if relative else ""
+        for name in self.names(relative):
+            status = self.status(prefix + name)
+            if status is None:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                yield from self.files(prefix + name)
+            else:
+                yield prefix + name, status
+
+    def make(self, relative: str = "") -> bool:
+        """Create a folder and its parents; return whether it was missing."""
+        created = False
+        walk = start(self._base, handles=self._handles)
+        try:
+            for name in (*self._parts, *names.split(relative)):
+                try:
+                    entered = walk.enter(name)
+                except FileNotFoundError:
+                    with disk_faults(self.path / relative):
+                        _refuse_collision(walk, name)
+                        with suppress(FileExistsError):
+                            walk.mkdir(name, FOLDER_MODE)
+                            created = True
+                        entered = walk.enter(name)
+                walk.close()
+                walk = entered
+        finally:
+            walk.close()
+        return created
+
+    def create(self, relative: str, data: bytes) -> bool:
+        """Create a file that is not there and return True; one with content is kept and returns False.
+
+        An empty file counts as not there: it is what a process killed between creating and writing leaves.
+        """
+        *folders, name = self._named(relative)
+        return bool(self.create_many("/".join(folders), [(name, data)]))
+
+    def create_many(self, relative: str, items: Iterable[tuple[str, bytes]]) -> list[str]:
+        """Create files in one folder as `create` does, listing the folder once; return the names created."""
+        created: list[str] = []
+        with self._entered(names.split(relative)) as walk, disk_faults(self.path / relative):
+            present = {names.collision_key(name): name for name in walk.names()}
+            for name, data in items:
+                names.check_name(name)
+                other = present.setdefault(names.collision_key(name), name)
+                if other != name:
+                    raise _collision(self.path / relative / name, other)
+                if _fill(walk, name, data):
+                    created.append(name)
+        return created
+
+    def replace(self, relative: str, data: bytes) -> None:
+        """Write a file so that readers and a crash see all of the old bytes or all of the new ones."""
+        *folders, name = self._named(relative)
+        temporary = f".{name}.{os.getpid()}.tmp"
+        with self._entered(folders) as walk, disk_faults(self.path / relative):
+            _refuse_collision(walk, name)
+            with suppress(FileNotFoundError):
+                os.close(walk.open(name, os.O_RDONLY, FILE_MODE))  # a link or hard link is refused, not replaced
+            descriptor = walk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+            try:
+                try:
+                    write_all(descriptor, data)
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                walk.rename(temporary, walk, name)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    walk.remove(temporary)
+                raise
+            walk.sync()
+
+    def remove(self, relative: str) -> None:
+        """Remove one file or link; never what a link points to."""
+        *folders, name = self._named(relative)
+        with self._entered(folders) as walk, disk_faults(self.path / relative):
+            walk.remove(name)
+
+    def remove_tree(self, relative: str) -> None:
+        """Remove a folder with all that is in it; links in it are removed, never followed."""
+        for name in self.names(relative):
+            inner = f"{relative}/{name}"
+            status = self.status(inner)
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                self.remove_tree(inner)
+            else:
+                self.remove(inner)
+        *folders, name = self._named(relative)
+        with self._entered(folders) as walk, disk_faults(self.path / relative):
+            walk.rmdir(name)
+
+    def move(self, relative: str, target: Folder, new_relative: str) -> None:
+        """Move a file or folder to another place on the same disk in one step; it replaces a file there."""
+        *folders, name = self._named(relative)
+        *new_folders, new_name = self._named(new_relative)
+        with (
+            self._entered(folders) as walk,
+            target._entered(new_folders) as target_walk,
+            disk_faults(self.path / relative),
+        ):
+            walk.rename(name, target_walk, new_name)
+
+    @staticmethod
+    def _named(relative: str) -> tuple[str, ...]:
+        parts = names.split(relative)
+        if not parts:
+            raise UnsafePathError("an empty path names no file")
+        return parts
+
+    @contextmanager
+    def _entered(self, parts: Iterable[str]) -> Iterator[Walk]:
+        walk = start(self._base, handles=self._handles)
+        try:
+            for name in (*self._parts, *parts):
+                with disk_faults(self.path):
+                    entered = walk.enter(name)
+                walk.close()
+                walk = entered
+            yield walk
+        finally:
+            walk.close()
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all bytes; a full disk raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def read_chunks(descriptor: int) -> Iterator[bytes]:
+    """Yield a file's bytes from the current position, a MiB at a time."""
+    while chunk := os.read(descriptor, _CHUNK_BYTES):
+        yield chunk
+
+
+def _fill(walk: Walk, name: str, data: bytes) -> bool:
+    try:
+        descriptor = walk.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        existed = False
+    except FileExistsError:
+        descriptor = walk.open(name, os.O_RDONLY, FILE_MODE)
+        existed = True
+        if not data or os.fstat(descriptor).st_size:
+            os.close(descriptor)
+            return False
+        os.close(descriptor)
+        descriptor = walk.open(name, os.O_WRONLY | os.O_APPEND, FILE_MODE)
+    try:
+        write_all(descriptor, data)
+    except BaseException:
+        if existed:
+            os.ftruncate(descriptor, 0)
+        else:
+            walk.remove(name)
+        raise
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _refuse_collision(walk: Walk, name: str) -> None:
+    """Refuse to create a name that another one would be mistaken for on some file system."""
+    key = names.collision_key(name)
+    for other in walk.names():
+        if other != name and names.collision_key(other) == key:
+            raise _collision(Path(name), other)
+
+
+def _collision(place: Path, other: str) -> UnsafePathError:
+    return UnsafePathError(
+        f"{place} differs from {other!r} only in case or Unicode form",
+        hint="many file systems take the two for one file: rename one of them",
+    )

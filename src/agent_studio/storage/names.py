@@ -1,0 +1,70 @@
+"""Which names a data path may consist of, on every platform at once.
+
+A name that means something else on another system is refused on all of them: data written on Linux is
+checked out on Windows and macOS.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from agent_studio.errors import UnsafePathError
+
+MAX_NAME_BYTES = 255
+MAX_DEPTH = 32
+
+# https://learn.microsoft.com/windows/win32/fileio/naming-a-file (read 2026-11)
+_RESERVED = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
+    f"{device}{digit}" for device in ("COM", "LPT") for digit in "0123456789¹²³"
+}
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>"|?*\\:/]')
+_SHORT_NAME = re.compile(r"~[0-9]+(\.|$)")
+
+
+def split(relative: str) -> tuple[str, ...]:
+    """Return the names of a relative path written with `/`; raise `UnsafePathError` for any way out."""
+    if not relative:
+        return ()
+    if relative.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", relative):
+        raise _refused(relative, "is absolute")
+    parts = tuple(relative.split("/"))
+    if len(parts) > MAX_DEPTH:
+        raise _refused(relative, f"is more than {MAX_DEPTH} folders deep")
+    for name in parts:
+        check_name(name, relative)
+    return parts
+
+
+def check_name(name: str, whole: str = "") -> None:
+    """Raise `UnsafePathError` unless `name` is one plain file name on Linux, macOS and Windows."""
+    reason = _fault(name)
+    if reason:
+        raise _refused(whole or name, reason)
+
+
+def collision_key(name: str) -> str:
+    """Return what two names share when some file system takes them for the same file."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _fault(name: str) -> str:
+    checks = (
+        (name == "", "has an empty part"),
+        (name in {".", ".."}, f'has the part "{name}"'),
+        (name.startswith("~"), 'has a part that starts with "~"'),
+        (_FORBIDDEN.search(name) is not None, "has a character that is not allowed in a file name"),
+        (name.endswith((".", " ")), "has a part that ends in a dot or a space"),
+        (name.split(".", 1)[0].rstrip(" ").upper() in _RESERVED, "has a name reserved by Windows"),
+        (_SHORT_NAME.search(name) is not None, "has the form of a Windows short name"),
+        (not unicodedata.is_normalized("NFC", name), "is not in Unicode normal form C"),
+        (len(name.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES, "has a part that is too long"),
+        (any("\ud800" <= character <= "\udfff" for character in name), "is not valid UTF-8"),
+    )
+    return next((reason for failed, reason in checks if failed), "")
+
+
+def _refused(path: str, reason: str) -> UnsafePathError:
+    return UnsafePathError(
+        f"refused path {path!r}: it {reason}", hint="name a file inside the environment's own folders"
+    )

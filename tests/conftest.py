@@ -1,0 +1,125 @@
+"""What every test starts from: a clean environment, no home folder, real projects in temporary folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+settings.register_profile(
+    "suite", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("suite")
+
+_PREFIXES = ("AGENT_STUDIO_", "CLAUDE", "ANTHROPIC_", "OTEL_", "GIT_")
+_NAMES = (
+    "NODE_ENV", "PARTY_MODE_ENABLED", "ELICITATION_ENABLED", "ELICITATION_BUDGET_LIMIT", "MONITORING_ENABLED",
+    "HOOK_EXECUTION_THRESHOLD", "ERROR_RATE_THRESHOLD", "PYTEST_ADDOPTS", "NO_COLOR", "COLUMNS",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Hide the machine's own settings and home folder from every test and every process it starts."""
+    for name in list(os.environ):
+        if name.startswith(_PREFIXES) or name in _NAMES:
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        parsed: dict[str, Any] = json.loads(self.out)
+        return parsed
+
+    @property
+    def data(self) -> dict[str, Any]:
+        inner: dict[str, Any] = self.envelope["data"]
+        return inner
+
+
+class Studio:
+    """A project in a temporary folder and the `agent-studio` command run in it, as a process of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def run(self, *arguments: str, variables: Mapping[str, str] | None = None, **options: Any) -> Finished:
+        options.setdefault("cwd", self.path)
+        done = subprocess.run(
+            [sys.executable, "-m", "agent_studio", *arguments],
+            env={**os.environ, **(variables or {})},
+            capture_output=True, text=True, encoding="utf-8", errors="surrogateescape", timeout=120, check=False,
+            **options,
+        )  # fmt: skip
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def json(self, *arguments: str, **options: Any) -> dict[str, Any]:
+        """Run with `--json` and return `data`."""
+        return self.run(*arguments, "--json", **options).data
+
+    def write(self, relative: str, text: str | bytes) -> Path:
+        place = self.path / relative
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return place
+
+    def snapshot(self, relative: str = ".") -> dict[str, bytes]:
+        """Return every file below a folder with its bytes."""
+        base = self.path / relative
+        return {
+            str(place.relative_to(self.path)): place.read_bytes()
+            for place in sorted(base.rglob("*"))
+            if place.is_file() and not place.is_symlink()
+        }
+
+
+def add_artifacts(studio: Studio) -> None:
+    """Write a handful of artifacts of every kind."""
+    studio.write(
+        ".claude/agents/code-reviewer.md",
+        "---\nname: code-reviewer\ndescription: Reviews pull requests for correctness and style.\n"
+        "tools: Read, Grep\nmodel: sonnet\n---\n\n# Code reviewer\n\nRead the diff first.\n",
+    )
+    studio.write(
+        ".claude/skills/writing-migrations/SKILL.md",
+        "---\nname: writing-migrations\ndescription: >-\n  Writes database migrations\n  that can be rolled back.\n"
+        "allowed-tools:\n  - Read\n  - Edit\n---\n\n# Migrations\n\nEvery step has a way back.\n",
+    )
+    studio.write(".claude/commands/ship.md", "---\ndescription: Ship the current branch\n---\n\nShip it.\n")
+    studio.write(
+        ".claude/workflows/hotfix.md", "---\nname: hotfix\ndescription: Mend production fast\n---\n\n1. Branch.\n"
+    )
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Studio:
+    """A project with artifacts and nothing of ours yet."""
+    path = tmp_path / "my project ünï"
+    (path / ".claude").mkdir(parents=True)
+    studio = Studio(path)
+    add_artifacts(studio)
+    return studio
