@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -9,9 +11,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from agent_studio.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,12 +67,25 @@ class Finished:
 
 
 class Studio:
-    """A project in a temporary folder and the `agent-studio` command run in it, as a process of its own."""
+    """A project in a temporary folder and the `agent-studio` command run in it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def run(self, *arguments: str, variables: Mapping[str, str] | None = None, **options: Any) -> Finished:
+    def run(self, *arguments: str, variables: Mapping[str, str] | None = None, cwd: Path | None = None) -> Finished:
+        """Run the command's entry point in this process: the same code as the command, without its start."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        with (
+            contextlib.chdir(cwd or self.path),
+            mock.patch.dict(os.environ, variables or {}),
+            mock.patch.multiple(sys, stdout=out, stderr=err, stdin=io.StringIO()),
+        ):
+            code = main(list(arguments))
+        texts = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
+        return Finished(code, *texts)
+
+    def process(self, *arguments: str, variables: Mapping[str, str] | None = None, **options: Any) -> Finished:
+        """Run the command as a process of its own."""
         options.setdefault("cwd", self.path)
         done = subprocess.run(
             [sys.executable, "-m", "agent_studio", *arguments],
@@ -123,3 +141,11 @@ def bare(tmp_path: Path) -> Studio:
     studio = Studio(path)
     add_artifacts(studio)
     return studio
+
+
+@pytest.fixture
+def staged(bare: Studio) -> Studio:
+    """The same project with an initialised staging environment and few test artifacts."""
+    done = bare.run("init", "--env", "staging", "--set", "testData.artifactsCount=20")
+    assert done.code == 0, done.err
+    return bare

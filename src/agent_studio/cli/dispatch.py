@@ -18,6 +18,7 @@ from agent_studio.environment.roots import Project
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError, did_you_mean, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 EVERYWHERE = """everywhere:
@@ -40,11 +41,20 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing and leaving."""
         hint = f"see: {self.prog} --help"
+        known = list(_options(self))
         for word in message.split():
-            known = [option for action in self._actions for option in action.option_strings]
             if word.startswith("--") and word not in known and (near := nearest(word, known)):
                 hint = f"did you mean {near}?"
         raise UsageError(message, hint=hint)
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the options of a parser and of its sub-verbs."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list them
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - the same
+            for inner in action.choices.values():
+                yield from _options(inner)
 
 
 class Session:
@@ -135,6 +145,18 @@ def build_parser(verb: str, module: ModuleType) -> Parser:
     return parser
 
 
+def whole_parser() -> Parser:
+    """Return one parser of all verbs, for completion scripts and the reference."""
+    parser = Parser(prog="agent-studio")
+    _add_common(parser)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    for verb, does in COMMANDS.items():
+        inner = verbs.add_parser(verb, help=does)
+        _add_common(inner)
+        load_command(verb).configure(inner)
+    return parser
+
+
 def load_command(verb: str) -> ModuleType:
     """Import the module of a verb."""
     return importlib.import_module(f"agent_studio.cli.commands.{verb}")
@@ -154,12 +176,16 @@ def _split(argv: list[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
         cut = argv.index("--")
         head, command = argv[:cut], argv[cut + 1 :]
     common = Parser(add_help=False, prog="agent-studio")
-    common.add_argument("--env")
-    common.add_argument("--project")
-    common.add_argument("--set", action="append", default=[])
-    common.add_argument("--json", action="store_true")
+    _add_common(common)
     namespace, rest = common.parse_known_args(head)
     return namespace, rest, command
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--env", metavar="NAME", help="development, staging or production")
+    parser.add_argument("--project", metavar="DIR", help="the folder that holds .claude/")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one key")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _environment_name(session: Session | None) -> str | None:

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
-from agent_studio.errors import AgentStudioError, ExitCode
+from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -83,7 +83,7 @@ def report(screen: Screen, schema: str, environment: str, result: Result, *, as_
     result.render(screen)
     sys.stdout.flush()
     for problem in result.problems:
-        warn(f"warning: {problem.message}", problem.hint)
+        warn(f"{'error' if result.code else 'warning'}: {problem.message}", problem.hint)
 
 
 def report_fault(
@@ -126,6 +126,19 @@ def warn(message: str, hint: str = "") -> None:
     text = f"agent-studio: {message}\n" + (f"  {hint}\n" if hint else "")
     encoding = sys.stderr.encoding or "utf-8"
     sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def ask(question: str, *, yes: bool) -> None:
+    """Return when the user agrees; raise `UsageError` when not, or when there is nobody to ask."""
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            f"nobody is there to answer: {question}", hint="add --yes to do it, or --dry-run to see what it would do"
+        )
+    sys.stderr.write(f"{question} [y/N] ")
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UsageError("not done; nothing was changed")
 
 
 def _write_envelope(

@@ -106,8 +106,12 @@ def inspect(
     ), problems
 
 
+class MissingStagingFileError(ConfigurationError):
+    """Staging has no configuration file of its own yet; `init` writes it."""
+
+
 def _missing_staging_file(project: Project) -> ConfigurationError:
-    return ConfigurationError(
+    return MissingStagingFileError(
         f"{project.shown(file_name(Environment.STAGING))} is missing; staging never borrows another environment's",
         hint="create it: agent-studio init --env staging",
     )

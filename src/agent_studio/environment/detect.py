@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 VARIABLE = "AGENT_STUDIO_ENV"
+PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
 DEFINITIONS = ".claude"
 
 
@@ -69,8 +70,10 @@ def _parse(text: str, source: str) -> Environment:
     try:
         return Environment(name)
     except ValueError:
+        short = [environment for environment in Environment if environment.startswith(name)]
         raise UsageError(
-            f"{source} names an unknown environment: {text!r}", hint=did_you_mean(name, Environment)
+            f"{source} names an unknown environment: {text!r}",
+            hint=did_you_mean(short[0] if len(short) == 1 else name, Environment),
         ) from None
 
 
@@ -88,13 +91,20 @@ def choose_project(option: str | None, variables: Mapping[str, str], working: Pa
 
     The home folder's `.claude` is the client's own and is only taken when named by `--project`.
     """
-    for value, source in ((option, "--project"), (variables.get("CLAUDE_PROJECT_DIR"), "CLAUDE_PROJECT_DIR")):
-        if value:
-            return ProjectChoice(_named_project(value, source), source)
+    if option is not None:
+        return ProjectChoice(_named_project(option, "--project", working), "--project")
+    home = _home()
+    if (variable := variables.get(PROJECT_VARIABLE)) is not None:
+        path = _named_project(variable, PROJECT_VARIABLE, working)
+        if path == home:
+            raise UsageError(
+                f"{PROJECT_VARIABLE} names the home folder, whose {DEFINITIONS} is the client's own",
+                hint=f"go to a project, or insist: --project {path}",
+            )
+        return ProjectChoice(path, PROJECT_VARIABLE)
     here = Path(os.path.realpath(working))
-    home = Path(os.path.realpath(Path.home()))
     for folder in (here, *here.parents):
-        if folder != home and (folder / DEFINITIONS).is_dir():
+        if folder != home and _holds_definitions(folder):
             return ProjectChoice(folder, "working folder")
     raise UsageError(
         f"no {DEFINITIONS}/ folder in {here} or any folder above it",
@@ -102,17 +112,32 @@ def choose_project(option: str | None, variables: Mapping[str, str], working: Pa
     )
 
 
-def _named_project(value: str, source: str) -> Path:
+def _home() -> Path | None:
+    try:
+        return Path(os.path.realpath(Path.home()))
+    except RuntimeError:  # a user without an entry and without HOME, as in some containers
+        return None
+
+
+def _holds_definitions(folder: Path) -> bool:
+    return os.path.isdir(folder / DEFINITIONS)  # noqa: PTH112 - Path.is_dir raises where nothing may be looked at
+
+
+def _named_project(value: str, source: str, working: Path) -> Path:
+    if not value.strip():
+        raise UsageError(f"{source} is set but empty", hint=f"unset it, or name the folder that holds {DEFINITIONS}/")
     if "\x00" in value:
-        raise UsageError(f"{source} names a path with a NUL character")
-    path = Path(os.path.realpath(value))
-    if not path.is_dir():
+        raise UsageError(f"{source} names a path with a NUL character", hint="name an existing folder")
+    path = Path(os.path.realpath(working / value))
+    if not os.path.isdir(path):  # noqa: PTH112 - as above
         raise UsageError(f"{source} names {value!r}, which is not a folder", hint="name an existing folder")
-    if path.name == DEFINITIONS and not (path / DEFINITIONS).is_dir():
+    if _holds_definitions(path):
+        return path
+    if path.name == DEFINITIONS:
         raise UsageError(
             f"{source} names the {DEFINITIONS} folder itself",
             hint=f"name the folder that holds it: {path.parent}",
         )
-    if not (path / DEFINITIONS).is_dir():
-        raise UsageError(f"{path} has no {DEFINITIONS}/ folder", hint=f"create it: mkdir {path / DEFINITIONS}")
-    return path
+    raise UsageError(
+        f"{source} names {path}, which has no {DEFINITIONS}/ folder", hint=f"create it: mkdir {path / DEFINITIONS}"
+    )

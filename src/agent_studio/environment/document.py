@@ -48,12 +48,7 @@ def parse(data: bytes, file: str) -> tuple[Entry, ...]:
         return ()
     if not _is_mapping(root):
         raise ConfigurationError(f"{file}:1: the file must be a mapping of keys to values", hint="key: value")
-    entries: list[Entry] = []
-    for entry in _flatten(root, "", 0, file):
-        entries.append(entry)
-        if len(entries) > MAX_ENTRIES:
-            raise ConfigurationError(f"{file}: more than {MAX_ENTRIES} values (aliases multiplied?)")
-    return tuple(entries)
+    return tuple(_Reading(file).entries(root, "", 0))
 
 
 def _load(text: str, file: str) -> Any:
@@ -71,20 +66,59 @@ def _load(text: str, file: str) -> Any:
         raise ConfigurationError(f"{file}: {str(error).splitlines()[0]}", hint="mend the YAML") from error
 
 
-def _flatten(mapping: Any, prefix: str, depth: int, file: str) -> Iterator[Entry]:
-    if depth > MAX_DEPTH:
-        raise ConfigurationError(f"{file}: {prefix} is nested more than {MAX_DEPTH} deep")
-    for raw, value in mapping.items():
-        line, column = _position(mapping, raw)
-        if not isinstance(raw, str) and (not prefix or is_owned(prefix)):
-            raise ConfigurationError(f"{file}:{line}:{column}: the key {raw!r} must be text", hint="quote it")
-        name = f"{prefix}.{raw}" if prefix else str(raw)
-        if _descends(name, value):
-            yield from _flatten(value, name, depth + 1, file)
-        elif value is None and is_section(name) and name not in BY_NAME:
-            continue
-        else:
-            yield Entry(name, _plain(value, 0, file, name), line, column)
+class _Reading:
+    """One file being flattened; what aliases multiply is counted, so that a small file cannot fill the memory."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._values = 0
+
+    def entries(self, mapping: Any, prefix: str, depth: int) -> Iterator[Entry]:
+        """Yield the values below a mapping."""
+        for raw, value in mapping.items():
+            line, column = _position(mapping, raw)
+            name = f"{prefix}.{raw}" if prefix else str(raw)
+            self._count(name, depth)
+            _check_name(raw, prefix, f"{self._file}:{line}:{column}")
+            if _descends(name, value):
+                yield from self.entries(value, name, depth + 1)
+            elif (value is None or value == {}) and is_section(name) and name not in BY_NAME:
+                continue
+            else:
+                yield Entry(name, self._plain(value, depth, name), line, column)
+
+    def _count(self, name: str, depth: int) -> None:
+        self._values += 1
+        if self._values > MAX_ENTRIES:
+            raise ConfigurationError(f"{self._file}: more than {MAX_ENTRIES} values (aliases multiplied?)")
+        if depth > MAX_DEPTH:
+            raise ConfigurationError(f"{self._file}: {name} is nested more than {MAX_DEPTH} deep")
+
+    def _plain(self, value: Any, depth: int, name: str) -> Any:
+        """Return plain Python for what the parser made, so that nothing of the parser leaks out."""
+        self._count(name, depth)
+        if value is None or isinstance(value, bool):
+            return value
+        for form in (str, int, float):
+            if isinstance(value, form):
+                return form(value)
+        if _is_mapping(value):
+            return {str(key): self._plain(inner, depth + 1, name) for key, inner in value.items()}
+        if isinstance(value, list | tuple | set):
+            return [self._plain(inner, depth + 1, name) for inner in value]
+        return str(value)  # dates and tagged values: text, which a key of another form refuses
+
+
+def _check_name(raw: Any, prefix: str, place: str) -> None:
+    """Refuse a key in our sections that is not text, or whose dots would make it another key."""
+    if prefix and not is_owned(prefix):
+        return
+    if not isinstance(raw, str):
+        raise ConfigurationError(f"{place}: the key {raw!r} must be text", hint="quote it")
+    if "." in raw and is_owned(prefix or raw):
+        raise ConfigurationError(f"{place}: the key {raw!r} has dots in it", hint="write it as nested sections")
+    if not raw and prefix:
+        raise ConfigurationError(f"{place}: an empty key", hint="name it, or drop the line")
 
 
 def _descends(name: str, value: Any) -> bool:
@@ -102,19 +136,3 @@ def _position(mapping: Any, raw: Any) -> tuple[int, int]:
     except (AttributeError, KeyError, TypeError):  # merged keys stand elsewhere
         return mapping.lc.line + 1, mapping.lc.col + 1
     return line + 1, column + 1
-
-
-def _plain(value: Any, depth: int, file: str, name: str) -> Any:
-    """Return plain Python for what the parser made, so that nothing of the parser leaks out."""
-    if depth > MAX_DEPTH:
-        raise ConfigurationError(f"{file}: {name} is nested more than {MAX_DEPTH} deep")
-    if value is None or isinstance(value, bool):
-        return value
-    for form in (str, int, float):
-        if isinstance(value, form):
-            return form(value)
-    if _is_mapping(value):
-        return {str(key): _plain(inner, depth + 1, file, name) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_plain(inner, depth + 1, file, name) for inner in value]
-    return str(value)  # dates and tagged values: text, which a key of another form refuses

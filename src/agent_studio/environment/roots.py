@@ -5,6 +5,7 @@ No other module joins a path below `.claude/`: isolation is this module and `sto
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from agent_studio.environment.detect import DEFINITIONS, Environment
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import ConfigurationError, UnsafePathError
 from agent_studio.storage import names
-from agent_studio.storage.folder import Folder
+from agent_studio.storage.descriptors import read_chunks
+from agent_studio.storage.folder import Folder, disk_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,6 +59,10 @@ class Project:
         """The `.claude` folder: agents, skills and the like, read only by us."""
         return self.path / DEFINITIONS
 
+    def definition(self, name: str) -> Path:
+        """Return the path of something in `.claude/`, for reading definitions and for messages."""
+        return self.definitions / name
+
     @property
     def folder(self) -> Folder:
         """The project's root as a door."""
@@ -69,11 +75,16 @@ class Project:
 
     def read_definition(self, name: str) -> bytes:
         """Return the bytes of a file in `.claude/`; links are followed, anything but a file is refused."""
-        descriptor = os.open(self.definitions / name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb", closefd=True) as file:
+        place = self.definitions.joinpath(*names.split(name))
+        with disk_faults(place):
+            descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ConfigurationError(f"{self.shown(name)} is not a file", hint="move it away")
-            return file.read()
+            with disk_faults(place):
+                return b"".join(read_chunks(descriptor))
+        finally:
+            os.close(descriptor)
 
     def state(self, environment: Environment) -> Folder:
         """Return the door to what is derived or kept per environment, `.agent-studio/<environment>/`."""
@@ -104,12 +115,14 @@ class EnvironmentRoot:
         return Folder(self.project.path, self.kinds[kind])
 
     def original(self, kind: str, name: str) -> Folder | None:
-        """Return the door to where the original kept a file we lack, or None; staging has no such past.
+        """Return the door to where the original kept a file we lack, or None.
+
+        A root of its own has no such past: what lies in `.claude/` is not this environment's.
 
         The file in it is the last part of `original_name`.
         """
         place = self.original_name(kind, name)
-        if place is None or self.environment is Environment.STAGING or self.folder(kind).status(name):
+        if place is None or self.root != SHARED_ROOT or self.folder(kind).status(name):
             return None
         parent, _, last = f"{SHARED_ROOT}/{place}".rpartition("/")
         folder = Folder(self.project.path, parent)
@@ -138,25 +151,25 @@ def environment_root(project: Project, environment: Environment, values: Mapping
     root = _root(environment, values.get("environments.development.root"))
     kinds = {}
     for kind in KINDS:
-        written = values.get(f"paths.{kind}")
-        kinds[kind] = str(written).rstrip("/") if written else f"{root}/{_default_folder(kind, root)}"
-        _check_place(f"paths.{kind}", kinds[kind], environment, root)
-    return EnvironmentRoot(project, environment, root, kinds)
+        key, written = f"paths.{kind}", values.get(f"paths.{kind}")
+        kinds[kind] = f"{root}/{_default_folder(kind, root)}" if written is None else _written(key, written)
+        _check_place(key, kinds[kind], environment, root)
+    own = EnvironmentRoot(project, environment, root, kinds)
+    _refuse_shared(own, own, itertools.combinations(kinds.items(), 2))
+    return own
 
 
 def _root(environment: Environment, development_root: object) -> str:
     if environment is Environment.STAGING:
         return STAGING_ROOT
-    if environment is Environment.DEVELOPMENT and development_root:
-        root = str(development_root).rstrip("/")
-        _check_parts("environments.development.root", root)
-        if _within(root, STAGING_ROOT) or root in {SHARED_ROOT, ""} or _within(root, STATE):
-            raise ConfigurationError(
-                f"environments.development.root is {root!r}, which is not development's alone",
-                hint=f"name a folder of its own, such as {DEFINITIONS}/development",
-            )
-        return root
-    return SHARED_ROOT
+    if environment is Environment.PRODUCTION or development_root is None:
+        return SHARED_ROOT
+    key = "environments.development.root"
+    root = _written(key, development_root)
+    _check_place(key, root, environment, root)
+    if overlap(root, STATE):
+        raise _misplaced(key, root, "where the state of all environments is kept", f"use {DEFINITIONS}/development")
+    return root
 
 
 def _default_folder(kind: str, root: str) -> str:
@@ -164,44 +177,61 @@ def _default_folder(kind: str, root: str) -> str:
     return "agent-memory" if kind == "agents" and root == SHARED_ROOT else kind
 
 
-def _check_parts(key: str, place: str) -> None:
+def _written(key: str, value: object) -> str:
+    """Return a folder as written, one `/` at its end dropped, if it is a plain path inside the project."""
+    place = str(value).removesuffix("/")
     try:
-        names.split(place)
+        if not names.split(place):
+            raise _misplaced(key, str(value), "which names no folder", f"name one, such as {DEFINITIONS}/metrics")
     except UnsafePathError as error:
         raise ConfigurationError(f"{key}: {error.message}", hint="name a folder inside the project") from error
+    return place
 
 
 def _check_place(key: str, place: str, environment: Environment, root: str) -> None:
-    _check_parts(key, place)
-    reserved = [".git", *(f"{DEFINITIONS}/{name}" for name in DEFINITION_FOLDERS)]
-    if any(overlap(place, other) for other in reserved) and not _within(place, root if root != SHARED_ROOT else ""):
-        raise ConfigurationError(f"{key} is {place!r}, which holds definitions or history, not data")
-    if _within(place, STATE) and not _within(place, f"{STATE}/{environment}"):
-        raise ConfigurationError(f"{key} is {place!r}, which is not {environment}'s", hint=f"use {root}/")
-    if (
-        _within(place, DEFINITIONS)
-        and (root != SHARED_ROOT or _within(place, STAGING_ROOT))
-        and not _within(place, root)
-    ):
-        raise ConfigurationError(
-            f"{key} is {place!r}, which is not {environment}'s: its data below {DEFINITIONS}/ is in {root}/",
-            hint=f"use a folder in {root}/ or outside {DEFINITIONS}/",
-        )
+    staging, shared = environment is Environment.STAGING, root == SHARED_ROOT
+    definitions = [f"{DEFINITIONS}/{name}" for name in DEFINITION_FOLDERS]
+    rules = (
+        (_passes(place, ".git"), "which is the history of a repository"),
+        (any(overlap(place, folder) for folder in definitions), "which holds definitions, not data"),
+        (_within(place, STATE) and not _within(place, f"{STATE}/{environment}"), f"which is not {environment}'s"),
+        (not staging and overlap(place, STAGING_ROOT), "which is staging's"),
+        (
+            not shared and _within(place, DEFINITIONS) and not _within(place, root),
+            f"which is not {environment}'s: its data below {DEFINITIONS}/ is in {root}/",
+        ),
+    )
+    for broken, reason in rules:
+        if broken:
+            raise _misplaced(key, place, reason, f"use a folder in {root}/ or outside {DEFINITIONS}/")
+
+
+def _misplaced(key: str, place: str, reason: str, hint: str) -> ConfigurationError:
+    return ConfigurationError(f"{key} is {place!r}, {reason}", hint=hint)
 
 
 def refuse_overlap(own: EnvironmentRoot, others: Iterable[EnvironmentRoot]) -> None:
-    """Raise `ConfigurationError` when staging and another environment would share a data folder."""
+    """Raise `ConfigurationError` when two environments would share a data folder.
+
+    Two that share their root, as development and production do by default, may share a folder of the same kind.
+    """
     for other in others:
-        if Environment.STAGING not in {own.environment, other.environment} or own.environment == other.environment:
-            continue
-        for kind, place in own.kinds.items():
-            for other_kind, other_place in other.kinds.items():
-                if overlap(place, other_place):
-                    raise ConfigurationError(
-                        f"paths.{kind} of {own.environment} ({place}) overlaps "
-                        f"paths.{other_kind} of {other.environment} ({other_place})",
-                        hint="give each environment folders of its own",
-                    )
+        if own.environment != other.environment:
+            pairs = itertools.product(own.kinds.items(), other.kinds.items())
+            shared = own.root == other.root
+            _refuse_shared(own, other, (pair for pair in pairs if not (shared and pair[0] == pair[1])))
+
+
+def _refuse_shared(
+    own: EnvironmentRoot, other: EnvironmentRoot, pairs: Iterable[tuple[tuple[str, str], tuple[str, str]]]
+) -> None:
+    for (kind, place), (other_kind, other_place) in pairs:
+        if overlap(place, other_place):
+            raise ConfigurationError(
+                f"paths.{kind} of {own.environment} ({place}) overlaps "
+                f"paths.{other_kind} of {other.environment} ({other_place})",
+                hint="give each kind of data of each environment a folder of its own",
+            )
 
 
 def overlap(one: str, other: str) -> bool:
@@ -210,6 +240,13 @@ def overlap(one: str, other: str) -> bool:
 
 
 def _within(place: str, folder: str) -> bool:
-    parts = [names.collision_key(part) for part in place.split("/") if part]
-    outer = [names.collision_key(part) for part in folder.split("/") if part]
+    parts, outer = _compared(place), _compared(folder)
     return parts[: len(outer)] == outer
+
+
+def _passes(place: str, name: str) -> bool:
+    return names.collision_key(name) in _compared(place)
+
+
+def _compared(place: str) -> list[str]:
+    return [names.collision_key(part) for part in place.split("/") if part]

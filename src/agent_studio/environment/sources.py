@@ -104,11 +104,13 @@ def _take(entry: Entry, source: Source, shown: str, written: set[str]) -> None:
     """Sort one entry of a file into values, warnings and problems."""
     place = f"{shown}:{entry.line}"
     if retired := next((old for old in RETIRED if f"{entry.key}.".startswith(f"{old}.")), None):
-        source.warnings.append(Notice(f"{place}: {entry.key} is not used", f"{RETIRED[retired]} decides"))
+        source.warnings.append(Notice(f"{place}: {entry.key} is not used", f"decided by {RETIRED[retired]}"))
         return
     if ours := RENAMED.get(entry.key):
-        source.warnings.append(Notice(f"{place}: {entry.key} is read as {ours}", f"write {ours}"))
+        instead = f"not used beside {ours}" if ours in written else f"read as {ours}"
+        source.warnings.append(Notice(f"{place}: {entry.key} is {instead}", f"write only {ours}"))
         if ours in written:
+            source.problems.extend(filter(None, (_fault(ours, entry.value, place),)))
             return
         entry = Entry(ours, entry.value, entry.line, entry.column)
     if not is_owned(entry.key):
@@ -124,6 +126,8 @@ def _take(entry: Entry, source: Source, shown: str, written: set[str]) -> None:
 def _look_at_foreign(entry: Entry, source: Source, place: str) -> None:
     """Warn of a foreign section that looks like one of ours misspelt."""
     section = entry.key.split(".", 1)[0]
+    if section == "environment":  # what a file declares itself to be
+        return
     if near := nearest(section, SECTIONS, cutoff=0.85):
         source.warnings.append(
             Notice(f"{place}: section {section!r} is not one of ours and is ignored", f"did you mean {near!r}?")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 GENESIS = "0" * 64
+_OWN = ("_seq", "_prevHash", "_hash")
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,27 @@ class Head:
 
 
 def seal(head: Head, record: Mapping[str, Any]) -> tuple[bytes, Head]:
-    """Return the record's chained line and the head after it."""
-    body = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    """Return the record's chained line and the head after it; half a surrogate pair becomes `?`.
+
+    Raises `ValueError` for an empty record and for one that has a field of the chain already.
+    """
+    if not record or any(name in record for name in _OWN):
+        raise ValueError(f"a chained record has fields, and none of {', '.join(_OWN)}")
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    body = text.encode("utf-8", "replace")
     link = _link(head.hash, body)
     tail = f',"_seq":{head.seq + 1},"_prevHash":"{head.hash}","_hash":"{link}"}}\n'
     return body[:-1] + tail.encode(), Head(head.seq + 1, link)
 
 
 def first_bad_line(lines: Iterable[bytes]) -> int | None:
-    """Return the number (from 1) of the first line that does not continue the chain, or None."""
+    """Return the number (from 1) of the first line that does not continue the chain, or None.
+
+    Lines cut off at the end are not found here: a checkpoint outside the file names the last one.
+    """
     head = Head()
     for number, line in enumerate(lines, start=1):
-        body, mark, tail = line.rstrip(b"\n").rpartition(b',"_seq":')
+        body, mark, tail = line.removesuffix(b"\n").rpartition(b',"_seq":')
         expected = Head(head.seq + 1, _link(head.hash, body + b"}"))
         written = f'{expected.seq},"_prevHash":"{head.hash}","_hash":"{expected.hash}"}}'
         if not mark or tail != written.encode():

@@ -7,22 +7,24 @@ Every path is relative, written with `/`, checked by `storage.names`, and walked
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from agent_studio.errors import StorageError, UnsafePathError
-from agent_studio.storage import names
-from agent_studio.storage.walk import Walk, start
+from agent_studio.storage import names, temporaries
+from agent_studio.storage.descriptors import read_chunks, write_all
+from agent_studio.storage.walk import FILE_MODE, FOLDER_MODE, check_file, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-FILE_MODE = 0o600
-FOLDER_MODE = 0o700
-_CHUNK_BYTES = 1 << 20
+    from agent_studio.storage.walk import Walk
+
+__all__ = ["FILE_MODE", "FOLDER_MODE", "Folder", "disk_faults", "read_chunks", "write_all"]
 
 
 @contextmanager
@@ -58,12 +60,17 @@ class Folder:
         return Folder(self._base, "/".join((*self._parts, *names.split(relative))), handles=self._handles)
 
     def resolve(self, relative: str) -> Path:
-        """Return the checked path of something below this folder, links on the way refused; for messages."""
-        parts = names.split(relative)
-        with self._entered(parts[:-1]) as walk:
-            if parts and stat.S_ISLNK(walk.lstat(parts[-1]).st_mode):
-                raise UnsafePathError(f"{self.path.joinpath(*parts)} is a symbolic link")
-        return self.path.joinpath(*parts)
+        """Return the checked path of something that is there, for messages and for libraries that take only paths.
+
+        A link, a hard link or anything but a file or folder is refused; what happens to it later is not seen.
+        """
+        status = self.status(relative)
+        place = self.path.joinpath(*names.split(relative))
+        if status is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
+        if not stat.S_ISDIR(status.st_mode):
+            check_file(status, place)
+        return place
 
     def open(self, relative: str, flags: int = os.O_RDONLY) -> int:
         """Open a regular file and return its descriptor; with `O_CREAT` its folder must exist."""
@@ -84,9 +91,7 @@ class Folder:
         parts = names.split(relative)
         try:
             with self._entered(parts[:-1]) as walk, disk_faults(self.path / relative):
-                if parts:
-                    return walk.lstat(parts[-1])
-            return self.path.lstat()
+                return walk.lstat(parts[-1]) if parts else walk.status()
         except FileNotFoundError:
             return None
 
@@ -113,35 +118,43 @@ class Folder:
 
     def files(self, relative: str = "") -> Iterator[tuple[str, os.stat_result]]:
         """Yield every file below a folder as its relative path and status; links are yielded, never entered."""
-        prefix = f"{relative}/" if relative else ""
-        for name in self.names(relative):
-            status = self.status(prefix + name)
-            if status is None:
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                yield from self.files(prefix + name)
-            else:
-                yield prefix + name, status
+        pending = [names.split(relative)]
+        while pending:
+            parts = pending.pop()
+            folders = []
+            for name, status in self._listed(parts):
+                if stat.S_ISDIR(status.st_mode):
+                    folders.append((*parts, name))
+                else:
+                    yield "/".join((*parts, name)), status
+            pending.extend(reversed(folders))
+
+    def _listed(self, parts: tuple[str, ...]) -> list[tuple[str, os.stat_result]]:
+        found = []
+        with self._entered(parts) as walk, disk_faults(self.path.joinpath(*parts)):
+            for name in walk.names():
+                with suppress(FileNotFoundError):  # removed since it was listed
+                    found.append((name, walk.lstat(name)))
+        return found
 
     def make(self, relative: str = "") -> bool:
         """Create a folder and its parents; return whether it was missing."""
         created = False
-        walk = start(self._base, handles=self._handles)
-        try:
+        with ExitStack() as stack, disk_faults(self.path / relative):
+            walk = start(self._base, handles=self._handles)
+            stack.callback(walk.close)
             for name in (*self._parts, *names.split(relative)):
                 try:
                     entered = walk.enter(name)
                 except FileNotFoundError:
-                    with disk_faults(self.path / relative):
-                        _refuse_collision(walk, name)
-                        with suppress(FileExistsError):
-                            walk.mkdir(name, FOLDER_MODE)
-                            created = True
-                        entered = walk.enter(name)
-                walk.close()
+                    _refuse_collision(walk, name)
+                    with suppress(FileExistsError):
+                        walk.mkdir(name, FOLDER_MODE)
+                        created = True
+                    entered = walk.enter(name)
+                stack.pop_all().close()
                 walk = entered
-        finally:
-            walk.close()
+                stack.callback(walk.close)
         return created
 
     def create(self, relative: str, data: bytes) -> bool:
@@ -155,38 +168,33 @@ class Folder:
     def create_many(self, relative: str, items: Iterable[tuple[str, bytes]]) -> list[str]:
         """Create files in one folder as `create` does, listing the folder once; return the names created."""
         created: list[str] = []
-        with self._entered(names.split(relative)) as walk, disk_faults(self.path / relative):
-            present = {names.collision_key(name): name for name in walk.names()}
+        place = self.path / relative
+        with self._entered(names.split(relative)) as walk:
+            with disk_faults(place):
+                present = {names.collision_key(name): name for name in walk.names()}
             for name, data in items:
                 names.check_name(name)
                 other = present.setdefault(names.collision_key(name), name)
                 if other != name:
-                    raise _collision(self.path / relative / name, other)
-                if _fill(walk, name, data):
-                    created.append(name)
+                    raise _collision(place / name, other)
+                with disk_faults(place / name):
+                    if _fill(walk, name, data):
+                        created.append(name)
         return created
 
     def replace(self, relative: str, data: bytes) -> None:
         """Write a file so that readers and a crash see all of the old bytes or all of the new ones."""
         *folders, name = self._named(relative)
-        temporary = f".{name}.{os.getpid()}.tmp"
         with self._entered(folders) as walk, disk_faults(self.path / relative):
             _refuse_collision(walk, name)
             with suppress(FileNotFoundError):
                 os.close(walk.open(name, os.O_RDONLY, FILE_MODE))  # a link or hard link is refused, not replaced
-            descriptor = walk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-            try:
-                try:
-                    write_all(descriptor, data)
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
-                walk.rename(temporary, walk, name)
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    walk.remove(temporary)
-                raise
-            walk.sync()
+            temporaries.put(walk, name, data, durable=True)
+
+    def sweep(self, relative: str = "") -> list[str]:
+        """Remove what killed writers left half-written in one folder; return the names removed."""
+        with self._entered(names.split(relative)) as walk, disk_faults(self.path / relative):
+            return temporaries.sweep(walk)
 
     def remove(self, relative: str) -> None:
         """Remove one file or link; never what a link points to."""
@@ -196,16 +204,9 @@ class Folder:
 
     def remove_tree(self, relative: str) -> None:
         """Remove a folder with all that is in it; links in it are removed, never followed."""
-        for name in self.names(relative):
-            inner = f"{relative}/{name}"
-            status = self.status(inner)
-            if status is not None and stat.S_ISDIR(status.st_mode):
-                self.remove_tree(inner)
-            else:
-                self.remove(inner)
         *folders, name = self._named(relative)
         with self._entered(folders) as walk, disk_faults(self.path / relative):
-            walk.rmdir(name)
+            _clear(walk, name)
 
     def move(self, relative: str, target: Folder, new_relative: str) -> None:
         """Move a file or folder to another place on the same disk in one step; it replaces a file there."""
@@ -216,6 +217,9 @@ class Folder:
             target._entered(new_folders) as target_walk,
             disk_faults(self.path / relative),
         ):
+            stays = target.path.joinpath(*new_folders) != self.path.joinpath(*folders)
+            _refuse_collision(target_walk, new_name, but="" if stays else name)
+            walk.lstat(name)
             walk.rename(name, target_walk, new_name)
 
     @staticmethod
@@ -227,62 +231,53 @@ class Folder:
 
     @contextmanager
     def _entered(self, parts: Iterable[str]) -> Iterator[Walk]:
-        walk = start(self._base, handles=self._handles)
-        try:
-            for name in (*self._parts, *parts):
-                with disk_faults(self.path):
+        with ExitStack() as stack:
+            with disk_faults(self.path):
+                walk = start(self._base, handles=self._handles)
+                stack.callback(walk.close)
+                for name in (*self._parts, *parts):
                     entered = walk.enter(name)
-                walk.close()
-                walk = entered
+                    stack.pop_all().close()
+                    walk = entered
+                    stack.callback(walk.close)
             yield walk
-        finally:
-            walk.close()
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all bytes; a full disk raises OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def read_chunks(descriptor: int) -> Iterator[bytes]:
-    """Yield a file's bytes from the current position, a MiB at a time."""
-    while chunk := os.read(descriptor, _CHUNK_BYTES):
-        yield chunk
 
 
 def _fill(walk: Walk, name: str, data: bytes) -> bool:
-    try:
-        descriptor = walk.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-        existed = False
-    except FileExistsError:
-        descriptor = walk.open(name, os.O_RDONLY, FILE_MODE)
-        existed = True
-        if not data or os.fstat(descriptor).st_size:
-            os.close(descriptor)
-            return False
-        os.close(descriptor)
-        descriptor = walk.open(name, os.O_WRONLY | os.O_APPEND, FILE_MODE)
-    try:
-        write_all(descriptor, data)
-    except BaseException:
-        if existed:
-            os.ftruncate(descriptor, 0)
+    with walk.alone():  # another process may be looking at the same empty file
+        try:
+            descriptor = walk.open(name, os.O_RDONLY, FILE_MODE)
+        except FileNotFoundError:
+            pass
         else:
-            walk.remove(name)
-        raise
-    finally:
-        os.close(descriptor)
+            size = os.fstat(descriptor).st_size
+            os.close(descriptor)
+            if size or not data:
+                return False
+        temporaries.put(walk, name, data, durable=False)
     return True
 
 
-def _refuse_collision(walk: Walk, name: str) -> None:
+def _clear(walk: Walk, name: str) -> None:
+    """Remove a folder; what is in it is removed under whatever name it has."""
+    inner = walk.enter(name)
+    try:
+        for found in inner.names():
+            if stat.S_ISDIR(inner.lstat(found).st_mode):
+                _clear(inner, found)
+            else:
+                inner.remove(found)
+    finally:
+        inner.close()
+    walk.rmdir(name)
+
+
+def _refuse_collision(walk: Walk, name: str, *, but: str = "") -> None:
     """Refuse to create a name that another one would be mistaken for on some file system."""
     key = names.collision_key(name)
     for other in walk.names():
-        if other != name and names.collision_key(other) == key:
-            raise _collision(Path(name), other)
+        if other not in {name, but} and names.collision_key(other) == key:
+            raise _collision(walk.place / name, other)
 
 
 def _collision(place: Path, other: str) -> UnsafePathError:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import StorageError
-from agent_studio.storage.folder import disk_faults, read_chunks
+from agent_studio.storage.descriptors import locked, read_chunks
+from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -17,27 +18,44 @@ if TYPE_CHECKING:
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
-    """Return the record as one line of compact UTF-8 JSON."""
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    """Return the record as one line of compact UTF-8 JSON; half a surrogate pair becomes `?`."""
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace") + b"\n"
 
 
 def append(folder: Folder, name: str, records: Iterable[Mapping[str, Any]]) -> int:
     """Append records by one write, creating the file when missing; return how many.
 
-    A write cut short by a full disk leaves a damaged last line, which readers count; it raises `StorageError`.
+    A torn last line, left by a killed writer, is ended first. What a full disk cuts short is taken back and
+    raises `StorageError`.
     """
     lines = [encode(record) for record in records]
     data = b"".join(lines)
+    place = folder.path / name
     descriptor = folder.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
-        with disk_faults(folder.path / name):
+        # Between the look at the last byte and the write, and between a short write and taking it back, no other
+        # writer of ours may come. The write alone needs no lock on POSIX; Windows has no atomic append.
+        with disk_faults(place), locked(descriptor):
             if data and not ends_whole(descriptor):
                 data = b"\n" + data
-            if os.write(descriptor, data) != len(data):
-                raise StorageError(f"{folder.path / name}: only part of a record could be written")
+            written = os.write(descriptor, data)
+            if written != len(data):
+                _take_back(descriptor, written)
+                raise StorageError(
+                    f"{place}: only part of a record could be written, so none of it was",
+                    hint="free space on the disk, then run the command again",
+                )
     finally:
         os.close(descriptor)
     return len(lines)
+
+
+def _take_back(descriptor: int, written: int) -> None:
+    """Cut off what was just appended, unless a writer that takes no lock has appended after it."""
+    end = os.lseek(descriptor, 0, os.SEEK_CUR)
+    if os.fstat(descriptor).st_size == end:
+        os.ftruncate(descriptor, end - written)
 
 
 def ends_whole(descriptor: int) -> bool:
@@ -66,24 +84,40 @@ def read(folder: Folder, name: str) -> Reading:
     except FileNotFoundError:
         return reading
     try:
-        for line in _lines(descriptor):
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                record = None
-            if isinstance(record, dict):
-                reading.records.append(record)
-            elif line.strip():
-                reading.damaged_lines += 1
+        with disk_faults(folder.path / name):
+            for line in _lines(descriptor):
+                record = _parse(line)
+                if record is not None:
+                    reading.records.append(record)
+                elif line.strip():
+                    reading.damaged_lines += 1
     finally:
         os.close(descriptor)
     return reading
 
 
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Return the object on a line, or None; NaN and the infinities, which no other reader takes, are damage."""
+    try:
+        record = _DECODER.decode(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
 def _lines(descriptor: int) -> Iterator[bytes]:
-    rest = b""
+    rest: list[bytes] = []
     for chunk in read_chunks(descriptor):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
+        *whole, last = chunk.split(b"\n")
+        for line in whole:
+            yield b"".join((*rest, line))
+            rest.clear()
+        rest.append(last)
+    yield b"".join(rest)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agent_studio.errors import BusyError
+from agent_studio.storage.descriptors import try_lock, unlock
+from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,37 +18,28 @@ if TYPE_CHECKING:
 
 @contextmanager
 def exclusive(folder: Folder, name: str, *, doing: str) -> Iterator[None]:
-    """Hold the lock file `name` in `folder`; raise `BusyError` at once when someone else does."""
+    """Hold the lock file `name` in `folder`; raise `BusyError` at once when someone else does.
+
+    The lock file stays behind: removing it while another process waits to open it would let both in.
+    """
     descriptor = folder.open(name, os.O_RDWR | os.O_CREAT)
     try:
-        if not _try_lock(descriptor):
+        with disk_faults(folder.path / name):
+            held = try_lock(descriptor)
+        if not held or not _is_current(folder, name, descriptor):
             raise BusyError(
-                f"another process is at work here ({doing})",
+                f"another process is at work here ({doing}): it holds {folder.path / name}",
                 hint="wait until it is done, then run the command again",
             )
-        yield
+        try:
+            yield
+        finally:
+            unlock(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int) -> bool:
-    """Return whether the lock was free; it is released when the descriptor is closed."""
-    try:
-        import fcntl  # noqa: PLC0415 - POSIX only
-    except ImportError:
-        return _try_lock_windows(descriptor)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _try_lock_windows(descriptor: int) -> bool:
-    import msvcrt  # noqa: PLC0415 - Windows only
-
-    try:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError:
-        return False
-    return True
+def _is_current(folder: Folder, name: str, descriptor: int) -> bool:
+    """Tell whether the locked file still has its name: a lock on a removed file keeps nobody out."""
+    status = folder.status(name)
+    return status is not None and os.path.samestat(status, os.fstat(descriptor))

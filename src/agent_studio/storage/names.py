@@ -11,7 +11,8 @@ import unicodedata
 
 from agent_studio.errors import UnsafePathError
 
-MAX_NAME_BYTES = 255
+MAX_NAME_BYTES = 200
+"""Less than the 255 of most file systems: a temporary beside the file has a longer name."""
 MAX_DEPTH = 32
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file (read 2026-11)
@@ -44,8 +45,11 @@ def check_name(name: str, whole: str = "") -> None:
 
 
 def collision_key(name: str) -> str:
-    """Return what two names share when some file system takes them for the same file."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    """Return what two names share when some file system takes them for the same file.
+
+    Canonical caseless matching, definition D145 of the Unicode Standard 15, section 3.13.
+    """
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 def _fault(name: str) -> str:
@@ -58,8 +62,10 @@ def _fault(name: str) -> str:
         (name.split(".", 1)[0].rstrip(" ").upper() in _RESERVED, "has a name reserved by Windows"),
         (_SHORT_NAME.search(name) is not None, "has the form of a Windows short name"),
         (not unicodedata.is_normalized("NFC", name), "is not in Unicode normal form C"),
-        (len(name.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES, "has a part that is too long"),
+        (len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES, "has a part that is too long"),
         (any("\ud800" <= character <= "\udfff" for character in name), "is not valid UTF-8"),
+        # HFS+ leaves such characters out when it compares names (CVE-2014-9390), and people cannot see them
+        (any(unicodedata.category(character) == "Cf" for character in name), "has an invisible character"),
     )
     return next((reason for failed, reason in checks if failed), "")
 

@@ -70,6 +70,7 @@ def reason_to_block(text: str) -> str | None:
 
 
 def main() -> int:
+    """Read the payload, report, and return the exit status."""
     try:
         command = json.load(sys.stdin)["tool_input"]["command"]
     except (ValueError, KeyError, TypeError):

@@ -22,6 +22,7 @@ def note(path: Path, root: Path) -> str:
 
 
 def main() -> int:
+    """Read the payload, report, and return the exit status."""
     try:
         edited = Path(json.load(sys.stdin)["tool_input"]["file_path"])
     except (ValueError, KeyError, TypeError):

@@ -1,0 +1,202 @@
+"""Show and change feature flags: whether each is on, why, and who changed it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.cli.output import Problem, Result
+from agent_studio.environment import flags
+from agent_studio.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.output import Screen
+    from agent_studio.environment.context import Context
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    verbs = parser.add_subparsers(dest="subverb", metavar="SUBCOMMAND", required=True)
+    verbs.add_parser("list", help="every flag with its value and why", description="List every flag and why it is so.")
+
+    explain = verbs.add_parser(
+        "explain", help="why a flag is on or off", description="Say why a flag is on or off, for everyone or one unit."
+    )
+    explain.add_argument("name", metavar="NAME")
+    explain.add_argument("--unit", metavar="ID", help="a session id, which decides under a partial rollout")
+
+    change = verbs.add_parser(
+        "set",
+        help="switch a flag or change its rollout",
+        description="Write a flag to the environment's own configuration file.",
+    )
+    change.add_argument("name", metavar="NAME")
+    switch = change.add_mutually_exclusive_group()
+    switch.add_argument("--on", dest="enabled", action="store_true", default=None)
+    switch.add_argument("--off", dest="enabled", action="store_false", default=None)
+    change.add_argument("--rollout", metavar="PERCENT", type=float, help="share of units that get it, 0 to 100")
+    _add_change_options(change)
+
+    kill = verbs.add_parser(
+        "kill",
+        help="switch a flag off at once, over all configuration",
+        description="Switch a flag off at once, whatever the configuration says, until the kill is lifted.",
+    )
+    kill.add_argument("name", metavar="NAME")
+    kill.add_argument("--lift", action="store_true", help="undo a kill")
+    _add_change_options(kill)
+
+    past = verbs.add_parser("history", help="who changed what, when and why", description="List every change.")
+    past.add_argument("name", metavar="NAME", nargs="?")
+
+
+def _add_change_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", metavar="TEXT", required=True, help="why; kept with the change")
+    parser.add_argument("--by", metavar="WHO", help="who (default: git's user, else the system's)")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Carry out one subcommand."""
+    actions = {"list": _list, "explain": _explain, "set": _set, "kill": _kill, "history": _history}
+    return actions[args.subverb](args, session.context)
+
+
+def _list(args: argparse.Namespace, context: Context) -> Result:
+    past = flags.history(context.root)
+    rows = [_described(context, past, name) for name in context.config.flags]
+
+    def render(screen: Screen) -> None:
+        screen.table(
+            ("flag", "value", "rollout", "why"),
+            [
+                (row["name"], _word(row["value"]), f"{row['rolloutPercentage']:g} %", _why(past, row["name"], row))
+                for row in rows
+            ],
+        )
+
+    return Result({"flags": rows, "damagedLines": past.damaged_lines}, render, problems=_damage(past))
+
+
+def _why(past: flags.History, name: str, row: dict[str, Any]) -> str:
+    """Return what fits a table; `explain` has the rest."""
+    return f"killed: {past.kills[name].why}" if name in past.kills else str(row["detail"])
+
+
+def _described(context: Context, past: flags.History, name: str, unit: str | None = None) -> dict[str, Any]:
+    decided = flags.evaluate(context.config, past.kills, name, unit)
+    return {
+        "name": name,
+        "value": decided.value,
+        "reason": str(decided.reason),
+        "detail": decided.detail,
+        "enabled": context.config[f"features.{name}.enabled"],
+        "rolloutPercentage": context.config[f"features.{name}.rolloutPercentage"],
+        "killed": name in past.kills,
+        **({"unit": unit, "bucket": decided.bucket} if unit else {}),
+    }
+
+
+def _explain(args: argparse.Namespace, context: Context) -> Result:
+    past = flags.history(context.root)
+    found = _described(context, past, args.name, args.unit)
+
+    def render(screen: Screen) -> None:
+        whom = f" for {args.unit}" if args.unit else ""
+        screen.mark("ok" if found["value"] else "none", f"{args.name} is {_word(found['value'])}{whom}")
+        screen.line(f"  {found['detail']}")
+        if found["killed"]:
+            screen.line(f"  to undo: {flags.lift_command(context.config, args.name)}")
+
+    return Result(found, render, problems=_damage(past))
+
+
+def _set(args: argparse.Namespace, context: Context) -> Result:
+    if args.enabled is None and args.rollout is None:
+        raise UsageError("nothing to set", hint="give --on, --off or --rollout PERCENT")
+    who = args.by if args.by is not None else flags.default_who(context.project)
+    change = flags.set_flag(
+        context, args.name, enabled=args.enabled, rollout=args.rollout, who=who, why=args.reason, dry_run=args.dry_run
+    )
+    return _changed(args, context, change)
+
+
+def _kill(args: argparse.Namespace, context: Context) -> Result:
+    who = args.by if args.by is not None else flags.default_who(context.project)
+    act = flags.lift if args.lift else flags.kill
+    return _changed(args, context, act(context, args.name, who=who, why=args.reason, dry_run=args.dry_run))
+
+
+def _changed(args: argparse.Namespace, context: Context, change: flags.Change) -> Result:
+    data = {
+        "flag": args.name,
+        "changed": bool(change.records) and not args.dry_run,
+        "dryRun": args.dry_run,
+        "changes": change.records,
+        "notes": change.notes,
+    }
+
+    def render(screen: Screen) -> None:
+        for record in change.records:
+            mark, would = ("none", "would be ") if args.dry_run else ("ok", "")
+            screen.mark(mark, f"{would}{_sentence(record)}")
+            screen.line(f"  by {record['who']}: {record['why']}")
+        for note in change.notes:
+            screen.mark("note", note)
+        if not change.records or args.dry_run:
+            screen.line("nothing changed")
+
+    return Result(data, render)
+
+
+def _sentence(record: dict[str, Any]) -> str:
+    place = f"in {record['environment']}"
+    if record["action"] == "set":
+        return f"set {place}: {record['key']} {_word(record['before'])} -> {_word(record['after'])}"
+    if record["action"] == "kill":
+        return f"killed {place}: {record['flag']} is off for everyone until the kill is lifted"
+    return f"lifted {place}: the configuration decides on {record['flag']} again ({_word(record['after'])})"
+
+
+def _history(args: argparse.Namespace, context: Context) -> Result:
+    past = flags.history(context.root, args.name)
+    if args.name and not past.records:
+        flags.require_known(context.config, args.name)
+
+    def render(screen: Screen) -> None:
+        for record in past.records:
+            when = str(record.get("timestamp"))[:19].replace("T", " ")
+            screen.line(f"{when}  {record['flag']}  {_action(record)}")
+            screen.line(f"    by {record.get('who')}: {record.get('why')}")
+        if not past.records:
+            screen.line(f"no changes of {args.name or 'flags'} in {context.environment}")
+
+    return Result({"records": past.records, "damagedLines": past.damaged_lines}, render, problems=_damage(past))
+
+
+def _action(record: dict[str, Any]) -> str:
+    if record["action"] != "set":
+        return str(record["action"])
+    name = str(record.get("key")).rpartition(".")[2]
+    return f"{name} {_word(record.get('before'))} -> {_word(record.get('after'))}"
+
+
+def _damage(past: flags.History) -> list[Problem]:
+    if not past.damaged_lines:
+        return []
+    count = past.damaged_lines
+    return [
+        Problem(
+            "damaged-lines",
+            f"{count} damaged {'line' if count == 1 else 'lines'} in the flag journal",
+            "what such a line may have killed stays off: see agent-studio flags list",
+        )
+    ]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "-" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)

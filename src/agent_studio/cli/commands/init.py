@@ -1,0 +1,126 @@
+"""Create an environment's folders, seed it, and write missing configuration.
+
+Running it again changes nothing that holds data. `--reset` (staging only) moves the data aside first
+and says where.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from agent_studio.cli.output import Problem, Result, Screen, ask
+from agent_studio.environment.detect import VARIABLE, Environment
+from agent_studio.errors import ExitCode
+from agent_studio.staging.init import Item, Options, Report, initialise, preflight
+
+if TYPE_CHECKING:
+    from agent_studio.cli.dispatch import Session
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `init`."""
+    parser.add_argument("--reset", action="store_true", help="archive staging's data, then create it anew")
+    parser.add_argument("--yes", action="store_true", help="do not ask before --reset")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done and change nothing")
+    parser.add_argument(
+        "--with-activity", nargs="?", const=7, default=0, type=_days, metavar="DAYS",
+        help="fill empty logs with days of generated activity, marked synthetic (default: 7)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1, help="seed of the generated activity (default: 1)")
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Initialise the chosen environment."""
+    options = Options(reset=args.reset, activity_days=args.with_activity, seed=args.seed)
+    arguments = (session.project, session.choice, session.variables, session.overrides, options)
+    if args.dry_run:
+        return _plan(preflight(*arguments).path, options, session)
+    if args.reset:
+        preflight(*arguments)
+        ask(f"archive staging's data and create it anew in {session.project.path}?", yes=args.yes)
+    report = initialise(*arguments)
+    problems = [
+        *(
+            Problem("secret", f"{found.path} holds a credential ({found.kind}); it was kept out of the index", "take it out")
+            for found in report.secrets
+        ),
+        *(Problem("skipped", f"{path} was not indexed: {reason}") for path, reason in report.skipped),
+    ]
+    if report.failure:
+        problems.append(Problem(report.failure.code, report.failure.message, report.failure.hint))
+    code = report.failure.exit_code if report.failure else ExitCode.DONE
+    with_option = "" if VARIABLE in session.variables else f" --env {session.choice.environment}"
+    return Result(_data(report), lambda screen: _render(screen, report, with_option), code, problems)
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= 90:  # noqa: PLR2004 - said in the message
+        raise argparse.ArgumentTypeError("must be from 1 to 90 days")
+    return days
+
+
+def _plan(root: object, options: Options, session: Session) -> Result:
+    action = "archive the data in" if options.reset else "create what is missing in"
+    text = f"would {action} {root}; nothing was changed"
+    return Result({"root": str(root), "plan": text}, lambda screen: screen.line(text))
+
+
+def _data(report: Report) -> dict[str, object]:
+    items = [*report.items, *report.activity]
+    return {
+        "root": str(report.root),
+        "created": [str(item.path) for item in items if item.created],
+        "kept": [str(item.path) for item in items if not item.created],
+        "archived": str(report.archived) if report.archived else None,
+        "artifacts": report.rows,
+        "testArtifactsCreated": report.test_artifacts,
+    }
+
+
+def _render(screen: Screen, report: Report, with_option: str) -> None:
+    name = report.environment.title()
+    screen.box(f"Agent-Studio {name} Environment Initialization")
+    screen.line(f"\nEnvironment: {report.environment}\n")
+    if report.archived:
+        screen.mark("ok", f"Archived: {report.archived}\n")
+    screen.line(f"Step 1: Creating {report.environment} directories...")
+    for item in report.folders:
+        screen.mark("ok", f"{_verb(item)}: {item.path}")
+    seeded = "test data" if report.environment is Environment.STAGING else "data"
+    screen.line(f"\nStep 2: Seeding {seeded}...")
+    if report.index:
+        verb = "Copied" if report.index.created else "kept"
+        screen.mark("ok", f"{verb} KB index ({report.index.size_bytes} bytes)")
+    for item in report.files:
+        screen.mark("ok", f"{_verb(item)}: {item.path.name}")
+    if report.test_artifacts:
+        screen.mark("ok", f"Created: {report.test_artifacts} test artifacts in context/artifacts")
+    for item in report.activity:
+        verb = "Generated activity" if item.created else "kept"
+        screen.mark("ok", f"{verb}: {item.path.name}")
+    for item in report.project_files:
+        screen.mark("ok", f"{_verb(item)}: {item.path.name}")
+    screen.line()
+    if report.failure:
+        screen.mark("bad", f"Initialization failed: {report.failure.message}")
+        screen.line("\nWhat is listed above is in place. Mend the cause and run the command again.")
+        return
+    _render_ready(screen, name, seeded, with_option)
+
+
+def _render_ready(screen: Screen, name: str, seeded: str, with_option: str) -> None:
+    screen.box(f"{name} Environment Ready!")
+    screen.line()
+    screen.mark("ok", "Directory structure created")
+    screen.mark("ok", f"{seeded.capitalize()} seeded")
+    screen.mark("ok", "Log files initialized")
+    screen.line("\nNext steps:")
+    screen.line(f"  1. Run smoke tests: agent-studio smoke{with_option}")
+    screen.line(f"  2. Run full test suite: agent-studio test{with_option}")
+    screen.line(f"  3. Check monitoring: agent-studio monitor --env {name.lower()}")
+
+
+def _verb(item: Item) -> str:
+    return "Created" if item.created else "kept"

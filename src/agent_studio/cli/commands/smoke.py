@@ -1,0 +1,66 @@
+"""Prove in a second that an environment works: named, timed checks that leave no trace.
+
+Exit code 0 when all pass, 1 when one fails, 3 when a required check could not run.
+Also for pytest: pytest --pyargs agent_studio.staging.smoke
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent_studio.cli.output import Result, Screen
+from agent_studio.errors import StorageError
+from agent_studio.staging.smoke import SmokeReport, junit, run_smoke
+from agent_studio.staging.subject import Subject
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Session
+
+_MARKS = {"PASS": "ok", "FAIL": "bad", "SKIPPED": "none"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `smoke`."""
+    parser.add_argument("--junit", metavar="FILE", help="also write the outcomes as JUnit XML")
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Run the checks on the chosen environment."""
+    report = run_smoke(Subject(session.project, session.choice, session.variables, session.overrides))
+    environment = str(session.choice.environment)
+    if args.junit:
+        try:
+            Path(args.junit).write_bytes(junit(report, environment))
+        except OSError as error:
+            raise StorageError(f"cannot write {args.junit}: {error.strerror}", hint="name another file") from error
+    data = {
+        "checks": [
+            {
+                "name": outcome.name,
+                "verdict": outcome.verdict,
+                "durationMs": outcome.duration_ms,
+                "message": outcome.message,
+            }
+            for outcome in report.outcomes
+        ],
+        "passed": report.count("PASS"),
+        "failed": report.count("FAIL"),
+        "skipped": report.count("SKIPPED"),
+    }
+    return Result(data, lambda screen: _render(screen, report, environment), report.code)
+
+
+def _render(screen: Screen, report: SmokeReport, environment: str) -> None:
+    screen.line(f"Smoke tests of {environment}\n")
+    width = max(len(outcome.name) for outcome in report.outcomes)
+    for outcome in report.outcomes:
+        text = f"{outcome.name:<{width}}  {outcome.duration_ms:7.1f} ms  {outcome.message}"
+        screen.mark(_MARKS[outcome.verdict], text)
+    seconds = sum(outcome.duration_ms for outcome in report.outcomes) / 1000
+    screen.line(
+        f"\n{report.count('PASS')} passed, {report.count('FAIL')} failed, "
+        f"{report.count('SKIPPED')} skipped in {seconds:.2f} s"
+    )

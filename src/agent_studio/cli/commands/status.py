@@ -1,0 +1,111 @@
+"""Show where things stand: environment, data, configuration, features, tests, release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.cli.output import Result, Screen
+from agent_studio.environment.flag_journal import history
+from agent_studio.environment.flags import evaluate
+from agent_studio.environment.roots import INDEX_FILE
+from agent_studio.environment.schema import KINDS
+from agent_studio.knowledge import index
+from agent_studio.staging.suite import last_evidence
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.environment.context import Context
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `status`: there are none of its own."""
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Collect what is known without changing or computing anything expensive."""
+    context = session.context
+    kills = history(context.root).kills
+    states = {flag: evaluate(context.config, kills, flag).value for flag in context.config.flags}
+    target = context.config["release.target"]
+    evidence = last_evidence(context.root)
+    data: dict[str, Any] = {
+        "environment": str(context.environment),
+        "source": context.choice.source,
+        "project": str(context.project.path),
+        "root": str(context.root.path),
+        "initialised": _initialised(context),
+        "separation": "target" if target else "none",
+        "configFiles": [context.project.shown(name) for name in context.config.files],
+        "flags": states,
+        "indexRows": _rows(context),
+        "tests": _tests(evidence),
+        "release": None,
+        "burnin": None,
+        "alerts": None,
+    }
+    return Result(data, lambda screen: _render(screen, data, context))
+
+
+def _initialised(context: Context) -> bool:
+    return all(context.root.folder(kind).has_folder() for kind in KINDS)
+
+
+def _rows(context: Context) -> int | None:
+    folder, name = context.root.reads("knowledge", INDEX_FILE)
+    return len(index.load(context.root)) if folder.status(name) else None
+
+
+def _tests(evidence: dict[str, Any] | None) -> dict[str, Any] | None:
+    names = ("verdict", "passed", "failed", "skipped", "startedAt", "candidate")
+    return {name: evidence.get(name) for name in names} if evidence else None
+
+
+def _render(screen: Screen, data: dict[str, Any], context: Context) -> None:
+    flags, tests = data["flags"], data["tests"]
+    off = [name for name, on in flags.items() if not on]
+    ran = (
+        f"{tests['verdict']}, {tests['passed']} passed, {tests['failed']} failed ({tests['startedAt']})"
+        if tests
+        else ""
+    )
+    facts = {
+        "Environment": f"{data['environment']} (chosen by {data['source']})",
+        "Project": data["project"],
+        "Data root": data["root"] + ("" if data["initialised"] else " (not initialised)"),
+        "Configuration": ", ".join(data["configFiles"]) or "built-in defaults",
+        "Features": f"{len(flags) - len(off)} of {len(flags)} on" + (f"; off: {', '.join(off)}" if off else ""),
+        "Limits": _limits(context),
+        "Knowledge base": "no index" if data["indexRows"] is None else f"{data['indexRows']} rows",
+        "Full suite": ran or "not run yet",
+        "Separation": _separation(data["separation"], context),
+    }
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        screen.line(f"{name:<{width}}  {value}")
+    name = data["environment"]
+    next_step = ("smoke" if tests else "test") if data["initialised"] else "init"
+    screen.line(f"\nNext: agent-studio {next_step} --env {name}; agent-studio doctor --env {name} says what to mend")
+
+
+def _limits(context: Context) -> str:
+    names = ("hookExecutionTimeMs", "hookFailureRate", "agentFailureRate", "errorRatePerHour", "tokenBudgetPerDay")
+    values = [context.config[f"monitoring.thresholds.{name}"] for name in names]
+    if values == [None] * len(values):
+        return "none (alerts are off)"
+    texts = (
+        "hooks {:g} ms",
+        "hook failures {:g} %",
+        "agent failures {:g} %",
+        "{:g} errors an hour",
+        "{:,} tokens a day",
+    )
+    shown = [text.format(value) for text, value in zip(texts, values, strict=True) if value is not None]
+    return ", ".join(shown) + ("" if len(shown) == len(values) else "; the rest unlimited")
+
+
+def _separation(separation: str, context: Context) -> str:
+    if separation == "none":
+        return "none: this checkout holds the definitions of staging and production alike"
+    return f"production's definitions are in {context.config['release.target']}"

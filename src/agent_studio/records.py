@@ -1,0 +1,145 @@
+"""The records of an environment's logs, one class a file, and how they become lines.
+
+Every record also carries `eventId`, `environment` and `release`; fields a reader does not know are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What all records share."""
+
+    kind: ClassVar[str]
+    """Kind of data folder it lies in."""
+    file: ClassVar[str]
+    """File in that folder."""
+
+    timestamp: str
+    """RFC 3339 UTC with milliseconds."""
+
+    def to_line(self, *, event_id: str, environment: str, release: str | None = None) -> dict[str, Any]:
+        """Return the record as it is written."""
+        line = {_camel(item.name): getattr(self, item.name) for item in fields(self)}
+        return {**line, "eventId": event_id, "environment": environment, "release": release}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookExecution(Record):
+    """One run of one hook."""
+
+    kind: ClassVar[str] = "metrics"
+    file: ClassVar[str] = "hooks.jsonl"
+
+    hook: str
+    event: str
+    tool: str | None
+    execution_time_ms: float
+    status: str
+    """success, blocked, failure or timeout."""
+    session_id: str
+    agent: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRun(Record):
+    """One run of one agent, from its start to its end."""
+
+    kind: ClassVar[str] = "metrics"
+    file: ClassVar[str] = "agents.jsonl"
+
+    agent: str
+    agent_id: str
+    session_id: str
+    task_id: str | None
+    duration_ms: float
+    tokens_used: int
+    status: str
+    """completed, failed or cancelled."""
+    error_message: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorEvent(Record):
+    """Something that went wrong."""
+
+    kind: ClassVar[str] = "metrics"
+    file: ClassVar[str] = "errors.jsonl"
+
+    error_type: str
+    """SecurityViolation, ValidationError, RoutingError, SystemError or UnknownError."""
+    severity: str
+    """CRITICAL, HIGH, MEDIUM or LOW."""
+    source: str
+    message: str
+    tool: str | None
+    session_id: str | None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlmUsage(Record):
+    """What one model response used and cost; a line of the chained ledger."""
+
+    kind: ClassVar[str] = "metrics"
+    file: ClassVar[str] = "llm-usage.log"
+
+    session_id: str
+    request_id: str
+    message_id: str
+    provider: str
+    model: str
+    agent: str | None
+    skill: str | None
+    project: str
+    task_id: str | None
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write5m_tokens: int
+    cache_write1h_tokens: int
+    web_searches: int
+    service_tier: str | None
+    speed: str | None
+    region: str | None
+    cost_usd: str | None
+    """Decimal text; None when no price is known."""
+    price_source: str | None
+    source: str
+    """transcript, otel, api or original."""
+    amends: int | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionEvent(Record):
+    """A session's start, prompt, stop or end."""
+
+    kind: ClassVar[str] = "sessions"
+    file: ClassVar[str] = "session-log.jsonl"
+
+    session_id: str
+    event: str
+    """start, prompt, stop or end."""
+    source: str | None = None
+    model: str | None = None
+    reason: str | None = None
+    duration_ms: float | None = None
+    cost_usd: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def event_id(*unique: object) -> str:
+    """Return the first 32 hex digits of SHA-256 over what makes an event unique."""
+    return hashlib.sha256("\x1f".join(map(str, unique)).encode()).hexdigest()[:32]
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)

@@ -1,0 +1,132 @@
+"""Findings about an environment's data: what is missing, open to others, foreign, or failing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from agent_studio.environment.detect import DEFINITIONS, Environment
+from agent_studio.environment.findings import Finding, Severity
+from agent_studio.environment.roots import INDEX_FILE, LOGS, MEMORY_FILES
+from agent_studio.environment.schema import KINDS
+from agent_studio.errors import AgentStudioError
+from agent_studio.staging import seed
+from agent_studio.staging.suite import last_evidence
+from agent_studio.storage.folder import FILE_MODE, FOLDER_MODE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent_studio.environment.context import Context
+    from agent_studio.storage.folder import Folder
+
+_LOOSE = stat.S_IRWXG | stat.S_IRWXO
+
+
+def checks(context: Context) -> Iterator[Finding]:
+    """Yield findings about the data of one environment."""
+    try:
+        yield from _directories(context)
+        yield from _files(context)
+        yield from _rights(context)
+    except AgentStudioError as error:
+        yield Finding("data", Severity.ERROR, error.message, error.hint)
+    yield from _suite(context)
+    yield from _original(context)
+
+
+def _init(context: Context) -> str:
+    return f"agent-studio init --env {context.environment}"
+
+
+def _directories(context: Context) -> Iterator[Finding]:
+    root = context.root
+    missing = [kind for kind in KINDS if not root.folder(kind).has_folder()]
+    if not missing:
+        yield Finding("directories", Severity.OK, f"all {len(KINDS)} data folders are in {root.root}/")
+        return
+    severity = Severity.WARNING if context.environment is Environment.STAGING else Severity.INFO
+
+    def mend() -> None:
+        for kind in missing:
+            root.folder(kind).make()
+
+    folders = ", ".join(root.kinds[kind] for kind in missing)
+    yield Finding("directories-missing", severity, f"missing: {folders}", _init(context), mend)
+
+
+def _files(context: Context) -> Iterator[Finding]:
+    root = context.root
+    expected = [("knowledge", INDEX_FILE), *((kind, name) for kind, name, _ in seed.files(context.config))]
+    missing = []
+    for kind, name in expected:
+        folder, stored = root.reads(kind, name)
+        if folder.status(stored) is None:
+            missing.append(f"{kind}/{name}")
+    if missing and any(root.folder(kind).has_folder() for kind in KINDS):
+        severity = Severity.WARNING if context.environment is Environment.STAGING else Severity.INFO
+        yield Finding("files-missing", severity, f"missing in {root.root}/: {', '.join(missing)}", _init(context))
+
+
+def _rights(context: Context) -> Iterator[Finding]:
+    """Files of staging, and logs and memory of the others, are for their owner alone."""
+    if os.name == "nt":
+        return
+    for kind in KINDS:
+        folder = context.root.folder(kind)
+        loose = [name for name, status in _present(folder) if status.st_mode & _LOOSE and not _is_link(status)]
+        if not loose or (context.environment is not Environment.STAGING and kind not in {*LOGS, "memory"}):
+            continue
+        yield Finding(
+            "rights", Severity.WARNING if context.environment is Environment.STAGING else Severity.INFO,
+            f"{len(loose)} in {context.root.kinds[kind]}/ can be read by other users, {loose[0] or 'the folder'} first",
+            f"chmod -R go= {folder.path}", lambda folder=folder: _tighten(folder),
+        )  # fmt: skip
+
+
+def _present(folder: Folder) -> Iterator[tuple[str, os.stat_result]]:
+    if status := folder.status(""):
+        yield "", status
+        yield from folder.files()
+
+
+def _is_link(status: os.stat_result) -> bool:
+    return stat.S_ISLNK(status.st_mode)
+
+
+def _tighten(folder: Folder) -> None:
+    """Take every right from group and others."""
+    folder.chmod("", FOLDER_MODE)
+    for name, _ in folder.files():
+        folder.chmod(name, FILE_MODE)
+
+
+def _suite(context: Context) -> Iterator[Finding]:
+    evidence = last_evidence(context.root)
+    command = f"agent-studio test --env {context.environment}"
+    if evidence is None:
+        yield Finding("tests", Severity.INFO, f"the full suite was not run in {context.environment} yet", command)
+        return
+    when, verdict = evidence.get("startedAt"), evidence.get("verdict")
+    severity = Severity.OK if verdict == "PASS" else Severity.WARNING
+    failures = ", ".join(map(str, (evidence.get("regressions") or evidence.get("failedNames") or [])[:5]))
+    detail = f" ({failures})" if failures else ""
+    yield Finding(
+        "tests", severity, f"the last run ({when}) ended {verdict}{detail}", "" if verdict == "PASS" else command
+    )
+
+
+def _original(context: Context) -> Iterator[Finding]:
+    """Files of the original Agent Studio, and how they are read."""
+    root = context.root
+    for kind, name in (
+        *((kind, name) for kind, names in LOGS.items() for name in names),
+        *(("memory", name) for name in MEMORY_FILES),
+        ("knowledge", INDEX_FILE),
+    ):
+        place = root.original_name(kind, name)
+        if place and root.project.folder.status(f"{DEFINITIONS}/{place}"):
+            read = root.original(kind, name)
+            how = "is read in place of the missing" if read else "is kept but not read beside"
+            yield Finding("original-format", Severity.INFO, f"{DEFINITIONS}/{place} {how} {root.kinds[kind]}/{name}")

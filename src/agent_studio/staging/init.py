@@ -1,0 +1,244 @@
+"""Create an environment: only what is missing, in steps that a kill at any point leaves repairable.
+
+Everything that could refuse is looked at before the first byte is written. Files with content are never touched,
+so a second run loses nothing; `reset` moves the data aside before it starts.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent_studio import clock
+from agent_studio.environment import templates
+from agent_studio.environment.config import BASE_FILE, MissingStagingFileError, file_name, inspect
+from agent_studio.environment.context import Context, open_context, other_roots
+from agent_studio.environment.detect import DEFINITIONS, Choice, Environment
+from agent_studio.environment.roots import (
+    INDEX_FILE,
+    STATE,
+    EnvironmentRoot,
+    Project,
+    environment_root,
+    refuse_overlap,
+)
+from agent_studio.environment.schema import KINDS
+from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UsageError
+from agent_studio.knowledge import index as knowledge_index
+from agent_studio.staging import activity, seed
+from agent_studio.storage.locks import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from agent_studio.storage.folder import Folder
+
+_LOCK = "init.lock"
+_IGNORED = (f"{STATE}/", f"{DEFINITIONS}/staging/")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that should be there."""
+
+    path: Path
+    created: bool
+    """False: it was there and was kept."""
+    size_bytes: int = 0
+
+
+@dataclass
+class Report:
+    """What an initialisation did, step by step, as far as it came."""
+
+    environment: Environment
+    root: Path
+    folders: list[Item] = field(default_factory=list)
+    index: Item | None = None
+    files: list[Item] = field(default_factory=list)
+    project_files: list[Item] = field(default_factory=list)
+    test_artifacts: int = 0
+    """Generated files created by this run."""
+    activity: list[Item] = field(default_factory=list)
+    rows: int = 0
+    """Rows of the seeded index."""
+    secrets: list[knowledge_index.SecretInRow] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """Artifacts that could not be read, and why."""
+    archived: Path | None = None
+    failure: AgentStudioError | None = None
+    """The step that failed; nothing after it was tried."""
+
+    @property
+    def items(self) -> list[Item]:
+        """Everything looked at, in order."""
+        index_item = [self.index] if self.index else []
+        return [*self.project_files, *self.folders, *index_item, *self.files]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask for beside the plain initialisation."""
+
+    reset: bool = False
+    activity_days: int = 0
+    seed: int = 1
+
+
+def initialise(
+    project: Project, choice: Choice, variables: Mapping[str, str], overrides: Iterable[str], options: Options
+) -> Report:
+    """Create what is missing of an environment and report it.
+
+    Raises before anything is changed: `ConfigurationError`, `UnsafePathError`, `StorageError`, `UsageError`, and
+    `BusyError` when another initialisation runs. A later failure is in the report.
+    """
+    overrides = list(overrides)
+    root = preflight(project, choice, variables, overrides, options)
+    state = root.state
+    state.make()
+    with exclusive(state, _LOCK, doing=f"init of {choice.environment}"):
+        report = Report(choice.environment, root.path)
+        try:
+            if options.reset:
+                report.archived = archive(root)
+            _write_project_files(project, choice.environment, report)
+            _fill(open_context(project, choice, variables, overrides), options, report)
+        except AgentStudioError as error:
+            report.failure = error
+    return report
+
+
+def preflight(
+    project: Project, choice: Choice, variables: Mapping[str, str], overrides: Iterable[str], options: Options
+) -> EnvironmentRoot:
+    """Return the root to be made; raise for everything that would stop the work half-way."""
+    environment = choice.environment
+    if options.reset and environment is not Environment.STAGING:
+        raise UsageError(f"--reset is for staging only, not {environment}", hint="add --env staging")
+    if options.activity_days and environment is Environment.PRODUCTION:
+        raise UsageError("generated activity is never written to production", hint="use --env staging")
+    config, problems = inspect(project, environment, variables, overrides)
+    for problem in problems:
+        if not isinstance(problem, MissingStagingFileError):
+            raise problem
+    root = environment_root(project, environment, config.values())
+    refuse_overlap(root, other_roots(project, environment))
+    for name in (".gitignore", project.shown(BASE_FILE), project.shown(file_name(environment))):
+        project.folder.has_file(name)
+    root.state.has_folder()
+    for kind in KINDS:
+        root.folder(kind).has_folder()
+        _check_writable(root.folder(kind).path)
+    for kind, name, _ in seed.files(config):
+        root.folder(kind).has_file(name)
+    _check_writable(root.state.path)
+    return root
+
+
+def _check_writable(place: Path) -> None:
+    """Raise `StorageError` when the nearest folder that is there cannot be written to."""
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StorageError(f"{place} is read-only", hint=f"give yourself the right to write there: chmod u+w {place}")
+
+
+def archive(root: EnvironmentRoot) -> Path | None:
+    """Move an environment's data aside, into its state folder; return where, or None when there was none."""
+    stamp = clock.file_stamp(clock.now())
+    present = [kind for kind in KINDS if root.folder(kind).has_folder()]
+    if not present:
+        return None
+    target = root.state.at(f"archive/{stamp}")
+    target.make()
+    for kind in present:
+        root.project.folder.move(root.kinds[kind], target, kind)
+    return target.path
+
+
+def _write_project_files(project: Project, environment: Environment, report: Report) -> None:
+    wanted = [(BASE_FILE, templates.BASE)]
+    if environment is Environment.STAGING:
+        wanted.append((file_name(environment), templates.STAGING))
+    for name, text in wanted:
+        created = project.folder.create(project.shown(name), text.encode())
+        report.project_files.append(Item(project.definition(name), created, len(text)))
+    report.project_files.append(_ignore(project))
+
+
+def _ignore(project: Project) -> Item:
+    """Add our folders to `.gitignore`, keeping every byte that is there."""
+    place = project.path / ".gitignore"
+    try:
+        before = project.folder.read(".gitignore")
+    except FileNotFoundError:
+        before = b""
+    present = {line.strip() for line in before.decode("utf-8", "replace").splitlines()}
+    missing = [line for line in _IGNORED if not {line, line.rstrip("/"), f"/{line}"} & present]
+    if missing:
+        newline = b"\r\n" if b"\r\n" in before else b"\n"
+        gap = newline if before and not before.endswith(b"\n") else b""
+        added = gap + b"".join(line.encode() + newline for line in missing)
+        project.folder.replace(".gitignore", before + added)
+    return Item(place, bool(missing))
+
+
+def _fill(context: Context, options: Options, report: Report) -> None:
+    root, config = context.root, context.config
+    for kind in KINDS:
+        created = root.folder(kind).make()
+        root.folder(kind).sweep("")
+        report.folders.append(Item(root.folder(kind).path, created))
+    real_rows = _seed_index(context, report)
+    for kind, name, content in seed.files(config):
+        folder, stored = root.reads(kind, name)
+        created = folder.path == root.folder(kind).path and folder.create(stored, content)
+        report.files.append(Item(folder.path / stored, created, len(content) if created else 0))
+    if numbers := seed.artifact_numbers(config, real_rows):
+        root.folder("context").make(seed.ARTIFACTS_FOLDER)
+        made = root.folder("context").create_many(seed.ARTIFACTS_FOLDER, seed.artifact_files(numbers))
+        report.test_artifacts = len(made)
+    if options.activity_days:
+        _seed_activity(root, options, report)
+
+
+def _seed_index(context: Context, report: Report) -> int:
+    """Build the index from the project's artifacts unless a sound one is there; return its rows of real ones."""
+    root = context.root
+    folder, name = root.reads("knowledge", INDEX_FILE)
+    try:
+        rows = knowledge_index.load(root)
+    except FileNotFoundError:
+        rows = []
+    except IntegrityError:
+        rows = []
+        _keep_damaged(root, folder, name)
+    created = not rows
+    if created:
+        built = seed.build_index(context.root, context.config)
+        report.secrets, report.skipped, rows = built.secrets, built.skipped, built.rows
+        folder, name = root.folder("knowledge"), INDEX_FILE
+        folder.replace(name, knowledge_index.encode(rows))
+    status = folder.status(name)
+    report.rows = len(rows)
+    report.index = Item(folder.path / name, created, status.st_size if status else 0)
+    return sum(row["domain"] != knowledge_index.TEST_DOMAIN for row in rows)
+
+
+def _keep_damaged(root: EnvironmentRoot, folder: Folder, name: str) -> None:
+    """Move a file that cannot be read aside: it is rebuilt, but not one byte is thrown away."""
+    target = root.state.at("damaged")
+    target.make()
+    folder.move(name, target, f"{clock.file_stamp(clock.now())}-{name}")
+
+
+def _seed_activity(root: EnvironmentRoot, options: Options, report: Report) -> None:
+    """Write generated activity into logs that are still empty."""
+    end = clock.now().replace(minute=0, second=0, microsecond=0)
+    logs = activity.generate(end, days=options.activity_days, seed=options.seed).logs(root.environment)
+    for (kind, name), content in logs.items():
+        created = root.folder(kind).create(name, content)
+        report.activity.append(Item(root.folder(kind).path / name, created, len(content) if created else 0))

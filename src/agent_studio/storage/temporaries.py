@@ -1,0 +1,81 @@
+"""Files written beside the one they become, so that nobody sees half of one; and what a killed writer leaves."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from agent_studio import clock
+from agent_studio.errors import UnsafePathError
+from agent_studio.storage.descriptors import try_lock, write_all
+from agent_studio.storage.walk import FILE_MODE
+
+if TYPE_CHECKING:
+    from agent_studio.storage.walk import Walk
+
+_NAME = re.compile(r"\..+\.(?P<pid>[0-9]+)(-[0-9a-f]+)?\.tmp", re.DOTALL)
+_OLD_SECONDS = 3_600
+
+
+def put(walk: Walk, name: str, data: bytes, *, durable: bool) -> None:
+    """Write bytes beside `name`, then give them its name; on any fault what was there stays as it was."""
+    temporary = f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"  # two threads may write the same file
+    descriptor = walk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    try:
+        try:
+            with suppress(OSError):
+                try_lock(descriptor)  # tells a sweeper in another container, to whom our pid means nothing
+            write_all(descriptor, data)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        walk.rename(temporary, walk, name)
+    except BaseException:
+        with suppress(OSError):
+            walk.remove(temporary)
+        raise
+    if durable:
+        walk.sync()
+
+
+def sweep(walk: Walk) -> list[str]:
+    """Remove the temporaries of dead writers from one folder; return their names."""
+    swept = []
+    for name in walk.names():
+        match = _NAME.fullmatch(name)
+        with suppress(FileNotFoundError, UnsafePathError):
+            if match and _is_left_over(walk, name, int(match["pid"])):
+                walk.remove(name)
+                swept.append(name)
+    return swept
+
+
+def _is_left_over(walk: Walk, name: str, pid: int) -> bool:
+    status = walk.lstat(name)
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    if os.name == "nt":  # os.kill(pid, 0) would end the process there
+        return clock.now().timestamp() - status.st_mtime > _OLD_SECONDS
+    return not _is_alive(pid) and _is_unlocked(walk, name)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_unlocked(walk: Walk, name: str) -> bool:
+    descriptor = walk.open(name, os.O_RDONLY, FILE_MODE)
+    try:
+        return try_lock(descriptor)
+    finally:
+        os.close(descriptor)

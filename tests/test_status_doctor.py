@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Studio
+
+
+def findings(studio: Studio, *arguments: str, **options: object) -> dict[str, dict[str, str]]:
+    done = studio.run("doctor", *arguments, "--json", **options)  # type: ignore[arg-type]
+    return {finding["code"]: finding for finding in done.data["findings"]}
+
+
+def test_status_says_where_things_stand(staged: Studio) -> None:
+    data = staged.json("status", variables={"AGENT_STUDIO_ENV": "staging"})
+    assert data["environment"] == "staging"
+    assert data["source"] == "AGENT_STUDIO_ENV"
+    assert data["root"] == str(staged.path / ".claude/staging")
+    assert data["separation"] == "none"
+    assert data["configFiles"] == [".claude/config.yaml", ".claude/config.staging.yaml"]
+    assert set(data["flags"].values()) == {True}
+    assert data["indexRows"] == 20
+    assert (data["release"], data["burnin"], data["alerts"]) == (None, None, None)
+
+
+def test_status_for_people_names_the_limits_and_the_next_step(staged: Studio) -> None:
+    printed = staged.run("status", "--env", "staging").out
+    assert "hooks 20 ms, hook failures 10 %, agent failures 6 %, 20 errors an hour, 100,000 tokens a day" in printed
+    assert "Next: agent-studio test --env staging" in printed
+    assert "Limits          none (alerts are off)" in staged.run("status").out
+
+
+def test_a_healthy_staging_environment_has_nothing_to_mend(staged: Studio) -> None:
+    done = staged.run("doctor", "--env", "staging")
+    assert done.code == 0, done.out
+    assert "Nothing to mend" in done.out
+
+
+def test_an_environment_that_is_not_chosen_is_explained_per_shell(staged: Studio) -> None:
+    finding = findings(staged)["environment-detection"]
+    assert "AGENT_STUDIO_ENV is not set" in finding["message"]
+    assert finding["fix"].splitlines() == [
+        "bash: export AGENT_STUDIO_ENV=staging",
+        'PowerShell: $env:AGENT_STUDIO_ENV = "staging"',
+        "cmd: set AGENT_STUDIO_ENV=staging",
+    ]
+
+
+def test_a_configuration_that_is_not_loaded_is_an_error_with_the_command(staged: Studio) -> None:
+    (staged.path / ".claude/config.staging.yaml").unlink()
+    found = findings(staged, "--env", "staging")
+    assert found["configuration-missing"]["severity"] == "error"
+    assert "agent-studio init --env staging" in found["configuration-missing"]["fix"]
+    assert staged.run("doctor", "--env", "staging").code == 1
+
+
+def test_missing_directories_and_files_are_found_and_mended(staged: Studio) -> None:
+    (staged.path / ".claude/staging/agents").rmdir()
+    (staged.path / ".claude/staging/memory/learnings.md").unlink()
+    found = findings(staged, "--env", "staging")
+    assert ".claude/staging/agents" in found["directories-missing"]["message"]
+    assert "memory/learnings.md" in found["files-missing"]["message"]
+    staged.run("doctor", "--fix", "--env", "staging")
+    assert (staged.path / ".claude/staging/agents").is_dir()
+
+
+def test_failing_tests_are_named(staged: Studio) -> None:
+    command = "import sys; print('test result: FAILED. 1 passed; 1 failed; 0 ignored'); sys.exit(1)"
+    assert staged.run("test", "--env", "staging", "--", "python3", "-c", command).code == 1
+    found = findings(staged, "--env", "staging")
+    assert found["tests"]["severity"] == "warning"
+    assert "ended FAIL" in found["tests"]["message"]
+
+
+def test_a_feature_that_does_not_work_is_found_with_the_line_that_sets_it(staged: Studio) -> None:
+    text = "environment: staging\nfeatures:\n  partyMode:\n    enabled: false\n"
+    staged.write(".claude/config.staging.yaml", text)
+    finding = findings(staged, "--env", "staging")["feature-off"]
+    assert "config.staging.yaml:4" in finding["message"]
+    assert "agent-studio flags set partyMode --on --env staging" in finding["fix"]
+
+
+def test_loose_rights_are_found_and_mended(staged: Studio) -> None:
+    place = staged.path / ".claude/staging/memory/learnings.md"
+    place.chmod(0o644)
+    assert "learnings.md" in findings(staged, "--env", "staging")["rights"]["message"]
+    done = staged.run("doctor", "--fix", "--env", "staging")
+    assert done.code == 0
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("node_env", "found"), [("staging", True), ("test", False), ("development", False)])
+def test_node_env_that_seems_to_choose_an_environment_is_named(staged: Studio, node_env: str, *, found: bool) -> None:
+    assert ("node-env" in findings(staged, variables={"NODE_ENV": node_env})) is found
+
+
+def test_drift_between_environments_is_named(staged: Studio) -> None:
+    text = (staged.path / ".claude/config.staging.yaml").read_text()
+    staged.write(".claude/config.staging.yaml", text + "models:\n  default: other\n")
+    assert "models.default" in findings(staged, "--env", "staging")["drift"]["message"]
+
+
+def test_files_of_the_original_are_named_with_how_they_are_read(bare: Studio) -> None:
+    bare.write(".claude/context/metrics/hook-metrics.jsonl", "{}\n")
+    message = findings(bare, "--env", "production")["original-format"]["message"]
+    assert message == (
+        ".claude/context/metrics/hook-metrics.jsonl is read in place of the missing .claude/metrics/hooks.jsonl"
+    )
+
+
+def test_a_symlinked_data_folder_is_an_error(staged: Studio) -> None:
+    folder = staged.path / ".claude/staging/agents"
+    folder.rmdir()
+    folder.symlink_to("memory")
+    done = staged.run("doctor", "--env", "staging", "--json")
+    assert done.code == 1
+    assert "symbolic link" in json.dumps(done.data)
