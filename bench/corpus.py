@@ -38,8 +38,8 @@ def add_awkward(project: Path) -> int:
     folder = project / ".claude"
     files = {
         "skills/with space/SKILL.md": b"---\nname: with space\ndescription: A folder name with a space.\n---\nx\n",
-        "skills/\u00fcn\u00ef \u65e5\u672c/SKILL.md": "---\nname: \u00fcn\u00ef\ndescription: Unicode \u65e5\u672c.\n---\nx\n".encode(),
-        "agents/latin-1.md": "---\nname: caf\u00e9\ndescription: Written in Latin-1: na\u00efve.\n---\nx\n".encode("latin-1"),
+        "skills/\u00fcn\u00ef \u65e5/SKILL.md": "---\nname: \u00fcn\u00ef\ndescription: \u65e5.\n---\n".encode(),
+        "agents/latin-1.md": "---\nname: caf\u00e9\ndescription: na\u00efve.\n---\nx\n".encode("latin-1"),
         "agents/binary.md": bytes(range(256)) * 8,
         "agents/empty.md": b"",
         "agents/nul.md": b"---\nname: nul\ndescription: a\x00b\n---\n",

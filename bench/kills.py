@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_studio.cli.main import main
 from bench.measure import clean_variables
+
+from agent_studio.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -152,17 +153,19 @@ def _points(log: Path, project: Path) -> Iterator[Point]:
             continue
         name, rest = match.groups()
         seen[name] = seen.get(name, 0) + 1
-        if str(project) in rest and (name != "openat" or _CREATES.search(rest)):
-            yield Point(name, seen[name], _target(name, rest, project))
+        if name == "openat" and not _CREATES.search(rest):
+            continue
+        target = _target(name, rest)
+        if str(project) in target:
+            yield Point(name, seen[name], _RANDOM.sub("*", target.replace(str(project), "")))
 
 
-def _target(name: str, rest: str, project: Path) -> str:
-    """Return the files of a call, without what differs from run to run: descriptors, random names, the result."""
+def _target(name: str, rest: str) -> str:
+    """Return the files that a call's arguments name."""
     files = re.findall(r'<([^<>]*)>|"([^"]*)"', rest.rpartition(" = ")[0])
     if name in _BY_DESCRIPTOR:
         files = files[:1]  # what follows are bytes
-    shown = "/".join((folder or file).removeprefix(str(project)).strip("/") for folder, file in files)
-    return _RANDOM.sub("*", shown)
+    return " ".join(folder or file for folder, file in files)
 
 
 class Matrix:
@@ -177,13 +180,19 @@ class Matrix:
         self._base.mkdir(parents=True)
         scenario.prepare(self._base)
         self._before = tree(self._base)
-        for _ in range(2):  # the first run may compile modules, which are calls of their own
-            undisturbed = self._copy("undisturbed")
-            if _traced(undisturbed, scenario.command, folder / "log"):
-                raise RuntimeError(f"{scenario.name} fails undisturbed")
-        self.points = list(_points(folder / "log", undisturbed))
+        self.points = self._plan()
+        undisturbed = self._folder / "undisturbed"
         self._repair(undisturbed)
         self._expected = tree(undisturbed)
+
+    def _plan(self) -> list[Point]:
+        """Return the points of an undisturbed run; an untraced run before it compiles what is to be compiled."""
+        log = self._folder / "log"
+        subprocess.run(command_line(self._copy("undisturbed"), self.scenario.command), capture_output=True, check=False)
+        undisturbed = self._copy("undisturbed")
+        if _traced(undisturbed, self.scenario.command, log):
+            raise RuntimeError(f"{self.scenario.name} fails undisturbed")
+        return list(_points(log, undisturbed))
 
     def spread(self, count: int, part: int = 0, parts: int = 1) -> list[Point]:
         """Return about `count` points spread evenly over all, or one part of these."""
@@ -193,18 +202,21 @@ class Matrix:
 
     def kill(self, point: Point) -> list[str]:
         """Kill at a point, repair, and return all that is not as it should be."""
-        project = self._copy("killed")
-        log = self._folder / "log"
-        code = _traced(
-            project, self.scenario.command, log, "-e", f"inject={point.call}:signal=KILL:when={point.ordinal}"
-        )
-        died = list(_points(log, project))
-        if code != -signal.SIGKILL or not died or died[-1] != point:
-            return [f"{point}: the planned kill did not happen (code {code}, last {died[-1] if died else 'nothing'})"]
-        return [f"{point}: {fault}" for fault in self._faults(project)]
+        place, happened = self.points.index(point), ""
+        for _ in range(3):  # modules compiled meanwhile move the calls: plan again
+            project = self._copy("killed")
+            inject = f"inject={point.call}:signal=KILL:when={point.ordinal}"
+            code = _traced(project, self.scenario.command, self._folder / "log", "-e", inject)
+            died = list(_points(self._folder / "log", project))
+            if code == -signal.SIGKILL and died and died[-1] == point:
+                return [f"{point}: {fault}" for fault in self._faults(project)]
+            happened = f"code {code}, last {died[-1] if died else 'nothing'}"
+            self.points = self._plan()
+            point = self.points[min(place, len(self.points) - 1)]
+        return [f"{point}: the planned kill did not happen ({happened})"]
 
-    def kill_after(self, seconds: float) -> tuple[bool, list[str]]:
-        """Kill after a delay; return whether the process was still running, and all that is wrong afterwards."""
+    def kill_after(self, seconds: float) -> list[str]:
+        """Kill after a delay and repair; a process that is done by then is tried again with half of it."""
         project = self._copy("killed")
         process = subprocess.Popen(
             command_line(project, self.scenario.command), env=clean_variables(),
@@ -213,8 +225,9 @@ class Matrix:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         process.kill()
-        killed = process.wait() == -signal.SIGKILL
-        return killed, [f"after {seconds:.3f} s: {fault}" for fault in self._faults(project)]
+        if process.wait() != -signal.SIGKILL:
+            return self.kill_after(seconds / 2)
+        return [f"after {seconds:.3f} s: {fault}" for fault in self._faults(project)]
 
     def _copy(self, name: str) -> Path:
         place = self._folder / name

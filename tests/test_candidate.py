@@ -109,6 +109,7 @@ def test_links_are_followed_inside_the_project_only(bare: Studio, tmp_path: Path
     (agents / "escape.md").symlink_to(tmp_path / "outside" / "secret.md")
     (agents / "escape").symlink_to(tmp_path / "outside")
     (agents / "dangling.md").symlink_to("nowhere.md")
+    (agents / "through-a-file.md").symlink_to("code-reviewer.md/inner.md")
     (bare.path / "CLAUDE.md").symlink_to(tmp_path / "outside" / "secret.md")
     assert made(bare) == before
 

@@ -13,7 +13,7 @@ from agent_studio.cli import dispatch
 from agent_studio.cli.main import COMMANDS, main
 
 if TYPE_CHECKING:
-    from conftest import Studio
+    from tests.conftest import Studio
 
 
 def test_the_version_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

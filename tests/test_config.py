@@ -21,7 +21,7 @@ from agent_studio.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Studio
+    from tests.conftest import Studio
 
 LAYERS = ("default", "config.yaml", "rule", "own", "environment variable", "--set")
 DOUBLED = ("hookExecutionTimeMs", "hookFailureRate", "agentFailureRate", "errorRatePerHour")
@@ -66,8 +66,8 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-_some = st.lists(st.sampled_from(KEYS), max_size=6, unique=True).flatmap(
-    lambda keys: st.fixed_dictionaries({key.name: valid(key) for key in keys})
+_some = st.lists(st.sampled_from(sorted(BY_NAME)), max_size=6, unique=True).flatmap(
+    lambda names: st.fixed_dictionaries({name: valid(BY_NAME[name]) for name in names})
 )
 
 
@@ -106,6 +106,7 @@ def test_for_every_key_the_highest_layer_that_sets_it_wins(
 _limits = st.none() | st.integers(0, 50)
 
 
+@settings(max_examples=25)
 @given(base=_limits, production=_limits, staging=_limits, key=st.sampled_from(DOUBLED))
 def test_a_staging_limit_is_twice_productions_unless_written(
     tmp_path: Path, base: int | None, production: int | None, staging: int | None, key: str
@@ -134,6 +135,21 @@ def test_the_built_in_limits_are_the_contracts(tmp_path: Path) -> None:
     assert [config["monitoring.dashboardRefreshMs"] for config in configs] == [5_000, 5_000, 10_000]
 
 
+def test_a_doubled_rate_stops_at_100_per_cent(tmp_path: Path) -> None:
+    write(tmp_path, "config.yaml", nested({"monitoring.thresholds.hookFailureRate": 60}))
+    write(tmp_path, "config.staging.yaml", "")
+    assert load(Project(tmp_path), Environment.STAGING, {})["monitoring.thresholds.hookFailureRate"] == 100
+
+
+def test_set_knows_only_the_flags_there_are(tmp_path: Path) -> None:
+    write(tmp_path, "config.yaml", "features: {mine: {enabled: false}}")
+    project = Project(tmp_path)
+    assert load(project, Environment.DEVELOPMENT, {}, ["features.mine.enabled=on"])["features.mine.enabled"] is True
+    with pytest.raises(ConfigurationError) as caught:
+        load(project, Environment.DEVELOPMENT, {}, ["features.partMode.enabled=off"])
+    assert caught.value.hint == 'did you mean "partyMode"?'
+
+
 def test_a_limit_written_for_development_holds_there(tmp_path: Path) -> None:
     write(tmp_path, "config.development.yaml", nested({"monitoring.thresholds.hookFailureRate": 7}))
     assert load(Project(tmp_path), Environment.DEVELOPMENT, {})["monitoring.thresholds.hookFailureRate"] == 7
@@ -158,7 +174,7 @@ def faults(base: Path, text: str, **variables: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("features:\n  partyMode:\n    maxAgnets: 3\n", [":3: unknown key", 'did you mean "features.partyMode.maxAgents"?']),
+        ("features:\n  partyMode:\n    maxAgnets: 3\n", [":3: unknown key", 'mean "features.partyMode.maxAgents"?']),
         ("monitoring:\n  enabled: yes\n", [":2: monitoring.enabled must be a boolean", "YAML 1.2"]),
         ("features:\n  partyMode: {maxAgents: 3.5}\n", [":2:", "must be a integer"]),
         ("features:\n  partyMode: {maxAgents: true}\n", [":2:", "not bool True"]),
@@ -212,7 +228,7 @@ def test_aliases_that_multiply_are_refused_at_once(tmp_path: Path, opening: str)
 
 
 @pytest.mark.parametrize(
-    "text", ["a: &a [*a]\n", "a: &a\n  b: *a\n", "features: &f\n  x: *f\n", "[" * 3000, "{a: " * 500]
+    "text", ["a: &a [*a]\n", "a: &a\n  b: *a\n", "features: &f\n  x: *f\n", "[" * 3000, "{a: " * 500, "- " * 600]
 )
 def test_endless_and_deep_documents_end_in_a_result_or_a_clear_fault(tmp_path: Path, text: str) -> None:
     assert len(faults(tmp_path, text)) <= 1

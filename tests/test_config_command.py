@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Studio
+    from tests.conftest import Studio
 
 HOOK = "monitoring.thresholds.hookExecutionTimeMs"
 

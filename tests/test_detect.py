@@ -103,11 +103,9 @@ def test_a_name_that_is_no_project_is_refused_with_where_it_came_from(
 ) -> None:
     (project / "file").touch()
     (tmp_path / "loop").symlink_to("loop")
+    option, variables = (name, {}) if source == "--project" else (None, {source: name})
     with pytest.raises(UsageError) as refused:
-        if source == "--project":
-            choose_project(name, {}, tmp_path)
-        else:
-            choose_project(None, {source: name}, tmp_path)
+        choose_project(option, variables, tmp_path)
     assert source in refused.value.message
     assert message in refused.value.message
     assert hint in refused.value.hint
@@ -125,7 +123,7 @@ def test_the_home_folder_is_a_project_only_when_named_by_the_option(
 ) -> None:
     (project.parent / "home").symlink_to(project)
     monkeypatch.setenv("HOME", str(project.parent / "home"))
-    with pytest.raises(UsageError, match="no .claude/ folder"):
+    with pytest.raises(UsageError, match=r"no \.claude/ folder"):
         choose_project(None, {}, project / "src")
     with pytest.raises(UsageError, match="home folder"):
         choose_project(None, {"CLAUDE_PROJECT_DIR": str(project)}, project)

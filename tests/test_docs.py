@@ -9,6 +9,7 @@ for what sets a machine up, ```yaml must be a configuration without faults, ```p
 from __future__ import annotations
 
 import argparse
+import ast
 import itertools
 import os
 import re
@@ -27,6 +28,7 @@ from agent_studio.environment.config import inspect
 from agent_studio.environment.detect import VARIABLE, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.environment.schema import KEYS
+from agent_studio.staging.smoke import CHECKS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXAMPLE = REPOSITORY / "examples" / "bookshop"
@@ -291,6 +293,31 @@ def verbs() -> list[str]:
                 subs = (one for one in inner._actions if isinstance(one, argparse._SubParsersAction))
                 found += [verb, *(f"{verb} {name}" for sub in subs for name in sub.choices)]
     return found
+
+
+def first_column(page: str, heading: str) -> set[str]:
+    """The code words in the first column of the table below a heading."""
+    section = PAGES[page].split(f"# {heading}\n", 1)[1].split("\n#", 1)[0]
+    return set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE))
+
+
+def test_every_smoke_check_is_in_the_page_on_testing() -> None:
+    assert first_column("docs/testing.md", "The checks") == {check.name for check in CHECKS}
+
+
+def test_every_code_of_a_finding_is_in_the_page_on_doctor() -> None:
+    source = REPOSITORY / "src" / "agent_studio"
+    codes = {
+        node.value
+        for place in (source / "environment" / "checks.py", source / "staging" / "diagnosis.py")
+        for call in ast.walk(ast.parse(place.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Finding"
+        for node in ast.walk(call.args[0])
+        if isinstance(node, ast.Constant)
+    }
+    documented = first_column("docs/doctor.md", "Findings")
+    assert codes <= documented
+    assert documented - codes <= {"configuration", "configuration-missing"}  # named by a variable
 
 
 @pytest.mark.parametrize("verb", verbs())

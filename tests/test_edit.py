@@ -44,7 +44,7 @@ def parsed(text: str) -> Any:
         pytest.param("a: &x 1\nb: *x\n", "b", 2, "a: &x 1\nb: 2\n", id="alias, replaced"),
         pytest.param("a: &s\n  k: 1\nb:\n  <<: *s\n", "b.k", 2, "a: &s\n  k: 1\nb:\n  <<: *s\n  k: 2\n", id="merged"),
         pytest.param("a: |\n  x\n  y\n\nb: 1\n", "a", "z", "a: z\n\nb: 1\n", id="block text, replaced"),
-        pytest.param("a:\n  t: |+\n   x\n\nb: 1\n", "a.c", 2, "a:\n  t: |+\n   x\n\n  c: 2\nb: 1\n", id="block text kept"),
+        pytest.param("a:\n  t: |+\n   x\n\nb: 1\n", "a.c", 2, "a:\n  t: |+\n   x\n\n  c: 2\nb: 1\n", id="kept text"),
         pytest.param("a:\n- 1\n- 2 # c\nb: 1\n", "a", [3], "a: [3] # c\nb: 1\n", id="list"),
     ],
 )  # fmt: skip

@@ -20,7 +20,7 @@ from agent_studio.storage import locks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from conftest import Studio
+    from tests.conftest import Studio
 
 BASE = """\
 # ours
@@ -50,7 +50,8 @@ def value(studio: Studio, flag: str, unit: str | None = None) -> flags.Evaluatio
 
 
 def journal_lines(studio: Studio) -> list[str]:
-    return (studio.path / ".agent-studio/development/flags.jsonl").read_text().splitlines()
+    text: str = (studio.path / ".agent-studio/development/flags.jsonl").read_text()
+    return text.splitlines()
 
 
 @given(flag=st.text(max_size=20), unit=st.text(max_size=40))
@@ -290,6 +291,7 @@ def test_a_damaged_line_never_lifts_and_counts_as_a_kill_where_it_may_be_one(
     assert after.damaged_lines == 1
 
 
+@pytest.mark.slow
 @given(cut=st.integers(0, 2_000))
 def test_wherever_the_last_record_is_torn_a_kill_holds(project: Studio, cut: int) -> None:
     context = opened(project)

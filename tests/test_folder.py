@@ -1,5 +1,7 @@
 """No file operation leaves its folder, by handles and by paths, and none leaves half a file."""
 
+# ruff: noqa: PTH208 - a listing of names is what is compared
+
 from __future__ import annotations
 
 import os
@@ -12,6 +14,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +115,8 @@ PIECES = st.sampled_from(
 PATHS = st.lists(PIECES, min_size=1, max_size=4).map("/".join) | st.just("/etc/passwd")
 
 
-@settings(max_examples=400)
+@pytest.mark.slow
+@settings(max_examples=300)
 @given(path=PATHS, operation=st.sampled_from(sorted(OPERATIONS)), handles=st.booleans())
 def test_no_path_through_any_operation_reaches_what_is_outside(path: str, operation: str, *, handles: bool) -> None:
     place = Path(tempfile.mkdtemp())
@@ -120,18 +124,13 @@ def test_no_path_through_any_operation_reaches_what_is_outside(path: str, operat
         plant(place)
         before, descriptors = outside_of(place), len(os.listdir("/dev/fd"))
         got = None
-        try:
+        with suppress(AgentStudioError, FileNotFoundError, IsADirectoryError):
             got = OPERATIONS[operation](Folder(place / "base", "data", handles=handles), path)
-        except (AgentStudioError, FileNotFoundError, IsADirectoryError):
-            pass
         assert outside_of(place) == before
         assert len(os.listdir("/dev/fd")) == descriptors
         assert got != CANARY
-        assert (
-            not isinstance(got, list)
-            or not {"canary", "sub/canary", "sub"} & {str(name) for name in got}
-            or ("canary" in os.listdir(place / "base" / "data" / path))
-        )
+        if operation in {"names", "files"} and got:
+            assert not {"canary", "sub"} & {entry if isinstance(entry, str) else entry[0] for entry in got}
         assert sorted(os.listdir(place)) == ["base", "outside"]
         assert os.listdir(place / "base") == ["data"]
     finally:
@@ -160,7 +159,7 @@ def test_a_linked_folder_at_any_level_of_the_root_itself_is_refused(tmp_path: Pa
             operation()
 
 
-def test_a_socket_and_a_device_are_refused(door: Folder, tmp_path: Path) -> None:
+def test_a_socket_and_a_device_are_refused(door: Folder) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"/proc/self/fd/{(fd := os.open(door.path, os.O_RDONLY))}/sock")
         os.close(fd)
@@ -257,7 +256,7 @@ def test_eight_creators_at_once_give_one_winner_and_one_whole_file(door: Folder)
     payloads = [bytes([65 + number]) * 70_000 for number in range(8)]
     for turn in range(20):
         with ThreadPoolExecutor(8) as pool:
-            won = list(pool.map(lambda payload, name=f"f{turn}": door.create(name, payload), payloads))  # type: ignore[misc]
+            won = list(pool.map(lambda payload, name=f"f{turn}": door.create(name, payload), payloads))
         assert sum(won) == 1
         assert door.read(f"f{turn}") == payloads[won.index(True)]
 
@@ -365,7 +364,7 @@ def test_a_base_that_is_a_file_is_a_storage_fault_and_a_missing_one_a_missing_fi
     tmp_path: Path, *, handles: bool
 ) -> None:
     (tmp_path / "base").write_text("")
-    with pytest.raises(StorageError, match="cannot use .*base"):
+    with pytest.raises(StorageError, match=r"cannot use .*base"):
         Folder(tmp_path / "base", handles=handles).names()
     with pytest.raises(FileNotFoundError):
         Folder(tmp_path / "missing", handles=handles).names()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Studio
+    from tests.conftest import Studio
 
 KINDS = ("knowledge", "metrics", "memory", "agents", "sessions", "context")
 FILES = (

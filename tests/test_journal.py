@@ -1,16 +1,17 @@
 """Journals: one write a record, none lost, none torn, damage counted."""
 
+# ruff: noqa: PTH208 - a listing of names is what is compared
+
 from __future__ import annotations
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_studio.errors import StorageError
@@ -19,9 +20,10 @@ from agent_studio.storage.folder import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
@@ -40,6 +42,7 @@ def _no_descriptor_is_leaked() -> Iterator[None]:
     assert len(os.listdir("/dev/fd")) == before
 
 
+@settings(max_examples=25)
 @given(first=RECORDS, second=RECORDS)
 def test_what_was_appended_is_read_back_in_order(folder: Folder, first: list[Any], second: list[Any]) -> None:
     (folder.path / "j").unlink(missing_ok=True)
@@ -82,7 +85,7 @@ def test_a_damaged_line_is_counted_and_passed_over(folder: Folder, line: bytes) 
 
 
 def test_a_line_longer_than_a_chunk_is_read_whole(folder: Folder) -> None:
-    records = [{"n": 0, "text": "x" * 2_500_000}, {"n": 1}]
+    records: list[dict[str, Any]] = [{"n": 0, "text": "x" * 2_500_000}, {"n": 1}]
     journal.append(folder, "j", records)
     assert journal.read(folder, "j").records == records
 
@@ -137,6 +140,20 @@ def test_a_look_and_a_write_are_one_step_among_our_writers(folder: Folder, monke
     monkeypatch.setattr(journal, "ends_whole", look_then_be_overtaken)
     journal.append(folder, "j", [{"n": 1}])
     assert journal.read(folder, "j") == journal.Reading([{"n": 0}, {"n": 1}], 0)
+
+
+def test_a_writer_that_takes_no_lock_is_not_overwritten(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = journal.ends_whole
+
+    def look_then_be_overtaken(descriptor: int) -> bool:
+        whole = look(descriptor)
+        with (folder.path / "j").open("ab") as other:
+            other.write(b'{"other":1}\n')
+        return whole
+
+    monkeypatch.setattr(journal, "ends_whole", look_then_be_overtaken)
+    journal.append(folder, "j", [{"n": 1}])
+    assert journal.read(folder, "j") == journal.Reading([{"other": 1}, {"n": 1}], 0)
 
 
 def test_a_write_cut_short_is_taken_back_unless_someone_wrote_after_it(

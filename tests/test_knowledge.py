@@ -17,7 +17,7 @@ from agent_studio.knowledge.search import search
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Studio
+    from tests.conftest import Studio
 
 CELL = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00"), max_size=30)
 ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(index.COLUMNS, CELL)), max_size=8)

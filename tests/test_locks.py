@@ -1,11 +1,12 @@
 """One holder at a time, whatever happens to it."""
 
+# ruff: noqa: PTH208 - a listing of names is what is compared
+
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _HOLDER = """
 import pathlib, sys

@@ -40,7 +40,7 @@ def test_the_empty_path_is_the_folder_itself() -> None:
         ("lpt³", "reserved"), ("AUX.tar.gz", "reserved"), ("conin$", "reserved"),
         ("PROGRA~1", "short name"), ("git~1.x", "short name"),
         (unicodedata.normalize("NFD", "é"), "normal form C"),
-        ("x" * 201, "too long"), ("é" * 101, "too long"), ("\udce9", "UTF-8"), ("\ud800", "UTF-8"),
+        ("x" * 201, "too long"), ("é" * 101, "too long"), ("\udce9", "UTF-8"), ("x\ud800", "UTF-8"),
         ("\ufeff.git", "invisible"), (".g\u200cit", "invisible"), ("a\u202egpj.exe", "invisible"),
         ("/".join("x" * 33), "32 folders"),
     ],

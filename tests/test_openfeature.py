@@ -20,8 +20,8 @@ from agent_studio.environment.roots import Project
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Studio
     from openfeature.client import OpenFeatureClient
+    from tests.conftest import Studio
 
 CONFIG = """\
 features:
@@ -127,6 +127,7 @@ def test_without_the_sdk_importing_names_the_extra() -> None:
     assert "pip install 'agent-studio[openfeature]'" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_line_never_imports_the_sdk(bare: Studio) -> None:
     script = (
         "import sys; from agent_studio.cli.main import main; code = main(['flags', 'list']);"

@@ -1,5 +1,7 @@
 """Where data may lie: one rule, and no environment in another's folders."""
 
+# ruff: noqa: PTH208 - a listing of names is what is compared
+
 from __future__ import annotations
 
 import os
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_studio.environment.detect import Environment
-from agent_studio.environment.roots import EnvironmentRoot, Project, environment_root, overlap, refuse_overlap
+from agent_studio.environment.roots import STATE, EnvironmentRoot, Project, environment_root, overlap, refuse_overlap
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import ConfigurationError, StorageError, UnsafePathError
 
@@ -75,7 +77,8 @@ def test_what_leaves_the_project_or_holds_definitions_history_or_state_is_refuse
 @pytest.mark.parametrize(
     ("environment", "place"),
     [
-        (STAGING, ".claude/metrics"), (STAGING, ".claude/Metrics"), (STAGING, ".CLAUDE/x"), (STAGING, ".claude/stagings/x"),
+        (STAGING, ".claude/metrics"), (STAGING, ".claude/Metrics"), (STAGING, ".CLAUDE/x"),
+        (STAGING, ".claude/stagings/x"),
         (PRODUCTION, ".claude/staging"), (PRODUCTION, ".claude/staging/metrics"), (DEVELOPMENT, ".claude/STAGING/x"),
         (STAGING, ".agent-studio/production/x"), (PRODUCTION, ".agent-studio/staging"),
         (DEVELOPMENT, ".agent-studio/Production"),
@@ -138,7 +141,7 @@ def test_development_and_production_share_only_folders_of_the_same_kind_and_root
 
 @given(
     place=st.lists(
-        st.sampled_from([".claude", ".CLAUDE", "staging", "Staging", "agents", "metrics", ".git", ".agent-studio", "x"]),
+        st.sampled_from([".claude", ".CLAUDE", "staging", "Staging", "agents", "metrics", ".git", STATE, "x"]),
         min_size=1, max_size=4,
     ).map("/".join)
 )  # fmt: skip
@@ -170,7 +173,7 @@ def test_folders_overlap_as_the_least_careful_file_system_compares() -> None:
     [
         lambda root: root.folder("metrics").make(),
         lambda root: root.folder("metrics").names(),
-        lambda root: root.reads("metrics", "hooks.jsonl"),
+        lambda root: root.folder("metrics").status("hooks.jsonl"),
     ],
 )
 def test_a_linked_staging_folder_is_refused(

@@ -18,7 +18,7 @@ from agent_studio.staging.subject import Check, Failed, Skipped, Subject
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Studio
+    from tests.conftest import Studio
 
 NAMES = [check.name for check in CHECKS]
 

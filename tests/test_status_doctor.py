@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Studio
+    from tests.conftest import Studio
 
 
 def findings(studio: Studio, *arguments: str, **options: object) -> dict[str, dict[str, str]]:

@@ -92,7 +92,7 @@ class Session:
 
 def dispatch(argv: list[str]) -> int:
     """Run one command line and report its result or fault; return the exit code."""
-    as_json = "--json" in argv
+    as_json = "--json" in argv[: argv.index("--")] if "--" in argv else "--json" in argv
     screen = output.Screen(sys.stdout)
     schema = "usage"
     session = None

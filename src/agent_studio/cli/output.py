@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _BOX_WIDTH = 64
 _MARKS = {"ok": ("✓", "[ok]"), "bad": ("✗", "[!!]"), "none": ("-", "[--]"), "note": ("•", "[..]")}
@@ -104,7 +105,7 @@ def report_bug(screen: Screen, schema: str, argv: list[str], error: Exception, *
     import traceback  # noqa: PLC0415
 
     from agent_studio import __version__  # noqa: PLC0415
-    from agent_studio.redaction import redact  # noqa: PLC0415
+    from agent_studio.redaction import redact  # noqa: PLC0415 - the same
 
     text = redact(
         f"agent-studio {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
@@ -123,9 +124,40 @@ def report_bug(screen: Screen, schema: str, argv: list[str], error: Exception, *
 
 def warn(message: str, hint: str = "") -> None:
     """Write to stderr; a second line gives the hint."""
-    text = f"agent-studio: {message}\n" + (f"  {hint}\n" if hint else "")
+    from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
+
+    text = redact(f"agent-studio: {message}\n" + (f"  {hint}\n" if hint else ""))
     encoding = sys.stderr.encoding or "utf-8"
     sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+@contextmanager
+def working(doing: str) -> Iterator[None]:
+    """Show on a terminal that work goes on, once it has taken a second."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    import threading  # noqa: PLC0415 - only on a terminal
+
+    from rich.console import Console  # noqa: PLC0415
+
+    status = Console(stderr=True).status(doing)
+    timer = threading.Timer(1.0, status.start)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        status.stop()
+
+
+def echo(text: str) -> None:
+    """Pass on what a command that runs inside ours says, as it comes; a stderr that is gone ends nothing."""
+    encoding = sys.stderr.encoding or "utf-8"
+    with suppress(OSError, ValueError):
+        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stderr.flush()
 
 
 def ask(question: str, *, yes: bool) -> None:
@@ -157,7 +189,12 @@ def _write_envelope(
         "data": data,
         "problems": [vars(problem) for problem in problems],
     }
-    screen.line(json.dumps(envelope, ensure_ascii=not screen.unicode, indent=2, default=str))
+    text = json.dumps(envelope, ensure_ascii=not screen.unicode, indent=2, default=str)
+    if problems:
+        from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
+
+        text = redact(text)
+    screen.line(text)
 
 
 def _carries(text: str, stream: TextIO) -> bool:

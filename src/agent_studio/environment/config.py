@@ -92,7 +92,7 @@ def inspect(
     problems = [problem for source in (base, own) if source for problem in source.problems]
     if environment is Environment.STAGING and own is None:
         problems.append(_missing_staging_file(project))
-    outside, outside_problems = read_outside(variables, overrides, _added_flags(base, own))
+    outside, outside_problems = read_outside(variables, overrides, _added_flags(base, own, production))
     problems += outside_problems
     if environment is Environment.STAGING and production:
         problems += production.problems
@@ -172,7 +172,8 @@ def _by_rule(key: Key, environment: Environment, base: Layer, production: Source
     if key.rule is Rule.DOUBLED_IN_STAGING:
         entries = production.entries if production else ()
         in_production = next((entry.value for entry in reversed(list(entries)) if entry.key == key.name), base.value)
-        doubled = None if in_production is None else in_production * 2
+        limit = float("inf") if key.maximum is None else key.maximum  # no rate is over 100 per cent
+        doubled = None if in_production is None else min(in_production * 2, limit)
         return Layer("rule", doubled, note=f"production x 2 ({in_production})")
     return None
 

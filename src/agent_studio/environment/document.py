@@ -52,11 +52,10 @@ def parse(data: bytes, file: str) -> tuple[Entry, ...]:
 
 
 def _load(text: str, file: str) -> Any:
-    from ruamel.yaml import YAML  # noqa: PLC0415 - 40 ms that a command without configuration need not pay
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415 - 40 ms that not every command need pay
 
     try:
-        return YAML(typ="rt").load(text)
+        return _bounded_parser().load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
@@ -64,6 +63,23 @@ def _load(text: str, file: str) -> Any:
         raise ConfigurationError(f"{place}: {problem}", hint="mend the YAML at that line and column") from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{file}: {str(error).splitlines()[0]}", hint="mend the YAML") from error
+
+
+def _bounded_parser() -> Any:
+    """Return a parser that stops at deep brackets, for which its own effort grows with the square of their number."""
+    from ruamel.yaml import YAML  # noqa: PLC0415 - 40 ms
+    from ruamel.yaml.scanner import RoundTripScanner, ScannerError  # noqa: PLC0415
+
+    class Scanner(RoundTripScanner):
+        def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803 - its signature
+            if len(self.flow_context) > MAX_DEPTH:
+                problem = f"nested more than {MAX_DEPTH} deep"
+                raise ScannerError(None, None, problem, self.reader.get_mark())
+            super().fetch_flow_collection_start(TokenClass, to_push)
+
+    parser = YAML(typ="rt")
+    parser.Scanner = Scanner
+    return parser
 
 
 class _Reading:

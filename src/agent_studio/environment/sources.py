@@ -170,7 +170,7 @@ def read_outside(
     problems: list[ConfigurationError] = []
     for item in (
         *_from_variables(variables, added_flags, problems),
-        *_from_overrides(overrides, problems),
+        *_from_overrides(overrides, added_flags, problems),
     ):
         name, text, source, place = item
         key = key_for(name)
@@ -201,13 +201,19 @@ def _from_variables(
 
 
 def _from_overrides(
-    overrides: Iterable[str], problems: list[ConfigurationError]
+    overrides: Iterable[str], added_flags: Iterable[str], problems: list[ConfigurationError]
 ) -> Iterator[tuple[str, str, str, str]]:
+    flags = (*FLAGS, *added_flags)
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals or not is_owned(name):
             near = did_you_mean(name, BY_NAME) if equals else "write --set key=value"
             problems.append(ConfigurationError(f"--set {override}: not a key of ours with a value", hint=near))
+            continue
+        if name.startswith("features.") and (flag := name.split(".")[1].strip()) not in flags:
+            problems.append(
+                ConfigurationError(f"--set {override}: unknown flag {flag!r}", hint=did_you_mean(flag, flags))
+            )
             continue
         yield name.strip(), text.strip(), "--set", "--set"
 

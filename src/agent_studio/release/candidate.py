@@ -77,35 +77,46 @@ class _Walk:
         outside = {STATE, STAGING_ROOT, ".git"} | {place for root in roots for place in root.kinds.values()}
         self._outside = {Path(os.path.realpath(project.path / place)) for place in outside}
         self._outside |= {Path(os.path.realpath(self._definitions / name)) for name in _LOCAL_FILES}
+        self._outside_paths = {str(place) for place in self._outside}
 
-    def files(self) -> Iterator[tuple[str, Path]]:
+    def files(self) -> Iterator[tuple[str, str]]:
         """Yield every file's path in the manifest and where its bytes are."""
         for name in (*FOLDERS, *FILES):
-            yield from self._below(name, self._definitions / name, (), folder=name in FOLDERS)
-        yield from self._below(f"@project/{PROJECT_FILE}", self._project.path / PROJECT_FILE, (), folder=False)
+            yield from self._at(name, str(self._definitions / name), (), folder=name in FOLDERS)
+        yield from self._at(f"@project/{PROJECT_FILE}", str(self._project.path / PROJECT_FILE), (), folder=False)
 
-    def _below(
-        self, path: str, place: Path, above: tuple[Path, ...], *, folder: bool | None
-    ) -> Iterator[tuple[str, Path]]:
-        """Yield what is at a place: `folder` says what belongs there, None that either does.
+    def _at(self, path: str, place: str, above: tuple[str, ...], *, folder: bool | None) -> Iterator[tuple[str, str]]:
+        """Yield what is at a place that may be a link: `folder` says what belongs there, None that either does.
 
         `above` holds the real folders on the way here, in which a link back would go round for ever.
         """
-        real = Path(os.path.realpath(place))
-        with disk_faults(place):
+        real = os.path.realpath(place)
+        with disk_faults(Path(place)):
             try:
-                mode = real.lstat().st_mode
+                mode = os.lstat(real).st_mode
             except (FileNotFoundError, NotADirectoryError):
                 return
-        if not self._belongs(real) or real in above:
+        if not self._belongs(Path(real)) or real in above:
             return
         if stat.S_ISREG(mode) and not folder:
             yield path, real
         elif stat.S_ISDIR(mode) and folder is not False:
-            with disk_faults(place):
-                names = sorted(entry.name for entry in real.iterdir())
-            for name in names:
-                yield from self._below(f"{path}/{name}", real / name, (*above, real), folder=None)
+            yield from self._in(path, real, (*above, real))
+
+    def _in(self, path: str, real: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+        """Yield what is in a real folder; what is no link lies where its folder lies and needs no second look."""
+        with disk_faults(Path(real)), os.scandir(real) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+        for entry in entries:
+            inner = f"{path}/{entry.name}"
+            if entry.is_symlink():
+                yield from self._at(inner, entry.path, above, folder=None)
+            elif entry.name in _LEFT_BEHIND or entry.path in self._outside_paths:
+                continue
+            elif entry.is_dir():
+                yield from self._in(inner, entry.path, (*above, entry.path))
+            elif entry.is_file():
+                yield inner, entry.path
 
     def _belongs(self, real: Path) -> bool:
         around = {real, *real.parents}
@@ -127,11 +138,11 @@ def _manifest_path(path: str) -> bytes:
     return encoded
 
 
-def _read(place: Path) -> tuple[str, str]:
+def _read(place: str) -> tuple[str, str]:
     """Return a file's mode as git writes it and the hash of its bytes."""
     digest = hashlib.sha256()
     try:
-        with disk_faults(place), place.open("rb") as file:
+        with disk_faults(Path(place)), open(place, "rb", buffering=0) as file:  # noqa: PTH123 - there may be many
             mode = "100755" if os.fstat(file.fileno()).st_mode & stat.S_IXUSR else "100644"
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)

@@ -96,9 +96,9 @@ def evolution_state_exists(subject: Subject) -> str:
         raise Failed(f"missing: {folder.path / EVOLUTION_FILE}") from None
     except ValueError as error:
         raise Failed(f"{folder.path / EVOLUTION_FILE} is not JSON: {error}") from None
-    phase = state.get("currentPhase", state.get("state")) if isinstance(state, dict) else None
-    if not isinstance(phase, str):
-        raise Failed(f"{folder.path / EVOLUTION_FILE} names no currentPhase")
+    if not isinstance(state, dict) or not {"currentPhase", "state"} & state.keys():
+        raise Failed(f"{folder.path / EVOLUTION_FILE} does not say which phase it is in")
+    phase = state.get("currentPhase", state.get("state")) or "idle"
     return f"phase {phase}"
 
 

@@ -28,9 +28,9 @@ from agent_studio.staging.scratch import changed, child_variables, fingerprint, 
 from agent_studio.staging.suite_output import SuiteOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from agent_studio.environment.roots import Project
+    from agent_studio.environment.roots import EnvironmentRoot, Project
     from agent_studio.staging.runners import Chosen
     from agent_studio.storage.folder import Folder
 
@@ -208,9 +208,22 @@ def regressions(project: Project, evidence: Mapping[str, Any]) -> tuple[list[str
     ]
 
 
+def last_evidence(root: EnvironmentRoot) -> dict[str, Any] | None:
+    """Return the newest readable evidence of an environment, or None."""
+    return next(_kept(root.project, (root.environment,)), None)
+
+
 def _last_green(project: Project, command: str) -> dict[str, Any] | None:
+    wanted = (Verdict.PASS, command)
+    return next(
+        (kept for kept in _kept(project, Environment) if (kept.get("verdict"), kept.get("command")) == wanted), None
+    )
+
+
+def _kept(project: Project, environments: Iterable[Environment]) -> Iterator[dict[str, Any]]:
+    """Yield evidence, newest first; what cannot be read is passed over."""
     found: list[tuple[str, Folder]] = []
-    for environment in Environment:
+    for environment in environments:
         folder = project.state(environment).at(FOLDER)
         if folder.has_folder():
             found += [(name, folder) for name in folder.names() if name.endswith(".json")]
@@ -219,6 +232,5 @@ def _last_green(project: Project, command: str) -> dict[str, Any] | None:
             evidence = json.loads(folder.read(name))
         except (ValueError, RecursionError, OSError, AgentStudioError):
             continue
-        if isinstance(evidence, dict) and (evidence.get("verdict"), evidence.get("command")) == ("PASS", command):
-            return evidence
-    return None
+        if isinstance(evidence, dict):
+            yield evidence

@@ -78,8 +78,7 @@ class Walk(Protocol):
 
 def start(base: Path, *, handles: bool | None = None) -> Walk:
     """Enter a trusted, existing folder; `handles` overrides the platform's best way (used by tests)."""
-    able = os.open in os.supports_dir_fd and bool(_NOFOLLOW)
-    if able if handles is None else handles:
+    if (os.open in os.supports_dir_fd and bool(_NOFOLLOW)) if handles is None else handles:
         return HandleWalk(os.open(base, os.O_RDONLY | _DIRECTORY | _CLOEXEC), base)
     status = base.stat()
     if not stat.S_ISDIR(status.st_mode):
@@ -107,10 +106,8 @@ def _explain(place: Path, status: os.stat_result, *, folder: bool) -> UnsafePath
     return UnsafePathError(f"{place} is in the way: a {wanted} belongs there", hint="move it away")
 
 
-class _Opener:
+class _Opener(Walk):
     """What both walks do around opening a file."""
-
-    place: Path
 
     def open(self, name: str, flags: int, mode: int) -> int:
         # O_TRUNC would empty a hard link before it is checked
@@ -142,9 +139,6 @@ class _Opener:
             return False
 
     def _open_once(self, name: str, flags: int, mode: int) -> int:
-        raise NotImplementedError
-
-    def lstat(self, name: str) -> os.stat_result:
         raise NotImplementedError
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from agent_studio.cli.output import Problem, Result, Screen, ask
+from agent_studio.cli.output import Problem, Result, Screen, ask, working
 from agent_studio.environment.detect import VARIABLE, Environment
 from agent_studio.errors import ExitCode
 from agent_studio.staging.init import Item, Options, Report, initialise, preflight
@@ -39,10 +39,13 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.reset:
         preflight(*arguments)
         ask(f"archive staging's data and create it anew in {session.project.path}?", yes=args.yes)
-    report = initialise(*arguments)
+    with working(f"Initialising {session.choice.environment}"):
+        report = initialise(*arguments)
     problems = [
         *(
-            Problem("secret", f"{found.path} holds a credential ({found.kind}); it was kept out of the index", "take it out")
+            Problem(
+                "secret", f"{found.path} holds a credential ({found.kind}); it was kept out of the index", "take it out"
+            )
             for found in report.secrets
         ),
         *(Problem("skipped", f"{path} was not indexed: {reason}") for path, reason in report.skipped),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.cli.output import Problem, Result, Screen
+from agent_studio.cli.output import Problem, Result, Screen, working
 from agent_studio.environment.roots import INDEX_FILE
 from agent_studio.errors import ConfigurationError, ExitCode, IntegrityError
 from agent_studio.knowledge import index
@@ -39,13 +39,17 @@ def _build(session: Session) -> Result:
         previous = index.load(root)
     except (FileNotFoundError, IntegrityError):
         previous = []
-    built = build_index(root, session.context.config, previous)
+    with working("Reading artifacts"):
+        built = build_index(root, session.context.config, previous)
     data = index.encode(built.rows)
     root.folder("knowledge").make()
     root.folder("knowledge").replace(INDEX_FILE, data)
     test_rows = sum(row["domain"] == index.TEST_DOMAIN for row in built.rows)
     problems = [
-        *(Problem("secret", f"{hit.path} holds a credential ({hit.kind}); it was kept out of the index") for hit in built.secrets),
+        *(
+            Problem("secret", f"{hit.path} holds a credential ({hit.kind}); it was kept out of the index")
+            for hit in built.secrets
+        ),
         *(Problem("skipped", f"{path} was not indexed: {reason}") for path, reason in built.skipped),
     ]
     real = len(built.rows) - test_rows

@@ -11,11 +11,9 @@ root of its own. Exit code: 0 PASS, 1 FAIL, 3 INSUFFICIENT (nothing counted, or 
 from __future__ import annotations
 
 import shlex
-import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from agent_studio.cli.output import Problem, Result, warn
+from agent_studio.cli.output import Problem, Result, echo, warn
 from agent_studio.errors import ExitCode
 from agent_studio.redaction import redact
 from agent_studio.release.candidate import candidate
@@ -53,7 +51,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if not quiet:
         warn(f"running {redact(shlex.join(chosen.command))} in {context.environment}", f"chosen by: {chosen.source}")
     before = candidate(context.project).sha256
-    outcome = run_suite(context, chosen, session.variables, candidate=before, echo=(lambda _: None) if quiet else _echo)
+    outcome = run_suite(context, chosen, session.variables, candidate=before, echo=(lambda _: None) if quiet else echo)
     problems = [Problem(note.code, note.message, note.hint) for note in outcome.notes]
     if candidate(context.project).sha256 != before:
         problems.append(
@@ -68,14 +66,6 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 def _configured_by(config: Config) -> str:
     layer = config.explain("test.command")[-1]
     return f".claude/{layer.file}:{layer.line}" if layer.file else layer.note or layer.source
-
-
-def _echo(text: str) -> None:
-    """Pass on the suite's own output; a stderr that is gone must not end the run."""
-    encoding = sys.stderr.encoding or "utf-8"
-    with suppress(OSError, ValueError):
-        sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        sys.stderr.flush()
 
 
 def _render(screen: Screen, outcome: Outcome) -> None:

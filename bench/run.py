@@ -1,0 +1,175 @@
+"""The performance table: every figure measured in this run beside the thing it is compared with.
+
+bench/run.py writes bench/RESULTS.md; --quick runs the same on a small scale and writes nothing unless told where.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
+
+from bench import corpus, measure
+
+from agent_studio.environment.roots import Project
+from agent_studio.knowledge.artifacts import scan
+from agent_studio.knowledge.index import Row, rows_of
+from agent_studio.knowledge.search import search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+PASS = (sys.executable, "-c", "pass")
+STUDIO = (sys.executable, "-m", "agent_studio")
+SCRIPT = Path(sys.executable).with_name("agent-studio")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table."""
+
+    name: str
+    specification: str
+    ours: str
+    measured: str
+    ratio: str
+    held: bool | None
+    """Whether both figures are held; None when nothing was measured."""
+
+    def row(self) -> tuple[str, ...]:
+        """Return the cells."""
+        verdict = {True: "held", False: "MISSED", None: "not run"}[self.held]
+        return (self.name, self.specification, self.ours, self.measured, self.ratio, verdict)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured."""
+
+    rounds: int
+    artifacts: int
+    rows: Sequence[int]
+    queries: int
+    suite: bool
+
+
+FULL = Scale(rounds=9, artifacts=1_133, rows=(1_133, 10_000), queries=300, suite=True)
+QUICK = Scale(rounds=1, artifacts=60, rows=(60,), queries=20, suite=False)
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small scale: shows that it runs, proves nothing")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="the report (default: bench/RESULTS.md, none with --quick)")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = list(_figures(Path(folder).resolve(), QUICK if args.quick else FULL, args.seed))
+    report = measure.heading("Performance", args.seed) + _table(figures)
+    print(json.dumps([vars(figure) for figure in figures], indent=2) if args.json else report)
+    out = args.out or (None if args.quick else measure.REPOSITORY / "bench/RESULTS.md")
+    if out:
+        out.write_text(report, encoding="utf-8")
+    return 1 if any(figure.held is False for figure in figures) and not args.quick else 0
+
+
+def _table(figures: Sequence[Figure]) -> str:
+    headings = ("what", "specification", "ours", "measured", "ratio", "verdict")
+    text = measure.table(headings, (figure.row() for figure in figures))
+    return text + (
+        "\nMedians. A ratio is CPU time against `python -c pass` of the same interpreter, taken within each of the "
+        "interleaved rounds; seconds depend on the machine and its load, ratios hardly.\n"
+    )
+
+
+def _figures(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
+    generated = corpus.generate(folder / "generated", scale.artifacts, seed)
+    bookshop = folder / "bookshop"
+    shutil.copytree(measure.REPOSITORY / "examples/bookshop", bookshop)
+    for name, project in ((f"{scale.artifacts:,} generated artifacts", generated), ("examples/bookshop", bookshop)):
+        yield _whole(f"`init` of staging, {name}", ("< 10 s", "< 1 s"), (10, 1), _init(project), scale.rounds)
+        yield _whole(f"`smoke`, {name}", ("< 2 s", "< 1 s"), (2, 1), _smoke(project), scale.rounds)
+    yield _version(scale)
+    for rows in scale.rows:
+        yield _search(folder / f"rows-{rows}", rows, scale.queries, seed)
+    yield _suite() if scale.suite else Figure("fast test suite", "< 5 s", "< 5 s", "-", "-", None)
+
+
+def _init(project: Path) -> Callable[[], Sequence[str]]:
+    """Return what gives the command for a project as it was before anything of ours was in it."""
+
+    def command() -> Sequence[str]:
+        for place in (".claude/staging", ".agent-studio"):
+            shutil.rmtree(project / place, ignore_errors=True)
+        for name in ("config.yaml", "config.staging.yaml"):
+            (project / ".claude" / name).unlink(missing_ok=True)
+        return (*STUDIO, "init", "--env", "staging", "--project", str(project))
+
+    return command
+
+
+def _smoke(project: Path) -> Callable[[], Sequence[str]]:
+    return lambda: (*STUDIO, "smoke", "--env", "staging", "--project", str(project))
+
+
+def _whole(
+    name: str, limits: tuple[str, str], seconds: tuple[float, float], command: Callable[[], Sequence[str]], rounds: int
+) -> Figure:
+    costs = measure.beside(command, PASS, rounds)
+    wall = costs.wall_s()
+    return Figure(name, *limits, f"{wall:.2f} s", f"{costs.cpu_ratio():.1f}", wall < min(seconds))
+
+
+def _version(scale: Scale) -> Figure:
+    command = (str(SCRIPT), "--version") if SCRIPT.exists() else (*STUDIO, "--version")
+    costs = measure.beside(lambda: command, PASS, 3 * scale.rounds)
+    ratio = costs.cpu_ratio()
+    return Figure(
+        "`--version`, whole process", "", "<= 3 x", f"{costs.wall_s() * 1000:.0f} ms", f"{ratio:.2f}", ratio <= 3
+    )
+
+
+def _search(folder: Path, count: int, queries: int, seed: int) -> Figure:
+    """Measure searches in process, a warm index, words taken from the rows and some that are nowhere."""
+    rows = rows_of(scan(Project(corpus.generate(folder, count, seed))).artifacts)
+    chance = random.Random(seed)
+    seconds = []
+    for number in range(queries):
+        query = _query(rows, chance) if number % 10 else f"nowhere{number}"
+        started = time.perf_counter()
+        search(rows, query)
+        seconds.append(time.perf_counter() - started)
+    p95_ms = measure.percentile(seconds, 0.95) * 1000
+    specification, ours = (50.0, 2.0) if count <= 1_133 else (100.0, 15.0)
+    name = f"knowledge-base search, in process, {len(rows):,} rows, p95"
+    limits = (f"< {specification:g} ms" if count <= 1_133 else "", f"< {ours:g} ms")
+    return Figure(name, *limits, f"{p95_ms:.2f} ms", "-", p95_ms < ours)
+
+
+def _query(rows: Sequence[Row], chance: random.Random) -> str:
+    words = chance.choice(rows)["description"].split()
+    return " ".join(chance.sample(words, min(len(words), chance.randint(1, 4))))
+
+
+def _suite() -> Figure:
+    command = (sys.executable, "-m", "pytest", "-q", "-n", "auto", "-m", "not slow")
+    cost = measure.run(command, cwd=measure.REPOSITORY)
+    measured = f"{cost.wall_s:.1f} s" + (f", exit code {cost.code}" if cost.code else "")
+    return Figure(
+        'fast test suite (`pytest -m "not slow"`)', "< 5 s", "< 5 s", measured, "-", cost.wall_s < 5 and not cost.code
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

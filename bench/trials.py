@@ -1,0 +1,119 @@
+"""The long trials, written to bench/TRIALS.md: kills at every system call, and every command on foreign projects.
+
+Without arguments the trials that need an input of yours are listed as not run:
+  --tree FILE.tar.xz   a packed project with a .claude folder (also: the variable TRIALS_TREE)
+  --repository DIR     a checkout with a .claude folder, copied before anything is run in it; may be repeated
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
+
+from bench import corpus, kills, measure
+from bench.projects import Trial, examine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_SHOWN = 12
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run every trial, print and write the report; exit code 1 when one failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tree", type=Path, default=os.environ.get("TRIALS_TREE") or None)
+    parser.add_argument("--repository", type=Path, action="append", default=[])
+    parser.add_argument("--artifacts", type=int, default=10_000, help="size of the generated project")
+    parser.add_argument("--points", type=int, help="kill at so many system calls of a command only, spread evenly")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=measure.REPOSITORY / "bench/TRIALS.md")
+    args = parser.parse_args(argv)
+    trials = []
+    for trial in _trials(args):
+        print(f"{trial.name}: {trial.verdict}", *trial.faults[:_SHOWN], sep="\n  ", flush=True)
+        trials.append(trial)
+    args.out.write_text(_report(trials, args.seed), encoding="utf-8")
+    return 1 if any(trial.faults for trial in trials) else 0
+
+
+def _trials(args: argparse.Namespace) -> Iterator[Trial]:
+    for scenario in kills.SCENARIOS:
+        yield _killed(scenario, args.points, args.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder).resolve()
+        yield _generated(place / "generated \u00fcn\u00ef", args.artifacts, args.seed)
+        yield _packed(place / "tree", args.tree)
+        for number, repository in enumerate(args.repository):
+            yield _checkout(place / f"repository-{number}", repository)
+    if not args.repository:
+        yield Trial("every command on a checkout", not_run="no --repository was given")
+
+
+def _killed(scenario: kills.Scenario, count: int | None, seed: int) -> Trial:
+    trial = Trial(f"`{scenario.name}` killed at every system call that changes a file")
+    try:
+        with kills.matrix(scenario) as matrix:
+            started = time.perf_counter()
+            points = matrix.spread(count or len(matrix.points))
+            for point in points:
+                trial.faults += matrix.kill(point)
+            trial.figures.append(f"{len(points)} of {len(matrix.points)} calls, {time.perf_counter() - started:.0f} s")
+            chance = random.Random(seed)
+            delays = [chance.uniform(0.02, 0.5) for _ in range(min(20, len(points)))]
+            for seconds in delays:
+                trial.faults += matrix.kill_after(seconds)
+            trial.figures.append(f"{len(delays)} random delays")
+    except kills.NoTracingError as fault:
+        trial.not_run = str(fault)
+    return trial
+
+
+def _generated(project: Path, count: int, seed: int) -> Trial:
+    awkward = corpus.add_awkward(corpus.generate(project, count, seed))
+    name = f"every command on {count:,} generated artifacts, {awkward} awkward ones, a 50 MB file, bad links"
+    return examine(name, project)
+
+
+def _packed(project: Path, tree: Path | None) -> Trial:
+    name = "every command on a packed project"
+    if not tree:
+        return Trial(name, not_run="no --tree was given and TRIALS_TREE is not set")
+    if not Path(tree).is_file():
+        return Trial(name, not_run=f"{Path(tree).name} is not there")
+    with tarfile.open(tree) as archive:
+        archive.extractall(project, filter="data")
+    return examine(f"{name} ({Path(tree).name})", project)
+
+
+def _checkout(project: Path, repository: Path) -> Trial:
+    name = f"every command on the checkout {repository.resolve().name}"
+    if not (repository / ".claude").is_dir():
+        return Trial(name, not_run="it has no .claude folder")
+    shutil.copytree(repository, project, symlinks=True)
+    return examine(name, project)
+
+
+def _report(trials: Sequence[Trial], seed: int) -> str:
+    rows = [(trial.name, trial.verdict, "; ".join(trial.figures) or "-") for trial in trials]
+    text = measure.heading("Trials", seed) + measure.table(("trial", "verdict", "figures"), rows)
+    for trial in trials:
+        if trial.faults:
+            shown = "".join(f"- {' '.join(fault.split())[:400]}\n" for fault in trial.faults[:_SHOWN])
+            more = f"- and {len(trial.faults) - _SHOWN} more\n" if len(trial.faults) > _SHOWN else ""
+            text += f"\n## Failed: {trial.name}\n\n{shown}{more}"
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
