@@ -74,15 +74,15 @@ class Studio:
 
     def run(self, *arguments: str, variables: Mapping[str, str] | None = None, cwd: Path | None = None) -> Finished:
         """Run the command's entry point in this process: the same code as the command, without its start."""
-        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        written = io.BytesIO(), io.BytesIO()
+        out, err = (io.TextIOWrapper(buffer, encoding="utf-8", write_through=True) for buffer in written)
         with (
             contextlib.chdir(cwd or self.path),
             mock.patch.dict(os.environ, variables or {}),
             mock.patch.multiple(sys, stdout=out, stderr=err, stdin=io.StringIO()),
         ):
             code = main(list(arguments))
-        texts = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
-        return Finished(code, *texts)
+        return Finished(code, *(buffer.getvalue().decode() for buffer in written))
 
     def process(self, *arguments: str, variables: Mapping[str, str] | None = None, **options: Any) -> Finished:
         """Run the command as a process of its own."""

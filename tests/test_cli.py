@@ -88,7 +88,7 @@ def test_the_project_is_found_from_a_folder_inside_it_and_by_name(staged: Studio
     inside = staged.path / "deep" / "inside"
     inside.mkdir(parents=True)
     for options in ({"cwd": inside}, {"cwd": tmp_path, "variables": {"CLAUDE_PROJECT_DIR": str(staged.path)}}):
-        data = staged.run("status", "--env", "staging", "--json", **options).data  # type: ignore[arg-type]
+        data = staged.run("status", "--env", "staging", "--json", **options).data
         assert data["project"] == str(staged.path)
     named = staged.run("status", "--env", "staging", "--json", "--project", str(staged.path), cwd=tmp_path)
     assert named.data["project"] == str(staged.path)

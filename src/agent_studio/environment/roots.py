@@ -65,8 +65,8 @@ class Project:
 
     @property
     def folder(self) -> Folder:
-        """The project's root as a door."""
-        return Folder(self.path)
+        """The project's root as a door; what is written through it belongs to the repository."""
+        return Folder(self.path, shared=True)
 
     @staticmethod
     def shown(name: str) -> str:

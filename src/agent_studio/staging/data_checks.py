@@ -18,6 +18,7 @@ from agent_studio.environment.detect import DEFINITIONS, Environment
 from agent_studio.environment.roots import LOGS, STAGING_ROOT
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, UnsafePathError
+from agent_studio.staging.rights import open_to_others
 from agent_studio.staging.subject import Failed, Skipped
 from agent_studio.storage import chain, journal
 
@@ -97,12 +98,7 @@ def private_files(subject: Subject) -> str:
     """No file or folder of the data can be read by other users."""
     if os.name == "nt":
         raise Skipped("Windows keeps rights in access lists")
-    loose = [
-        relative
-        for kind in KINDS
-        for relative, status in _with_folder(subject.root.folder(kind))
-        if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) and not stat.S_ISLNK(status.st_mode)
-    ]
+    loose = [f"{kind}/{name}" for kind in KINDS for name in open_to_others(subject.root.folder(kind))]
     if loose and subject.environment is Environment.STAGING:
         raise Failed(f"{len(loose)} can be read by others, {loose[0]} first: agent-studio doctor --fix")
     return "0600" if not loose else f"{len(loose)} of a shared checkout can be read by others"
@@ -126,12 +122,6 @@ def _inodes(root: EnvironmentRoot) -> dict[tuple[int, int], str]:
         if root.folder(kind).has_folder()
         for relative, status in root.folder(kind).files()
     }
-
-
-def _with_folder(folder: Folder) -> Iterator[tuple[str, os.stat_result]]:
-    if status := folder.status(""):
-        yield folder.path.name, status
-        yield from folder.files()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import stat
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agent_studio.environment.detect import DEFINITIONS, Environment
@@ -12,16 +12,13 @@ from agent_studio.environment.roots import INDEX_FILE, LOGS, MEMORY_FILES
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError
 from agent_studio.staging import seed
+from agent_studio.staging.rights import make_private, open_to_others
 from agent_studio.staging.suite import last_evidence
-from agent_studio.storage.folder import FILE_MODE, FOLDER_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent_studio.environment.context import Context
-    from agent_studio.storage.folder import Folder
-
-_LOOSE = stat.S_IRWXG | stat.S_IRWXO
 
 
 def checks(context: Context) -> Iterator[Finding]:
@@ -75,31 +72,14 @@ def _rights(context: Context) -> Iterator[Finding]:
         return
     for kind in KINDS:
         folder = context.root.folder(kind)
-        loose = [name for name, status in _present(folder) if status.st_mode & _LOOSE and not _is_link(status)]
+        loose = open_to_others(folder)
         if not loose or (context.environment is not Environment.STAGING and kind not in {*LOGS, "memory"}):
             continue
         yield Finding(
             "rights", Severity.WARNING if context.environment is Environment.STAGING else Severity.INFO,
             f"{len(loose)} in {context.root.kinds[kind]}/ can be read by other users, {loose[0] or 'the folder'} first",
-            f"chmod -R go= {folder.path}", lambda folder=folder: _tighten(folder),
+            f"chmod -R go= {folder.path}", partial(make_private, folder),
         )  # fmt: skip
-
-
-def _present(folder: Folder) -> Iterator[tuple[str, os.stat_result]]:
-    if status := folder.status(""):
-        yield "", status
-        yield from folder.files()
-
-
-def _is_link(status: os.stat_result) -> bool:
-    return stat.S_ISLNK(status.st_mode)
-
-
-def _tighten(folder: Folder) -> None:
-    """Take every right from group and others."""
-    folder.chmod("", FOLDER_MODE)
-    for name, _ in folder.files():
-        folder.chmod(name, FILE_MODE)
 
 
 def _suite(context: Context) -> Iterator[Finding]:

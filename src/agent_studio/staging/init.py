@@ -27,6 +27,7 @@ from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UsageError
 from agent_studio.knowledge import index as knowledge_index
 from agent_studio.staging import activity, seed
+from agent_studio.staging.rights import make_private
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
@@ -190,7 +191,9 @@ def _fill(context: Context, options: Options, report: Report) -> None:
     root, config = context.root, context.config
     for kind in KINDS:
         created = root.folder(kind).make()
-        root.folder(kind).sweep("")
+        root.folder(kind).sweep()
+        if context.environment is Environment.STAGING:
+            make_private(root.folder(kind))
         report.folders.append(Item(root.folder(kind).path, created))
     real_rows = _seed_index(context, report)
     for kind, name, content in seed.files(config):

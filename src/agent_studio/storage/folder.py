@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from agent_studio.errors import StorageError, UnsafePathError
 from agent_studio.storage import names, temporaries
-from agent_studio.storage.descriptors import read_chunks, write_all
 from agent_studio.storage.walk import FILE_MODE, FOLDER_MODE, check_file, start
 
 if TYPE_CHECKING:
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 
     from agent_studio.storage.walk import Walk
 
-__all__ = ["FILE_MODE", "FOLDER_MODE", "Folder", "disk_faults", "read_chunks", "write_all"]
+_SHARED_MODE = 0o666
+"""Less the umask, as any editor would create it."""
 
 
 @contextmanager
@@ -45,10 +45,13 @@ def disk_faults(place: Path) -> Iterator[None]:
 class Folder:
     """A folder below a trusted base, entered anew for every operation without following a link."""
 
-    def __init__(self, base: Path, relative: str = "", *, handles: bool | None = None) -> None:
+    def __init__(self, base: Path, relative: str = "", *, handles: bool | None = None, shared: bool = False) -> None:
+        """`shared` is for files that belong to a repository: created and kept with the rights it gives them."""
         self._base = base
         self._parts = names.split(relative)
         self._handles = handles
+        self._shared = shared
+        self._mode = _SHARED_MODE if shared else FILE_MODE
 
     @property
     def path(self) -> Path:
@@ -57,7 +60,8 @@ class Folder:
 
     def at(self, relative: str) -> Folder:
         """Return a folder below this one."""
-        return Folder(self._base, "/".join((*self._parts, *names.split(relative))), handles=self._handles)
+        whole = "/".join((*self._parts, *names.split(relative)))
+        return Folder(self._base, whole, handles=self._handles, shared=self._shared)
 
     def resolve(self, relative: str) -> Path:
         """Return the checked path of something that is there, for messages and for libraries that take only paths.
@@ -78,7 +82,7 @@ class Folder:
         with self._entered(folders) as walk, disk_faults(self.path / relative):
             if flags & os.O_CREAT:
                 _refuse_collision(walk, name)
-            return walk.open(name, flags, FILE_MODE)
+            return walk.open(name, flags, self._mode)
 
     def read(self, relative: str) -> bytes:
         """Return a file's bytes."""
@@ -118,15 +122,18 @@ class Folder:
 
     def files(self, relative: str = "") -> Iterator[tuple[str, os.stat_result]]:
         """Yield every file below a folder as its relative path and status; links are yielded, never entered."""
+        return ((name, status) for name, status in self.tree(relative) if not stat.S_ISDIR(status.st_mode))
+
+    def tree(self, relative: str = "") -> Iterator[tuple[str, os.stat_result]]:
+        """Yield every folder and file below a folder as its relative path and status; links are never entered."""
         pending = [names.split(relative)]
         while pending:
             parts = pending.pop()
             folders = []
             for name, status in self._listed(parts):
+                yield "/".join((*parts, name)), status
                 if stat.S_ISDIR(status.st_mode):
                     folders.append((*parts, name))
-                else:
-                    yield "/".join((*parts, name)), status
             pending.extend(reversed(folders))
 
     def _listed(self, parts: tuple[str, ...]) -> list[tuple[str, os.stat_result]]:
@@ -178,7 +185,7 @@ class Folder:
                 if other != name:
                     raise _collision(place / name, other)
                 with disk_faults(place / name):
-                    if _fill(walk, name, data):
+                    if _fill(walk, name, data, self._mode):
                         created.append(name)
         return created
 
@@ -189,12 +196,26 @@ class Folder:
             _refuse_collision(walk, name)
             with suppress(FileNotFoundError):
                 os.close(walk.open(name, os.O_RDONLY, FILE_MODE))  # a link or hard link is refused, not replaced
-            temporaries.put(walk, name, data, durable=True)
+            temporaries.put(walk, name, data, durable=True, mode=self._mode, keep=self._shared)
 
     def sweep(self, relative: str = "") -> list[str]:
         """Remove what killed writers left half-written in one folder; return the names removed."""
         with self._entered(names.split(relative)) as walk, disk_faults(self.path / relative):
             return temporaries.sweep(walk)
+
+    def make_private(self, relative: str = "") -> None:
+        """Take every right to a file or folder from all but its owner."""
+        parts = names.split(relative)
+        with self._entered(parts[:-1]) as walk, disk_faults(self.path / relative):
+            if not parts or stat.S_ISDIR(walk.lstat(parts[-1]).st_mode):
+                with self._entered(parts) as folder:
+                    folder.chmod(FOLDER_MODE)
+                return
+            descriptor = walk.open(parts[-1], os.O_RDONLY, FILE_MODE)
+            try:
+                os.fchmod(descriptor, FILE_MODE)
+            finally:
+                os.close(descriptor)
 
     def remove(self, relative: str) -> None:
         """Remove one file or link; never what a link points to."""
@@ -243,10 +264,14 @@ class Folder:
             yield walk
 
 
-def _fill(walk: Walk, name: str, data: bytes) -> bool:
+def _fill(walk: Walk, name: str, data: bytes, mode: int) -> bool:
+    if not data:  # nothing to tear: one step, so that a writer who came first keeps what it wrote
+        with suppress(FileExistsError):
+            os.close(walk.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+            return True
     with walk.alone():  # another process may be looking at the same empty file
         try:
-            descriptor = walk.open(name, os.O_RDONLY, FILE_MODE)
+            descriptor = walk.open(name, os.O_RDONLY, mode)
         except FileNotFoundError:
             pass
         else:
@@ -254,7 +279,7 @@ def _fill(walk: Walk, name: str, data: bytes) -> bool:
             os.close(descriptor)
             if size or not data:
                 return False
-        temporaries.put(walk, name, data, durable=False)
+        temporaries.put(walk, name, data, durable=False, mode=mode)
     return True
 
 

@@ -20,12 +20,18 @@ _NAME = re.compile(r"\..+\.(?P<pid>[0-9]+)(-[0-9a-f]+)?\.tmp", re.DOTALL)
 _OLD_SECONDS = 3_600
 
 
-def put(walk: Walk, name: str, data: bytes, *, durable: bool) -> None:
-    """Write bytes beside `name`, then give them its name; on any fault what was there stays as it was."""
+def put(walk: Walk, name: str, data: bytes, *, durable: bool, mode: int = FILE_MODE, keep: bool = False) -> None:
+    """Write bytes beside `name`, then give them its name; on any fault what was there stays as it was.
+
+    `mode` is what a new file gets, less the umask; `keep` gives the rights of the file that is replaced.
+    """
     temporary = f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"  # two threads may write the same file
-    descriptor = walk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    descriptor = walk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         try:
+            if keep and hasattr(os, "fchmod"):
+                with suppress(FileNotFoundError):
+                    os.fchmod(descriptor, stat.S_IMODE(walk.lstat(name).st_mode))
             with suppress(OSError):
                 try_lock(descriptor)  # tells a sweeper in another container, to whom our pid means nothing
             write_all(descriptor, data)

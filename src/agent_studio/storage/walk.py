@@ -54,6 +54,9 @@ class Walk(Protocol):
     def lstat(self, name: str) -> os.stat_result:
         """Return what the name itself is, following nothing."""
 
+    def chmod(self, mode: int) -> None:
+        """Set the rights of the folder itself."""
+
     def mkdir(self, name: str, mode: int) -> None:
         """Create one folder."""
 
@@ -191,6 +194,9 @@ class HandleWalk(_Opener):
     def lstat(self, name: str) -> os.stat_result:
         return os.stat(name, dir_fd=self._handle, follow_symlinks=False)
 
+    def chmod(self, mode: int) -> None:
+        os.fchmod(self._handle, mode)
+
     def mkdir(self, name: str, mode: int) -> None:
         os.mkdir(name, mode, dir_fd=self._handle)
 
@@ -271,6 +277,10 @@ class PathWalk(_Opener):
     def lstat(self, name: str) -> os.stat_result:
         self._check_unmoved()
         return (self.place / name).lstat()
+
+    def chmod(self, mode: int) -> None:
+        self._check_unmoved()
+        self.place.chmod(mode)
 
     def mkdir(self, name: str, mode: int) -> None:
         self._check_unmoved()
