@@ -42,13 +42,17 @@ class Figure:
     ours: str
     measured: str
     ratio: str
-    held: bool | None
-    """Whether both figures are held; None when nothing was measured."""
+    verdict: str
+    """What `judged` says, or "not run"."""
 
-    def row(self) -> tuple[str, ...]:
-        """Return the cells."""
-        verdict = {True: "held", False: "MISSED", None: "not run"}[self.held]
-        return (self.name, self.specification, self.ours, self.measured, self.ratio, verdict)
+
+def judged(value: float, specification: float | None, ours: float) -> str:
+    """Return whether the specification's limit and our own, tighter one are held."""
+    if specification is not None and value >= specification:
+        return "MISSED"
+    if value < ours:
+        return "held"
+    return "ours MISSED" if specification is None else "specification held, ours MISSED"
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,12 @@ def main() -> int:
     out = args.out or (None if args.quick else measure.REPOSITORY / "bench/RESULTS.md")
     if out:
         out.write_text(report, encoding="utf-8")
-    return 1 if any(figure.held is False for figure in figures) and not args.quick else 0
+    return 1 if any("MISSED" in figure.verdict for figure in figures) and not args.quick else 0
 
 
 def _table(figures: Sequence[Figure]) -> str:
     headings = ("what", "specification", "ours", "measured", "ratio", "verdict")
-    text = measure.table(headings, (figure.row() for figure in figures))
+    text = measure.table(headings, (tuple(vars(figure).values()) for figure in figures))
     return text + (
         "\nMedians. A ratio is CPU time against `python -c pass` of the same interpreter, taken within each of the "
         "interleaved rounds; seconds depend on the machine and its load, ratios hardly.\n"
@@ -103,7 +107,7 @@ def _figures(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
     yield _version(scale)
     for rows in scale.rows:
         yield _search(folder / f"rows-{rows}", rows, scale.queries, seed)
-    yield _suite() if scale.suite else Figure("fast test suite", "< 5 s", "< 5 s", "-", "-", None)
+    yield _suite() if scale.suite else Figure("fast test suite", "< 5 s", "< 5 s", "-", "-", "not run")
 
 
 def _init(project: Path) -> Callable[[], Sequence[str]]:
@@ -128,7 +132,7 @@ def _whole(
 ) -> Figure:
     costs = measure.beside(command, PASS, rounds)
     wall = costs.wall_s()
-    return Figure(name, *limits, f"{wall:.2f} s", f"{costs.cpu_ratio():.1f}", wall < min(seconds))
+    return Figure(name, *limits, f"{wall:.2f} s", f"{costs.cpu_ratio():.1f}", judged(wall, *seconds))
 
 
 def _version(scale: Scale) -> Figure:
@@ -136,7 +140,12 @@ def _version(scale: Scale) -> Figure:
     costs = measure.beside(lambda: command, PASS, 3 * scale.rounds)
     ratio = costs.cpu_ratio()
     return Figure(
-        "`--version`, whole process", "", "<= 3 x", f"{costs.wall_s() * 1000:.0f} ms", f"{ratio:.2f}", ratio <= 3
+        "`--version`, whole process",
+        "",
+        "<= 3 x",
+        f"{costs.wall_s() * 1000:.0f} ms",
+        f"{ratio:.2f}",
+        judged(ratio, None, 3),
     )
 
 
@@ -151,10 +160,10 @@ def _search(folder: Path, count: int, queries: int, seed: int) -> Figure:
         search(rows, query)
         seconds.append(time.perf_counter() - started)
     p95_ms = measure.percentile(seconds, 0.95) * 1000
-    specification, ours = (50.0, 2.0) if count <= 1_133 else (100.0, 15.0)
+    specification, ours = (50.0, 2.0) if count <= 1_133 else (None, 15.0)
     name = f"knowledge-base search, in process, {len(rows):,} rows, p95"
-    limits = (f"< {specification:g} ms" if count <= 1_133 else "", f"< {ours:g} ms")
-    return Figure(name, *limits, f"{p95_ms:.2f} ms", "-", p95_ms < ours)
+    limits = (f"< {specification:g} ms" if specification else "", f"< {ours:g} ms")
+    return Figure(name, *limits, f"{p95_ms:.2f} ms", "-", judged(p95_ms, specification, ours))
 
 
 def _query(rows: Sequence[Row], chance: random.Random) -> str:
@@ -166,9 +175,8 @@ def _suite() -> Figure:
     command = (sys.executable, "-m", "pytest", "-q", "-n", "auto", "-m", "not slow")
     cost = measure.run(command, cwd=measure.REPOSITORY)
     measured = f"{cost.wall_s:.1f} s" + (f", exit code {cost.code}" if cost.code else "")
-    return Figure(
-        'fast test suite (`pytest -m "not slow"`)', "< 5 s", "< 5 s", measured, "-", cost.wall_s < 5 and not cost.code
-    )
+    verdict = "MISSED" if cost.code else judged(cost.wall_s, 5, 5)
+    return Figure('fast test suite (`pytest -m "not slow"`)', "< 5 s", "< 5 s", measured, "-", verdict)
 
 
 if __name__ == "__main__":

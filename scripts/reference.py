@@ -57,8 +57,6 @@ which layer wins: [configuration.md](../configuration.md).
 
 `-` is not set. Rates are in per cent, durations in the unit of the key's name. A flag that a project adds under
 `features` has the keys `enabled` (off, on in staging) and `rolloutPercentage` (100)."""
-_PLAIN = {"--on": "switch it on", "--off": "switch it off", "NAME": "a flag", "KEY": "a key with its dots"}
-"""What arguments without a help text of their own mean."""
 _RANK = (8, 6, 5, 1, 3, 4)
 
 
@@ -243,7 +241,7 @@ def _named(action: argparse.Action) -> str:
 
 
 def _meaning(action: argparse.Action) -> str:
-    text = action.help or _PLAIN[_named(action)]
+    text = action.help or ""
     return f"{text} (required)" if action.option_strings and action.required else text
 
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_LISTED = 12
+"""Names listed at most when none is near."""
+
+
 class ExitCode(IntEnum):
     """What the process tells its caller; one table for all commands."""
 
@@ -94,5 +98,7 @@ def nearest(word: str, candidates: Iterable[str], *, cutoff: float = 0.6) -> str
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """Return `did you mean "x"?`, or the list of what is valid when nothing is near."""
     names = list(candidates)
-    match = nearest(word, names)
-    return f'did you mean "{match}"?' if match else f"valid: {', '.join(names)}"
+    if match := nearest(word, names):
+        return f'did you mean "{match}"?'
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"valid: {', '.join(names[:_LISTED])}{more}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,9 @@ EVERYWHERE = """everywhere:
 """
 
 
+COMMON = ("--env", "--project", "--set", "--json", "--help")
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that raises `UsageError` with the nearest option, and writes help like the other texts."""
 
@@ -41,10 +45,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing and leaving."""
         hint = f"see: {self.prog} --help"
-        known = list(_options(self))
-        for word in message.split():
-            if word.startswith("--") and word not in known and (near := nearest(word, known)):
-                hint = f"did you mean {near}?"
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if choice:
+            message = message[: choice.start()] + f"invalid choice {choice[1]!r}"
+            hint = did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2]))
+        elif message.startswith("unrecognized"):
+            known = {*_options(self), *COMMON}
+            near = (nearest(word, known) for word in message.split() if word.startswith("--") and word not in known)
+            hint = next((f"did you mean {option}?" for option in near if option), hint)
         raise UsageError(message, hint=hint)
 
 
@@ -63,6 +71,10 @@ class Session:
     def __init__(self, common: argparse.Namespace) -> None:
         self.common = common
         self.variables = dict(os.environ)
+
+    def anew(self) -> Session:
+        """Return a session of the same options that looks at everything again."""
+        return Session(self.common)
 
     @cached_property
     def choice(self) -> Choice:
@@ -152,9 +164,17 @@ def whole_parser() -> Parser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     for verb, does in COMMANDS.items():
         inner = verbs.add_parser(verb, help=does)
-        _add_common(inner)
         load_command(verb).configure(inner)
+        _add_common_below(inner)
     return parser
+
+
+def _add_common_below(parser: argparse.ArgumentParser) -> None:
+    _add_common(parser)
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list sub-verbs
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - the same
+            for inner in action.choices.values():
+                _add_common_below(inner)
 
 
 def load_command(verb: str) -> ModuleType:

@@ -57,13 +57,15 @@ def _configuration(
     for problem in problems:
         missing = isinstance(problem, MissingStagingFileError)
         code = "configuration-missing" if missing else "configuration"
-        yield Finding(code, Severity.ERROR, problem.message, problem.hint)
+        yield Finding(code, Severity.ERROR, problem.message, problem.hint, by_init=missing)
     for notice in config.warnings:
         yield Finding("configuration-notice", Severity.INFO, notice.message, notice.hint)
     if not problems:
         read = " then ".join(project.shown(name) for name in config.files) or "built-in defaults only"
         severity = Severity.OK if config.files else Severity.INFO
-        fix = "" if config.files else f"agent-studio init --env {choice.environment}  (writes {BASE_FILE})"
+        fix = (
+            "" if config.files else f"agent-studio init --env {choice.environment}  (writes {project.shown(BASE_FILE)})"
+        )
         yield Finding("configuration", severity, f"loaded: {read}", fix)
 
 

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Severity(StrEnum):
@@ -28,8 +24,8 @@ class Finding:
     message: str
     fix: str = ""
     """The command that mends it; several lines where shells differ."""
-    mend: Callable[[], None] | None = None
-    """Mends it when the user says `--fix`; None where only a person can."""
+    by_init: bool = False
+    """Whether initialising again mends it, which is what `--fix` does."""
 
 
 def per_shell(name: str, value: str) -> str:

@@ -72,20 +72,20 @@ def encode(rows: Iterable[Row]) -> bytes:
     return text.getvalue().encode("utf-8", "replace")
 
 
-def decode(data: bytes, name: str = INDEX_FILE) -> list[Row]:
+def decode(data: bytes, name: str = INDEX_FILE, environment: str = "staging") -> list[Row]:
     """Return what `encode` was given; raise `IntegrityError` for anything but an index."""
     try:
         reader = csv.reader(io.StringIO(data.decode("utf-8-sig")), strict=True)
         header = next(reader, [])
         if not set(COLUMNS) <= set(header):
-            raise _damaged(name, "its first line does not name the columns")
+            raise _damaged(name, environment, "its first line does not name the columns")
         rows = []
         for cells in reader:
             if len(cells) != len(header):
-                raise _damaged(name, f"line {reader.line_num} has {len(cells)} cells, not {len(header)}")
+                raise _damaged(name, environment, f"line {reader.line_num} has {len(cells)} cells, not {len(header)}")
             rows.append({column: _unguarded(cell) for column, cell in zip(header, cells, strict=True)})
     except (UnicodeDecodeError, csv.Error) as error:
-        raise _damaged(name, str(error)) from error
+        raise _damaged(name, environment, str(error)) from error
     return rows
 
 
@@ -95,11 +95,11 @@ def load(root: EnvironmentRoot) -> list[Row]:
     Raises FileNotFoundError when there is none, `IntegrityError` when it is damaged.
     """
     folder, name = root.reads("knowledge", INDEX_FILE)
-    return decode(folder.read(name), str(folder.path / name))
+    return decode(folder.read(name), str(folder.path / name), root.environment)
 
 
-def _damaged(name: str, reason: str) -> IntegrityError:
-    return IntegrityError(f"{name} is damaged: {reason}", hint="rebuild it: agent-studio kb build")
+def _damaged(name: str, environment: str, reason: str) -> IntegrityError:
+    return IntegrityError(f"{name} is damaged: {reason}", hint=f"rebuild it: agent-studio kb build --env {environment}")
 
 
 def _guarded(cell: str) -> str:

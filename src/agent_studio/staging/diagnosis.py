@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import TYPE_CHECKING
 
 from agent_studio.environment.detect import DEFINITIONS, Environment
@@ -12,7 +11,7 @@ from agent_studio.environment.roots import INDEX_FILE, LOGS, MEMORY_FILES
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError
 from agent_studio.staging import seed
-from agent_studio.staging.rights import make_private, open_to_others
+from agent_studio.staging.rights import open_to_others
 from agent_studio.staging.suite import last_evidence
 
 if TYPE_CHECKING:
@@ -45,12 +44,8 @@ def _directories(context: Context) -> Iterator[Finding]:
         return
     severity = Severity.WARNING if context.environment is Environment.STAGING else Severity.INFO
 
-    def mend() -> None:
-        for kind in missing:
-            root.folder(kind).make()
-
     folders = ", ".join(root.kinds[kind] for kind in missing)
-    yield Finding("directories-missing", severity, f"missing: {folders}", _init(context), mend)
+    yield Finding("directories-missing", severity, f"missing: {folders}", _init(context), by_init=True)
 
 
 def _files(context: Context) -> Iterator[Finding]:
@@ -63,7 +58,7 @@ def _files(context: Context) -> Iterator[Finding]:
             missing.append(f"{kind}/{name}")
     if missing and any(root.folder(kind).has_folder() for kind in KINDS):
         severity = Severity.WARNING if context.environment is Environment.STAGING else Severity.INFO
-        yield Finding("files-missing", severity, f"missing in {root.root}/: {', '.join(missing)}", _init(context))
+        yield Finding("files-missing", severity, f"missing in {root.root}/: {', '.join(missing)}", _init(context), True)
 
 
 def _rights(context: Context) -> Iterator[Finding]:
@@ -78,7 +73,7 @@ def _rights(context: Context) -> Iterator[Finding]:
         yield Finding(
             "rights", Severity.WARNING if context.environment is Environment.STAGING else Severity.INFO,
             f"{len(loose)} in {context.root.kinds[kind]}/ can be read by other users, {loose[0] or 'the folder'} first",
-            f"chmod -R go= {folder.path}", partial(make_private, folder),
+            f"chmod -R go= {folder.path}", context.environment is Environment.STAGING,
         )  # fmt: skip
 
 

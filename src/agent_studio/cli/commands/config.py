@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     explain = verbs.add_parser(
         "explain", help="which layer, file and line set a value", description="Show every layer that sets a key."
     )
-    explain.add_argument("key", metavar="KEY")
+    explain.add_argument("key", metavar="KEY", help="a key with its dots")
     diff = verbs.add_parser(
         "diff",
         help="how two environments differ: as expected, or drift",

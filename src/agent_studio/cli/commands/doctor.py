@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from agent_studio.cli.output import Result, Screen
 from agent_studio.environment import checks as environment_checks
 from agent_studio.environment.findings import Finding, Severity
-from agent_studio.errors import AgentStudioError, ConfigurationError, ExitCode
+from agent_studio.errors import ConfigurationError, ExitCode
 from agent_studio.staging import diagnosis
+from agent_studio.staging.init import Options, initialise
 
 if TYPE_CHECKING:
     import argparse
@@ -28,14 +29,18 @@ _BAD = {Severity.WARNING, Severity.ERROR}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `doctor`."""
-    parser.add_argument("--fix", action="store_true", help="mend what can be mended without asking anything")
+    parser.add_argument("--fix", action="store_true", help="mend what initialising again can mend")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Look, mend when asked, look again."""
     found = list(_findings(session))
-    mended = _mend(found) if args.fix else []
+    mended = [finding for finding in found if args.fix and _fixable(finding)]
     if mended:
+        report = initialise(session.project, session.choice, session.variables, session.overrides, Options())
+        if report.failure:
+            raise report.failure
+        session = session.anew()
         found = list(_findings(session))
     code = ExitCode.FAILED if any(finding.severity in _BAD for finding in found) else ExitCode.DONE
     data = {
@@ -43,9 +48,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             {"code": item.code, "severity": str(item.severity), "message": item.message, "fix": item.fix}
             for item in found
         ],
-        "mended": mended,
+        "mended": [finding.code for finding in mended],
     }
-    return Result(data, lambda screen: _render(screen, found, mended, fixing=args.fix), code)
+    return Result(data, lambda screen: _render(screen, found, mended), code)
 
 
 def _findings(session: Session) -> Iterator[Finding]:
@@ -64,30 +69,18 @@ def _context(session: Session) -> Context | None:
         return None
 
 
-def _mend(found: list[Finding]) -> list[str]:
-    """Mend every finding that can be; return what was done."""
-    done = []
-    for finding in found:
-        if finding.mend and finding.severity is not Severity.OK:
-            try:
-                finding.mend()
-            except AgentStudioError:
-                continue  # it is found again, with its own hint
-            done.append(f"{finding.code}: {finding.message}")
-    return done
+def _fixable(finding: Finding) -> bool:
+    return finding.by_init and finding.severity in _BAD
 
 
-def _render(screen: Screen, found: list[Finding], mended: list[str], *, fixing: bool) -> None:
-    for text in mended:
-        screen.mark("ok", f"mended {text}")
+def _render(screen: Screen, found: list[Finding], mended: list[Finding]) -> None:
+    for finding in mended:
+        screen.mark("ok", f"mended {finding.code}: {finding.message}")
     for finding in found:
         screen.mark(_MARKS[finding.severity], f"{finding.code}: {finding.message}")
         if finding.severity is not Severity.OK:
             for line in finding.fix.splitlines():
                 screen.line(f"    {line}")
     bad = sum(finding.severity in _BAD for finding in found)
-    fixable = sum(finding.mend is not None and finding.severity is not Severity.OK for finding in found)
-    more = "; agent-studio doctor --fix mends what it can" if fixable and not fixing else ""
-    screen.line(
-        f"\n{bad} to mend, {len(found)} looked at{more}" if bad else f"\nNothing to mend ({len(found)} looked at){more}"
-    )
+    more = "; agent-studio doctor --fix mends what it can" if any(map(_fixable, found)) else ""
+    screen.line(f"\n{f'{bad} to mend' if bad else 'Nothing to mend'} ({len(found)} looked at){more}")

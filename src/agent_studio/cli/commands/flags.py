@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     explain = verbs.add_parser(
         "explain", help="why a flag is on or off", description="Say why a flag is on or off, for everyone or one unit."
     )
-    explain.add_argument("name", metavar="NAME")
+    explain.add_argument("name", metavar="NAME", help="a flag")
     explain.add_argument("--unit", metavar="ID", help="a session id, which decides under a partial rollout")
 
     change = verbs.add_parser(
@@ -32,10 +32,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="switch a flag or change its rollout",
         description="Write a flag to the environment's own configuration file.",
     )
-    change.add_argument("name", metavar="NAME")
+    change.add_argument("name", metavar="NAME", help="a flag")
     switch = change.add_mutually_exclusive_group()
-    switch.add_argument("--on", dest="enabled", action="store_true", default=None)
-    switch.add_argument("--off", dest="enabled", action="store_false", default=None)
+    switch.add_argument("--on", dest="enabled", action="store_true", default=None, help="switch it on")
+    switch.add_argument("--off", dest="enabled", action="store_false", default=None, help="switch it off")
     change.add_argument("--rollout", metavar="PERCENT", type=float, help="share of units that get it, 0 to 100")
     _add_change_options(change)
 
@@ -44,12 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="switch a flag off at once, over all configuration",
         description="Switch a flag off at once, whatever the configuration says, until the kill is lifted.",
     )
-    kill.add_argument("name", metavar="NAME")
+    kill.add_argument("name", metavar="NAME", help="a flag")
     kill.add_argument("--lift", action="store_true", help="undo a kill")
     _add_change_options(kill)
 
     past = verbs.add_parser("history", help="who changed what, when and why", description="List every change.")
-    past.add_argument("name", metavar="NAME", nargs="?")
+    past.add_argument("name", metavar="NAME", nargs="?", help="only this flag")
 
 
 def _add_change_options(parser: argparse.ArgumentParser) -> None:

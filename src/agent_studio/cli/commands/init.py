@@ -58,10 +58,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 
 def _days(text: str) -> int:
-    days = int(text)
-    if not 1 <= days <= 90:  # noqa: PLR2004 - said in the message
+    if not text.isdecimal() or not 1 <= int(text) <= 90:  # noqa: PLR2004 - said in the message
         raise argparse.ArgumentTypeError("must be from 1 to 90 days")
-    return days
+    return int(text)
 
 
 def _plan(root: object, options: Options, session: Session) -> Result:

@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sub-verbs of `kb`."""
     verbs = parser.add_subparsers(dest="subverb", required=True, metavar="VERB")
-    verbs.add_parser("build", help="read every artifact again and replace the index; usage counts are kept")
-    find = verbs.add_parser("search", help="rank the artifacts that fit a query; exit code 1 when none does")
+    verbs.add_parser(
+        "build", help="read every artifact again and replace the index",
+        description="Read every artifact again and replace the index; usage counts are kept.",
+    )  # fmt: skip
+    find = verbs.add_parser(
+        "search", help="rank the artifacts that fit a query",
+        description="Rank the artifacts that fit a query. Exit code 1 when none does.",
+    )  # fmt: skip
     find.add_argument("words", nargs="*", metavar="QUERY", help="words in any order")
     find.add_argument("--query", default="", help="the same as the words")
     find.add_argument("--limit", type=int, default=10, help="hits at most (default: 10)")

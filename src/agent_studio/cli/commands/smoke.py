@@ -60,6 +60,8 @@ def _render(screen: Screen, report: SmokeReport, environment: str) -> None:
         text = f"{outcome.name:<{width}}  {outcome.duration_ms:7.1f} ms  {outcome.message}"
         screen.mark(_MARKS[outcome.verdict], text)
     seconds = sum(outcome.duration_ms for outcome in report.outcomes) / 1000
+    if any(outcome.name == "directories-exist" and outcome.verdict == "FAIL" for outcome in report.outcomes):
+        screen.line(f"\nNot initialised? agent-studio init --env {environment}")
     screen.line(
         f"\n{report.count('PASS')} passed, {report.count('FAIL')} failed, "
         f"{report.count('SKIPPED')} skipped in {seconds:.2f} s"

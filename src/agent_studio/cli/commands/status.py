@@ -85,8 +85,11 @@ def _render(screen: Screen, data: dict[str, Any], context: Context) -> None:
     for name, value in facts.items():
         screen.line(f"{name:<{width}}  {value}")
     name = data["environment"]
-    next_step = ("smoke" if tests else "test") if data["initialised"] else "init"
-    screen.line(f"\nNext: agent-studio {next_step} --env {name}; agent-studio doctor --env {name} says what to mend")
+    passed = tests and tests["verdict"] == "PASS"
+    next_step = ("smoke" if passed else "test") if data["initialised"] else "init"
+    screen.line(
+        f"\nNext: agent-studio {next_step} --env {name}; agent-studio doctor --env {name} tells what to mend, if anything"
+    )
 
 
 def _limits(context: Context) -> str:
