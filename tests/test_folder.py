@@ -293,25 +293,27 @@ def test_replace_is_not_led_by_a_planted_temporary(door: Folder, tmp_path: Path)
 
 def test_sweep_removes_only_what_dead_writers_left(door: Folder) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
-        stale = {f".file.{DEAD_PID}.tmp", f".a.b.{DEAD_PID}-0a1b2c3d.tmp", f".x.{10**30}.tmp"}
-        kept = {f".file.{living.pid}.tmp", f".file.{os.getpid()}-00.tmp", ".file.tmp", f"file.{DEAD_PID}.tmp", ".1.tmp"}
+        stale = {f".file.{DEAD_PID}-00000000.tmp", f".a.b.{DEAD_PID}-0a1b2c3d.tmp", f".x.{10**30}-00000000.tmp"}
+        kept = {f".file.{living.pid}-00000000.tmp", f".file.{os.getpid()}-00000000.tmp", ".file.tmp", ".1.tmp",
+                f"file.{DEAD_PID}-00000000.tmp", f".theirs.{DEAD_PID}.tmp"}  # fmt: skip
         for name in stale | kept:
             (door.path / name).write_bytes(b"half")
-        (door.path / f".link.{DEAD_PID}.tmp").symlink_to(door.path / "file")
-        (door.path / f".folder.{DEAD_PID}.tmp").mkdir()
+        (door.path / f".link.{DEAD_PID}-00000000.tmp").symlink_to(door.path / "file")
+        (door.path / f".folder.{DEAD_PID}-00000000.tmp").mkdir()
+        assert door.sweep(of=["nobody"]) == []
         assert set(door.sweep()) == stale
         assert kept <= set(door.names())
         living.communicate(b"\n")
-    assert door.sweep() == [f".file.{living.pid}.tmp"]
+    assert door.sweep() == [f".file.{living.pid}-00000000.tmp"]
 
 
 def test_sweep_leaves_what_a_writer_in_another_container_holds(door: Folder) -> None:
     import fcntl
 
-    with (door.path / f".file.{DEAD_PID}.tmp").open("wb") as held:
+    with (door.path / f".file.{DEAD_PID}-00000000.tmp").open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert door.sweep() == []
-    assert door.sweep() == [f".file.{DEAD_PID}.tmp"]
+    assert door.sweep() == [f".file.{DEAD_PID}-00000000.tmp"]
 
 
 def test_a_killed_writer_leaves_the_old_file_and_a_temporary_that_sweep_removes(door: Folder, tmp_path: Path) -> None:

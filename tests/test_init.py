@@ -62,6 +62,7 @@ def test_the_first_run_prints_the_transcript_in_order(
     assert done.out.startswith("╔")
 
 
+@pytest.mark.slow
 def test_an_ascii_terminal_gets_ascii(bare: Studio) -> None:
     plain = bare.path.parent / "plain"
     shutil.move(bare.path, plain)
@@ -133,7 +134,7 @@ def test_existing_configuration_and_ignore_file_survive(bare: Studio) -> None:
     text = "# mine\r\nagent_routing: {a: 1} # flow\r\nmonitoring:\r\n    enabled: true\r\n"
     bare.write(".claude/config.yaml", text)
     bare.write(".gitignore", "*.log\r\nlast")
-    assert bare.run("init", "--env", "staging").code == 0
+    assert bare.run("init", "--env", "staging", "--set", "testData.artifactsCount=0").code == 0
     assert (bare.path / ".claude/config.yaml").read_bytes() == text.encode()
     assert (bare.path / ".gitignore").read_bytes() == b"*.log\r\nlast\r\n.agent-studio/\r\n.claude/staging/\r\n"
 
@@ -182,14 +183,15 @@ def test_reset_is_for_staging_only(bare: Studio) -> None:
 
 
 def test_generated_activity_is_marked_deterministic_and_never_added_twice(staged: Studio) -> None:
-    assert staged.run("init", "--env", "staging", "--with-activity", "3", "--seed", "7").code == 0
+    few = ("--set", "testData.artifactsCount=20")
+    assert staged.run("init", "--env", "staging", *few, "--with-activity", "3", "--seed", "7").code == 0
     metrics = staged.path / ".claude/staging/metrics"
     hooks = [json.loads(line) for line in (metrics / "hooks.jsonl").read_text().splitlines()]
     assert len(hooks) > 50
     assert all(hook["metadata"] == {"synthetic": True} and hook["environment"] == "staging" for hook in hooks)
     assert len({hook["eventId"] for hook in hooks}) == len(hooks)
     before = staged.snapshot()
-    assert staged.run("init", "--env", "staging", "--with-activity", "3", "--seed", "8").code == 0
+    assert staged.run("init", "--env", "staging", *few, "--with-activity", "3", "--seed", "8").code == 0
     assert staged.snapshot() == before
     assert staged.run("init", "--env", "production", "--with-activity").code == 2
 
@@ -205,7 +207,7 @@ def test_a_damaged_index_is_rebuilt_and_the_damaged_bytes_are_kept(staged: Studi
 def test_secrets_are_found_before_copying_and_stay_out(bare: Studio) -> None:
     secret = "sk-ant-" + "api03-" + "Zq9" * 12
     bare.write(".claude/agents/leaky.md", f"---\nname: leaky\ndescription: Uses {secret} to log in.\n---\n")
-    done = bare.run("init", "--env", "staging")
+    done = bare.run("init", "--env", "staging", "--set", "testData.artifactsCount=5")
     assert done.code == 0
     assert ".claude/agents/leaky.md holds a credential (anthropic-key)" in done.err
     assert secret not in done.out + done.err

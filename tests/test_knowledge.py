@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
 ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(index.COLUMNS, CELL)), max_size=8)
-PLAIN = st.text(st.sampled_from("abc def, #:'\"-[]ü*&"), max_size=30).map(str.strip)
+PLAIN = st.text(st.sampled_from("abc def, #:'\"-[]ü*"), max_size=30).map(str.strip)
 
 
 @given(ROWS)

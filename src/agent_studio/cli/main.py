@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         sys.stdout.write(f"agent-studio {__version__}\n")
         return 0
-    from agent_studio.cli.dispatch import dispatch  # noqa: PLC0415 - argparse and the rest start here
-
+    try:
+        from agent_studio.cli.dispatch import dispatch  # noqa: PLC0415 - argparse and the rest start here
+    except KeyboardInterrupt:  # before the handler of `dispatch` is there
+        return 130
     return dispatch(argv)

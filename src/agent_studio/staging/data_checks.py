@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SCRATCH = ".smoke-"
 CANARY = ".canary-"
-_STALE_SECONDS = 600
+_STALE_SECONDS = 60
 
 
 def log_round_trip(subject: Subject) -> str:

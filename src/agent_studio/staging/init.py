@@ -161,6 +161,8 @@ def archive(root: EnvironmentRoot) -> Path | None:
 
 
 def _write_project_files(project: Project, environment: Environment, report: Report) -> None:
+    project.folder.sweep(of=[".gitignore"])
+    project.folder.sweep(DEFINITIONS, of=[BASE_FILE, *map(file_name, Environment)])
     wanted = [(BASE_FILE, templates.BASE)]
     if environment is Environment.STAGING:
         wanted.append((file_name(environment), templates.STAGING))
@@ -202,6 +204,7 @@ def _fill(context: Context, options: Options, report: Report) -> None:
         report.files.append(Item(folder.path / stored, created, len(content) if created else 0))
     if numbers := seed.artifact_numbers(config, real_rows):
         root.folder("context").make(seed.ARTIFACTS_FOLDER)
+        root.folder("context").sweep(seed.ARTIFACTS_FOLDER)
         made = root.folder("context").create_many(seed.ARTIFACTS_FOLDER, seed.artifact_files(numbers))
         report.test_artifacts = len(made)
     if options.activity_days:

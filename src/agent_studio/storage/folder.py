@@ -18,7 +18,7 @@ from agent_studio.storage import names, temporaries
 from agent_studio.storage.walk import FILE_MODE, FOLDER_MODE, check_file, start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from agent_studio.storage.walk import Walk
@@ -198,10 +198,10 @@ class Folder:
                 os.close(walk.open(name, os.O_RDONLY, FILE_MODE))  # a link or hard link is refused, not replaced
             temporaries.put(walk, name, data, durable=True, mode=self._mode, keep=self._shared)
 
-    def sweep(self, relative: str = "") -> list[str]:
-        """Remove what killed writers left half-written in one folder; return the names removed."""
+    def sweep(self, relative: str = "", *, of: Collection[str] = ()) -> list[str]:
+        """Remove what killed writers left half-written in one folder, or only of some files; return the names."""
         with self._entered(names.split(relative)) as walk, disk_faults(self.path / relative):
-            return temporaries.sweep(walk)
+            return temporaries.sweep(walk, of)
 
     def make_private(self, relative: str = "") -> None:
         """Take every right to a file or folder from all but its owner."""

@@ -14,9 +14,11 @@ from agent_studio.storage.descriptors import try_lock, write_all
 from agent_studio.storage.walk import FILE_MODE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from agent_studio.storage.walk import Walk
 
-_NAME = re.compile(r"\..+\.(?P<pid>[0-9]+)(-[0-9a-f]+)?\.tmp", re.DOTALL)
+_NAME = re.compile(r"\.(?P<of>.+)\.(?P<pid>[0-9]+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 _OLD_SECONDS = 3_600
 
 
@@ -48,13 +50,13 @@ def put(walk: Walk, name: str, data: bytes, *, durable: bool, mode: int = FILE_M
         walk.sync()
 
 
-def sweep(walk: Walk) -> list[str]:
-    """Remove the temporaries of dead writers from one folder; return their names."""
+def sweep(walk: Walk, of: Collection[str] = ()) -> list[str]:
+    """Remove the temporaries of dead writers from one folder, or only those of some files; return their names."""
     swept = []
     for name in walk.names():
         match = _NAME.fullmatch(name)
         with suppress(FileNotFoundError, UnsafePathError):
-            if match and _is_left_over(walk, name, int(match["pid"])):
+            if match and (not of or match["of"] in of) and _is_left_over(walk, name, int(match["pid"])):
                 walk.remove(name)
                 swept.append(name)
     return swept

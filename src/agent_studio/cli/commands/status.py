@@ -87,9 +87,8 @@ def _render(screen: Screen, data: dict[str, Any], context: Context) -> None:
     name = data["environment"]
     passed = tests and tests["verdict"] == "PASS"
     next_step = ("smoke" if passed else "test") if data["initialised"] else "init"
-    screen.line(
-        f"\nNext: agent-studio {next_step} --env {name}; agent-studio doctor --env {name} tells what to mend, if anything"
-    )
+    screen.line(f"\nNext: agent-studio {next_step} --env {name}")
+    screen.line(f"Unsure? agent-studio doctor --env {name} looks for what is wrong.")
 
 
 def _limits(context: Context) -> str:
