@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from agent_studio.cli.main import main
 
@@ -33,6 +33,14 @@ _NAMES = (
     "NODE_ENV", "PARTY_MODE_ENABLED", "ELICITATION_ENABLED", "ELICITATION_BUDGET_LIMIT", "MONITORING_ENABLED",
     "HOOK_EXECUTION_THRESHOLD", "ERROR_RATE_THRESHOLD", "PYTEST_ADDOPTS", "NO_COLOR", "COLUMNS",
 )  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count whole journeys and property tests as slow, except the few marked `fast`."""
+    for item in items:
+        journey = {"bare", "staged"} & set(getattr(item, "fixturenames", ()))
+        if (journey or is_hypothesis_test(getattr(item, "function", None))) and not item.get_closest_marker("fast"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ def in_order(wanted: list[str], printed: str) -> bool:
     (("--env", "staging"), {}, " --env staging"),
     ((), {"AGENT_STUDIO_ENV": "Staging"}, ""),
 ])  # fmt: skip
+@pytest.mark.fast
 def test_the_first_run_prints_the_transcript_in_order(
     bare: Studio, arguments: tuple[str, ...], variables: dict[str, str], with_option: str
 ) -> None:
@@ -74,6 +75,7 @@ def test_an_ascii_terminal_gets_ascii(bare: Studio) -> None:
     assert "[ok] Created:" in done.out
 
 
+@pytest.mark.fast
 def test_a_second_run_keeps_every_byte_and_says_kept(staged: Studio) -> None:
     staged.write(".claude/staging/memory/learnings.md", "mine\n")
     staged.write(".claude/staging/metrics/errors.jsonl", '{"a":1}\n')
@@ -204,6 +206,7 @@ def test_a_damaged_index_is_rebuilt_and_the_damaged_bytes_are_kept(staged: Studi
     assert kept.read_bytes() == b"name,path\n\xff\xfe broken"
 
 
+@pytest.mark.fast
 def test_secrets_are_found_before_copying_and_stay_out(bare: Studio) -> None:
     secret = "sk-ant-" + "api03-" + "Zq9" * 12
     bare.write(".claude/agents/leaky.md", f"---\nname: leaky\ndescription: Uses {secret} to log in.\n---\n")
@@ -253,6 +256,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
+@pytest.mark.fast
 def test_wrong_configuration_is_one_clear_error_and_changes_nothing(bare: Studio, case: str) -> None:
     name, text, said, code = WRONG[case]
     bare.write(f".claude/{name}", text)

@@ -32,6 +32,7 @@ def failing(studio: Studio, *arguments: str) -> set[str]:
     return {name for name, verdict in verdicts(studio, "staging", *arguments).items() if verdict != "PASS"}
 
 
+@pytest.mark.fast
 def test_a_fresh_staging_environment_passes_at_least_twelve_named_and_timed_checks(staged: Studio) -> None:
     done = staged.run("smoke", "--env", "staging", "--json")
     assert done.code == 0
@@ -109,6 +110,7 @@ def test_each_environment_is_measured_against_its_own_limits(staged: Studio) -> 
         assert {check["message"] for check in data["checks"] if check["name"] == "thresholds"} == {shown}
 
 
+@pytest.mark.fast
 def test_the_canary_is_found_when_the_door_stands_open(staged: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """Break the door (links are followed, `..` is a name): the check must notice."""
     from agent_studio.storage import names, walk
