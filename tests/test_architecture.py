@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from statistics import median
@@ -31,6 +32,11 @@ ARROWS = {
 }  # fmt: skip
 
 
+@cache
+def _tree(place: Path) -> ast.Module:
+    return ast.parse(place.read_text(encoding="utf-8"))
+
+
 def _package(module: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else ""
@@ -38,7 +44,7 @@ def _package(module: str) -> str:
 
 def _imports(module: str, *, whole: bool) -> set[str]:
     """Return the modules of ours that a module imports; `whole` includes imports inside functions."""
-    tree = ast.parse(MODULES[module].read_text())
+    tree = _tree(MODULES[module])
     nodes = ast.walk(tree) if whole else _top_level(tree)
     found: set[str] = set()
     for node in nodes:
@@ -89,7 +95,7 @@ def test_functions_stay_small() -> None:
     long = {
         f"{module}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1
         for module, place in MODULES.items()
-        for node in ast.walk(ast.parse(place.read_text()))
+        for node in ast.walk(_tree(place))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno + 1 > 40
     }
     assert long == {}
@@ -99,7 +105,7 @@ def test_only_the_output_module_prints() -> None:
     printing = {
         module
         for module, place in MODULES.items()
-        for node in ast.walk(ast.parse(place.read_text()))
+        for node in ast.walk(_tree(place))
         if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print")
         or (isinstance(node, ast.Attribute) and node.attr in {"stdout", "stderr"} and isinstance(node.value, ast.Name)
             and node.value.id == "sys")
@@ -115,7 +121,7 @@ def test_only_the_ground_names_the_definitions_folder_in_a_path() -> None:
     for module, place in MODULES.items():
         if module in allowed or _package(module) == "storage":
             continue
-        for node in ast.walk(ast.parse(place.read_text())):
+        for node in ast.walk(_tree(place)):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
                 text = ast.unparse(node)
                 if ".claude" in text or "DEFINITIONS" in text:

@@ -285,6 +285,7 @@ def test_evidence_and_log_are_kept_redacted_and_private(configured: Studio) -> N
         assert (place.stat().st_mode & 0o777, log.stat().st_mode & 0o777) == (0o600, 0o600)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lead", [64_000, 65_000, 65_400, 65_500, 66_000])
 def test_a_key_of_many_lines_is_redacted_wherever_the_output_is_cut(lead: int) -> None:
     key = "-----BEGIN PRIVATE KEY-----\n" + "QUJD\n" * 300 + "-----END PRIVATE KEY-----\n"
