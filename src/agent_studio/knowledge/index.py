@@ -63,12 +63,14 @@ def without_secrets(rows: list[Row]) -> tuple[list[Row], list[SecretInRow]]:
 
 
 def encode(rows: Iterable[Row]) -> bytes:
-    """Return rows as CSV; a cell that a spreadsheet would run gets a leading apostrophe."""
+    """Return rows as CSV; a cell that a spreadsheet would run gets a leading apostrophe, a CR becomes a space."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([_guarded(row.get(column, "")) for column in COLUMNS])
+        writer.writerow(
+            [_guarded(row.get(column, "").replace("\r", " ")) for column in COLUMNS]
+        )  # a bare CR ends a row
     return text.getvalue().encode("utf-8", "replace")
 
 
