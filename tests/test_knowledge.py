@@ -75,6 +75,11 @@ def test_the_front_matter_reader_never_raises(text: str) -> None:
         ("description: Use when: it fails\n", {"description": "Use when: it fails"}),
         ('description: "quoted" and more\n', {"description": "quoted"}),
         ("description: long\n  goes on\n", {"description": "long goes on"}),
+        ("description: 'don't stop' # note\n", {"description": "don't stop"}),
+        ("description: 'it''s' # note\n", {"description": "it's"}),
+        ('description: "a # b" # "c"\n', {"description": "a # b"}),
+        ('description: "say \\"hi\\""\n', {"description": 'say "hi"'}),
+        ("description: '\n", {"description": "'"}),
         ("globs: *.py\n", {"globs": "*.py"}),
     ],
 )

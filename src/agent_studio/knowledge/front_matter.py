@@ -12,6 +12,8 @@ Value = str | list[str]
 
 _KEY = re.compile(r"^([A-Za-z_][\w-]*)\s*:(?:\s+(.*))?$")
 _BLOCK = re.compile(r"^[|>][+-]?[0-9]?[+-]?(\s+#.*)?$")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^']|'')*'")
+_ESCAPE = re.compile(r"\\(.)")
 _OPENING = re.compile(r"\ufeff?---[ \t]*\r?\n")
 _CLOSING = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
 
@@ -54,11 +56,17 @@ def _value(first: str, inner: list[str]) -> Value:
 
 
 def _unquoted(text: str) -> str:
-    quote = text[:1]
-    if quote in {'"', "'"}:
-        end = text.rfind(quote)
-        if end > 0:
-            inside = text[1:end]
-            return inside.replace('\\"', '"').replace("\\n", " ") if quote == '"' else inside.replace("''", "'")
-        return text
+    quoted = _QUOTED.match(text)
+    if quoted and (quoted.end() == len(text) or text[quoted.end()] in " \t#"):
+        return _inside(quoted.group())
+    if text[:1] in {'"', "'"}:
+        end = text.rfind(text[0])  # an apostrophe inside, which strict YAML refuses: the last quote closes
+        return _inside(text[: end + 1]) if end else text
     return re.sub(r"\s#.*$", "", text).rstrip()
+
+
+def _inside(quoted: str) -> str:
+    """Return what stands between quotes, escapes undone."""
+    if quoted[0] == "'":
+        return quoted[1:-1].replace("''", "'")
+    return _ESCAPE.sub(lambda match: " " if match[1] in "nrt" else match[1], quoted[1:-1])
