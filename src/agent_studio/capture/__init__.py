@@ -1,0 +1,1 @@
+"""What the real client does, recorded without slowing it."""

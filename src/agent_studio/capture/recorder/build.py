@@ -1,0 +1,257 @@
+"""Puts the recorder in place: compiled where there is a C compiler, its Python twin elsewhere, proved by a probe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from agent_studio import clock
+from agent_studio.capture.recorder import routes
+from agent_studio.environment.findings import Finding, Severity
+from agent_studio.environment.roots import STATE
+from agent_studio.errors import StorageError
+from agent_studio.storage.folder import Folder, disk_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agent_studio.environment.roots import Project
+
+Kind = Literal["native", "python"]
+
+BIN = f"{STATE}/bin"
+STAMP = "recorder.json"
+COMPILERS: tuple[str, ...] = ("cc", "gcc", "clang")
+_SOURCE = Path(__file__).with_name("recorder.c")
+_TWIN = Path(__file__).with_name("twin.py")
+_BESIDE_TWIN = Path(__file__).with_name("twin_exec.py")
+_PROGRAMS: Mapping[str, str] = {"native": "recorder", "python": "recorder.py"}
+_COMPILE_SECONDS = 30
+_PROBE_SECONDS = 10
+_PROGRAM_MODE = 0o755
+_BUILD = "build-"
+_OLD_SECONDS = 3_600
+_PROBE = b'{"hook_event_name":"Probe",\n"text":"\xc3\xbc"}'
+_RECORDED = re.compile(
+    rb'\{"ts":[0-9]{16,20},"pid":[0-9]+,"kind":"hook","payload":' + re.escape(_PROBE.replace(b"\n", b" ")) + rb"\}\n"
+)
+_INIT = "agent-studio init"
+_ROUTE = (
+    "set AGENT_STUDIO_ENV where the client starts to an environment that is there (agent-studio init --env NAME), "
+    f"then move {STATE}/{routes.UNROUTED} away"
+)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The recorder in place."""
+
+    kind: Kind
+    path: Path
+    """The program: an executable, or the Python file."""
+    command: tuple[str, ...]
+    """What starts it; `exec` and its arguments may follow."""
+    source_sha256: str
+    """Of the source it was made from."""
+    reason: str = ""
+    """Why it is not native."""
+
+    @property
+    def current(self) -> bool:
+        """Whether it was made from this version's source."""
+        return self.source_sha256 == _source_sha256(self.kind)
+
+
+def install(project: Project) -> Installed:
+    """Build and prove the recorder and put it in place in one step; one that is current and works is kept.
+
+    Raises `StorageError` when neither the program nor its twin works here.
+    """
+    folder = Folder(project.path, BIN)
+    folder.make()
+    present = installed(project)
+    if present and present.current and _still_best(present):
+        return present
+    _sweep(folder)
+    with disk_faults(folder.path), tempfile.TemporaryDirectory(dir=folder.path, prefix=_BUILD) as build:
+        place = Path(build)
+        program, reason = _compiled(place)
+        if program is not None and not _fault((str(_placed(place, "native", program)),), place):
+            return _put(project, "native", program, command=())
+        if program is not None:
+            reason = "the compiled program did not record the probe"
+        twin, words = _TWIN.read_bytes(), _interpreter()
+        fault = _fault((*words, str(_placed(place, "python", twin))), place)
+        if fault:
+            raise StorageError(
+                f"the recorder works neither compiled ({reason}) nor in Python ({fault})",
+                hint=f"install a C compiler or check that {words[0]} can be run, then run the command again",
+            )
+    return _put(project, "python", twin, command=words, reason=reason)
+
+
+def installed(project: Project) -> Installed | None:
+    """Return the recorder in place, or None when there is none or it is not what was put there."""
+    folder = Folder(project.path, BIN)
+    try:
+        stamp = json.loads(folder.read(STAMP))
+        kind, reason = stamp["kind"], str(stamp["reason"])
+        program = folder.read(_PROGRAMS[kind])
+        whole = kind == "native" or bool(folder.status(_BESIDE_TWIN.name))
+        if not whole or hashlib.sha256(program).hexdigest() != stamp["programSha256"]:
+            return None
+        path = folder.path / _PROGRAMS[kind]
+        command = (*map(str, stamp["interpreter"]), str(path))
+        return Installed(kind, path, command, str(stamp["sourceSha256"]), reason)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def findings(project: Project) -> Iterator[Finding]:
+    """Yield what there is to say about the recorder and about events that had no route."""
+    present = installed(project)
+    if present is None:
+        used = bool(routes.read(project))
+        severity = Severity.WARNING if used else Severity.INFO
+        yield Finding("recorder-missing", severity, "the recorder is not in place: no event is recorded", _INIT, True)
+    elif not present.current:
+        yield Finding("recorder-stale", Severity.WARNING, "the recorder is of another version", _INIT, True)
+    elif fault := _fault_in_place(present):
+        yield Finding("recorder-broken", Severity.WARNING, f"the recorder does not work: {fault}", _INIT, True)
+    elif present.kind == "python":
+        message = f"the recorder runs in Python, slower than the compiled one: {present.reason}"
+        yield Finding("recorder-python", Severity.INFO, message, f"install a C compiler, then: {_INIT}")
+    else:
+        yield Finding("recorder", Severity.OK, f"the recorder is in place: {BIN}/{present.path.name}")
+    if lost := routes.unrouted(project):
+        newest = f", the newest of {lost.environment!r}: {lost.reason}" if lost.reason else ""
+        message = f"{lost.count} events went to no environment but to {STATE}/{routes.UNROUTED}{newest}"
+        yield Finding("unrouted", Severity.WARNING, message, _ROUTE)
+
+
+def compiler() -> str | None:
+    """Return the C compiler on PATH, or None."""
+    if os.name == "nt":  # the program is written for POSIX
+        return None
+    return next((found for name in COMPILERS if (found := shutil.which(name))), None)
+
+
+def compile_to(target: Path, *options: str) -> str:
+    """Compile the recorder; return why it failed, or an empty text."""
+    found = compiler()
+    if found is None:
+        return "no C compiler was found" if os.name != "nt" else "the program is for POSIX systems"
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("AGENT_STUDIO_")}
+    try:
+        done = subprocess.run(
+            [found, "-O2", *options, "-o", str(target), str(_SOURCE)],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMPILE_SECONDS, env=variables, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{found} could not be run: {error}"
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return f"{found} failed: {(said or [f'exit code {done.returncode}'])[-1]}" if done.returncode else ""
+
+
+def _compiled(place: Path) -> tuple[bytes | None, str]:
+    target = place / "compiled"
+    reason = compile_to(target)
+    return (None, reason) if reason else (target.read_bytes(), "")
+
+
+def _interpreter() -> tuple[str, ...]:
+    """Return the real interpreter: a version manager's shim costs ten times what the recorder does."""
+    real = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+    return real, "-I", "-S"
+
+
+def _still_best(present: Installed) -> bool:
+    improvable = present.kind == "python" and compiler() is not None
+    return not improvable and not _fault_in_place(present)
+
+
+def _fault_in_place(present: Installed) -> str:
+    """Return why the recorder in place cannot be started, or an empty text; nothing is recorded."""
+    if present.kind == "native":
+        return "" if os.access(present.path, os.X_OK) else "it is not executable"
+    return "" if os.access(present.command[0], os.X_OK) else f"{present.command[0]} is gone"
+
+
+def _placed(place: Path, kind: Kind, program: bytes) -> Path:
+    """Lay out a project below `place` as the recorder expects it; return the program in it."""
+    folder = place / kind / "bin"
+    folder.mkdir(parents=True)
+    target = folder / _PROGRAMS[kind]
+    target.write_bytes(program)
+    target.chmod(_PROGRAM_MODE)
+    inbox = place / kind / "inbox.jsonl"
+    (place / kind / routes.FILE).write_bytes(b"staging\t" + os.fsencode(inbox) + b"\t1000000\n")
+    return target
+
+
+def _fault(command: tuple[str, ...], place: Path) -> str:
+    """Record a probe with a laid-out recorder; return what went wrong, or an empty text."""
+    try:
+        done = subprocess.run(
+            command, input=_PROBE, capture_output=True, timeout=_PROBE_SECONDS, check=False,
+            env={**os.environ, "AGENT_STUDIO_ENV": "staging"}, cwd=place,
+        )  # fmt: skip
+        line = Path(command[-1]).parent.with_name("inbox.jsonl").read_bytes()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if done.returncode or done.stdout or done.stderr:
+        return f"exit code {done.returncode}"
+    return "" if _RECORDED.fullmatch(line) else "the probe's line is wrong"
+
+
+def _put(project: Project, kind: Kind, program: bytes, *, command: tuple[str, ...], reason: str = "") -> Installed:
+    folder = Folder(project.path, BIN)
+    if kind == "python":
+        folder.replace(_BESIDE_TWIN.name, _BESIDE_TWIN.read_bytes())
+    _replace_program(folder, _PROGRAMS[kind], program)
+    stamp = {
+        "kind": kind,
+        "sourceSha256": _source_sha256(kind),
+        "programSha256": hashlib.sha256(program).hexdigest(),
+        "interpreter": list(command),
+        "reason": reason,
+    }
+    folder.replace(STAMP, json.dumps(stamp, indent=2).encode() + b"\n")
+    path = folder.path / _PROGRAMS[kind]
+    return Installed(kind, path, (*command, str(path)), stamp["sourceSha256"], reason)  # type: ignore[arg-type]
+
+
+def _replace_program(folder: Folder, name: str, program: bytes) -> None:
+    """Exchange the program while hooks may be starting it: it is executable from the moment it has its name."""
+    new = f"{_BUILD}{os.getpid()}"
+    folder.replace(new, program)
+    descriptor = folder.open(new)
+    try:
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, _PROGRAM_MODE)
+    finally:
+        os.close(descriptor)
+    folder.move(new, folder, name)
+
+
+def _source_sha256(kind: Kind) -> str:
+    sources = (_SOURCE,) if kind == "native" else (_TWIN, _BESIDE_TWIN)
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+def _sweep(folder: Folder) -> None:
+    """Remove what builds that were killed have left."""
+    for name in folder.names():
+        status = folder.status(name)
+        if name.startswith(_BUILD) and status and clock.now().timestamp() - status.st_mtime > _OLD_SECONDS:
+            place = folder.path / name
+            shutil.rmtree(place) if place.is_dir() else folder.remove(name)
