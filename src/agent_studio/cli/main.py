@@ -12,6 +12,12 @@ COMMANDS: dict[str, str] = {
     "test": "Run the project's own tests in an environment",
     "config": "Show, explain, compare and check configuration",
     "flags": "Show and change feature flags",
+    "hooks": "Wire the project to Claude Code, time its hooks, prove that recording works",
+    "run": "Run a command inside an environment",
+    "ingest": "Turn recorded events into typed records",
+    "serve": "Run the daemon: OTLP/HTTP receiver, http hooks, decision socket",
+    "export": "Send our records to a collector as OTLP",
+    "statusline": "Print the status line of Claude Code",
     "kb": "Build and search the knowledge base",
     "completion": "Print a shell's completion script",
 }
