@@ -36,7 +36,7 @@ _BY_DESCRIPTOR = {"write", "pwrite64", "ftruncate", "fchmod", "fsync"}
 _CALL = re.compile(r"^(\w+)\((.*)$")
 _CREATES = re.compile(r"O_(WRONLY|RDWR|CREAT|TRUNC)")
 _LEFT = re.compile(r"\.tmp$|^\.canary-|^\.smoke-")
-_RANDOM = re.compile(r"\d+-[0-9a-f]{8}\.tmp|\d{8}T\d+Z?[^/]*")
+_RANDOM = re.compile(r"build-\d+-\w*|\d+-[0-9a-f]{8}\.tmp|\d{8}T\d+Z?[^/]*")
 _USER_FILES = {
     "memory/learnings.md": b"# Learnings\n\nNot one byte of this may be lost.\n",
     "memory/notes of a user.md": b"Nor of this.\n",
@@ -262,6 +262,8 @@ class Matrix:
         yield from (f"missing: {name}" for name in expected.keys() - found.keys())
         yield from (f"unexpected: {name}" for name in found.keys() - expected.keys() if name not in self._before)
         for name in expected.keys() & found.keys():
+            if name.startswith(".agent-studio/wiring/"):
+                continue  # a hash of what holds the project's path
             if name.endswith("flags.jsonl"):
                 if found[name].count(b"\n") < expected[name].count(b"\n") - 1 or not found[name].endswith(b"\n"):
                     yield f"journal damaged: {name}"
@@ -274,9 +276,10 @@ class _UnrepairedError(Exception):
 
 
 def tree(project: Path) -> Tree:
-    """Return every file below a folder with its bytes."""
+    """Return every file below a folder with its bytes; the folder's own path in them is the same wherever it is."""
+    here = re.compile(re.escape(os.fsencode(project.resolve().parent)) + rb"/\w+")  # or that of its twins beside it
     return {
-        place.relative_to(project).as_posix(): place.read_bytes()
+        place.relative_to(project).as_posix(): here.sub(b"<project>", place.read_bytes())
         for place in sorted(project.rglob("*"))
         if place.is_file() and not place.is_symlink()
     }
@@ -286,7 +289,7 @@ def lost(before: Mapping[str, bytes], after: Mapping[str, bytes], when: str) -> 
     """Yield the files whose content is found nowhere any more; derived and grown ones count as kept."""
     kept = set(after.values())
     for name, data in before.items():
-        ours = name.endswith((".csv", ".yaml")) and name in after
+        ours = name in after and (name.endswith((".csv", ".yaml")) or name.startswith(".agent-studio/wiring/"))
         if data and not ours and data not in kept and not after.get(name, b"").startswith(data):
             yield f"{when}: bytes of {name} are lost"
 

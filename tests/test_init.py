@@ -138,7 +138,9 @@ def test_existing_configuration_and_ignore_file_survive(bare: Studio) -> None:
     bare.write(".gitignore", "*.log\r\nlast")
     assert bare.run("init", "--env", "staging", "--set", "testData.artifactsCount=0").code == 0
     assert (bare.path / ".claude/config.yaml").read_bytes() == text.encode()
-    assert (bare.path / ".gitignore").read_bytes() == b"*.log\r\nlast\r\n.agent-studio/\r\n.claude/staging/\r\n"
+    assert (bare.path / ".gitignore").read_bytes() == (
+        b"*.log\r\nlast\r\n.agent-studio/\r\n.claude/staging/\r\n.claude/settings.local.json\r\n"
+    )
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])

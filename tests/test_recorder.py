@@ -747,7 +747,8 @@ def test_a_compiled_recorder_is_installed_and_kept(project: Project, compiled: P
     assert (done.kind, done.command, done.current) == ("native", (str(done.path),), True)
     assert done.path.stat().st_mode & 0o777 == 0o755
     assert build.installed(project) == done
-    assert sorted(place.name for place in done.path.parent.iterdir()) == ["recorder", "recorder.json"]
+    beside = ["decide", "decide.cold", "decide.json", "recorder", "recorder.json"]
+    assert sorted(place.name for place in done.path.parent.iterdir()) == beside
     before = done.path.stat()
     assert build.install(project) == done
     assert done.path.stat() == before

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar
 
 
@@ -25,8 +26,10 @@ class Record:
 
     def to_line(self, *, event_id: str, environment: str, release: str | None = None) -> dict[str, Any]:
         """Return the record as it is written."""
-        line = {_camel(item.name): getattr(self, item.name) for item in fields(self)}
-        return {**line, "eventId": event_id, "environment": environment, "release": release}
+        kind: Any = type(self)
+        line = {written: getattr(self, name) for name, written in _names(kind)}
+        line["eventId"], line["environment"], line["release"] = event_id, environment, release
+        return line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +42,11 @@ class HookExecution(Record):
     hook: str
     event: str
     tool: str | None
-    execution_time_ms: float
+    execution_time_ms: float | None
+    """None when what reported it did not say."""
     status: str
     """success, blocked, failure or timeout."""
-    session_id: str
+    session_id: str | None
     agent: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
@@ -58,8 +62,10 @@ class AgentRun(Record):
     agent_id: str
     session_id: str
     task_id: str | None
-    duration_ms: float
-    tokens_used: int
+    duration_ms: float | None
+    """None when its start is not known."""
+    tokens_used: int | None
+    """Input, output and cache writes; None when its transcript was not to be read."""
     status: str
     """completed, failed or cancelled."""
     error_message: str | None = None
@@ -139,6 +145,12 @@ class SessionEvent(Record):
 def event_id(*unique: object) -> str:
     """Return the first 32 hex digits of SHA-256 over what makes an event unique."""
     return hashlib.sha256("\x1f".join(map(str, unique)).encode()).hexdigest()[:32]
+
+
+@cache
+def _names(record: Any) -> tuple[tuple[str, str], ...]:
+    """Return each field of a kind of record and how it is written."""
+    return tuple((item.name, _camel(item.name)) for item in fields(record))
 
 
 def _camel(name: str) -> str:

@@ -160,6 +160,13 @@ def echo(text: str) -> None:
         sys.stderr.flush()
 
 
+def announce(text: str) -> None:
+    """Write to stdout at once, while the command goes on; a reader that is gone ends nothing."""
+    with suppress(OSError, ValueError):
+        Screen(sys.stdout).line(text)
+        sys.stdout.flush()
+
+
 def ask(question: str, *, yes: bool) -> None:
     """Return when the user agrees; raise `UsageError` when not, or when there is nobody to ask."""
     if yes:
@@ -168,9 +175,16 @@ def ask(question: str, *, yes: bool) -> None:
         raise UsageError(
             f"nobody is there to answer: {question}", hint="add --yes to do it, or --dry-run to see what it would do"
         )
-    sys.stderr.write(f"{question} [y/N] ")
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if not agrees(question):
         raise UsageError("not done; nothing was changed")
+
+
+def agrees(question: str) -> bool:
+    """Ask for something that may be left out; nobody to ask means no."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    sys.stderr.write(f"{question} [y/N] ")
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _write_envelope(

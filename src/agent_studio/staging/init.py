@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent_studio import clock
+from agent_studio.capture.recorder.setup import set_up
+from agent_studio.capture.wiring import check_settings, keep_wired
 from agent_studio.environment import templates
 from agent_studio.environment.config import BASE_FILE, MissingStagingFileError, file_name, inspect
 from agent_studio.environment.context import Context, open_context, other_roots
@@ -34,10 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from agent_studio.capture.recorder.build import Installed
+    from agent_studio.capture.wiring import Change
     from agent_studio.storage.folder import Folder
 
 _LOCK = "init.lock"
 _IGNORED = (f"{STATE}/", f"{DEFINITIONS}/staging/")
+_IGNORED_WIRED = (f"{DEFINITIONS}/settings.local.json",)
+"""Names the recorder by this machine's path."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,9 @@ class Report:
     secrets: list[knowledge_index.SecretInRow] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """Artifacts that could not be read, and why."""
+    recorder: Installed | None = None
+    wiring: list[Change] = field(default_factory=list)
+    """What was done to the client's settings."""
     archived: Path | None = None
     failure: AgentStudioError | None = None
     """The step that failed; nothing after it was tried."""
@@ -86,6 +95,8 @@ class Options:
     reset: bool = False
     activity_days: int = 0
     seed: int = 1
+    hooks: bool = False
+    """Wire the recorder into the client's settings."""
 
 
 def initialise(
@@ -105,8 +116,12 @@ def initialise(
         try:
             if options.reset:
                 report.archived = archive(root)
-            _write_project_files(project, choice.environment, report)
-            _fill(open_context(project, choice, variables, overrides), options, report)
+            _write_project_files(project, choice.environment, options, report)
+            context = open_context(project, choice, variables, overrides)
+            _fill(context, options, report)
+            report.recorder = set_up(context)
+            if options.hooks:
+                report.wiring = keep_wired(project, report.recorder)
         except AgentStudioError as error:
             report.failure = error
     return report
@@ -129,6 +144,8 @@ def preflight(
     refuse_overlap(root, other_roots(project, environment))
     for name in (".gitignore", project.shown(BASE_FILE), project.shown(file_name(environment))):
         project.folder.has_file(name)
+    if options.hooks:
+        check_settings(project)
     root.state.has_folder()
     for kind in KINDS:
         root.folder(kind).has_folder()
@@ -160,7 +177,7 @@ def archive(root: EnvironmentRoot) -> Path | None:
     return target.path
 
 
-def _write_project_files(project: Project, environment: Environment, report: Report) -> None:
+def _write_project_files(project: Project, environment: Environment, options: Options, report: Report) -> None:
     project.folder.sweep(of=[".gitignore"])
     project.folder.sweep(DEFINITIONS, of=[BASE_FILE, *map(file_name, Environment)])
     wanted = [(BASE_FILE, templates.BASE)]
@@ -169,10 +186,10 @@ def _write_project_files(project: Project, environment: Environment, report: Rep
     for name, text in wanted:
         created = project.folder.create(project.shown(name), text.encode())
         report.project_files.append(Item(project.definition(name), created, len(text)))
-    report.project_files.append(_ignore(project))
+    report.project_files.append(_ignore(project, (*_IGNORED, *(_IGNORED_WIRED if options.hooks else ()))))
 
 
-def _ignore(project: Project) -> Item:
+def _ignore(project: Project, wanted: Iterable[str]) -> Item:
     """Add our folders to `.gitignore`, keeping every byte that is there."""
     place = project.path / ".gitignore"
     try:
@@ -180,7 +197,7 @@ def _ignore(project: Project) -> Item:
     except FileNotFoundError:
         before = b""
     present = {line.strip() for line in before.decode("utf-8", "replace").splitlines()}
-    missing = [line for line in _IGNORED if not {line, line.rstrip("/"), f"/{line}"} & present]
+    missing = [line for line in wanted if not {line, line.rstrip("/"), f"/{line}"} & present]
     if missing:
         newline = b"\r\n" if b"\r\n" in before else b"\n"
         gap = newline if before and not before.endswith(b"\n") else b""

@@ -66,9 +66,14 @@ def _is_left_over(walk: Walk, name: str, pid: int) -> bool:
     status = walk.lstat(name)
     if not stat.S_ISREG(status.st_mode):
         return False
+    return is_dead(pid, status) and (os.name == "nt" or _is_unlocked(walk, name))
+
+
+def is_dead(pid: int, status: os.stat_result) -> bool:
+    """Tell whether the process that made a file is gone; where that cannot be asked, whether the file is old."""
     if os.name == "nt":  # os.kill(pid, 0) would end the process there
         return clock.now().timestamp() - status.st_mtime > _OLD_SECONDS
-    return not _is_alive(pid) and _is_unlocked(walk, name)
+    return not _is_alive(pid)
 
 
 def _is_alive(pid: int) -> bool:

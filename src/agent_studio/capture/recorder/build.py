@@ -7,22 +7,23 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agent_studio import clock
-from agent_studio.capture.recorder import routes
+from agent_studio.capture.recorder import cache, decision, routes
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.environment.roots import STATE
 from agent_studio.errors import StorageError
 from agent_studio.storage.folder import Folder, disk_faults
+from agent_studio.storage.temporaries import is_dead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from agent_studio.environment.roots import Project
 
@@ -38,8 +39,8 @@ _PROGRAMS: Mapping[str, str] = {"native": "recorder", "python": "recorder.py"}
 _COMPILE_SECONDS = 30
 _PROBE_SECONDS = 10
 _PROGRAM_MODE = 0o755
-_BUILD = "build-"
-_OLD_SECONDS = 3_600
+_BUILD = "build-{}-"
+_BUILD_NAME = re.compile(r"build-([0-9]{1,9})-")
 _PROBE = b'{"hook_event_name":"Probe",\n"text":"\xc3\xbc"}'
 _RECORDED = re.compile(
     rb'\{"ts":[0-9]{16,20},"pid":[0-9]+,"kind":"hook","payload":' + re.escape(_PROBE.replace(b"\n", b" ")) + rb"\}\n"
@@ -64,6 +65,8 @@ class Installed:
     """Of the source it was made from."""
     reason: str = ""
     """Why it is not native."""
+    decide: tuple[str, ...] = ()
+    """The command of a decision hook: the native client, or the cold Python command; `--closed` may follow."""
 
     @property
     def current(self) -> bool:
@@ -72,30 +75,37 @@ class Installed:
 
 
 def install(project: Project) -> Installed:
-    """Build and prove the recorder and put it in place in one step; one that is current and works is kept.
+    """Build and prove recorder and decision client and put them in place; what is current and works is kept.
 
-    Raises `StorageError` when neither the program nor its twin works here.
+    Raises `StorageError` when neither the recorder's program nor its twin works here.
     """
     folder = Folder(project.path, BIN)
     folder.make()
-    present = installed(project)
-    if present and present.current and _still_best(present):
-        return present
     _sweep(folder)
-    with disk_faults(folder.path), tempfile.TemporaryDirectory(dir=folder.path, prefix=_BUILD) as build:
-        place = Path(build)
-        program, reason = _compiled(place)
-        if program is not None and not _fault((str(_placed(place, "native", program)),), place):
-            return _put(project, "native", program, command=())
-        if program is not None:
-            reason = "the compiled program did not record the probe"
-        twin, words = _TWIN.read_bytes(), _interpreter()
-        fault = _fault((*words, str(_placed(place, "python", twin))), place)
-        if fault:
-            raise StorageError(
-                f"the recorder works neither compiled ({reason}) nor in Python ({fault})",
-                hint=f"install a C compiler or check that {words[0]} can be run, then run the command again",
-            )
+    present = installed(project)
+    native = compiler() is not None
+    if present and present.current and _still_best(present) and decision.current(project, compiles=native):
+        return present
+    prefix = _BUILD.format(os.getpid())
+    with disk_faults(folder.path), tempfile.TemporaryDirectory(dir=folder.path, prefix=prefix) as build:
+        if not (present and present.current and _still_best(present)):
+            present = _install_recorder(project, Path(build))
+        command = decision.install(project, lambda: _decision_client(Path(build)), _replace_program)
+    return replace(present, decide=command)
+
+
+def _install_recorder(project: Project, place: Path) -> Installed:
+    made = _compiled(_SOURCE, place / "compiled", lambda program: _native_fault(program, place))
+    if made.data is not None:
+        return _put(project, "native", made.data, command=())
+    reason = made.reason
+    twin, words = _TWIN.read_bytes(), _interpreter()
+    fault = _fault((*words, str(_placed(place, "python", twin))), place)
+    if fault:
+        raise StorageError(
+            f"the recorder works neither compiled ({reason}) nor in Python ({fault})",
+            hint=f"install a C compiler or check that {words[0]} can be run, then run the command again",
+        )
     return _put(project, "python", twin, command=words, reason=reason)
 
 
@@ -111,7 +121,7 @@ def installed(project: Project) -> Installed | None:
             return None
         path = folder.path / _PROGRAMS[kind]
         command = (*map(str, stamp["interpreter"]), str(path))
-        return Installed(kind, path, command, str(stamp["sourceSha256"]), reason)
+        return Installed(kind, path, command, str(stamp["sourceSha256"]), reason, decision.command(project))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -132,6 +142,10 @@ def findings(project: Project) -> Iterator[Finding]:
         yield Finding("recorder-python", Severity.INFO, message, f"install a C compiler, then: {_INIT}")
     else:
         yield Finding("recorder", Severity.OK, f"the recorder is in place: {BIN}/{present.path.name}")
+    if present and not decision.current(project):
+        yield Finding(
+            "decide-stale", Severity.WARNING, "the decision client is missing or of another version", _INIT, True
+        )
     if lost := routes.unrouted(project):
         newest = f", the newest of {lost.environment!r}: {lost.reason}" if lost.reason else ""
         message = f"{lost.count} events went to no environment but to {STATE}/{routes.UNROUTED}{newest}"
@@ -145,15 +159,15 @@ def compiler() -> str | None:
     return next((found for name in COMPILERS if (found := shutil.which(name))), None)
 
 
-def compile_to(target: Path, *options: str) -> str:
-    """Compile the recorder; return why it failed, or an empty text."""
+def compile_to(target: Path, *options: str, source: Path | None = None) -> str:
+    """Compile the recorder, or another source; return why it failed, or an empty text."""
     found = compiler()
     if found is None:
         return "no C compiler was found" if os.name != "nt" else "the program is for POSIX systems"
     variables = {name: value for name, value in os.environ.items() if not name.startswith("AGENT_STUDIO_")}
     try:
         done = subprocess.run(
-            [found, "-O2", *options, "-o", str(target), str(_SOURCE)],
+            [found, "-O2", *options, "-o", str(target), str(source or _SOURCE)],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMPILE_SECONDS, env=variables, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -162,10 +176,31 @@ def compile_to(target: Path, *options: str) -> str:
     return f"{found} failed: {(said or [f'exit code {done.returncode}'])[-1]}" if done.returncode else ""
 
 
-def _compiled(place: Path) -> tuple[bytes | None, str]:
-    target = place / "compiled"
-    reason = compile_to(target)
-    return (None, reason) if reason else (target.read_bytes(), "")
+def _compiled(source: Path, target: Path, fault: Callable[[bytes], str]) -> decision.Program:
+    """Return what the compiler makes of a source, from this user's cache where it was made before, once proved."""
+    found = compiler()
+    name = cache.key(source.read_bytes(), found) if found else None
+    kept = cache.load(name)
+    if kept is not None and not fault(kept):
+        return decision.Program(kept)
+    reason = compile_to(target, source=source)
+    if reason:
+        return decision.Program(None, reason)
+    program = target.read_bytes()
+    if said := fault(program):
+        return decision.Program(None, said)
+    cache.store(name, program)
+    return decision.Program(program)
+
+
+def _native_fault(program: bytes, place: Path) -> str:
+    said = _fault((str(_placed(place, "native", program)),), place)
+    return said and "the compiled program did not record the probe"
+
+
+def _decision_client(place: Path) -> decision.Program:
+    target = place / "compiled-decide"
+    return _compiled(decision.SOURCE, target, lambda program: decision.fault(program, place))
 
 
 def _interpreter() -> tuple[str, ...]:
@@ -189,11 +224,12 @@ def _fault_in_place(present: Installed) -> str:
 def _placed(place: Path, kind: Kind, program: bytes) -> Path:
     """Lay out a project below `place` as the recorder expects it; return the program in it."""
     folder = place / kind / "bin"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     target = folder / _PROGRAMS[kind]
     target.write_bytes(program)
     target.chmod(_PROGRAM_MODE)
     inbox = place / kind / "inbox.jsonl"
+    inbox.unlink(missing_ok=True)
     (place / kind / routes.FILE).write_bytes(b"staging\t" + os.fsencode(inbox) + b"\t1000000\n")
     return target
 
@@ -232,7 +268,7 @@ def _put(project: Project, kind: Kind, program: bytes, *, command: tuple[str, ..
 
 def _replace_program(folder: Folder, name: str, program: bytes) -> None:
     """Exchange the program while hooks may be starting it: it is executable from the moment it has its name."""
-    new = f"{_BUILD}{os.getpid()}"
+    new = _BUILD.format(os.getpid()) + name
     folder.replace(new, program)
     descriptor = folder.open(new)
     try:
@@ -250,8 +286,9 @@ def _source_sha256(kind: Kind) -> str:
 
 def _sweep(folder: Folder) -> None:
     """Remove what builds that were killed have left."""
+    folder.sweep()
     for name in folder.names():
+        made = _BUILD_NAME.match(name)
         status = folder.status(name)
-        if name.startswith(_BUILD) and status and clock.now().timestamp() - status.st_mtime > _OLD_SECONDS:
-            place = folder.path / name
-            shutil.rmtree(place) if place.is_dir() else folder.remove(name)
+        if made and status and is_dead(int(made[1]), status):
+            folder.remove_tree(name) if stat.S_ISDIR(status.st_mode) else folder.remove(name)

@@ -54,6 +54,7 @@ def write(project: Project, roots: Iterable[EnvironmentRoot], limit_bytes: Mappi
         lines.append(b"\t".join(fields) + b"\n")
     state = _state(project)
     state.make()
+    state.sweep(of=[FILE])
     state.replace(FILE, b"".join(lines))
 
 

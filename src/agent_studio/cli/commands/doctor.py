@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_studio.capture import wiring
+from agent_studio.capture.recorder import build
 from agent_studio.cli.output import Result, Screen
 from agent_studio.environment import checks as environment_checks
 from agent_studio.environment.findings import Finding, Severity
@@ -59,6 +61,8 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from environment_checks.checks(*arguments, context)
     if context:
         yield from diagnosis.checks(context)
+    yield from build.findings(session.project)
+    yield from wiring.findings(session.project)
 
 
 def _context(session: Session) -> Context | None:

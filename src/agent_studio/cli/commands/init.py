@@ -1,4 +1,4 @@
-"""Create an environment's folders, seed it, and write missing configuration.
+"""Create an environment's folders, seed it, write missing configuration, and wire the recorder to Claude Code.
 
 Running it again changes nothing that holds data. `--reset` (staging only) moves the data aside first
 and says where.
@@ -27,12 +27,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--with-activity", nargs="?", const=7, default=0, type=_days, metavar="DAYS",
         help="fill empty logs with days of generated activity, marked synthetic (default: 7)",
     )  # fmt: skip
+    parser.add_argument("--no-hooks", action="store_true", help="leave the client's settings alone")
     parser.add_argument("--seed", type=int, default=1, help="seed of the generated activity (default: 1)")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Initialise the chosen environment."""
-    options = Options(reset=args.reset, activity_days=args.with_activity, seed=args.seed)
+    options = Options(args.reset, args.with_activity, args.seed, hooks=not args.no_hooks)
     arguments = (session.project, session.choice, session.variables, session.overrides, options)
     if args.dry_run:
         return _plan(preflight(*arguments).path, options, session)
@@ -78,6 +79,8 @@ def _data(report: Report) -> dict[str, object]:
         "archived": str(report.archived) if report.archived else None,
         "artifacts": report.rows,
         "testArtifactsCreated": report.test_artifacts,
+        "recorder": report.recorder.kind if report.recorder else None,
+        "settings": [{"file": change.name, "changed": change.changed} for change in report.wiring],
     }
 
 
@@ -104,12 +107,26 @@ def _render(screen: Screen, report: Report, with_option: str) -> None:
         screen.mark("ok", f"{verb}: {item.path.name}")
     for item in report.project_files:
         screen.mark("ok", f"{_verb(item)}: {item.path.name}")
+    _render_recording(screen, report)
     screen.line()
     if report.failure:
         screen.mark("bad", f"Initialization failed: {report.failure.message}")
         screen.line("\nWhat is listed above is in place. Mend the cause and run the command again.")
         return
     _render_ready(screen, name, seeded, with_option)
+
+
+def _render_recording(screen: Screen, report: Report) -> None:
+    if report.recorder is None:
+        return
+    screen.line("\nStep 3: Wiring Claude Code...")
+    screen.mark("ok", f"Recorder in place ({report.recorder.kind})")
+    for change in report.wiring:
+        for line in change.diff.splitlines():
+            screen.line(f"  {line}")
+        screen.mark("ok", f"{'Wired' if change.changed else 'kept'}: {change.name}")
+    if not report.wiring:
+        screen.mark("none", "Settings left alone (--no-hooks)")
 
 
 def _render_ready(screen: Screen, name: str, seeded: str, with_option: str) -> None:

@@ -1,0 +1,1 @@
+"""Our records as OpenTelemetry signals, sent to any collector over OTLP/HTTP."""

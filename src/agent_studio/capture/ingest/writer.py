@@ -1,0 +1,287 @@
+"""Puts records into the journals and the cursor into the state so that a crash at any point loses and doubles none.
+
+1. The records of a batch are appended, one write a file.
+2. One transaction keeps the cursor, what is open, and how large each journal now is.
+A crash between the two leaves journals larger than remembered. Their `eventId`s beyond are read at the next start,
+and those records are not written again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.capture.ingest.state import State, Usage
+from agent_studio.capture.recorder.routes import UNROUTED
+from agent_studio.cost import ledger
+from agent_studio.environment.roots import LOGS, STATE
+from agent_studio.errors import StorageError
+from agent_studio.records import LlmUsage, event_id
+from agent_studio.storage import journal
+from agent_studio.storage.folder import Folder, disk_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent_studio.capture.ingest.report import Report
+    from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.records import Record
+
+DAMAGED, UNKNOWN = "damaged-events.jsonl", "unknown-events.jsonl"
+_CHUNK_BYTES = 4 << 20
+_ID = b'"eventId":"'
+_ID_LENGTH = 32
+_COUNTS = {
+    "input": "inputTokens", "output": "outputTokens", "cacheRead": "cacheReadTokens", "write5m": "cacheWrite5mTokens",
+    "write1h": "cacheWrite1hTokens", "searches": "webSearches",
+}  # fmt: skip
+
+
+@dataclass
+class _Output:
+    """A file that is appended to."""
+
+    folder: Folder
+    name: str
+    environment: str
+    remembered: int = 0
+    """Its size at the last commit."""
+    beyond: set[str] = field(default_factory=set)
+    """What a run that was cut short has already written to it."""
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class _Entry:
+    """A usage record on its way to the ledger."""
+
+    record: LlmUsage
+    event_id: str
+    usage_id: str
+    counts: dict[str, int]
+
+
+class Writer:
+    """The journals of the environments that share an inbox; records are held back until `commit`."""
+
+    def __init__(self, state: State, roots: dict[str, EnvironmentRoot], owner: str, report: Report) -> None:
+        self._state, self._roots, self._owner, self._report = state, roots, owner, report
+        self._outputs: dict[tuple[str, str], _Output] = {}
+        self._entries: dict[str, list[_Entry]] = defaultdict(list)
+        self._pending: dict[str, _Entry] = {}
+        self._sizes = state.outputs()
+        self._learning = self._learn() if state.fresh else bool(state.note("learning"))
+
+    @property
+    def held(self) -> int:
+        """How many records are held back."""
+        return sum(len(output.lines) for output in self._outputs.values()) + len(self._pending)
+
+    def add(self, record: Record, unique: str, environment: str) -> None:
+        """Write a record whose id comes from its place in the inbox."""
+        output = self._outputs.get((environment, record.file)) or self._output(environment, record.kind, record.file)
+        if unique in output.beyond:
+            output.beyond.discard(unique)
+            return
+        if self._learning and self._state.has_seen(unique):
+            return
+        output.lines.append(record.to_line(event_id=unique, environment=environment))
+
+    def once(self, record: Record, unique: str, environment: str) -> bool:
+        """Write a record that more than one source may report; return whether it is the first to."""
+        first = self._state.see(unique)
+        if first:
+            output = self._output(environment, record.kind, record.file)
+            if unique in output.beyond:
+                output.beyond.discard(unique)
+            else:
+                output.lines.append(record.to_line(event_id=unique, environment=environment))
+        return first
+
+    def keep(self, name: str, line: dict[str, Any], environment: str | None) -> None:
+        """Keep what is no record beside the state: `DAMAGED` or `UNKNOWN`."""
+        root = self._roots[environment if environment in self._roots else self._owner]
+        self._keep(name, line, root.state, root.environment)
+
+    def turn_away(self, line: dict[str, Any]) -> None:
+        """Put an event where those without a route are."""
+        project = self._roots[self._owner].project
+        self._keep(UNROUTED, line, Folder(project.path, STATE), self._owner)
+
+    def _keep(self, name: str, line: dict[str, Any], folder: Folder, environment: str) -> None:
+        journal.encode(line)  # what cannot be written must fail now, not with the whole batch
+        output = self._outputs.get((environment, name)) or self._opened(environment, name, folder)
+        if line["eventId"] in output.beyond:
+            output.beyond.discard(line["eventId"])
+        elif not (self._learning and self._state.has_seen(line["eventId"])):
+            output.lines.append(line)
+
+    def usage(self, record: LlmUsage, usage_id: str, counts: dict[str, int], environment: str) -> None:
+        """Write a response's usage, or what has come on top of it since it was written."""
+        held = self._pending.get(usage_id)
+        known = self._state.usage(usage_id) or self._reported_otherwise(record)
+        if held is not None or known is not None:
+            before = held.counts if held is not None else known.counts if known is not None else {}
+            counts = {name: max(count, before.get(name, 0)) for name, count in counts.items()}
+            if counts == before:
+                return
+        unique = usage_id if known is None else event_id("usage", usage_id, "amends", json.dumps(counts))
+        figures: dict[str, Any] = {written: counts[name] for name, written in _FIELDS.items()}
+        changed = replace(record, amends=None if known is None else known.seq, **figures)
+        entry = _Entry(changed, unique, usage_id, counts)
+        if held is not None:
+            self._entries[environment].remove(held)
+        self._pending[usage_id] = entry
+        self._entries[environment].append(entry)
+
+    def _reported_otherwise(self, record: LlmUsage) -> Usage | None:
+        """Return what telemetry said about the request of a transcript's response, or the other way round."""
+        known = self._state.usage_of_request(record.request_id)
+        return known if known is not None and "otel" in {known.source, record.source} else None
+
+    def commit(self, *, done: bool = False) -> None:
+        """Write what is held back and keep the state; `done` when nothing of a run that was cut short can be left."""
+        for output in list(self._outputs.values()):
+            self._flush(output)
+        for environment, entries in self._entries.items():
+            self._flush_usage(environment, entries)
+        self._entries.clear()
+        self._pending.clear()
+        for output in self._outputs.values():
+            if done:
+                output.beyond.clear()
+            if not output.beyond:
+                status = output.folder.status(output.name)
+                output.remembered = 0 if status is None else status.st_size
+            self._state.put_output(_place(output), output.remembered)
+        self._state.put_note("learning", self._learning and not done)
+        self._learning = self._learning and not done
+        self._state.commit()
+
+    def _flush(self, output: _Output) -> None:
+        if not output.lines:
+            return
+        try:
+            journal.append(output.folder, output.name, output.lines)
+            _sync(output)
+        except FileNotFoundError:
+            raise StorageError(
+                f"{output.folder.path} is missing", hint=f"agent-studio init --env {output.environment}"
+            ) from None
+        if output.name not in {DAMAGED, UNKNOWN, UNROUTED}:
+            self._count(output.name, len(output.lines))
+        output.lines = []
+
+    def _flush_usage(self, environment: str, entries: list[_Entry]) -> None:
+        output = self._output(environment, LlmUsage.kind, LlmUsage.file)
+        fresh = [entry for entry in entries if entry.event_id not in output.beyond]
+        numbers = ledger.append(
+            self._roots[environment], [(entry.record, entry.event_id) for entry in fresh], sync=True
+        )
+        for entry, number in zip(fresh, numbers, strict=True):
+            usage = Usage(number, entry.record.source, entry.counts)
+            self._state.put_usage(entry.usage_id, entry.record.request_id, usage)
+        for entry in entries:
+            output.beyond.discard(entry.event_id)
+        self._count(output.name, len(fresh))
+
+    def _count(self, name: str, number: int) -> None:
+        if number:
+            self._report.records[name] = self._report.records.get(name, 0) + number
+
+    def _output(self, environment: str, kind: str, name: str) -> _Output:
+        known = self._outputs.get((environment, name))
+        return known or self._opened(environment, name, self._roots[environment].folder(kind))
+
+    def _opened(self, environment: str, name: str, folder: Folder) -> _Output:
+        output = _Output(folder, name, environment)
+        output.remembered = self._sizes.get(_place(output), 0)
+        for line in _lines(folder, name, output.remembered):
+            found = _id_of(line, first=name == UNROUTED)
+            if found:
+                output.beyond.add(found)
+                self._learn_usage(line, name)
+        self._outputs[environment, name] = output
+        return output
+
+    def _learn(self) -> bool:
+        """Take from the journals what was counted before the state was lost; return whether that was anything."""
+        anything = False
+        for environment, root in self._roots.items():
+            places = [(root.folder(kind), name) for kind, names in LOGS.items() for name in names]
+            places += [(root.state, DAMAGED), (root.state, UNKNOWN), (Folder(root.project.path, STATE), UNROUTED)]
+            for folder, name in places:
+                for line in _lines(folder, name, 0):
+                    found = _id_of(line, first=name == UNROUTED)
+                    if found:
+                        anything = True
+                        self._state.see(found)
+                        self._learn_usage(line, name)
+                status = folder.status(name)
+                place = _place(_Output(folder, name, environment))
+                self._sizes[place] = 0 if status is None else status.st_size
+                self._state.put_output(place, self._sizes[place])
+        self._state.put_note("learning", anything)
+        return anything
+
+    def _learn_usage(self, line: bytes, name: str) -> None:
+        if name != LlmUsage.file:
+            return
+        try:
+            record = json.loads(line)
+            counts = {count: int(record[written]) for count, written in _COUNTS.items()}
+            message, request = str(record["messageId"]), str(record["requestId"])
+            usage = Usage(int(record["_seq"]), str(record["source"]), counts)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return
+        self._state.put_usage(event_id("usage", message, request), request, usage)
+
+
+_FIELDS = {
+    "input": "input_tokens", "output": "output_tokens", "cacheRead": "cache_read_tokens",
+    "write5m": "cache_write5m_tokens", "write1h": "cache_write1h_tokens", "searches": "web_searches",
+}  # fmt: skip
+
+
+def _place(output: _Output) -> str:
+    return str(output.folder.path / output.name)
+
+
+def _sync(output: _Output) -> None:
+    """Have the disk hold the records before the cursor moves behind them."""
+    descriptor = output.folder.open(output.name, os.O_RDWR)
+    try:
+        with disk_faults(output.folder.path / output.name):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _id_of(line: bytes, *, first: bool) -> str | None:
+    """Return the id of a written line; of what a line carries as text, every quote is escaped."""
+    position = line.find(_ID) if first else line.rfind(_ID)
+    found = line[position + len(_ID) : position + len(_ID) + _ID_LENGTH] if position >= 0 else b""
+    try:
+        return bytes.fromhex(found.decode()).hex() if len(found) == _ID_LENGTH else None
+    except ValueError:
+        return None
+
+
+def _lines(folder: Folder, name: str, start: int) -> Iterator[bytes]:
+    """Yield the lines of a file from an offset on; a missing one has none."""
+    try:
+        descriptor = folder.open(name)
+    except FileNotFoundError:
+        return
+    rest = b""
+    try:
+        with disk_faults(folder.path / name):
+            os.lseek(descriptor, start, os.SEEK_SET)
+            while chunk := os.read(descriptor, _CHUNK_BYTES):
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from whole
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,208 @@
+"""Adds our entries to the client's settings and takes them out again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import agent_studio
+from agent_studio.capture.recorder.build import BIN
+from agent_studio.capture.wiring import entries, events, json_text, wrap
+from agent_studio.capture.wiring.entries import Form
+from agent_studio.capture.wiring.settings import (
+    FILES,
+    LOCAL,
+    SHARED,
+    STATUS_LINE,
+    Settings,
+    apply,
+    changed,
+    cleaned,
+    read,
+    undo,
+    undone,
+)
+from agent_studio.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from agent_studio.capture.recorder.build import Installed
+    from agent_studio.capture.wiring.events import Version
+    from agent_studio.capture.wiring.settings import Change
+    from agent_studio.environment.roots import Project
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of an installation."""
+
+    shared: bool = False
+    version: Version = events.OLDEST
+    """Of the client; the oldest when it is not known."""
+    events: str = "nine"
+    http_url: str = ""
+    status_line: bool = False
+    wrap: bool = False
+    decision_events: Collection[str] = field(default_factory=frozenset)
+
+    @property
+    def file(self) -> str:
+        """The settings file that is changed."""
+        return SHARED if self.shared else LOCAL
+
+    def form(self, installed: Installed) -> Form:
+        """Return how entries are written."""
+        return Form(installed, self.version, self.shared, self.http_url, self.decision_events)
+
+
+def install_hooks(
+    project: Project, installed: Installed, options: Options | None = None, *, dry_run: bool = False
+) -> list[Change]:
+    """Add our entries to one settings file, and wrap the hooks of both when asked; return what changed in each.
+
+    What is there stays; a second time changes nothing. Raises `ConfigurationError` for settings that the client could
+    not read, `UsageError` for events that its version does not take; then nothing is written.
+    """
+    options = options or Options()
+    if options.http_url and options.version < events.HTTP_SINCE:
+        raise UsageError(
+            f"Claude Code {events.shown(options.version)} is not known to take hooks of type http",
+            hint="use --transport command, or name the client's version: --client-version 2.1.330",
+        )
+    names = events.chosen(options.events, options.version)
+    plans: list[tuple[Settings, Change]] = []
+    for name in FILES:
+        settings = read(project, name)
+        text = settings.text
+        if name == options.file:
+            text = _with_entries(settings, entries.groups(options.form(installed), names))
+            text = _with_status_line(text) if options.status_line else text
+        elif settings.ours():  # in one file only: two spellings of one command would record everything twice
+            text = cleaned(settings, unwrap=False)
+        if options.wrap and text is not None:
+            form = Form(installed, options.version, shared=name == SHARED)
+            text = wrap.wrapped(Settings(name, text, json_text.parse(text)), form)
+        plans.append((settings, changed(project, settings, text)))
+    if not dry_run:
+        for settings, change in plans:
+            apply(project, settings, change)
+    return [change for settings, change in plans if change.changed or settings.name == options.file]
+
+
+def keep_wired(project: Project, installed: Installed) -> list[Change]:
+    """Wire a project that is not, and lead entries of another checkout here; entries that are right stay as they are.
+
+    A copy of a project would go on recording into the one it was copied from. Raises `ConfigurationError`.
+    """
+    check_settings(project)
+    shared, local = (read(project, name) for name in FILES)
+    if shared.ours() or (local.ours() and not elsewhere(project, local)):
+        return [changed(project, local, local.text)]
+    names = tuple(local.ours()) or events.NINE
+    change = changed(project, local, _with_entries(local, entries.groups(Form(installed), names)))
+    apply(project, local, change)
+    return [change]
+
+
+def check_settings(project: Project) -> None:
+    """Raise `ConfigurationError` when a settings file of the project could not be read by the client either."""
+    for name in FILES:
+        read(project, name)
+
+
+def elsewhere(project: Project, settings: Settings) -> list[str]:
+    """Return the events whose entries of ours start a recorder that is not this project's."""
+    own = (str(project.path / BIN), "$CLAUDE_PROJECT_DIR")
+    return [
+        event
+        for event, hooks in settings.ours().items()
+        for hook in hooks
+        if hook.get("type") != "http" and not any(place in word for place in own for word in _words(hook))
+    ]
+
+
+def _words(hook: Mapping[str, Any]) -> list[str]:
+    """Return the words of a hook, a shell line taken apart so that quotes do not hide a path."""
+    line = str(hook["command"])
+    try:
+        words = [line, *shlex.split(line)]
+    except ValueError:
+        words = [line]
+    return [*words, *map(str, hook.get("args") or ())]
+
+
+def uninstall_hooks(project: Project, *, dry_run: bool = False) -> list[Change]:
+    """Take out all that is ours, wrapped commands included; return what changed in each file."""
+    found = [read(project, name) for name in FILES]
+    if dry_run:
+        return [changed(project, settings, undone(project, settings)) for settings in found]
+    return [undo(project, settings) for settings in found]
+
+
+def wrap_hooks(
+    project: Project, installed: Installed, names: Collection[str] = (), files: Collection[str] = FILES,
+    *, undo_it: bool = False, dry_run: bool = False,
+) -> list[Change]:  # fmt: skip
+    """Put the project's hook commands, or the named ones, under the clock, or take them out again."""
+    found = [read(project, name) for name in files]
+    known = {label for settings in found for hook in wrap.hooks(settings) for label in (hook.name, hook.label)}
+    for name in names:
+        if name not in known:
+            wrap.refuse_unknown(name, known)
+    plans = []
+    for settings in found:
+        own = [name for name in names if any(name in {hook.name, hook.label} for hook in wrap.hooks(settings))]
+        if settings.text is None or (names and not own):
+            continue
+        form = Form(installed, shared=settings.name == SHARED)
+        text = wrap.unwrapped(settings, own) if undo_it else wrap.wrapped(settings, form, own)
+        plans.append((settings, changed(project, settings, text)))
+    if not dry_run:
+        for settings, change in plans:
+            apply(project, settings, change)
+    return [change for _, change in plans]
+
+
+def is_wired(project: Project) -> bool:
+    """Tell whether a settings file of the project holds our entries; one that cannot be read does not."""
+    with suppress(ConfigurationError):
+        return any(read(project, name).ours() for name in FILES)
+    return False
+
+
+def overlay(project: Project, installed: Installed, *, version: Version | None = None) -> dict[str, Any]:  # noqa: ARG001
+    """Return the `hooks` of a settings overlay that records without touching the project's files."""
+    known = events.detect() if version is None else version
+    return entries.groups(Form(installed, known or events.OLDEST), events.NINE)
+
+
+def status_line_command() -> str:
+    """Return the command line of the status line, with the interpreter's real path: a shim costs ten times as much."""
+    python = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+    program = Path(agent_studio.__file__).with_name("statusline.py")
+    return " ".join(map(entries.quoted, (python, "-I", "-S", str(program))))
+
+
+def _with_entries(settings: Settings, wanted: dict[str, list[dict[str, Any]]]) -> str:
+    text = "{}\n" if settings.text is None else settings.text
+    plain = {event: [hook for group in groups for hook in group["hooks"]] for event, groups in wanted.items()}
+    if settings.ours() == plain:
+        return text
+    text = cleaned(settings, unwrap=False) if settings.ours() else text
+    for event, groups in wanted.items():
+        for group in groups:
+            text = json_text.added(text, ("hooks", event), group)
+    return text
+
+
+def _with_status_line(text: str) -> str:
+    """Add our status line where there is none; another one is the user's."""
+    if STATUS_LINE in json_text.parse(text):
+        return text
+    return json_text.with_member(text, STATUS_LINE, {"type": "command", "command": status_line_command()})

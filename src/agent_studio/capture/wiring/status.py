@@ -1,0 +1,149 @@
+"""What is wired, what is therefore seen and what is not, and whether it works at this moment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent_studio.capture.recorder import build, routes
+from agent_studio.capture.wiring import events, probe, wrap
+from agent_studio.capture.wiring.install import elsewhere
+from agent_studio.capture.wiring.settings import FILES, SHARED, Settings, read
+from agent_studio.environment.findings import Finding, Severity
+from agent_studio.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent_studio.capture.recorder.build import Installed
+    from agent_studio.capture.wiring.events import Version
+    from agent_studio.capture.wiring.probe import Probe
+    from agent_studio.capture.wiring.wrap import Hook
+    from agent_studio.environment.roots import Project
+
+_INSTALL = "agent-studio hooks install"
+_FROM_TRANSCRIPT = {
+    "PostToolUseFailure": "failed tools are read from the transcript",
+    "PermissionDenied": "denied tools are read from the transcript",
+    "StopFailure": "API errors are read from the transcript",
+    "SubagentStart": "an agent's start is read from its transcript",
+}
+
+
+@dataclass
+class Status:
+    """How the project is wired."""
+
+    recorder: Installed | None
+    version: Version | None
+    events: dict[str, list[str]] = field(default_factory=dict)
+    """Our events by settings file."""
+    http: list[str] = field(default_factory=list)
+    """Events that are posted to the daemon, and lost while it is down."""
+    hooks: list[Hook] = field(default_factory=list)
+    """The project's own hook commands."""
+    probes: list[Probe] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """Why nothing, or not everything, is recorded."""
+
+    @property
+    def wired(self) -> bool:
+        """Whether any event is recorded."""
+        return any(self.events.values())
+
+    @property
+    def works(self) -> bool:
+        """Whether all that was tried does what it should."""
+        return self.wired and not self.faults and all(probe.works for probe in self.probes)
+
+    @property
+    def not_seen(self) -> list[str]:
+        """What no event carries, and where it is read from instead."""
+        seen = {event for found in self.events.values() for event in found}
+        return ["tokens are read from the transcript"] + [
+            said for event, said in _FROM_TRANSCRIPT.items() if event not in seen
+        ]  # fmt: skip
+
+
+def look(project: Project) -> Status:
+    """Return how the project is wired, having tried it."""
+    status = Status(build.installed(project), events.detect())
+    commands: dict[str, dict[str, object]] = {}
+    for settings in _readable(project, status):
+        ours = settings.ours()
+        status.events[settings.name] = sorted(ours)
+        status.http += [event for event, hooks in ours.items() if any(hook.get("type") == "http" for hook in hooks)]
+        commands |= {event: hook for event, hooks in ours.items() for hook in hooks if hook.get("type") != "http"}
+        status.hooks += wrap.hooks(settings)
+        if found := elsewhere(project, settings):
+            status.faults.append(_elsewhere(project, settings, found))
+            for event in found:  # trying those would record there
+                commands.pop(event, None)
+        if settings.value.get("disableAllHooks") is True:
+            status.faults.append(f"{project.shown(settings.name)} says disableAllHooks: no hook runs at all")
+    twice = [event for event in commands if sum(event in found for found in status.events.values()) > 1]
+    if twice:
+        status.faults.append(f"both settings files record {', '.join(twice)}: take one out with hooks uninstall")
+    status.faults += _route_faults(project)
+    if status.recorder is None:
+        status.faults.append("the recorder is not in place: agent-studio hooks install")
+        return status
+    status.probes += probe.recording(project, _distinct(commands))
+    if os.name != "nt":
+        shared = any(hook.wrapped and hook.file == SHARED for hook in status.hooks)
+        status.probes.append(probe.blocking(project, status.recorder, shared=shared))
+        status.probes.append(probe.bare(project, status.recorder))
+    return status
+
+
+def findings(project: Project) -> Iterator[Finding]:
+    """Yield what there is to say about the wiring without trying it."""
+    seen: set[str] = set()
+    for name in FILES:
+        try:
+            settings = read(project, name)
+        except ConfigurationError as error:
+            yield Finding("hooks", Severity.WARNING, error.message, error.hint)
+            return
+        seen |= set(settings.ours())
+        if found := elsewhere(project, settings):
+            yield Finding("hooks-elsewhere", Severity.WARNING, _elsewhere(project, settings, found), _INSTALL)
+        if settings.value.get("disableAllHooks") is True:
+            message = f"{project.shown(name)} says disableAllHooks: no hook runs at all"
+            yield Finding("hooks-disabled", Severity.WARNING, message, "take it out of the file")
+    if seen:
+        yield Finding("hooks", Severity.OK, f"Claude Code records {len(seen)} kinds of events")
+    else:
+        yield Finding("hooks", Severity.INFO, "Claude Code is not wired: no session is recorded", _INSTALL)
+
+
+def _elsewhere(project: Project, settings: Settings, found: list[str]) -> str:
+    return f"{project.shown(settings.name)} records {len(found)} events into another checkout"
+
+
+def _readable(project: Project, status: Status) -> Iterator[Settings]:
+    for name in FILES:
+        try:
+            yield read(project, name)
+        except ConfigurationError as error:
+            status.faults.append(error.message)
+
+
+def _distinct(commands: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    """Return one event for each different command: the nine entries are the same."""
+    found: dict[str, dict[str, object]] = {}
+    for event, hook in commands.items():
+        if not any(other.get("command") == hook.get("command") and other.get("args") == hook.get("args")
+                   for other in found.values()):  # fmt: skip
+            found[event] = hook
+    return found
+
+
+def _route_faults(project: Project) -> Iterator[str]:
+    found = routes.read(project)
+    if not found:
+        yield "no environment has a route: agent-studio hooks install"
+    for environment, inbox in found.items():
+        if inbox.parent.is_dir() and not os.access(inbox if inbox.exists() else inbox.parent, os.W_OK):
+            yield f"the inbox of {environment} cannot be written to: {inbox}"

@@ -1,0 +1,136 @@
+"""Turn recorded events into typed records: hooks, agents, errors, sessions and what model responses used.
+
+Reads the environment's inbox and the transcripts that its events name, from where the last run ended. Every event is
+recorded once, whatever crashes in between; running it again adds nothing. --follow goes on until it is interrupted.
+Exit code: 0 done, 5 another process is ingesting.
+
+  agent-studio ingest --env staging
+  agent-studio ingest --env production --follow
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from agent_studio.capture.ingest import Report, ingest
+from agent_studio.cli.output import Problem, Result, warn, working
+from agent_studio.errors import BusyError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.output import Screen
+
+_INTERVAL_S = 2.0
+_LONGEST_S = 86_400
+_SETTLE_S = 3.0
+_SHOWN = ("hooks.jsonl", "agents.jsonl", "errors.jsonl", "session-log.jsonl", "llm-usage.log")
+_KEPT = {
+    "damaged": ("could not be read", "kept in .agent-studio/{environment}/damaged-events.jsonl"),
+    "unknown": ("are of a name that is not known", "kept in .agent-studio/{environment}/unknown-events.jsonl"),
+    "cut": ("were kept only in part: the inbox was over capture.inboxLimitMb", "run ingest more often"),
+    "unrouted": ("belong to another environment", "moved to .agent-studio/unrouted.jsonl"),
+    "altered": ("inbox files were cut or rewritten by someone else", "only ingest may take events away"),
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of following."""
+    parser.add_argument("--follow", action="store_true", help="go on with what comes, until interrupted")
+    parser.add_argument(
+        "--interval", type=float, metavar="SECONDS", help=f"how long to wait between rounds (default: {_INTERVAL_S:g})"
+    )
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Ingest once, or again and again, and report what was recorded."""
+    if args.interval is not None and not args.follow:
+        raise UsageError("--interval is for --follow", hint="add --follow, or drop --interval")
+    interval = _INTERVAL_S if args.interval is None else args.interval
+    if not 0 < interval <= _LONGEST_S:
+        raise UsageError(f"--interval {interval:g} is no time to wait", hint=f"seconds, up to {_LONGEST_S}")
+    if args.follow:
+        report = _follow(session, interval)
+    else:
+        with working("ingesting"):
+            report = ingest(session.context)
+        if report.busy:
+            raise BusyError(
+                f"another process is ingesting the events of {session.context.environment}",
+                hint="wait until it is done; what it takes need not be taken again",
+            )
+    environment = str(session.context.environment)
+    return Result(_data(report), lambda screen: _render(screen, report), problems=_problems(report, environment))
+
+
+def _follow(session: Session, interval: float) -> Report:
+    total = Report()
+    with _stopping() as stopped:
+        while not stopped.is_set():
+            report = ingest(session.context, settle_s=_SETTLE_S)
+            _add(total, report)
+            if report.written or report.damaged:
+                warn(_news(report))
+            stopped.wait(interval)
+    return total
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Yield what is set when the process is told to end."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _add(total: Report, report: Report) -> None:
+    for name, value in vars(report).items():
+        if isinstance(value, dict):
+            held = getattr(total, name)
+            for key, count in value.items():
+                held[key] = held.get(key, 0) + count
+        elif not isinstance(value, bool):
+            setattr(total, name, round(getattr(total, name) + value, 3))
+
+
+def _news(report: Report) -> str:
+    parts = [f"{count} to {name}" for name, count in sorted(report.records.items())]
+    if report.damaged:
+        parts.append(f"{report.damaged} damaged")
+    return f"{report.events} events: {', '.join(parts)}"
+
+
+def _data(report: Report) -> dict[str, object]:
+    camel = {
+        "transcripts_missing": "transcriptsMissing", "segments_removed": "segmentsRemoved",
+    }  # fmt: skip
+    data = {camel.get(name, name): value for name, value in asdict(report).items() if name != "busy"}
+    return {**data, "records": {name: report.records.get(name, 0) for name in {*_SHOWN, *report.records}}}
+
+
+def _problems(report: Report, environment: str) -> list[Problem]:
+    return [
+        Problem(name, f"{getattr(report, name)} {what}", hint.format(environment=environment))
+        for name, (what, hint) in _KEPT.items()
+        if getattr(report, name)
+    ]
+
+
+def _render(screen: Screen, report: Report) -> None:
+    screen.mark("ok", f"{report.events} events, {report.written} records in {report.seconds:.1f} s")
+    for name in (*_SHOWN, *sorted(set(report.records) - set(_SHOWN))):
+        screen.line(f"  {name:<24} {report.records.get(name, 0):>8}")
+    if report.transcripts_missing:
+        screen.line(f"  transcripts not found: {report.transcripts_missing}")

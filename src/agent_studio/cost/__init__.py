@@ -1,0 +1,1 @@
+"""What model responses used and cost, in a ledger nobody can change unseen."""

@@ -1,0 +1,353 @@
+"""The daemon of one environment: one app from the receiver and health, the decision socket, and ingest in between.
+
+It binds its port and says where it is in `serve.json`; one daemon an environment. Starlette and uvicorn are imported
+when it starts, not with this module.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import stat
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent_studio import clock
+from agent_studio.capture.otlp import daemon as daemons
+from agent_studio.capture.otlp.daemon import Daemon
+from agent_studio.capture.otlp.gate import LOOPBACK, Gate
+from agent_studio.capture.recorder import routes as inboxes
+from agent_studio.environment.context import open_context
+from agent_studio.errors import AgentStudioError, BusyError, ConfigurationError, StorageError, UsageError
+from agent_studio.storage.locks import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from agent_studio.environment.context import Context
+    from agent_studio.environment.roots import EnvironmentRoot
+
+GRACE_SECONDS = 5
+_BACKLOG = 256
+_CONNECTIONS = 512
+_KEEP_ALIVE_SECONDS = 65
+_FRESH_SECONDS = 2.0
+_SWITCH_SECONDS = 0.0005
+"""A tenth of Python's own: a decision must not wait behind a batch that is unpacked or ingested."""
+_TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    """0 picks one; None is the environment's own."""
+    token: str | None = None
+    ingest_interval_s: float = 5.0
+    """Between two rounds of ingest; 0 leaves it off."""
+
+
+def serve(
+    context: Context,
+    options: Options,
+    variables: Mapping[str, str],
+    *,
+    started: Callable[[Daemon], None],
+    say: Callable[[str], None],
+) -> Daemon:
+    """Serve an environment until SIGTERM or SIGINT; `started` is told once requests are taken, `say` of problems.
+
+    Raises `BusyError` when the environment is served already or the port is taken, `ConfigurationError` when there is
+    no inbox to record to, `UsageError` for an address that cannot be bound.
+    """
+    root = context.root
+    if not root.folder("metrics").has_folder():
+        raise ConfigurationError(
+            f"{root.environment} has no folder to record to: {root.folder('metrics').path}",
+            hint=f"create it: agent-studio init --env {root.environment}",
+        )
+    root.state.make()
+    with _alone(root), _stopping() as stop, _listening(options, root) as listening:
+        daemons.sweep(root)
+        from agent_studio.guards.listener import listen  # noqa: PLC0415 - asyncio and anyio come with it
+
+        deciding = listen(root)
+        daemon = _daemon(options.host, listening)
+        daemons.write(root, daemon)
+        try:
+            server = _Server(context, variables, options, deciding, say)
+            server.run(daemon, listening, stop, started)
+        finally:
+            daemons.sweep(root)
+    return daemon
+
+
+def needs_token(host: str) -> bool:
+    """Tell whether an address can be reached from other machines."""
+    return host not in LOOPBACK
+
+
+def make_token(root: EnvironmentRoot) -> str:
+    """Return the environment's token, made and kept for its owner only when there is none."""
+    state = root.state
+    state.make()
+    state.create(daemons.TOKEN, secrets.token_urlsafe(_TOKEN_BYTES).encode() + b"\n")
+    return state.read(daemons.TOKEN).decode().strip()
+
+
+class _Server:
+    """What runs while an environment is served."""
+
+    def __init__(
+        self,
+        context: Context,
+        variables: Mapping[str, str],
+        options: Options,
+        deciding: socket.socket | None,
+        say: Callable[[str], None],
+    ) -> None:
+        from agent_studio.guards.listener import DecisionServer  # noqa: PLC0415 - as above
+
+        self._root = context.root
+        self._options = options
+        self._deciding = deciding
+        self._say = say
+        self._decisions = DecisionServer(_Fresh(context, variables), say)
+        self._ingest = _Ingest(context, options.ingest_interval_s, say) if options.ingest_interval_s > 0 else None
+
+    def run(self, daemon: Daemon, listening: socket.socket, stop: _Stop, started: Callable[[Daemon], None]) -> None:
+        """Take requests until `stop`; those under way then have five seconds."""
+        import uvicorn  # noqa: PLC0415 - see the module's docstring
+
+        from agent_studio.capture.otlp.server import Protocol, quiet  # noqa: PLC0415
+
+        quiet(self._say)
+        config = uvicorn.Config(
+            self._app(lambda: started(daemon)), loop="asyncio", http=Protocol, ws="none", lifespan="on",
+            log_config=None, access_log=False, proxy_headers=False, server_header=False, backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=GRACE_SECONDS,
+            limit_concurrency=_CONNECTIONS,
+        )  # fmt: skip
+        stop.server = uvicorn.Server(config)
+        if stop.requested:
+            return
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        try:
+            stop.server.run(sockets=[listening])
+        except SystemExit:
+            raise StorageError(
+                f"{self._root.environment} could not be served", hint="the reason is above; see: agent-studio doctor"
+            ) from None
+        finally:
+            sys.setswitchinterval(before)
+
+    def _app(self, started: Callable[[], None]) -> Any:
+        from contextlib import asynccontextmanager  # noqa: PLC0415
+
+        from starlette.applications import Starlette  # noqa: PLC0415
+        from starlette.routing import Route  # noqa: PLC0415
+
+        from agent_studio.capture.otlp.receiver import Receiver  # noqa: PLC0415
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> Any:
+            if self._deciding is not None:
+                await self._decisions.start(self._deciding)
+            if self._ingest is not None:
+                self._ingest.start()
+            started()
+            yield
+            await self._decisions.stop()
+            if self._ingest is not None:
+                self._ingest.finish()
+
+        health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
+        app = Starlette(routes=[*Receiver(self._root, self._say).routes(), *health], lifespan=lifespan)
+        open_to_all = needs_token(self._options.host)
+        return Gate(app, None if open_to_all else LOOPBACK, self._options.token)
+
+    async def _healthz(self, _: Request) -> Response:
+        from starlette.responses import JSONResponse  # noqa: PLC0415
+
+        return JSONResponse({"status": "ok", "pid": os.getpid(), "environment": str(self._root.environment)})
+
+    async def _readyz(self, _: Request) -> Response:
+        from starlette.responses import JSONResponse  # noqa: PLC0415
+
+        inbox = _inbox_fault(self._root)
+        alive = self._ingest is None or self._ingest.is_alive
+        found = {
+            "ready": not inbox and alive,
+            "inbox": inbox or "ok",
+            "ingest": "off" if self._ingest is None else self._ingest.state,
+        }
+        return JSONResponse(found, 200 if found["ready"] else 503)
+
+
+class _Ingest:
+    """Turns what was recorded into records, again and again, beside the requests."""
+
+    def __init__(self, context: Context, interval_s: float, say: Callable[[str], None]) -> None:
+        self._context = context
+        self._interval_s = interval_s
+        self._say = say
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+        self.state = "ok"
+        """`ok`, or why the last round failed."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether rounds go on."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def finish(self) -> None:
+        """End after one last round."""
+        self._stop.set()
+        self._thread.join(GRACE_SECONDS)
+
+    def _run(self) -> None:
+        from agent_studio.capture.ingest import ingest  # noqa: PLC0415 - a third of a daemon's start otherwise
+
+        while True:
+            last = self._stop.wait(self._interval_s)
+            state = "ok"
+            try:
+                ingest(self._context)
+            except AgentStudioError as error:
+                state = error.message
+            except Exception as error:  # noqa: BLE001 - the daemon outlives a bug in a round
+                state = f"{type(error).__name__}: {error}"
+            if state not in {"ok", self.state}:
+                self._say(f"ingest: {state}")
+            self.state = state
+            if last:
+                return
+
+
+class _Fresh:
+    """The environment as its files are now, read again at most every two seconds."""
+
+    def __init__(self, context: Context, variables: Mapping[str, str]) -> None:
+        self._context = context
+        self._variables = variables
+        self._until = time.monotonic() + _FRESH_SECONDS
+        self._reading = threading.Lock()
+
+    def __call__(self) -> Context:
+        with self._reading:
+            if time.monotonic() > self._until:
+                self._context = open_context(self._context.project, self._context.choice, self._variables)
+                self._until = time.monotonic() + _FRESH_SECONDS
+            return self._context
+
+
+@contextmanager
+def _alone(root: EnvironmentRoot) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(root.state, daemons.LOCK, doing=f"serving {root.environment}"))
+        except BusyError:
+            other = daemons.read(root)
+            where = f" at {other.url} by process {other.pid}" if other else ""
+            raise BusyError(
+                f"{root.environment} is already served{where}",
+                hint=f"stop it first: agent-studio serve --stop --env {root.environment}",
+            ) from None
+        yield
+
+
+class _Stop:
+    """What SIGTERM and SIGINT do before uvicorn takes them over, and after it has handed them back."""
+
+    requested = False
+    server: uvicorn.Server | None = None
+
+    def __call__(self, *_: object) -> None:
+        self.requested = True
+        if self.server is not None:
+            self.server.should_exit = True
+
+
+@contextmanager
+def _stopping() -> Iterator[_Stop]:
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _listening(options: Options, root: EnvironmentRoot) -> Iterator[socket.socket]:
+    port = daemons.PORTS[root.environment] if options.port is None else options.port
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    # The protocol is named so that asyncio knows TCP when it sees it: without its "no delay" answers take 40 ms.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name != "nt":  # there it would let two programs share a port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((options.host, port))
+            listening.listen(_BACKLOG)
+        except (OSError, OverflowError) as error:
+            raise _unbound(options.host, port, error) from None
+        yield listening
+    finally:
+        listening.close()
+
+
+def _unbound(host: str, port: int, error: Exception) -> AgentStudioError:
+    import errno  # noqa: PLC0415
+
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return BusyError(
+            f"port {port} on {host} is taken by another program", hint="choose another one: --port N, or any: --port 0"
+        )
+    return UsageError(f"cannot listen on {host} port {port}: {error}", hint="see: agent-studio serve --help")
+
+
+def _daemon(host: str, listening: socket.socket) -> Daemon:
+    address, port = listening.getsockname()[:2]
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared with, not bound
+    url = f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+    return Daemon(os.getpid(), port, host, url, clock.timestamp(clock.now()))
+
+
+def _inbox_fault(root: EnvironmentRoot) -> str:
+    """Return why the inbox cannot be written, or an empty text; it is not opened, which would drop a writer's lock."""
+    folder = root.folder("metrics")
+    try:
+        status = folder.status(inboxes.INBOX)
+        if status is None:
+            return (
+                "" if folder.has_folder() and os.access(folder.path, os.W_OK | os.X_OK) else "its folder is not there"
+            )
+        if not stat.S_ISREG(status.st_mode):
+            return "it is not a file"
+        return "" if os.access(folder.path / inboxes.INBOX, os.W_OK) else "it may not be written"
+    except AgentStudioError as error:
+        return error.message
