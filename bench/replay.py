@@ -188,10 +188,12 @@ class Generator:
             self.expected.tokens += sum(used.values())
             self.expected.add("llm-usage.log", "transcript")
             for block in range(self._dice.randint(1, 4)):
-                message = {"id": f"msg_{session_id}_{number}", "model": self._dice.choice(_MODELS), "usage": used,
-                           "stop_reason": "tool_use", "content": [{"type": "text", "text": self._filled(100, 2_000)}]}  # fmt: skip
+                content = [{"type": "text", "text": self._filled(100, 2_000)}]
+                message = {"id": f"msg_{session_id}_{number}", "model": _MODELS[number % 2], "usage": used,
+                           "stop_reason": "tool_use", "content": content}  # fmt: skip
                 names = {"uuid": f"{session_id}-{number}-{block}", "requestId": f"req_{session_id}_{number}"}
-                lines.append(json.dumps({"type": "assistant", **names, "message": message, "sessionId": session_id}))
+                told = {"type": "assistant", "timestamp": "2026-01-31T09:30:00.000Z", "sessionId": session_id}
+                lines.append(json.dumps({**told, **names, "message": message}))
         path.write_text("\n".join(lines) + "\n")
 
 
@@ -307,15 +309,13 @@ def _verdict(expected: Expected, root: Path, seconds: float, peak_mb: float) -> 
         ("peak memory", f"{peak_mb:.0f} MB", f"< {PEAK_MB} MB", peak_mb < PEAK_MB),
         ("totals", "exact" if exact else "wrong", "exact", exact),
     ]
-    print(
-        f"{expected.events:,} events, {expected.lines.total():,} records, {seconds:.1f} s, {without:,} hooks without a tool"
-    )
+    counted = f"{expected.events:,} events, {expected.lines.total():,} records"
+    print(f"{counted}, {seconds:.1f} s, {without:,} hooks without a tool")
     for name, value, limit, held in rows:
         print(f"  {name:<16} {value:>12}   {limit:<12} {'held' if held else 'MISSED'}")
     if not exact:
-        print(
-            f"  expected {dict(expected.kinds)} tokens {expected.tokens}\n  found    {dict(found.kinds)} tokens {found.tokens}"
-        )
+        for name, told in (("expected", expected), ("found", found)):
+            print(f"  {name:<8} {dict(sorted(told.kinds.items()))}, tokens {told.tokens}")
     return 0 if all(held for *_, held in rows) else 1
 
 

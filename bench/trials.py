@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
 from bench import corpus, kills, measure
+from bench.client import claude, verdict
 from bench.projects import Trial, examine
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     for scenario in kills.SCENARIOS:
         yield _killed(scenario, args.points, args.seed)
+    for version in claude.VERSIONS:
+        yield _client(version)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()
         yield _generated(place / "generated \u00fcn\u00ef", args.artifacts, args.seed)
@@ -76,6 +79,15 @@ def _killed(scenario: kills.Scenario, count: int | None, seed: int) -> Trial:
             trial.figures.append(f"{len(delays)} random delays")
     except kills.NoTracingError as fault:
         trial.not_run = str(fault)
+    return trial
+
+
+def _client(version: str) -> Trial:
+    trial = Trial(f"what Claude Code {version} did is what the records say")
+    try:
+        trial.faults += verdict.trial(version)
+    except claude.ClientMissingError as reason:
+        trial.not_run = str(reason)
     return trial
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if os.name == "nt":
+    pytest.skip("the driver ends process groups by signals, which Windows has not", allow_module_level=True)
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
 
 from bench.client import claude, verdict
@@ -90,10 +92,7 @@ DAMAGES: list[Callable[[Records], str]] = [
 ]  # fmt: skip
 """Each spoils the records and names the check that has to see it."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(os.name == "nt", reason="the driver ends process groups, which Windows has not"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("version", claude.VERSIONS)

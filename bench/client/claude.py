@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 VERSIONS: Mapping[str, str] = {"2.1.330": "Agent", "2.0.76": "Task"}
 """The versions that are driven, and how each names the tool that starts a sub-agent."""
 CACHE = REPOSITORY / ".clients"
+_CALLER = dict(os.environ)
+"""For npm alone, as it was when we were loaded: tests hide the home folder, and with it npm's cache and registry."""
 _LOCKS = Path(__file__).with_name("versions")
 _INSTALL_SECONDS = 300
 _END_SECONDS = 10
@@ -63,6 +65,7 @@ def install(version: str) -> Client:
     place = CACHE / version
     binary = place / "node_modules/.bin/claude"
     CACHE.mkdir(exist_ok=True)
+    (CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
     with (CACHE / f"{version}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test workers may ask at once
         if not binary.exists():
@@ -159,17 +162,17 @@ def _install(npm: str, version: str, place: Path) -> None:
     place.mkdir(parents=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(_LOCKS / version / name, place / name)
-    said = _output([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], place)
+    said = _output([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], place, _CALLER)
     if not (place / "node_modules/.bin/claude").exists():
         shutil.rmtree(place, ignore_errors=True)
-        raise ClientMissingError(f"npm could not install the client: {said.strip()[-300:]}")
+        raise ClientMissingError(f"npm could not install the client: {said.strip()[:300]}")
 
 
-def _output(command: Sequence[str], place: Path) -> str:
+def _output(command: Sequence[str], place: Path, environment: Mapping[str, str] | None = None) -> str:
     try:
         done = subprocess.run(
             list(command), cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=_INSTALL_SECONDS, check=False,
+            timeout=_INSTALL_SECONDS, check=False, env=environment,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

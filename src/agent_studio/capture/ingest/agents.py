@@ -49,6 +49,8 @@ def started(work: Work, session: Session, event: Event, near: Near) -> None:
     agent_id = lines.name(event.payload.get("agent_id"))
     if agent_id:
         doc = document(work, session, agent_id)
+        if "closed" in doc:
+            doc = _again(doc)
         doc.update(start=event.at_ns, type=near.agent or doc.get("type"))
         keep(work, session, doc)
 
@@ -68,8 +70,7 @@ def stopped(work: Work, session: Session, event: Event, near: Near) -> None:
     if "closed" in doc:
         if payload.get("stop_hook_active") is True or session.ended_ns is not None:
             return
-        doc = {"id": agent_id, "runs": doc["runs"], "type": doc.get("type"), "task": doc.get("task"),
-               "after": doc["closed"], "tokens": doc.get("tokens")}  # fmt: skip
+        doc = _again(doc)
     doc["stop"] = event.at_ns
     if "agent_type" in payload:
         doc["typed"], doc["type"] = True, near.agent or ("" if payload["agent_type"] == "" else doc.get("type"))
@@ -78,6 +79,12 @@ def stopped(work: Work, session: Session, event: Event, near: Near) -> None:
         doc["path"] = path
     keep(work, session, doc)
     work.due(session)
+
+
+def _again(doc: dict[str, Any]) -> dict[str, Any]:
+    """Return the document of an agent that goes on after its end, as it can when it is sent a message."""
+    kept = {name: doc[name] for name in ("id", "runs", "type", "task", "path", "tokens") if name in doc}
+    return {**kept, "after": doc["closed"]}
 
 
 def notified(work: Work, session: Session, prompt: str, at_ns: int) -> None:

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,7 +27,8 @@
 #include <sys/prctl.h>
 #endif
 
-enum { KEPT = 1024, ENV_KEPT = 64, ARGUMENTS_KEPT = 64, REOPENED = 8, LOCK_WAIT_US = 100000 };
+enum { KEPT = 1024, ENV_KEPT = 64, ARGUMENTS_KEPT = 64, REOPENED = 8 };
+enum { LOCK_WAIT_US = 100000, WATCHED_AFTER_US = 500000 };
 static const unsigned long long PAYLOAD_MAX = 16ULL << 20; /* what is beyond is counted, not kept */
 static const long long UNROUTED_LIMIT = 64LL << 20;
 
@@ -261,7 +263,7 @@ static void on_signal(int number)
     int kept = errno;
     if (number == SIGALRM) overdue = 1;
     else if (child > 0) kill(child, number);
-    if (number == SIGTERM && !timed_out) timed_out = 1, alarm(1);
+    if (number == SIGTERM) timed_out = overdue = 1;
     errno = kept;
 }
 
@@ -287,6 +289,29 @@ static void record_run(const char *hook, char **command, long long ts, long long
     free(text.data);
 }
 
+/* Leave someone behind who outlives us: a client that ends a slow hook by force leaves us no time to record it. */
+static int watch(const char *hook, char **command, long long ts, long long started)
+{
+    int ends[2];
+    if (pipe(ends)) return -1;
+    pid_t middle = fork();
+    if (middle) {
+        close(ends[0]);
+        while (middle > 0 && waitpid(middle, NULL, 0) < 0 && errno == EINTR) continue;
+        return ends[1];
+    }
+    if (fork()) _exit(0);
+    setsid();
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd < 3; fd++) dup2(null, fd); /* the client waits for whoever holds its pipes */
+    close(ends[1]);
+    char byte;
+    ssize_t size;
+    while ((size = read(ends[0], &byte, 1)) < 0 && errno == EINTR) continue;
+    if (!size) timed_out = 1, record_run(hook, command, ts, now(CLOCK_MONOTONIC) - started, NULL);
+    _exit(0);
+}
+
 static void become(char **command)
 {
     execvp(command[0], command);
@@ -298,7 +323,7 @@ static void become(char **command)
 static void start(char **command)
 {
     static const int forwarded[] = {SIGTERM, SIGINT, SIGHUP};
-    struct sigaction action = {.sa_handler = on_signal}, inherited; /* no SA_RESTART: the alarm ends the wait */
+    struct sigaction action = {.sa_handler = on_signal}, inherited; /* no SA_RESTART: the timer ends the wait */
     int caught[3];
     sigset_t held, before;
     sigemptyset(&held);
@@ -343,14 +368,17 @@ static void run(int count, char **words, long long ts)
     long long started = now(CLOCK_MONOTONIC);
     start(command);
     siginfo_t ended;
-    int recorded = 0, status = 0;
+    int watcher = -1, status = 0;
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, WATCHED_AFTER_US}, {0, WATCHED_AFTER_US}}, NULL);
     while (waitid(P_PID, (id_t)child, &ended, WEXITED | WNOWAIT) && errno == EINTR)
-        if (overdue && !recorded++) record_run(hook, command, ts, now(CLOCK_MONOTONIC) - started, NULL);
+        if (overdue && watcher < 0) watcher = watch(hook, command, ts, started);
     pid_t done = child;
     child = 0; /* before its number is free for another process, which no signal may reach */
     while (waitpid(done, &status, 0) < 0 && errno == EINTR) continue;
     outcome = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    if (!recorded) record_run(hook, command, ts, now(CLOCK_MONOTONIC) - started, &status);
+    record_run(hook, command, ts, now(CLOCK_MONOTONIC) - started, &status);
+    signal(SIGPIPE, SIG_IGN);
+    if (watcher >= 0 && write(watcher, "", 1) < 0) return;
 }
 
 int main(int count, char **words)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _ARGUMENTS_KEPT = 64
 _ENOEXEC = 8
+_WATCHED_AFTER_S = 0.5
 _USAGE = b"usage: recorder exec --hook NAME (-- CMD [ARG...] | --shell LINE)\n"
 _CANNOT_START = 127  # not 2, which would block the agent
 _NOT_EXECUTABLE = 126
@@ -33,29 +34,50 @@ class _Run:
         self.command = [_bytes(word) for word in words]
         self.started = time.monotonic_ns()
         self.child = 0
-        self.timed_out = self.recorded = False
+        self.timed_out = False
+        self._watcher: int | None = None
         self._keep = keep
 
     def on_signal(self, number: int, _frame: object) -> None:
         """Pass a signal on; a client that gives up on a hook ends us, and means the command."""
         if self.child:
             posix.kill(self.child, number)
-        if number == _signal.SIGTERM and not self.timed_out:
+        if number == _signal.SIGTERM:
             self.timed_out = True
-            _signal.setitimer(_signal.ITIMER_REAL, 1)
+            self.watch()
 
-    def on_alarm(self, _number: int, _frame: object) -> None:
-        """Record a command that does not end when it is told to: who told it may kill us next."""
-        if self.child:
-            self.record(None)
-
-    def record(self, code: int | None) -> None:
-        """Append how the command went, once; a negative code is the signal that ended it."""
-        if self.recorded:
+    def watch(self, _number: int = 0, _frame: object = None) -> None:
+        """Leave someone behind who outlives us: who ends a slow hook by force leaves us no time to record it."""
+        if self._watcher is not None or not self.child:
             return
-        self.recorded = True
+        reads, self._watcher = posix.pipe()
+        middle = posix.fork()
+        if middle:
+            posix.close(reads)
+            posix.waitpid(middle, 0)
+            return
+        try:
+            if not posix.fork():
+                self._stand_by(reads, self._watcher)
+        finally:
+            posix._exit(0)  # noqa: SLF001 - a copy of us must not go on
+
+    def _stand_by(self, reads: int, writes: int) -> None:
+        posix.setsid()
+        null = posix.open("/dev/null", posix.O_RDWR)
+        for descriptor in range(3):  # the client waits for whoever holds its pipes
+            posix.dup2(null, descriptor)
+        posix.close(writes)
+        if not posix.read(reads, 1):
+            self.timed_out = True
+            self._keep(self, None)
+
+    def record(self, code: int) -> None:
+        """Append how the command went; a negative code is the signal that ended it."""
         try:
             self._keep(self, code)
+            if self._watcher is not None:
+                posix.write(self._watcher, b"x")
         except Exception:  # noqa: BLE001 - what cannot be recorded must not change how the command ended
             return
 
@@ -132,7 +154,7 @@ def _spawn(run: _Run) -> int:
     for number in forwarded:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, run.on_signal)
-    _signal.signal(_signal.SIGALRM, run.on_alarm)
+    _signal.signal(_signal.SIGALRM, run.watch)
     try:
         run.child = _started(run.command, before)
     except OSError as error:
@@ -176,6 +198,7 @@ def _variables() -> dict[bytes, bytes]:
 
 
 def _wait(run: _Run) -> int:
+    _signal.setitimer(_signal.ITIMER_REAL, _WATCHED_AFTER_S, _WATCHED_AFTER_S)
     if hasattr(posix, "waitid"):
         posix.waitid(posix.P_PID, run.child, posix.WEXITED | posix.WNOWAIT)
     child, run.child = run.child, 0  # before its number is free for another process, which no signal may reach

@@ -22,7 +22,7 @@ def write(folder: Path, form: Form, names: tuple[str, ...], *, dry_run: bool = F
 
     Its hooks find the recorder through the project they run in. Raises `StorageError` for a folder of something else.
     """
-    manifest = folder / ".claude-plugin" / "plugin.json"
+    manifest = folder.joinpath(".claude-plugin", "plugin.json")
     if folder.exists() and any(folder.iterdir()) and not _is_ours(manifest):
         raise StorageError(f"{folder} holds something else", hint="name an empty or a new folder")
     about = {

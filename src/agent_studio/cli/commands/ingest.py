@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
 
+WAIT_S = 5.0
+"""How long to wait while another process ingests."""
 _INTERVAL_S = 2.0
 _LONGEST_S = 86_400
 _SETTLE_S = 3.0
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         report = _follow(session, interval)
     else:
         with working("ingesting"):
-            report = ingest(session.context)
+            report = ingest(session.context, wait_s=WAIT_S)
         if report.busy:
             raise BusyError(
                 f"another process is ingesting the events of {session.context.environment}",
