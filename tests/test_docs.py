@@ -309,7 +309,12 @@ def test_every_code_of_a_finding_is_in_the_page_on_doctor() -> None:
     source = REPOSITORY / "src" / "agent_studio"
     codes = {
         node.value
-        for place in (source / "environment" / "checks.py", source / "staging" / "diagnosis.py")
+        for place in (
+            source / "environment/checks.py",
+            source / "staging/diagnosis.py",
+            source / "capture/recorder/build.py",
+            source / "capture/wiring/status.py",
+        )
         for call in ast.walk(ast.parse(place.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Finding"
         for node in ast.walk(call.args[0])

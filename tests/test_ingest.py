@@ -37,12 +37,19 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FIXTURES = REPOSITORY / "tests" / "fixtures" / "claude_code"
-FILES = {"hooks.jsonl": "metrics", "agents.jsonl": "metrics", "errors.jsonl": "metrics", "llm-usage.log": "metrics",
-         "session-log.jsonl": "sessions"}  # fmt: skip
+FILES = {
+    "hooks.jsonl": "metrics",
+    "agents.jsonl": "metrics",
+    "errors.jsonl": "metrics",
+    "llm-usage.log": "metrics",
+    "session-log.jsonl": "sessions",
+}
 NOW_NS = 1_795_000_000_000_000_000
 SECRETS = (
-    "ghp_aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6", "AKIAQ7R2T4W6Y3P5K7M2", "sk-ant-api03-Zx9Cv8Bn7Mq6Wer5Tyu4Iop3Asd2Fgh1",
-)  # fmt: skip
+    "ghp_aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6",
+    "AKIAQ7R2T4W6Y3P5K7M2",
+    "sk-ant-api03-Zx9Cv8Bn7Mq6Wer5Tyu4Iop3Asd2Fgh1",
+)
 
 
 class Desk:
@@ -413,10 +420,19 @@ def test_with_a_full_disk_nothing_is_lost_and_the_next_run_goes_on(desk: Desk) -
     assert desk.everything() == whole.everything()
 
 
-@pytest.mark.parametrize(("code", "more", "status"), [
-    (0, {}, "success"), (2, {}, "blocked"), (1, {}, "failure"), (127, {}, "failure"), (None, {"signal": 9}, "failure"),
-    (None, {"signal": 15, "timedOut": True}, "timeout"), (143, {"timedOut": True}, "timeout"), (None, {}, "failure"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "more", "status"),
+    [
+        (0, {}, "success"),
+        (2, {}, "blocked"),
+        (1, {}, "failure"),
+        (127, {}, "failure"),
+        (None, {"signal": 9}, "failure"),
+        (None, {"signal": 15, "timedOut": True}, "timeout"),
+        (143, {"timedOut": True}, "timeout"),
+        (None, {}, "failure"),
+    ],
+)
 def test_a_timed_hook_has_the_status_of_its_exit(
     desk: Desk, code: int | None, more: dict[str, Any], status: str
 ) -> None:
@@ -442,8 +458,10 @@ def test_a_blocking_hook_is_a_denied_tool_once_however_many_tell_of_it(desk: Des
     place.write_text(json.dumps({"type": "user", "uuid": "u", "message": {"content": [denied]}}) + "\n")
     desk.write(
         desk.hook("PreToolUse", tool_name="Write", tool_use_id="t1", transcript_path=str(place)),
-        desk.exec("PreToolUse:a.cjs", 2), desk.exec("PreToolUse:b.cjs", 2), desk.hook("SessionEnd"),
-    )  # fmt: skip
+        desk.exec("PreToolUse:a.cjs", 2),
+        desk.exec("PreToolUse:b.cjs", 2),
+        desk.hook("SessionEnd"),
+    )
     desk.ingest()
     (error,) = desk.records("errors.jsonl")
     assert (error["errorType"], error["severity"], error["tool"]) == ("SecurityViolation", "HIGH", "Write")
@@ -451,7 +469,7 @@ def test_a_blocking_hook_is_a_denied_tool_once_however_many_tell_of_it(desk: Des
 
 
 @pytest.mark.parametrize("readable", [True, False])
-def test_a_block_of_which_the_call_is_not_known_is_matched_with_the_transcript(desk: Desk, readable: bool) -> None:  # noqa: FBT001
+def test_a_block_of_an_unknown_call_is_matched_with_the_transcript(desk: Desk, *, readable: bool) -> None:
     place = desk.project / "s1.jsonl"
     denied = {
         "type": "tool_result",
@@ -501,12 +519,13 @@ def test_events_seconds_apart_are_not_taken_for_one_another(desk: Desk) -> None:
 
 
 def test_an_asynchronous_agent_ends_with_its_stop_not_with_its_launch(desk: Desk) -> None:
-    called = {"tool_name": "Agent", "tool_use_id": "t1", "tool_input": {"subagent_type": "planner"}}
+    called: dict[str, Any] = {"tool_name": "Agent", "tool_use_id": "t1", "tool_input": {"subagent_type": "planner"}}
     desk.write(
-        desk.hook("SessionStart"), desk.hook("PreToolUse", **called),
+        desk.hook("SessionStart"),
+        desk.hook("PreToolUse", **called),
         desk.hook("PostToolUse", **called, tool_response={"status": "async_launched", "agentId": "a1"}),
         desk.hook("Stop"),
-    )  # fmt: skip
+    )
     desk.ingest()
     assert desk.records("agents.jsonl") == []
     desk.write(desk.hook("SubagentStop", agent_id="a1", agent_type="planner"))
@@ -516,7 +535,7 @@ def test_an_asynchronous_agent_ends_with_its_stop_not_with_its_launch(desk: Desk
 
 
 def test_an_agent_without_an_end_failed_when_its_session_ended(desk: Desk) -> None:
-    called = {"tool_name": "Agent", "tool_use_id": "t1", "tool_input": {"subagent_type": "planner"}}
+    called: dict[str, Any] = {"tool_name": "Agent", "tool_use_id": "t1", "tool_input": {"subagent_type": "planner"}}
     launched = desk.hook("PostToolUse", **called, tool_response={"status": "async_launched", "agentId": "a1"})
     desk.write(desk.hook("PreToolUse", **called), launched, desk.hook("SessionEnd"))
     desk.write(desk.hook("SubagentStop", agent_id="a1", agent_type="planner"))
@@ -531,8 +550,9 @@ def test_an_agent_that_is_resumed_has_a_second_run(desk: Desk) -> None:
         desk.ingest()
     runs = desk.records("agents.jsonl")
     assert [(run["status"], run["durationMs"], run["metadata"]) for run in runs] == [
-        ("completed", 100, {}), ("completed", 100, {"run": 2})
-    ]  # fmt: skip
+        ("completed", 100, {}),
+        ("completed", 100, {"run": 2}),
+    ]
     assert len({run["eventId"] for run in runs}) == 2
 
 
@@ -562,13 +582,18 @@ def test_failures_that_events_tell_of_are_classified(desk: Desk) -> None:
         desk.hook("PostToolUseFailure", tool_name="Skill", tool_use_id="t4", error="Unknown skill: x"),
         desk.hook("PostToolUseFailure", tool_name="Read", tool_use_id="t5", error="something else"),
         desk.hook("PermissionDenied", tool_name="Bash", tool_use_id="t6", reason="not in this project"),
-        desk.hook("StopFailure", error="overloaded"), desk.hook("SessionEnd"),
-    )  # fmt: skip
+        desk.hook("StopFailure", error="overloaded"),
+        desk.hook("SessionEnd"),
+    )
     desk.ingest()
     assert [(error["errorType"], error["severity"], error["source"]) for error in desk.records("errors.jsonl")] == [
-        ("ValidationError", "LOW", "tool"), ("SystemError", "MEDIUM", "tool"), ("RoutingError", "MEDIUM", "tool"),
-        ("UnknownError", "MEDIUM", "tool"), ("SecurityViolation", "HIGH", "tool"), ("SystemError", "HIGH", "api"),
-    ]  # fmt: skip
+        ("ValidationError", "LOW", "tool"),
+        ("SystemError", "MEDIUM", "tool"),
+        ("RoutingError", "MEDIUM", "tool"),
+        ("UnknownError", "MEDIUM", "tool"),
+        ("SecurityViolation", "HIGH", "tool"),
+        ("SystemError", "HIGH", "api"),
+    ]
 
 
 @pytest.mark.parametrize("version", ["2.1.330", "2.0.76"])
@@ -591,10 +616,18 @@ def test_what_is_damaged_unknown_or_cut_is_counted_and_kept(desk: Desk) -> None:
         :1_024
     ]
     desk.write(
-        b"no json " + secret.encode() + b"\n", b'{"ts":1,"pid":1,"kind":"hook","payload":{"a":}\n', b"\xff\0\n", b"[]\n",
-        desk.event("what came was no JSON", bytes=21), desk.event(head, bytes=9_000), desk.hook("FromTheFuture", x=[secret]),
-        desk.event({"no": "name"}), desk.event(None), desk.event([1]), desk.event({"x": 1}, kind="exec"),
-    )  # fmt: skip
+        b"no json " + secret.encode() + b"\n",
+        b'{"ts":1,"pid":1,"kind":"hook","payload":{"a":}\n',
+        b"\xff\0\n",
+        b"[]\n",
+        desk.event("what came was no JSON", bytes=21),
+        desk.event(head, bytes=9_000),
+        desk.hook("FromTheFuture", x=[secret]),
+        desk.event({"no": "name"}),
+        desk.event(None),
+        desk.event([1]),
+        desk.event({"x": 1}, kind="exec"),
+    )
     report = desk.ingest()
     assert (report.damaged, report.unknown, report.cut) == (6, 4, 1)
     assert len(desk.kept("unknown-events.jsonl")) == 4
@@ -659,8 +692,15 @@ def _telemetry(desk: Desk, name: str, session: str = "s1", **attributes: Any) ->
     return desk.event(payload, kind="otlp", env="staging")
 
 
-REQUEST = {"model": "claude-opus-5-5", "input_tokens": "4", "output_tokens": 60, "cache_read_tokens": 5,
-           "cache_creation_tokens": 12_000, "cache_creation_5m_tokens": 11_000, "cache_creation_1h_tokens": 1_000}  # fmt: skip
+REQUEST: dict[str, Any] = {
+    "model": "claude-opus-5-5",
+    "input_tokens": "4",
+    "output_tokens": 60,
+    "cache_read_tokens": 5,
+    "cache_creation_tokens": 12_000,
+    "cache_creation_5m_tokens": 11_000,
+    "cache_creation_1h_tokens": 1_000,
+}
 
 
 def test_telemetry_counts_only_what_no_transcript_tells(desk: Desk) -> None:
@@ -668,13 +708,15 @@ def test_telemetry_counts_only_what_no_transcript_tells(desk: Desk) -> None:
     message = {"id": "m1", "model": "claude-opus-5-5", "stop_reason": "end_turn", "usage": {"input_tokens": 4}}
     place.write_text(json.dumps({"type": "assistant", "uuid": "u", "requestId": "r1", "message": message}) + "\n")
     desk.write(
-        desk.hook("SessionStart", transcript_path=str(place)), _telemetry(desk, "api_request", request_id="r1", **REQUEST),
-        _telemetry(desk, "api_request", request_id="r2", **REQUEST), _telemetry(desk, "api_error", error="529 overloaded"),
+        desk.hook("SessionStart", transcript_path=str(place)),
+        _telemetry(desk, "api_request", request_id="r1", **REQUEST),
+        _telemetry(desk, "api_request", request_id="r2", **REQUEST),
+        _telemetry(desk, "api_error", error="529 overloaded"),
         _telemetry(desk, "tool_result", success="false", tool_name="Bash", error="Exit code 3"),
         _telemetry(desk, "tool_result", success="false", tool_name="Bash", tool_use_id="t1", error="Exit code 3"),
         _telemetry(desk, "hook_execution_complete", hook_event="Stop", hook_name="Stop", total_duration_ms="157"),
         desk.event({"signal": "metrics", "name": "x", "attributes": {}}, kind="otlp", env="staging"),
-    )  # fmt: skip
+    )
     assert desk.ingest().telemetry == {"logs": 6, "metrics": 1}
     desk.write(desk.hook("SessionEnd"))
     desk.ingest()
@@ -692,10 +734,18 @@ def test_telemetry_of_a_session_nobody_else_tells_of_is_recorded_after_a_while(
 ) -> None:
     monkeypatch.setattr(clock, "now", lambda: _moment(NOW_NS + 10**9))
     desk.write(
-        _telemetry(desk, "api_request", request_id="r1", **REQUEST), _telemetry(desk, "api_error", error="x", status_code="401"),
-        _telemetry(desk, "hook_execution_complete", hook_event="Stop", hook_name="Stop", num_cancelled="1", num_hooks="3",
-                   total_duration_ms="157"),
-    )  # fmt: skip
+        _telemetry(desk, "api_request", request_id="r1", **REQUEST),
+        _telemetry(desk, "api_error", error="x", status_code="401"),
+        _telemetry(
+            desk,
+            "hook_execution_complete",
+            hook_event="Stop",
+            hook_name="Stop",
+            num_cancelled="1",
+            num_hooks="3",
+            total_duration_ms="157",
+        ),
+    )
     assert desk.ingest().written == 0
     monkeypatch.setattr(clock, "now", lambda: _moment(NOW_NS + 700 * 10**9))
     assert desk.ingest().written == 3
@@ -715,8 +765,9 @@ def test_a_transcript_that_comes_after_telemetry_amends_it(desk: Desk) -> None:
     desk.ingest()
     records = desk.records("llm-usage.log")
     assert [(record["source"], record["outputTokens"], record["amends"]) for record in records] in (
-        [("otel", 60, None), ("transcript", 90, 1)], [("transcript", 90, None)]
-    )  # fmt: skip
+        [("otel", 60, None), ("transcript", 90, 1)],
+        [("transcript", 90, None)],
+    )
 
 
 def test_real_telemetry_is_taken(desk: Desk) -> None:
@@ -757,16 +808,64 @@ def test_sessions_in_any_order_of_lines_are_each_complete(desk: Desk, tmp_path: 
 
 def _json() -> st.SearchStrategy[Any]:
     texts = st.sampled_from(
-        [*SECRETS, "PreToolUse", "PostToolUse", "SubagentStop", "SessionStart", "SessionEnd", "UserPromptSubmit", "Stop",
-         "Agent", "Bash", "a1", "s1", "\ud800", "\0", "", "x" * 600, "<task-notification>", "StopFailure",
-         "PostToolUseFailure", "/no/such.jsonl", "Exit code 1"]
-    ) | st.text(max_size=8)  # fmt: skip
+        [
+            *SECRETS,
+            "PreToolUse",
+            "PostToolUse",
+            "SubagentStop",
+            "SessionStart",
+            "SessionEnd",
+            "UserPromptSubmit",
+            "Stop",
+            "Agent",
+            "Bash",
+            "a1",
+            "s1",
+            "\ud800",
+            "\0",
+            "",
+            "x" * 600,
+            "<task-notification>",
+            "StopFailure",
+            "PostToolUseFailure",
+            "/no/such.jsonl",
+            "Exit code 1",
+        ]
+    ) | st.text(max_size=8)
     leaves = st.none() | st.booleans() | st.integers() | st.floats() | texts
-    names = st.sampled_from(
-        ["session_id", "hook_event_name", "tool_name", "tool_use_id", "agent_id", "agent_type", "transcript_path", "prompt",
-         "tool_input", "tool_response", "agentId", "subagent_type", "hook", "exit", "duration_ms", "signal", "error",
-         "source", "reason", "signal", "name", "attributes", "time_ns", "session.id", "timedOut", "status"]
-    ) | texts  # fmt: skip
+    names = (
+        st.sampled_from(
+            [
+                "session_id",
+                "hook_event_name",
+                "tool_name",
+                "tool_use_id",
+                "agent_id",
+                "agent_type",
+                "transcript_path",
+                "prompt",
+                "tool_input",
+                "tool_response",
+                "agentId",
+                "subagent_type",
+                "hook",
+                "exit",
+                "duration_ms",
+                "signal",
+                "error",
+                "source",
+                "reason",
+                "signal",
+                "name",
+                "attributes",
+                "time_ns",
+                "session.id",
+                "timedOut",
+                "status",
+            ]
+        )
+        | texts
+    )
     return st.recursive(
         leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=8), max_leaves=20
     )
@@ -808,13 +907,24 @@ def test_whatever_is_in_a_transcript_records_are_valid_and_without_secrets(
     desk = Desk(tmp_path_factory.mktemp("fuzz"))
     place = desk.project / "s1.jsonl"
     shapes = [
-        {"type": "assistant", "uuid": SECRETS[0], "message": {"id": "m", "model": SECRETS[1], "usage": {"input_tokens": 3}}},
-        {"type": "user", "uuid": "u", "message": {"content": [{"type": "tool_result", "is_error": True, "content": SECRETS[2]}]}},
-        {"type": "attachment", "attachment": {"type": "hook_non_blocking_error", "command": f"sh {SECRETS[0]}", "exitCode": 1}},
+        {
+            "type": "assistant",
+            "uuid": SECRETS[0],
+            "message": {"id": "m", "model": SECRETS[1], "usage": {"input_tokens": 3}},
+        },
+        {
+            "type": "user",
+            "uuid": "u",
+            "message": {"content": [{"type": "tool_result", "is_error": True, "content": SECRETS[2]}]},
+        },
+        {
+            "type": "attachment",
+            "attachment": {"type": "hook_non_blocking_error", "command": f"sh {SECRETS[0]}", "exitCode": 1},
+        },
         {"type": "system", "subtype": "stop_hook_summary", "hookInfos": [{"command": SECRETS[2], "durationMs": 1}]},
         {"type": "assistant", "isApiErrorMessage": True, "message": {"content": [{"text": SECRETS[1]}]}},
         {"type": "cost-state", "totalCostUSD": 1},
-    ]  # fmt: skip
+    ]
     with place.open("wb") as file:
         for line in lines:
             if isinstance(line, bytes):

@@ -18,7 +18,7 @@ from agent_studio.storage.folder import Folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Studio
+    from tests.conftest import Studio
 
 STAGING = ("--env", "staging")
 

@@ -164,11 +164,12 @@ DATA = (
     "context/artifacts", "context/evolution-state.json",
 )  # fmt: skip
 READABLE = re.compile(
-    r"config(\.\w+)?\.yaml|settings\.json|CLAUDE\.md|allowed_signers|knowledge/knowledge-base-index\.csv"
+    r"config(\.\w+)?\.yaml|settings(\.local)?\.json|CLAUDE\.md|allowed_signers|knowledge/knowledge-base-index\.csv"
     r"|(.+/)?\.git(ignore|attributes)"  # what git asks for in every folder when `test` notes the commit
     r"|(agents|skills|commands|workflows|hooks|rules|teams|output-styles)/.*"
 )
 STAGING_CONFIG = r"config\.staging\.yaml|\.config\.staging\.yaml\.\d+-[0-9a-f]{8}\.tmp"
+SETTINGS = r"settings(\.local)?\.json|\.settings(\.local)?\.json\.\d+-[0-9a-f]{8}\.tmp"
 SUITE = (sys.executable, "-c", "print('3 passed in 0.01s')")
 COMMANDS: tuple[tuple[tuple[str, ...], set[int], str], ...] = (
     (("init",), {0}, STAGING_CONFIG),
@@ -189,6 +190,15 @@ COMMANDS: tuple[tuple[tuple[str, ...], set[int], str], ...] = (
     (("flags", "kill", "partyMode", "--reason", "a trial"), {0}, ""),
     (("flags", "kill", "partyMode", "--lift", "--reason", "a trial"), {0}, ""),
     (("flags", "history"), {0}, ""),
+    (("hooks", "uninstall", "--yes"), {0}, SETTINGS),
+    (("hooks", "install"), {0}, SETTINGS),
+    (("hooks", "wrap", "--yes"), {0}, SETTINGS),
+    (("hooks", "status"), {0}, ""),
+    (("hooks", "bench", "--rounds", "1"), {0, 1}, ""),
+    (("run", "--", "true"), {0}, ""),
+    (("ingest",), {0}, ""),
+    (("serve", "--status"), {1}, ""),
+    (("statusline",), {0}, ""),
     (("kb", "build"), {0}, ""),
     (("kb", "search", "code"), {0}, ""),
     (("completion", "bash"), {0}, ""),
@@ -197,7 +207,7 @@ COMMANDS: tuple[tuple[tuple[str, ...], set[int], str], ...] = (
     (("smoke", "--json"), {0}, r"\.canary-[0-9a-f]{16}"),
 )
 """Each command, the exit codes that are right, and what it may write of `.claude/` outside `.claude/staging/`."""
-WITHOUT_PROJECT = {("completion", "bash"), ("config", "schema")}
+WITHOUT_PROJECT = {("completion", "bash"), ("config", "schema"), ("statusline",)}
 
 
 @pytest.fixture

@@ -24,11 +24,20 @@ if TYPE_CHECKING:
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures" / "claude_code"
 SCENARIOS = sorted(str(place.parent.relative_to(FIXTURES)) for place in FIXTURES.glob("*/*/inbox.jsonl"))
-COUNTS = {"input": "inputTokens", "output": "outputTokens", "cache_read": "cacheReadTokens",
-          "cache_write_5m": "cacheWrite5mTokens", "cache_write_1h": "cacheWrite1hTokens"}  # fmt: skip
-MODEL_USAGE = {"inputTokens": "inputTokens", "outputTokens": "outputTokens", "cacheReadInputTokens": "cacheReadTokens",
-               "cacheCreationEphemeral5mInputTokens": "cacheWrite5mTokens",
-               "cacheCreationEphemeral1hInputTokens": "cacheWrite1hTokens"}  # fmt: skip
+COUNTS = {
+    "input": "inputTokens",
+    "output": "outputTokens",
+    "cache_read": "cacheReadTokens",
+    "cache_write_5m": "cacheWrite5mTokens",
+    "cache_write_1h": "cacheWrite1hTokens",
+}
+MODEL_USAGE = {
+    "inputTokens": "inputTokens",
+    "outputTokens": "outputTokens",
+    "cacheReadInputTokens": "cacheReadTokens",
+    "cacheCreationEphemeral5mInputTokens": "cacheWrite5mTokens",
+    "cacheCreationEphemeral1hInputTokens": "cacheWrite1hTokens",
+}
 
 
 class Desk:
@@ -97,22 +106,53 @@ def desk(tmp_path: Path) -> Desk:
 
 DENIED, INVALID = ("SecurityViolation", "HIGH", "tool"), ("ValidationError", "LOW", "tool")
 EXPECTED: dict[str, tuple[list[Any], list[Any]]] = {
-    "2.1.330/tools": ([], [("SystemError", "MEDIUM", "hook", "Read"), ("SystemError", "MEDIUM", "hook", "Edit"),
-                           (*INVALID, "Bash"), (*INVALID, "Read"), (*DENIED, "Write")]),
-    "2.1.330/tools_all_events": ([], [("SystemError", "MEDIUM", "hook", "Read"), ("SystemError", "MEDIUM", "hook", "Edit"),
-                                      (*INVALID, "Bash"), (*INVALID, "Read"), (*DENIED, "Write")]),
+    "2.1.330/tools": (
+        [],
+        [
+            ("SystemError", "MEDIUM", "hook", "Read"),
+            ("SystemError", "MEDIUM", "hook", "Edit"),
+            (*INVALID, "Bash"),
+            (*INVALID, "Read"),
+            (*DENIED, "Write"),
+        ],
+    ),
+    "2.1.330/tools_all_events": (
+        [],
+        [
+            ("SystemError", "MEDIUM", "hook", "Read"),
+            ("SystemError", "MEDIUM", "hook", "Edit"),
+            (*INVALID, "Bash"),
+            (*INVALID, "Read"),
+            (*DENIED, "Write"),
+        ],
+    ),
     "2.1.330/agent": ([("demo-agent", "completed")], []),
     "2.1.330/agent_error_400": ([("demo-agent", "failed")], [("SystemError", "MEDIUM", "api", None)]),
     "2.1.330/agent_foreground_error": (
         [("demo-agent", "failed")],
-        [("SystemError", "MEDIUM", "api", None), ("RoutingError", "MEDIUM", "tool", "Agent"),
-         ("SystemError", "HIGH", "api", None)]),
+        [
+            ("SystemError", "MEDIUM", "api", None),
+            ("RoutingError", "MEDIUM", "tool", "Agent"),
+            ("SystemError", "HIGH", "api", None),
+        ],
+    ),
     "2.1.330/api_error_401": ([], [("SystemError", "HIGH", "api", None)]),
-    "2.1.330/bad_calls": ([], [(*INVALID, "Bash"), (*INVALID, "Read"), ("RoutingError", "MEDIUM", "tool", "NoSuchTool"),
-                               (*INVALID, "Edit"), (*INVALID, "Grep"), (*INVALID, "Bash")]),
+    "2.1.330/bad_calls": (
+        [],
+        [
+            (*INVALID, "Bash"),
+            (*INVALID, "Read"),
+            ("RoutingError", "MEDIUM", "tool", "NoSuchTool"),
+            (*INVALID, "Edit"),
+            (*INVALID, "Grep"),
+            (*INVALID, "Bash"),
+        ],
+    ),
     "2.1.330/denied": ([], [(*DENIED, "Bash"), (*DENIED, "Read"), (*DENIED, "Bash"), (*DENIED, "Write")]),
-    "2.1.330/json_deny": ([], [(*DENIED, "Bash"), ("SystemError", "MEDIUM", "hook", "Read"),
-                               ("SystemError", "MEDIUM", "hook", "Write")]),
+    "2.1.330/json_deny": (
+        [],
+        [(*DENIED, "Bash"), ("SystemError", "MEDIUM", "hook", "Read"), ("SystemError", "MEDIUM", "hook", "Write")],
+    ),
     "2.1.330/stop_block": ([], [("SystemError", "MEDIUM", "hook", None)]),
     "2.1.330/interrupted_in_agent": ([("demo-agent", "cancelled")], []),
     "2.1.330/compact": ([], []),
@@ -128,7 +168,7 @@ EXPECTED: dict[str, tuple[list[Any], list[Any]]] = {
     "2.0.76/json_deny": ([], [(*DENIED, "Bash")]),
     "2.0.76/resume": ([], []),
     "2.0.76/killed_in_agent": ([], []),
-}  # fmt: skip
+}
 
 
 def test_every_recorded_session_has_an_expectation() -> None:
@@ -271,8 +311,14 @@ def test_an_event_and_the_transcript_tell_of_a_failure_once(desk: Desk) -> None:
     assert len(desk.errors) == len(EXPECTED["2.1.330/tools_all_events"][1])
 
 
-@pytest.mark.parametrize(("scenario", "costs"), [("2.1.330/agent", ["0.02770401"]), ("2.0.76/agent", [None]),
-                                                 ("2.1.330/resume", ["0.0120656", "0.02552", "0.032768"])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("scenario", "costs"),
+    [
+        ("2.1.330/agent", ["0.02770401"]),
+        ("2.0.76/agent", [None]),
+        ("2.1.330/resume", ["0.0120656", "0.02552", "0.032768"]),
+    ],
+)
 def test_the_end_of_a_session_says_what_the_client_says_it_cost(desk: Desk, scenario: str, costs: list[Any]) -> None:
     desk.whole(scenario)
     ends = [record for record in desk.records("session-log.jsonl") if record["event"] == "end"]
@@ -308,8 +354,12 @@ def test_a_forked_session_does_not_count_what_it_copied(desk: Desk) -> None:
         place.write_text(text)
     desk.inbox.write_bytes(b"".join(lines))
     desk.ingest()
-    copied = {line["uuid"] for place in desk.transcripts.glob("*.jsonl") for line in _parsed(place) if "toolUseResult" in line
-              and "Exit code 4" in json.dumps(line)}  # fmt: skip
+    copied = {
+        line["uuid"]
+        for place in desk.transcripts.glob("*.jsonl")
+        for line in _parsed(place)
+        if "toolUseResult" in line and "Exit code 4" in json.dumps(line)
+    }
     assert copied
     assert len(desk.errors) == len(copied)
 
@@ -324,9 +374,11 @@ def test_a_session_of_which_nothing_was_heard_for_a_day_is_lost_and_its_agents_f
     fresh = Desk(desk.project.parent / "later")
     fresh.transcripts.rmdir()
     shutil.copytree(desk.transcripts, fresh.transcripts)
-    old = b"".join(lines).replace(b'{"ts":1795', b'{"ts":1695').replace(
-        os.fsencode(desk.transcripts), os.fsencode(fresh.transcripts)
-    )  # fmt: skip
+    old = (
+        b"".join(lines)
+        .replace(b'{"ts":1795', b'{"ts":1695')
+        .replace(os.fsencode(desk.transcripts), os.fsencode(fresh.transcripts))
+    )
     fresh.inbox.write_bytes(old)
     fresh.ingest()
     assert fresh.agents == [("demo-agent", "failed")]
@@ -349,9 +401,12 @@ def _session(desk: Desk, *written: dict[str, Any] | bytes, ended: bool = True, n
 def _said(message: str, request: str | None = "r1", stop: str | None = "end_turn", **usage: Any) -> dict[str, Any]:
     counts = {"input_tokens": 1, "output_tokens": 2, **usage}
     return {
-        "type": "assistant", "uuid": f"{message}-{counts}", "requestId": request, "timestamp": "2026-01-31T09:30:00.000Z",
+        "type": "assistant",
+        "uuid": f"{message}-{counts}",
+        "requestId": request,
+        "timestamp": "2026-01-31T09:30:00.000Z",
         "message": {"id": message, "model": "claude-opus-5-5", "stop_reason": stop, "usage": counts, "content": []},
-    }  # fmt: skip
+    }
 
 
 def test_of_repeated_lines_the_largest_figures_count(desk: Desk) -> None:
@@ -369,8 +424,10 @@ def test_late_growth_is_a_record_that_amends(desk: Desk) -> None:
     _hook(desk, "SessionEnd", place, reason="other")
     desk.ingest()
     assert [(line["messageId"], line["outputTokens"], line["amends"]) for line in desk.usage] == [
-        ("m1", 5, None), ("m2", 2, None), ("m1", 50, 1)
-    ]  # fmt: skip
+        ("m1", 5, None),
+        ("m2", 2, None),
+        ("m1", 50, 1),
+    ]
 
 
 def test_a_response_without_a_request_id_counts(desk: Desk) -> None:
@@ -396,13 +453,22 @@ def test_what_the_client_made_up_itself_is_no_usage(desk: Desk) -> None:
 
 def test_lines_no_client_should_write_are_passed_over(desk: Desk) -> None:
     odd: list[dict[str, Any] | bytes] = [
-        b"", b"not json", b"[1]", b"null", b'"x"', b"\xff\xfe", b'{"type":"assistant","message":null}',
+        b"",
+        b"not json",
+        b"[1]",
+        b"null",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"type":"assistant","message":null}',
         b'{"type":"user","message":{"content":[null,1,{"type":"tool_result","is_error":true,"content":null}]}}',
-        b'{"type":"attachment","attachment":{"type":null}}', b'{"type":"from the future","x":[[]]}',
+        b'{"type":"attachment","attachment":{"type":null}}',
+        b'{"type":"from the future","x":[[]]}',
         b'{"type":"system","subtype":"stop_hook_summary","hookInfos":[null,{}],"hookErrors":7}',
-        b'{"type":"cost-state","totalCostUSD":"much"}', b'{"type":"assistant","message":{"usage":{},"id":null}}',
-        b"\xef\xbb\xbf" + json.dumps(_said("m1")).encode() + b"\r", b"[" * 100_000,
-    ]  # fmt: skip
+        b'{"type":"cost-state","totalCostUSD":"much"}',
+        b'{"type":"assistant","message":{"usage":{},"id":null}}',
+        b"\xef\xbb\xbf" + json.dumps(_said("m1")).encode() + b"\r",
+        b"[" * 100_000,
+    ]
     _session(desk, *odd)
     desk.ingest()
     assert [record["messageId"] for record in desk.usage] == ["m1"]
@@ -432,8 +498,16 @@ def test_a_line_is_read_once_it_is_whole(desk: Desk) -> None:
 def test_a_transcript_that_is_no_file_or_not_there_is_counted(desk: Desk, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     (tmp_path / "folder.jsonl").mkdir()
-    for number, path in enumerate([tmp_path / "pipe.jsonl", tmp_path / "folder.jsonl", tmp_path / "gone.jsonl",
-                                   Path("/dev/zero"), Path("relative.jsonl"), tmp_path / "a\0b.jsonl"]):  # fmt: skip
+    for number, path in enumerate(
+        [
+            tmp_path / "pipe.jsonl",
+            tmp_path / "folder.jsonl",
+            tmp_path / "gone.jsonl",
+            Path("/dev/zero"),
+            Path("relative.jsonl"),
+            tmp_path / "a\0b.jsonl",
+        ]
+    ):
         payload = {"session_id": f"s{number}", "transcript_path": str(path), "hook_event_name": "SessionEnd"}
         with desk.inbox.open("a") as file:
             file.write(
@@ -448,8 +522,14 @@ def test_a_transcript_that_is_no_file_or_not_there_is_counted(desk: Desk, tmp_pa
 def test_api_errors_are_grave_when_they_repeat_or_end_the_session(desk: Desk) -> None:
     def failed(number: int, status: int = 529) -> dict[str, Any]:
         text = [{"type": "text", "text": f"API Error: {status} overloaded"}]
-        return {"type": "assistant", "uuid": f"u{number}", "isApiErrorMessage": True, "apiErrorStatus": status,
-                "timestamp": "2026-01-31T09:30:00.000Z", "message": {"model": "<synthetic>", "content": text}}  # fmt: skip
+        return {
+            "type": "assistant",
+            "uuid": f"u{number}",
+            "isApiErrorMessage": True,
+            "apiErrorStatus": status,
+            "timestamp": "2026-01-31T09:30:00.000Z",
+            "message": {"model": "<synthetic>", "content": text},
+        }
 
     _session(
         desk, failed(1), _said("m1"), failed(2), failed(3), failed(4), _said("m2", "r2"), failed(5, 403), _said("m3")
@@ -467,10 +547,18 @@ def test_api_errors_are_grave_when_they_repeat_or_end_the_session(desk: Desk) ->
 def test_what_a_person_stopped_or_refused_is_no_error(desk: Desk) -> None:
     def refused(number: int, text: str) -> dict[str, Any]:
         result = {"type": "tool_result", "tool_use_id": f"t{number}", "is_error": True, "content": text}
-        return {"type": "user", "uuid": f"u{number}", "message": {"content": [result]}, "toolDenialKind": "user-rejected",
-                "permissionDecision": {"decision": "reject"}}  # fmt: skip
+        return {
+            "type": "user",
+            "uuid": f"u{number}",
+            "message": {"content": [result]},
+            "toolDenialKind": "user-rejected",
+            "permissionDecision": {"decision": "reject"},
+        }
 
-    _session(desk, refused(1, "The user doesn't want to proceed with this tool use. The tool use was rejected."),
-             refused(2, "[Request interrupted by user for tool use]"))  # fmt: skip
+    _session(
+        desk,
+        refused(1, "The user doesn't want to proceed with this tool use. The tool use was rejected."),
+        refused(2, "[Request interrupted by user for tool use]"),
+    )
     desk.ingest()
     assert desk.errors == []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio import clock
 from agent_studio.capture.recorder.setup import set_up
-from agent_studio.capture.wiring import check_settings, keep_wired
+from agent_studio.capture.wiring.install import check_settings, keep_wired
 from agent_studio.environment import templates
 from agent_studio.environment.config import BASE_FILE, MissingStagingFileError, file_name, inspect
 from agent_studio.environment.context import Context, open_context, other_roots
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_studio.capture.recorder.build import Installed
-    from agent_studio.capture.wiring import Change
+    from agent_studio.capture.wiring.settings import Change
     from agent_studio.storage.folder import Folder
 
 _LOCK = "init.lock"

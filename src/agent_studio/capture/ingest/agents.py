@@ -83,7 +83,8 @@ def stopped(work: Work, session: Session, event: Event, near: Near) -> None:
 
 def _again(doc: dict[str, Any]) -> dict[str, Any]:
     """Return the document of an agent that goes on after its end, as it can when it is sent a message."""
-    kept = {name: doc[name] for name in ("id", "runs", "type", "task", "path", "tokens") if name in doc}
+    names = ("id", "runs", "type", "task", "path", "tokens")
+    kept: dict[str, Any] = {name: doc[name] for name in names if name in doc}
     return {**kept, "after": doc["closed"]}
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _OURS = re.compile(r"[/\\]\.agent-studio[/\\]+bin[/\\]+recorder")
 _OURS_HTTP = re.compile(r"^https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/hooks/?$")
+_BLOCKED = re.compile(r"(?P<event>PreToolUse):(?P<tool>\S{1,200}) hook error: \[(?P<command>.{1,4000}?)\]: ", re.DOTALL)
 _BLOCKED_EXIT = 2
 _LABEL_MAX = 60
 _PROGRAMS = frozenset({"node", "python", "python3", "bash", "sh", "env", "npx", "uv", "uvx", "deno", "bun", "ruby"})
@@ -122,6 +123,19 @@ def label_of(command: str) -> str:
         if "." in last and not last.startswith(".") and last not in _PROGRAMS:
             return lines.name(last)[:_LABEL_MAX]
     return (lines.name(command) or "?")[:_LABEL_MAX]
+
+
+def blocked(work: Work, session: Session, line: dict[str, Any], said: str, agent: str | None) -> None:
+    """Record a hook of others that blocked a call, as the call's result names it."""
+    found = _BLOCKED.match(said)
+    if found is None or is_ours(found["command"]):
+        return
+    record = HookExecution(
+        timestamp=_moment(line, work), hook=label_of(found["command"]), event=found["event"],
+        tool=lines.text(found["tool"]), execution_time_ms=None, status="blocked", session_id=session.id, agent=agent,
+        metadata={"source": "transcript"},
+    )  # fmt: skip
+    work.writer.once(record, event_id("hook", lines.name(line.get("uuid")), "blocked"), session.environment)
 
 
 def attached(work: Work, session: Session, line: dict[str, Any], agent: str | None) -> None:

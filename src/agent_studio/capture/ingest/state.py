@@ -74,7 +74,11 @@ class State:
 
     def put_output(self, place: str, size: int) -> None:
         """Remember a journal's size."""
-        self._db.execute("INSERT OR REPLACE INTO output VALUES (?, ?)", (place, size))
+        self._db.execute(
+            "INSERT INTO output VALUES (?, ?) ON CONFLICT (place) DO UPDATE SET size = excluded.size "
+            "WHERE size IS NOT excluded.size",
+            (place, size),
+        )
 
     def has_seen(self, event_id: str) -> bool:
         """Tell whether something was counted before."""
@@ -93,7 +97,12 @@ class State:
     def put_session(self, session_id: str, doc: dict[str, Any], *, is_open: bool, due: bool) -> None:
         """Remember a session; `due` when its transcript has to be looked at."""
         row = (session_id, is_open, due, doc.get("started_ns") or 0, json.dumps(doc))
-        self._db.execute("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?)", row)
+        self._db.execute(
+            "INSERT INTO session VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET open = excluded.open, "
+            "due = excluded.due, started = excluded.started, doc = excluded.doc "
+            "WHERE (open, due, doc) IS NOT (excluded.open, excluded.due, excluded.doc)",
+            row,
+        )
 
     def sessions_at_work(self) -> list[str]:
         """Return the sessions that are open or due, oldest first: one that was forked off comes after its original."""
@@ -123,7 +132,11 @@ class State:
 
     def put_transcript(self, path: str, session_id: str, doc: dict[str, Any]) -> None:
         """Remember a transcript's cursor."""
-        self._db.execute("INSERT OR REPLACE INTO transcript VALUES (?, ?, ?)", (path, session_id, json.dumps(doc)))
+        self._db.execute(
+            "INSERT INTO transcript VALUES (?, ?, ?) ON CONFLICT (path) DO UPDATE SET session = excluded.session, "
+            "doc = excluded.doc WHERE doc IS NOT excluded.doc",
+            (path, session_id, json.dumps(doc)),
+        )
 
     def usage(self, usage_id: str) -> Usage | None:
         """Return what the ledger holds about a response."""
@@ -162,7 +175,11 @@ class State:
 
     def put_note(self, name: str, value: Any) -> None:
         """Keep a small thing under a name."""
-        self._db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, json.dumps(value)))
+        self._db.execute(
+            "INSERT INTO note VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET doc = excluded.doc "
+            "WHERE doc IS NOT excluded.doc",
+            (name, json.dumps(value)),
+        )
 
     def _row(self, query: str, *values: Any) -> Any:
         return self._db.execute(query, values).fetchone()

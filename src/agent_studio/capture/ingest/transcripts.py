@@ -181,6 +181,7 @@ class Transcript:
             message=lines.text(said, lines.MESSAGE_MAX) or "it failed", tool=tool, session_id=self._session.id,
             metadata={"agent": self._type} if self._type else {},
         )  # fmt: skip
+        hooks.blocked(self._work, self._session, line, said, self._type)
         unique = event_id("tool-failure", self._session.id, tool_use_id or lines.name(line.get("uuid")))
         if self._work.writer.once(record, unique, self._session.environment) and kind is errors.DENIED:
             self._session.denials[:1] = []

@@ -91,12 +91,18 @@ class Work:
         return None
 
     def due(self, session: Session) -> None:
-        """Have the session's transcript looked at before this run is over."""
+        """Have the session's transcript looked at, in this run or the next."""
         self._due.add(session.id)
+        self._keep(session)
 
     def settled(self, session: Session) -> None:
         """Take note that there is nothing more to look at for now."""
         self._due.discard(session.id)
+        self._keep(session)
+
+    def _keep(self, session: Session) -> None:
+        """Have the session kept as it is now; a commit may have let go of it meanwhile."""
+        self._sessions[session.id] = session
         self._touched.add(session.id)
 
     def commit(self, *, done: bool = False) -> None:

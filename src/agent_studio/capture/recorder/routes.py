@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +107,8 @@ def _why(head: bytes) -> tuple[str, str]:
 def _inbox(root: EnvironmentRoot) -> Path:
     folder = root.folder("metrics")
     if folder.has_folder():  # a link on the way is refused
-        folder.has_file(INBOX)
+        with suppress(FileNotFoundError):
+            folder.resolve(INBOX)  # looked at, never opened: it may be another environment's
     place = folder.path / INBOX
     if any(character in str(place) for character in "\t\n\r"):
         raise UnsafePathError(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_studio.capture import wiring
 from agent_studio.capture.recorder import build
+from agent_studio.capture.wiring import status as wiring
 from agent_studio.cli.output import Result, Screen
 from agent_studio.environment import checks as environment_checks
 from agent_studio.environment.findings import Finding, Severity

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from agent_studio.capture.wiring import Change
     from agent_studio.capture.wiring.entries import Form
     from agent_studio.capture.wiring.events import Version
+    from agent_studio.capture.wiring.settings import Change
     from agent_studio.cli.dispatch import Session
     from agent_studio.environment.roots import Project
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.capture import wiring
 from agent_studio.capture.otlp import daemon
 from agent_studio.capture.recorder.setup import set_up
+from agent_studio.capture.wiring import install as wiring
 from agent_studio.cli.commands.serve import TOKEN_VARIABLE
 from agent_studio.cli.output import Result, warn
 from agent_studio.environment.detect import Environment
