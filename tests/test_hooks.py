@@ -245,8 +245,22 @@ def test_labels_are_what_people_call_a_hook() -> None:
         "'unclosed": "unclosed",
     }
     groups = [{"hooks": [{"type": "command", "command": command} for command in (*commands, *commands)]}]
-    found = wrap.hooks(settings.Settings("settings.json", "", {"hooks": {"Stop": groups}}))
-    assert [hook.label for hook in found] == [*commands.values(), *(f"{label}#2" for label in commands.values())]
+    found = wrap.hooks([settings.Settings(name, "", {"hooks": {"Stop": groups}}) for name in settings.FILES])
+    assert [hook.label for hook in found] == [*commands.values()] * 4
+
+
+def test_one_command_has_one_text_and_two_of_one_name_are_told_apart(staged: Studio) -> None:
+    one, other = ({"type": "command", "command": f"node guard.cjs{more}"} for more in ("", " --all"))
+    staged.write(SHARED, json.dumps({"hooks": {"Stop": [{"hooks": [one, other]}, {"hooks": [one]}]}}))
+    staged.write(LOCAL, json.dumps({"hooks": {"Stop": [{"hooks": [other]}]}}))
+    staged.run("hooks", "wrap", "--yes")
+    first, second, again = (hook["command"] for group in hooks_of(staged, SHARED)["Stop"] for hook in group["hooks"])
+    assert first == again  # the client runs what is spelled alike only once
+    assert first != second
+    assert hooks_of(staged)["Stop"][0]["hooks"][0]["command"] == second
+    names = {hook["name"] for hook in staged.json("hooks", "status")["hooks"]}
+    assert len(names) == 2
+    assert "Stop:guard.cjs" in names
 
 
 def test_changing_verbs_ask_and_dry_runs_change_nothing(staged: Studio) -> None:
@@ -407,7 +421,7 @@ def test_whatever_the_settings_ours_can_be_added_and_taken_out_again(
     value: dict[str, Any], dump: dict[str, Any], form: entries.Form, newline: str
 ) -> None:
     text = json.dumps(value, **dump).replace("\n", newline)
-    wired = wrap.wrapped(as_read(text), form)
+    wired = wrap.wrapped(as_read(text), wrap.hooks([as_read(text)]))
     for event, groups in entries.groups(form, events.NINE).items():
         for group in groups:
             wired = json_text.added(wired, ("hooks", event), group)
@@ -416,7 +430,7 @@ def test_whatever_the_settings_ours_can_be_added_and_taken_out_again(
     assert {key: item for key, item in parsed.items() if key != "hooks"} == {
         key: item for key, item in value.items() if key != "hooks"
     }
-    assert [hook.bare for hook in wrap.hooks(as_read(wired))] == [hook.bare for hook in wrap.hooks(as_read(text))]
+    assert [hook.bare for hook in wrap.hooks([as_read(wired)])] == [hook.bare for hook in wrap.hooks([as_read(text)])]
     left = json_text.parse(settings.cleaned(as_read(wired)))
     emptied = {event for event in events.NINE if not value.get("hooks", {}).get(event)}
     expected = {event: groups for event, groups in value.get("hooks", {}).items() if event not in emptied}
@@ -424,9 +438,9 @@ def test_whatever_the_settings_ours_can_be_added_and_taken_out_again(
     assert wrap.without_us(parsed).get("hooks", {}) == expected
 
 
-@given(COMMANDS, FORMS)
-def test_a_wrapped_line_is_one_shell_command_that_holds_the_original_whole(line: str, form: entries.Form) -> None:
-    hook = entries.timed(form, "Stop:x", {"type": "command", "command": line})
+@given(COMMANDS)
+def test_a_wrapped_line_is_one_shell_command_that_holds_the_original_whole(line: str) -> None:
+    hook = entries.timed("Stop:x", {"type": "command", "command": line})
     assert entries.bare(hook) == {"type": "command", "command": line}
     assert shlex.split(hook["command"])[:3] == ["set", "--", line]
     assert not entries.is_ours(hook)

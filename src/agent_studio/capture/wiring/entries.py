@@ -69,28 +69,29 @@ def _recording(form: Form, event: str) -> dict[str, Any]:
 def _deciding(form: Form, event: str) -> dict[str, Any]:
     """Return the entry of the one command that answers; it is timed like any other hook."""
     plain = {"type": "command", "command": " ".join(map(quoted, form.installed.decide)), "timeout": _TIMEOUT_S}
-    return timed(form, f"{event}:decide", plain)
+    return timed(f"{event}:decide", plain)
 
 
 def command(form: Form) -> dict[str, Any]:
     """Return the fields that start the recorder: without a shell where the client can, quoted where it cannot."""
     if form.shared:
-        return {"command": _guarded(form, "", "exit 0")}
+        return {"command": _guarded("", "exit 0")}
     program, *arguments = form.installed.command
     if form.version >= events.EXEC_FORM_SINCE:
         return {"command": program, "args": arguments}
     return {"command": " ".join(map(quoted, form.installed.command))}
 
 
-def timed(form: Form, name: str, hook: Mapping[str, Any]) -> dict[str, Any]:
+def timed(name: str, hook: Mapping[str, Any]) -> dict[str, Any]:
     """Return a command hook that runs under the recorder, and bare where the recorder is missing.
 
-    The original stands in it once and whole: `bare` takes it out again.
+    The original stands in it once and whole: `bare` takes it out again. The same command always gets the same text,
+    whatever file it stands in: the client runs what is spelled alike only once.
     """
     if "args" in hook:
-        guard = _guarded(form, f' exec --hook {shlex.quote(name)} -- "$@"', 'exec "$@"')
+        guard = _guarded(f' exec --hook {shlex.quote(name)} -- "$@"', 'exec "$@"')
         return {**hook, "command": _SHELL, "args": ["-c", guard, _MARK, hook["command"], *hook["args"]]}
-    guard = _guarded(form, f' exec --hook {shlex.quote(name)} --shell "$1"', f'exec {_SHELL} -c "$1"')
+    guard = _guarded(f' exec --hook {shlex.quote(name)} --shell "$1"', f'exec {_SHELL} -c "$1"')
     return {**hook, "command": f"set -- {shlex.quote(hook['command'])} ; {guard}"}
 
 
@@ -110,17 +111,13 @@ def bare(hook: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**hook, "command": words[2]} if words[3:4] == [";"] else None
 
 
-def _guarded(form: Form, run: str, otherwise: str) -> str:
-    """Return a shell line that starts the recorder with `run`, or does something else where it is missing."""
-    if form.shared:  # whichever recorder this checkout has
-        place = f'"$CLAUDE_PROJECT_DIR/{_BIN}'
-        return (
-            f'if [ -x {place}/recorder" ]; then exec {place}/recorder"{run}; '
-            f'elif [ -f {place}/recorder.py" ]; then exec python3 -I -S {place}/recorder.py"{run}; fi; {otherwise}'
-        )
-    words = [shlex.quote(word) for word in form.installed.command]
-    test = "-x" if len(words) == 1 else "-f"
-    return f"if [ {test} {words[-1]} ]; then exec {' '.join(words)}{run}; fi; {otherwise}"
+def _guarded(run: str, otherwise: str) -> str:
+    """Return a shell line that starts this checkout's recorder with `run`, or does something else without one."""
+    place = f'"$CLAUDE_PROJECT_DIR/{_BIN}'
+    return (
+        f'if [ -x {place}/recorder" ]; then exec {place}/recorder"{run}; '
+        f'elif [ -f {place}/recorder.py" ]; then exec python3 -I -S {place}/recorder.py"{run}; fi; {otherwise}'
+    )
 
 
 def is_ours(hook: object) -> bool:

@@ -76,18 +76,20 @@ def install_hooks(
             hint="use --transport command, or name the client's version: --client-version 2.1.330",
         )
     names = events.chosen(options.events, options.version)
-    plans: list[tuple[Settings, Change]] = []
-    for name in FILES:
-        settings = read(project, name)
-        text = settings.text
+    found = [read(project, name) for name in FILES]
+    edited = []
+    for settings in found:
+        name, text = settings.name, settings.text
         if name == options.file:
             text = _with_entries(settings, entries.groups(options.form(installed), names))
             text = _with_status_line(text) if options.status_line else text
         elif settings.ours():  # in one file only: two spellings of one command would record everything twice
             text = cleaned(settings, unwrap=False)
-        if options.wrap and text is not None:
-            form = Form(installed, options.version, shared=name == SHARED)
-            text = wrap.wrapped(Settings(name, text, json_text.parse(text)), form)
+        edited.append(Settings(name, text, {} if text is None else json_text.parse(text)))
+    plans: list[tuple[Settings, Change]] = []
+    hooks = wrap.hooks(edited) if options.wrap else []
+    for settings, new in zip(found, edited, strict=True):
+        text = None if new.text is None else wrap.wrapped(new, hooks)
         plans.append((settings, changed(project, settings, text)))
     if not dry_run:
         for settings, change in plans:
@@ -146,23 +148,15 @@ def uninstall_hooks(project: Project, *, dry_run: bool = False) -> list[Change]:
 
 
 def wrap_hooks(
-    project: Project, installed: Installed, names: Collection[str] = (), files: Collection[str] = FILES,
+    project: Project, names: Collection[str] = (), files: Collection[str] = FILES,
     *, undo_it: bool = False, dry_run: bool = False,
 ) -> list[Change]:  # fmt: skip
     """Put the project's hook commands, or the named ones, under the clock, or take them out again."""
-    found = [read(project, name) for name in files]
-    known = {label for settings in found for hook in wrap.hooks(settings) for label in (hook.name, hook.label)}
-    for name in names:
-        if name not in known:
-            wrap.refuse_unknown(name, known)
-    plans = []
-    for settings in found:
-        own = [name for name in names if any(name in {hook.name, hook.label} for hook in wrap.hooks(settings))]
-        if settings.text is None or (names and not own):
-            continue
-        form = Form(installed, shared=settings.name == SHARED)
-        text = wrap.unwrapped(settings, own) if undo_it else wrap.wrapped(settings, form, own)
-        plans.append((settings, changed(project, settings, text)))
+    found = [read(project, name) for name in FILES]
+    hooks = wrap.named(wrap.hooks(found), names)
+    act = wrap.unwrapped if undo_it else wrap.wrapped
+    wanted = [settings for settings in found if settings.text is not None and settings.name in files]
+    plans = [(settings, changed(project, settings, act(settings, hooks))) for settings in wanted]
     if not dry_run:
         for settings, change in plans:
             apply(project, settings, change)

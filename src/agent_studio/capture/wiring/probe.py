@@ -22,7 +22,6 @@ from agent_studio.environment.roots import STATE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from agent_studio.capture.recorder.build import Installed
     from agent_studio.environment.roots import Project
 
 _SECONDS = 10
@@ -113,10 +112,10 @@ def _recorded(copy: _Copy, hook: Mapping[str, Any]) -> tuple[bool, str]:
     return True, "the payload is in the inbox, nothing was printed"
 
 
-def blocking(project: Project, installed: Installed, *, shared: bool) -> Probe:
+def blocking(project: Project) -> Probe:
     """Run a refusing hook under the clock: it must still refuse, and be recorded."""
-    name = f"blocks under the clock ({'settings.json' if shared else 'settings.local.json'})"
-    hook = entries.timed(entries.Form(installed, shared=shared), "PreToolUse:probe", _REFUSING)
+    name = "blocks under the clock"
+    hook = entries.timed("PreToolUse:probe", _REFUSING)
     with _copied(project) as copy:
         try:
             done = copy.run(hook)
@@ -130,10 +129,10 @@ def blocking(project: Project, installed: Installed, *, shared: bool) -> Probe:
     return Probe(name, works=True, message="exit code 2 and the reason came through, the run was recorded")
 
 
-def bare(project: Project, installed: Installed) -> Probe:
+def bare(project: Project) -> Probe:
     """Run the same with the recorder gone: a guard must refuse all the same."""
     name = "blocks without the recorder"
-    hook = entries.timed(entries.Form(installed), "PreToolUse:probe", _REFUSING)
+    hook = entries.timed("PreToolUse:probe", _REFUSING)
     with _copied(project) as copy:
         shutil.rmtree(copy.folder / BIN)
         try:

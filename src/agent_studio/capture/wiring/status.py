@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agent_studio.capture.recorder import build, routes
 from agent_studio.capture.wiring import events, probe, wrap
 from agent_studio.capture.wiring.install import elsewhere
-from agent_studio.capture.wiring.settings import FILES, SHARED, Settings, read
+from agent_studio.capture.wiring.settings import FILES, Settings, read
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.errors import ConfigurationError
 
@@ -70,15 +70,16 @@ def look(project: Project) -> Status:
     """Return how the project is wired, having tried it."""
     status = Status(build.installed(project), events.detect())
     commands: dict[str, dict[str, object]] = {}
-    for settings in _readable(project, status):
+    found = list(_readable(project, status))
+    status.hooks = wrap.hooks(found)
+    for settings in found:
         ours = settings.ours()
         status.events[settings.name] = sorted(ours)
         status.http += [event for event, hooks in ours.items() if any(hook.get("type") == "http" for hook in hooks)]
         commands |= {event: hook for event, hooks in ours.items() for hook in hooks if hook.get("type") != "http"}
-        status.hooks += wrap.hooks(settings)
-        if found := elsewhere(project, settings):
-            status.faults.append(_elsewhere(project, settings, found))
-            for event in found:  # trying those would record there
+        if others := elsewhere(project, settings):
+            status.faults.append(_elsewhere(project, settings, others))
+            for event in others:  # trying those would record there
                 commands.pop(event, None)
         if settings.value.get("disableAllHooks") is True:
             status.faults.append(f"{project.shown(settings.name)} says disableAllHooks: no hook runs at all")
@@ -91,9 +92,7 @@ def look(project: Project) -> Status:
         return status
     status.probes += probe.recording(project, _distinct(commands))
     if os.name != "nt":
-        shared = any(hook.wrapped and hook.file == SHARED for hook in status.hooks)
-        status.probes.append(probe.blocking(project, status.recorder, shared=shared))
-        status.probes.append(probe.bare(project, status.recorder))
+        status.probes += [probe.blocking(project), probe.bare(project)]
     return status
 
 

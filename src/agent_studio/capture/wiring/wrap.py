@@ -5,6 +5,7 @@ A wrapped line holds the original whole, so that it can be restored from the tex
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -16,9 +17,8 @@ from agent_studio.capture.wiring.settings import exchanged
 from agent_studio.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from agent_studio.capture.wiring.entries import Form
     from agent_studio.capture.wiring.settings import Settings
 
 _SCRIPT = re.compile(r"\.(?:[cm]?[jt]s|py|sh|bash|rb|pl|php|lua|ps1|exe)$", re.IGNORECASE)
@@ -33,7 +33,7 @@ class Hook:
     event: str
     matcher: str
     label: str
-    """Unique within its event and file."""
+    """What people call it; another command of the same name in the same event gets a suffix."""
     command: str
     """As its author wrote it, for people."""
     path: tuple[str | int, ...]
@@ -56,43 +56,38 @@ class Hook:
         return f"{self.event}:{self.label}"
 
 
-def hooks(settings: Settings) -> list[Hook]:
-    """Return the hook commands of a file that are not ours, in order."""
+def hooks(files: Iterable[Settings]) -> list[Hook]:
+    """Return the hook commands of some files that are not ours, in order."""
     found: list[Hook] = []
-    taken: dict[tuple[str, str], int] = {}
-    for event, number, position, group, hook in settings.each():
-        if entries.is_ours(hook):
-            continue
-        plain = entries.bare(hook) or hook
-        command = _shown(plain)
-        label = _label(command)
-        times = taken[event, label] = taken.get((event, label), 0) + 1
-        path = ("hooks", event, number, "hooks", position)
-        unique = label if times == 1 else f"{label}#{times}"
-        matcher = str(group.get("matcher") or "")
-        found.append(Hook(settings.name, event, matcher, unique, command, path, hook, plain, _refusal(plain)))
+    taken: dict[tuple[str, str], str] = {}
+    for settings in files:
+        for event, number, position, group, hook in settings.each():
+            if entries.is_ours(hook):
+                continue
+            plain = entries.bare(hook) or hook
+            command, path = _shown(plain), ("hooks", event, number, "hooks", position)
+            label = _label(command)
+            if taken.setdefault((event, label), command) != command:
+                label = f"{label}#{hashlib.sha256(command.encode('utf-8', 'replace')).hexdigest()[:4]}"
+            matcher = str(group.get("matcher") or "")
+            found.append(Hook(settings.name, event, matcher, label, command, path, hook, plain, _refusal(plain)))
     return found
 
 
-def wrapped(settings: Settings, form: Form, names: Collection[str] = ()) -> str:
-    """Return the text with the named hooks, or all that can be, under the clock.
-
-    Raises `UsageError` for a named one that cannot be wrapped.
-    """
+def wrapped(settings: Settings, found: Iterable[Hook]) -> str:
+    """Return the text of a file with those of the hooks that stand in it, and can be, under the clock."""
     text = settings.text or ""
-    for hook in _named(hooks(settings), names):
-        if hook.refusal and names:
-            raise UsageError(f"{hook.name} in {hook.file} cannot be wrapped: {hook.refusal}", hint="leave it out")
-        if not hook.wrapped and not hook.refusal:
-            text = exchanged(text, hook.path, hook.now, entries.timed(form, hook.name, hook.bare))
+    for hook in found:
+        if hook.file == settings.name and not hook.wrapped and not hook.refusal:
+            text = exchanged(text, hook.path, hook.now, entries.timed(hook.name, hook.bare))
     return text
 
 
-def unwrapped(settings: Settings, names: Collection[str] = ()) -> str:
-    """Return the text with the named hooks, or all, as their author wrote them."""
+def unwrapped(settings: Settings, found: Iterable[Hook]) -> str:
+    """Return the text of a file with those of the hooks that stand in it as their author wrote them."""
     text = settings.text or ""
-    for hook in _named(hooks(settings), names):
-        if hook.wrapped:
+    for hook in found:
+        if hook.file == settings.name and hook.wrapped:
             text = exchanged(text, hook.path, hook.now, hook.bare)
     return text
 
@@ -107,13 +102,19 @@ def without_us(settings: Mapping[str, Any]) -> dict[str, Any]:
     return left
 
 
-def refuse_unknown(name: str, known: Collection[str]) -> None:
-    """Raise `UsageError` for a name that no hook has."""
-    raise UsageError(f"no hook is named {name!r}", hint=did_you_mean(name, sorted(known)) if known else "there is none")
-
-
-def _named(found: list[Hook], names: Collection[str]) -> Iterator[Hook]:
-    return (hook for hook in found if not names or hook.name in names or hook.label in names)
+def named(found: Sequence[Hook], names: Collection[str]) -> list[Hook]:
+    """Return the hooks of these names, or all; raise `UsageError` for a name of none, or of one that is refused."""
+    for name in names:
+        own = [hook for hook in found if name in {hook.name, hook.label}]
+        if not own:
+            known = sorted({hook.name for hook in found})
+            hint = did_you_mean(name, known) if known else "the project has none"
+            raise UsageError(f"no hook is named {name!r}", hint=hint)
+        if refused := next((hook for hook in own if hook.refusal), None):
+            raise UsageError(
+                f"{refused.name} in {refused.file} cannot be wrapped: {refused.refusal}", hint="leave it out"
+            )
+    return [hook for hook in found if not names or hook.name in names or hook.label in names]
 
 
 def _refusal(hook: Mapping[str, Any]) -> str:

@@ -113,7 +113,7 @@ def _install(args: argparse.Namespace, session: Session) -> Result:
     if not (args.wrap or args.no_wrap or args.dry_run) and (left := _unwrapped(project)):
         shown = ", ".join(left[:_SHOWN]) + (" ..." if len(left) > _SHOWN else "")
         if agrees(f"time the project's own hooks too ({shown})?"):
-            changes += wrap_hooks(project, installed)
+            changes += wrap_hooks(project)
     data = {**_data(changes), "recorder": str(installed.kind), "clientVersion": events.shown(version)}
     problems = _problems(project, args, context.environment)
     return Result(data, lambda screen: _render(screen, changes, args, "Wired"), ExitCode.DONE, problems)
@@ -138,7 +138,7 @@ def _version(named: str | None) -> Version:
 
 
 def _unwrapped(project: Project) -> list[str]:
-    found = [hook for name in FILES for hook in wrap.hooks(read(project, name))]
+    found = wrap.hooks(read(project, name) for name in FILES)
     return [hook.name for hook in found if not hook.wrapped and not hook.refusal]
 
 
@@ -175,11 +175,12 @@ def _uninstall(args: argparse.Namespace, session: Session) -> Result:
 def _wrap(args: argparse.Namespace, session: Session) -> Result:
     project, undo = session.project, args.subverb == "unwrap"
     files = tuple(args.file or FILES)
-    changes = wrap_hooks(project, planned(project), args.names, files, undo_it=undo, dry_run=True)
+    changes = wrap_hooks(project, args.names, files, undo_it=undo, dry_run=True)
     if not args.dry_run and any(change.changed for change in changes):
         ask(f"rewrite hook commands in the settings of {project.path}?", yes=args.yes)
-        changes = wrap_hooks(project, set_up(session.context), args.names, files, undo_it=undo)
-    found = [hook for name in files for hook in wrap.hooks(read(project, name))]
+        set_up(session.context)
+        changes = wrap_hooks(project, args.names, files, undo_it=undo)
+    found = [hook for hook in wrap.hooks(read(project, name) for name in FILES) if hook.file in files]
     data = {**_data(changes), "hooks": [_hook(hook) for hook in found]}
     refused = [
         Problem("not-wrapped", f"{hook.name} in {hook.file} is left alone: {hook.refusal}")
