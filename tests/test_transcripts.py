@@ -22,6 +22,7 @@ from agent_studio.storage import chain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
 FIXTURES = Path(__file__).resolve().parent / "fixtures" / "claude_code"
 SCENARIOS = sorted(str(place.parent.relative_to(FIXTURES)) for place in FIXTURES.glob("*/*/inbox.jsonl"))
 COUNTS = {
@@ -183,7 +184,6 @@ def test_a_real_session_becomes_the_right_agents_and_errors(desk: Desk, scenario
     assert report.damaged == report.unknown == report.unrouted == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_session_taken_event_by_event_leaves_the_same_records(
     desk: Desk, tmp_path: Path, scenario: str, monkeypatch: pytest.MonkeyPatch
@@ -296,8 +296,12 @@ def _hook(desk: Desk, event: str, transcript: Path, **more: Any) -> None:
 
 def test_hooks_that_nobody_timed_are_told_by_the_transcript(desk: Desk) -> None:
     desk.whole("2.1.330/tools")
-    assert desk.hooks == [("fail.sh", "PostToolUse", "Read", "failure"), ("slow.sh", "PreToolUse", "Edit", "timeout")]
-    assert [run["executionTimeMs"] for run in desk.records("hooks.jsonl")] == [5, 1020]
+    assert desk.hooks == [
+        ("fail.sh", "PostToolUse", "Read", "failure"),
+        ("slow.sh", "PreToolUse", "Edit", "timeout"),
+        ("block.sh", "PreToolUse", "Write", "blocked"),
+    ]
+    assert [run["executionTimeMs"] for run in desk.records("hooks.jsonl")] == [5, 1020, None]
 
 
 def test_a_hook_that_blocks_the_end_of_a_turn_is_blocked_and_then_passes(desk: Desk) -> None:

@@ -19,7 +19,8 @@ _OURS_HTTP = re.compile(r"^https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/
 _BLOCKED = re.compile(r"(?P<event>PreToolUse):(?P<tool>\S{1,200}) hook error: \[(?P<command>.{1,4000}?)\]: ", re.DOTALL)
 _BLOCKED_EXIT = 2
 _LABEL_MAX = 60
-_PROGRAMS = frozenset({"node", "python", "python3", "bash", "sh", "env", "npx", "uv", "uvx", "deno", "bun", "ruby"})
+_SCRIPT = re.compile(r"\.(?:[cm]?[jt]s|py|sh|bash|rb|pl|php|lua|ps1|exe)$", re.IGNORECASE)
+_PROGRAMS = frozenset(("node", "python", "python3", "bash", "sh", "zsh", "env", "npx", "bun", "deno", "uv", "run"))
 _ATTACHED = {
     "hook_success": "success", "hook_non_blocking_error": "failure", "hook_error_during_execution": "failure",
     "hook_blocking_error": "blocked", "hook_cancelled": "timeout",
@@ -113,16 +114,15 @@ def is_ours(command: Any) -> bool:
 
 
 def label_of(command: str) -> str:
-    """Return a short name of a hook's command: the file name of what it runs, else how it begins."""
+    """Return what `hooks wrap` calls a hook's command: its script's name, else its program's."""
     try:
-        words = shlex.split(command, posix=True)
+        words = shlex.split(lines.clean(command).replace("\n", " ; "))
     except ValueError:
-        words = command.split()
-    for word in words:
-        last = re.split(r"[/\\]", word)[-1]
-        if "." in last and not last.startswith(".") and last not in _PROGRAMS:
-            return lines.name(last)[:_LABEL_MAX]
-    return (lines.name(command) or "?")[:_LABEL_MAX]
+        words = lines.clean(command).split()
+    bases = [re.split(r"[/\\]", word)[-1] for word in words]
+    named = [base for base in bases if base and base not in _PROGRAMS and not base.startswith("-") and "=" not in base]
+    chosen = next((base for base in bases if _SCRIPT.search(base)), None) or next(iter(named or bases), "hook")
+    return re.sub(r"[^\w.@+-]+", "-", chosen).strip("-")[:_LABEL_MAX] or "hook"
 
 
 def blocked(work: Work, session: Session, line: dict[str, Any], said: str, agent: str | None) -> None:

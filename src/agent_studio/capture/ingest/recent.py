@@ -11,9 +11,8 @@ _AROUND_NS = NS
 """How far from a hook's start its event can have been recorded."""
 _TOGETHER_NS = 50_000_000
 """Hooks and the recorder of one event start within this time; another event that near makes it unclear."""
-_KEPT_NS = 900 * NS
-"""A hook is recorded when it ends, and may run as long as the client lets it."""
 _KEPT = 20_000
+"""A hook is recorded when it ends, and may run as long as the client lets it."""
 _REMEMBERED = 2_000
 
 
@@ -22,7 +21,7 @@ class Recent:
 
     def __init__(self, remembered: Any = None) -> None:
         self._lists: dict[tuple[str, str], list[Near]] = {}
-        self._count = 0
+        self._order: list[tuple[str, Near]] = []
         for item in remembered if isinstance(remembered, list) else []:
             self.add(str(item[0]), Near(*item[1:]))
 
@@ -34,7 +33,7 @@ class Recent:
                 insort(found, near, key=_when)
             else:
                 found.append(near)
-        self._count += 1
+        self._order.append((event, near))
 
     def about(self, session: str, event: str, at_ns: int) -> Near | None:
         """Return what a hook that started then ran for; a field on which equally near events disagree is None.
@@ -60,28 +59,18 @@ class Recent:
         agreed = [_agreed([near[field] for near in candidates]) for field in range(1, 5)]
         return Near(nearest.at_ns, agreed[0] or session, *agreed[1:])
 
-    def prune(self, now_ns: int) -> None:
-        """Forget what is too old, or too much; an event from the future makes none old."""
-        if not self._lists:
+    def prune(self) -> None:
+        """Forget what was taken note of longest ago, when it is too much; not by time, which may go back."""
+        if len(self._order) <= _KEPT:
             return
-        newest = max(found[-1].at_ns for found in self._lists.values())
-        oldest = min(newest, now_ns) - _KEPT_NS
-        if self._count > _KEPT:
-            times = sorted(near.at_ns for (session, _), found in self._lists.items() if not session for near in found)
-            oldest = max(oldest, times[-_KEPT // 2])
-        kept = {}
-        for key, found in self._lists.items():
-            rest = found[bisect_left(found, oldest, key=_when) :]
-            if rest:
-                kept[key] = rest
-        self._lists = kept
-        self._count = sum(len(found) for (session, _), found in kept.items() if not session)
+        kept = self._order[-_KEPT // 2 :]
+        self._lists, self._order = {}, []
+        for event, near in kept:
+            self.add(event, near)
 
     def remembered(self) -> list[Any]:
         """Return the newest events in a form that JSON can hold."""
-        events = [(event, *near) for (session, event), found in self._lists.items() if not session for near in found]
-        events.sort(key=lambda item: item[1])
-        return events[-_REMEMBERED:]
+        return [(event, *near) for event, near in self._order[-_REMEMBERED:]]
 
 
 def _when(near: Near) -> int:

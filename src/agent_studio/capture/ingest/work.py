@@ -114,7 +114,7 @@ class Work:
         self._touched.clear()
         if len(self._sessions) > _CACHED:
             self._sessions.clear()
-        self.recent.prune(self.now_ns)
+        self.recent.prune()
         self.state.put_note("recent", self.recent.remembered())
         self.writer.commit(done=done)
 
