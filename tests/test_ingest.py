@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 
 from agent_studio import clock
 from agent_studio.capture import inbox
-from agent_studio.capture.ingest import Report, ingest, segments
+from agent_studio.capture.ingest import segments
+from agent_studio.capture.ingest.run import ingest
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
@@ -35,6 +36,8 @@ from agent_studio.storage import chain
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
+
+    from agent_studio.capture.ingest.report import Report
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FIXTURES = REPOSITORY / "tests" / "fixtures" / "claude_code"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_studio import clock
-from agent_studio.capture.ingest import Report, ingest
+from agent_studio.capture.ingest.run import ingest
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
@@ -21,6 +21,8 @@ from agent_studio.storage import chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from agent_studio.capture.ingest.report import Report
 
 pytestmark = pytest.mark.slow
 FIXTURES = Path(__file__).resolve().parent / "fixtures" / "claude_code"
@@ -130,7 +132,7 @@ EXPECTED: dict[str, tuple[list[Any], list[Any]]] = {
     "2.1.330/agent": ([("demo-agent", "completed")], []),
     "2.1.330/agent_error_400": ([("demo-agent", "failed")], [("SystemError", "MEDIUM", "api", None)]),
     "2.1.330/agent_foreground_error": (
-        [("demo-agent", "failed")],
+        [("no-such-agent", "failed"), ("demo-agent", "failed")],
         [
             ("SystemError", "MEDIUM", "api", None),
             ("RoutingError", "MEDIUM", "tool", "Agent"),
@@ -163,7 +165,7 @@ EXPECTED: dict[str, tuple[list[Any], list[Any]]] = {
     "2.0.76/tools": ([], [(*INVALID, "Bash"), (*INVALID, "Read"), (*DENIED, "Write")]),
     "2.0.76/agent": ([("demo-agent", "completed")], []),
     "2.0.76/agent_error_400": ([("demo-agent", "failed")], [("SystemError", "MEDIUM", "api", None)]),
-    "2.0.76/agent_unknown": ([], [("RoutingError", "MEDIUM", "tool", "Task")]),
+    "2.0.76/agent_unknown": ([("no-such-agent", "failed")], [("RoutingError", "MEDIUM", "tool", "Task")]),
     "2.0.76/api_error_529": ([], [("SystemError", "HIGH", "api", None)]),
     "2.0.76/denied": ([], [(*DENIED, "Bash"), (*DENIED, "Read"), (*DENIED, "Bash"), (*DENIED, "Write")]),
     "2.0.76/json_deny": ([], [(*DENIED, "Bash")]),

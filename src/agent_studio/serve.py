@@ -225,7 +225,7 @@ class _Ingest:
         self._thread.join(GRACE_SECONDS)
 
     def _run(self) -> None:
-        from agent_studio.capture.ingest import ingest  # noqa: PLC0415 - a third of a daemon's start otherwise
+        from agent_studio.capture.ingest.run import ingest  # noqa: PLC0415 - a third of a daemon's start otherwise
 
         while True:
             last = self._stop.wait(self._interval_s)

@@ -26,8 +26,14 @@ _DEAD = "the session ended before the agent did"
 
 def called(session: Session, event: Event, near: Near) -> None:
     """Take note of a call of the agent tool."""
-    kind = lines.text(lines.at(event.payload, "tool_input", "subagent_type"))
-    session.call(near.tool_use_id or f"?{event.id}", {"type": kind, "ns": event.at_ns})
+    given = event.payload.get("tool_input")
+    kind, asked = lines.text(lines.at(given, "subagent_type")), mark(lines.at(given, "prompt"))
+    session.call(near.tool_use_id or f"?{event.id}", {"type": kind, "ns": event.at_ns, "asked": asked})
+
+
+def mark(prompt: Any) -> str | None:
+    """Return what tells one prompt from another; the prompt itself is not kept."""
+    return event_id(prompt) if isinstance(prompt, str) else None
 
 
 def returned(work: Work, session: Session, event: Event, near: Near) -> None:
@@ -102,17 +108,42 @@ def notified(work: Work, session: Session, prompt: str, at_ns: int) -> None:
 
 
 def call_failed(
-    work: Work, session: Session, tool_use_id: str, said: str, at_ns: int, *, by_user: bool = False
+    work: Work,
+    session: Session,
+    tool_use_id: str,
+    said: str,
+    at_ns: int,
+    *,
+    by_user: bool = False,
+    denied: bool = False,
 ) -> bool:
-    """Take note that a call of the agent tool failed; return whether an agent of it is known."""
-    session.calls.pop(tool_use_id, None)
+    """Take note that a call of the agent tool failed; return whether an agent of it is known.
+
+    An agent that never came to be has failed all the same, unless nobody let it begin.
+    """
+    call = session.calls.pop(tool_use_id, None)
     for doc in work.state.open_agents(session.id):
         if doc.get("task") == tool_use_id:
             doc.update(status="cancelled" if by_user else "failed", reported=at_ns)
             doc["message"] = None if by_user else lines.text(said, lines.MESSAGE_MAX)
             keep(work, session, doc)
             return True
+    if call is not None and not (by_user or denied):
+        record = AgentRun(
+            timestamp=lines.stamp(at_ns), agent=call["type"] or "unknown", agent_id=tool_use_id,
+            session_id=session.id, task_id=tool_use_id, duration_ms=lines.elapsed_ms(call["ns"], at_ns), tokens_used=0,
+            status="failed", error_message=lines.text(said, lines.MESSAGE_MAX),
+        )  # fmt: skip
+        work.writer.once(record, event_id("agent", session.id, tool_use_id), session.environment)
     return False
+
+
+def recognise(work: Work, session: Session, agent_id: str, asked: str | None) -> None:
+    """Join an agent of which nothing is known with the call that asked the same, when there is only one."""
+    doc = document(work, session, agent_id)
+    calls = [task for task, call in session.calls.items() if asked and call.get("asked") == asked]
+    if len(calls) == 1 and not doc.get("task") and not doc.get("type"):
+        join(work, session, agent_id, calls[0])
 
 
 def join(

@@ -116,9 +116,11 @@ def _failed(work: Work, session: Session, event: Event, near: Near) -> None:
     said = said if isinstance(said, str) else ""
     if event.payload.get("is_interrupt") is True or errors.by_user(said):
         return
+    kind = errors.of_tool(said, near.tool)
     if near.tool in agents.TOOLS and near.tool_use_id:
-        agents.call_failed(work, session, near.tool_use_id, said, event.at_ns)
-    _tool_error(work, session, event, near, errors.of_tool(said, near.tool), said)
+        denied = kind is errors.DENIED
+        agents.call_failed(work, session, near.tool_use_id, said, event.at_ns, denied=denied)
+    _tool_error(work, session, event, near, kind, said)
 
 
 def _refused(work: Work, session: Session, event: Event, near: Near) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.capture.ingest import errors, lines
+from agent_studio.capture.wiring.wrap import label_of
 from agent_studio.records import ErrorEvent, HookExecution, event_id
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ _OURS = re.compile(r"[/\\]\.agent-studio[/\\]+bin[/\\]+recorder")
 _OURS_HTTP = re.compile(r"^https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/hooks/?$")
 _BLOCKED = re.compile(r"(?P<event>PreToolUse):(?P<tool>\S{1,200}) hook error: \[(?P<command>.{1,4000}?)\]: ", re.DOTALL)
 _BLOCKED_EXIT = 2
-_LABEL_MAX = 60
-_SCRIPT = re.compile(r"\.(?:[cm]?[jt]s|py|sh|bash|rb|pl|php|lua|ps1|exe)$", re.IGNORECASE)
-_PROGRAMS = frozenset(("node", "python", "python3", "bash", "sh", "zsh", "env", "npx", "bun", "deno", "uv", "run"))
 _ATTACHED = {
     "hook_success": "success", "hook_non_blocking_error": "failure", "hook_error_during_execution": "failure",
     "hook_blocking_error": "blocked", "hook_cancelled": "timeout",
@@ -113,25 +110,13 @@ def is_ours(command: Any) -> bool:
     return isinstance(command, str) and bool(_OURS.search(command) or _OURS_HTTP.match(command))
 
 
-def label_of(command: str) -> str:
-    """Return what `hooks wrap` calls a hook's command: its script's name, else its program's."""
-    try:
-        words = shlex.split(lines.clean(command).replace("\n", " ; "))
-    except ValueError:
-        words = lines.clean(command).split()
-    bases = [re.split(r"[/\\]", word)[-1] for word in words]
-    named = [base for base in bases if base and base not in _PROGRAMS and not base.startswith("-") and "=" not in base]
-    chosen = next((base for base in bases if _SCRIPT.search(base)), None) or next(iter(named or bases), "hook")
-    return re.sub(r"[^\w.@+-]+", "-", chosen).strip("-")[:_LABEL_MAX] or "hook"
-
-
 def blocked(work: Work, session: Session, line: dict[str, Any], said: str, agent: str | None) -> None:
     """Record a hook of others that blocked a call, as the call's result names it."""
     found = _BLOCKED.match(said)
     if found is None or is_ours(found["command"]):
         return
     record = HookExecution(
-        timestamp=_moment(line, work), hook=label_of(found["command"]), event=found["event"],
+        timestamp=_moment(line, work), hook=label_of(lines.clean(found["command"])), event=found["event"],
         tool=lines.text(found["tool"]), execution_time_ms=None, status="blocked", session_id=session.id, agent=agent,
         metadata={"source": "transcript"},
     )  # fmt: skip
@@ -153,8 +138,9 @@ def attached(work: Work, session: Session, line: dict[str, Any], agent: str | No
     metadata: dict[str, Any] = {"source": "transcript"}
     if isinstance(code, int) and not isinstance(code, bool):
         metadata["exit"] = code
+    label = label_of(lines.clean(command)) if isinstance(command, str) else happened or named
     record = HookExecution(
-        timestamp=_moment(line, work), hook=label_of(command) if isinstance(command, str) else happened or named,
+        timestamp=_moment(line, work), hook=label,
         event=happened or named, tool=tool or None, execution_time_ms=duration, status=status, session_id=session.id,
         agent=agent, metadata=metadata,
     )  # fmt: skip
@@ -182,7 +168,7 @@ def at_stop(work: Work, session: Session, line: dict[str, Any], agent: str | Non
         if failure or (duration is None and not blocked):
             continue
         record = HookExecution(
-            timestamp=_moment(line, work), hook=label_of(command), event="Stop", tool=None,
+            timestamp=_moment(line, work), hook=label_of(lines.clean(command)), event="Stop", tool=None,
             execution_time_ms=duration, status="blocked" if blocked else "success", session_id=session.id,
             agent=agent, metadata={"source": "transcript"},
         )  # fmt: skip

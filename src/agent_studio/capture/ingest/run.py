@@ -47,8 +47,12 @@ class _Inbox:
     """The environment of a line that names none."""
 
 
-def run(context: Context, *, wait_s: float, settle_s: float) -> Report:
-    """Ingest once, as `capture.ingest.ingest` promises."""
+def ingest(context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0) -> Report:
+    """Turn what the environment's inbox and its sessions' transcripts hold into records; return what was done.
+
+    `wait_s` is how long to wait while another process ingests, `settle_s` how long a session's end waits for its
+    cost. Running it again adds nothing. Raises `StorageError` when something cannot be written: then the cursor stays.
+    """
     started = time.monotonic()
     report = Report()
     inbox = _inbox(context)

@@ -84,6 +84,9 @@ def _agent_files(work: Work, session: Session) -> dict[str, Transcript]:
         file = Transcript(work, session, path, work.state.agent(session.id, agent_id) or doc)
         if file.read():
             found[agent_id] = file
+            agents.recognise(work, session, agent_id, file.file.get("asked"))
+            doc = work.state.agent(session.id, agent_id) or doc
+            file.agent = doc
             if "closed" not in doc and work.state.agent(session.id, agent_id) is None:
                 agents.keep(work, session, {**doc, "path": path})
     return found

@@ -143,6 +143,7 @@ class Transcript:
         said = _text(content)
         if self.agent is not None and "warmup" not in self.file:
             self.file["warmup"] = said == "Warmup"
+            self.file["asked"] = agents.mark(said)
         if said.startswith("<task-notification>"):
             at_ns = lines.instant(line.get("timestamp")) or self._work.now_ns
             agents.notified(self._work, self._session, said, at_ns)
@@ -165,15 +166,15 @@ class Transcript:
     def _tool_error(self, line: dict[str, Any], tool_use_id: str, tool: str | None, said: str) -> None:
         at_ns = lines.instant(line.get("timestamp")) or self._work.now_ns
         by_user = errors.by_user(said)
+        kind = errors.of_tool(said, tool, lines.at(line.get("permissionDecision"), "decision"))
         known = tool in agents.TOOLS and agents.call_failed(
-            self._work, self._session, tool_use_id, said, at_ns, by_user=by_user
+            self._work, self._session, tool_use_id, said, at_ns, by_user=by_user, denied=kind is errors.DENIED
         )
         if by_user:
             self.file["ending"] = "interrupted"
             return
         if known and said.startswith(errors.AGENT_API_ERROR):
             return  # the agent's own file tells of it
-        kind = errors.of_tool(said, tool, lines.at(line.get("permissionDecision"), "decision"))
         if not self._work.state.see(event_id("line", lines.name(line.get("uuid")) or tool_use_id, tool_use_id)):
             return  # a copy of the line, in the transcript of a session that was forked off
         record = ErrorEvent(

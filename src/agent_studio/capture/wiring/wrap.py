@@ -66,7 +66,7 @@ def hooks(files: Iterable[Settings]) -> list[Hook]:
                 continue
             plain = entries.bare(hook) or hook
             command, path = _shown(plain), ("hooks", event, number, "hooks", position)
-            label = _label(command)
+            label = label_of(command)
             if taken.setdefault((event, label), command) != command:
                 label = f"{label}#{hashlib.sha256(command.encode('utf-8', 'replace')).hexdigest()[:4]}"
             matcher = str(group.get("matcher") or "")
@@ -135,7 +135,7 @@ def _shown(hook: Mapping[str, Any]) -> str:
     return words[0] if not isinstance(arguments, list) else shlex.join([*words, *map(str, arguments)])
 
 
-def _label(command: str) -> str:
+def label_of(command: str) -> str:
     """Return what people call a hook: its script's name, else its program's."""
     try:
         words = shlex.split(command.replace("\n", " ; "))

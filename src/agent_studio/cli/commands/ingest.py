@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from agent_studio.capture.ingest import Report, ingest
+from agent_studio.capture.ingest.report import Report
+from agent_studio.capture.ingest.run import ingest
 from agent_studio.cli.output import Problem, Result, warn, working
 from agent_studio.errors import BusyError, UsageError
 
