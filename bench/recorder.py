@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a 
 from bench import measure
 
 from agent_studio.capture.recorder import build, routes
+from agent_studio.capture.wiring.bench import EXEC_MS, NATIVE_RATIO, PYTHON_RATIO, Costs, interleaved
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import Project, environment_root
 
@@ -110,37 +111,24 @@ def installed(folder: Path, kind: str) -> Place | None:
 
 def costs(place: Place, kind: str, rounds: int) -> Iterator[Figure]:
     """Compare whole processes: recording with the shell or the bare interpreter, `exec` with the bare command."""
-    floor, limit = (_SHELL, 3.0) if kind == "native" else ((*place.command[:-1], "-c", "pass"), 1.5)
-    payload = place.inbox.with_name("payload")
-    payload.write_bytes(numbered(0, 0, 3_400))
-    own, other = _interleaved(place.command, floor, rounds, payload)
-    ratio = measure.percentile([a[0] / b[0] for a, b in zip(own, other, strict=True)], 0.5)
-    wall = [1e3 * cost[1] for cost in own]
-    told = f"{ratio:.2f} x CPU of {Path(floor[0]).name}; wall p50 {measure.percentile(wall, 0.5):.2f} ms"
+    limit = NATIVE_RATIO if kind == "native" else PYTHON_RATIO
+    record = recording(place, kind, rounds)
+    ratio, wall = record.cpu_ratio, record.wall_ms
+    told = f"{ratio:.2f} x CPU of the floor; wall p50 {measure.percentile(wall, 0.5):.2f} ms"
     name = f"{kind}: record 3.4 kB"
     yield Figure(name, f"{told}, p95 {measure.percentile(wall, 0.95):.2f} ms", f"<= {limit} x", ratio <= limit)
-    own, other = _interleaved((*place.command, *_EXEC), _TRUE, rounds, payload)
-    more = 1e3 * measure.percentile([a[1] - b[1] for a, b in zip(own, other, strict=True)], 0.5)
-    held = kind != "native" or more <= 2
+    payload = place.inbox.with_name("payload")
+    more = interleaved((*place.command, *_EXEC), _TRUE, rounds, payload, measure.clean_variables()).more_ms
+    held = kind != "native" or more <= EXEC_MS
     yield Figure(f"{kind}: exec", f"{more:.2f} ms more than the command", "native <= 2 ms", held)
 
 
-def _interleaved(
-    own: Sequence[str], other: Sequence[str], rounds: int, payload: Path
-) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """Return CPU and wall seconds of two commands that read the payload, run in turn."""
-    costs: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
-    for number in range(rounds + 1):
-        for which in (0, 1) if number % 2 else (1, 0):
-            with payload.open("rb") as stdin:
-                started = time.perf_counter()
-                process = subprocess.Popen((own, other)[which], stdin=stdin, env=measure.clean_variables())
-                _, status, usage = os.wait4(process.pid, 0)
-                wall = time.perf_counter() - started
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if number:
-                costs[which].append((usage.ru_utime + usage.ru_stime, wall))
-    return costs
+def recording(place: Place, kind: str, rounds: int) -> Costs:
+    """Compare recording with the shell that does nothing, or with the bare interpreter."""
+    floor = _SHELL if kind == "native" else (*place.command[:-1], "-c", "pass")
+    payload = place.inbox.with_name("payload")
+    payload.write_bytes(numbered(0, 0, 3_400))
+    return interleaved(place.command, floor, rounds, payload, measure.clean_variables())
 
 
 def numbered(writer: int, number: int, size: int) -> bytes:

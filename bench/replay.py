@@ -206,18 +206,14 @@ def project(folder: Path) -> Path:
     return root
 
 
-def replay(events: int, seed: int) -> int:
-    """Make, ingest and count; return the exit code."""
+def replay(events: int, seed: int) -> Replayed:
+    """Make, ingest and count."""
     with tempfile.TemporaryDirectory(prefix="agent-studio-replay-") as place:
         folder = Path(place)
         root = project(folder)
         generator = Generator(events, seed, folder, time.time_ns() - _DAY_NS)
-        worker = subprocess.Popen(
-            [sys.executable, __file__, "--worker", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        line = [sys.executable, __file__, "--worker", str(folder)]
+        worker = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         seconds, peak_mb = 0.0, 0.0
         inbox = root / "metrics" / "events.jsonl"
         for piece in _pieces(generator):
@@ -230,7 +226,9 @@ def replay(events: int, seed: int) -> int:
         assert worker.stdin is not None
         worker.stdin.close()
         worker.wait()
-        return _verdict(generator.expected, root, seconds, peak_mb)
+        found = totals(root)
+        without = found.kinds.pop("hooks without a tool", 0)
+        return Replayed(generator.expected, found, without, seconds, peak_mb)
 
 
 def _pieces(generator: Generator) -> Iterator[bytes]:
@@ -298,25 +296,43 @@ def totals(root: Path) -> Expected:
     return found
 
 
-def _verdict(expected: Expected, root: Path, seconds: float, peak_mb: float) -> int:
-    found = totals(root)
-    rate = expected.events / seconds
-    without = found.kinds.pop("hooks without a tool", 0)
-    exact = found.lines == expected.lines and found.kinds == expected.kinds and found.tokens == expected.tokens
-    exact = exact and found.events == expected.lines.total()
-    rows = [
-        ("events a second", f"{rate:,.0f}", f">= {EVENTS_A_SECOND:,}", rate >= EVENTS_A_SECOND),
-        ("peak memory", f"{peak_mb:.0f} MB", f"< {PEAK_MB} MB", peak_mb < PEAK_MB),
-        ("totals", "exact" if exact else "wrong", "exact", exact),
-    ]
-    counted = f"{expected.events:,} events, {expected.lines.total():,} records"
-    print(f"{counted}, {seconds:.1f} s, {without:,} hooks without a tool")
-    for name, value, limit, held in rows:
-        print(f"  {name:<16} {value:>12}   {limit:<12} {'held' if held else 'MISSED'}")
-    if not exact:
-        for name, told in (("expected", expected), ("found", found)):
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay gave."""
+
+    expected: Expected
+    found: Expected
+    without_tool: int
+    """Hooks whose tool nothing said."""
+    seconds: float
+    peak_mb: float
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.expected.events / self.seconds
+
+    @property
+    def exact(self) -> bool:
+        """Whether every record that should be there is there once, and nothing else."""
+        same = self.found.lines == self.expected.lines and self.found.kinds == self.expected.kinds
+        return same and self.found.tokens == self.expected.tokens and self.found.events == self.expected.lines.total()
+
+    @property
+    def held(self) -> bool:
+        """Whether all three limits are held."""
+        return self.rate >= EVENTS_A_SECOND and self.peak_mb < PEAK_MB and self.exact
+
+
+def _print(done: Replayed) -> None:
+    counted = f"{done.expected.events:,} events, {done.expected.lines.total():,} records"
+    print(f"{counted}, {done.seconds:.1f} s, {done.without_tool:,} hooks without a tool")
+    print(f"  events a second {done.rate:>12,.0f}   >= {EVENTS_A_SECOND:,}")
+    print(f"  peak memory     {done.peak_mb:>9.0f} MB   < {PEAK_MB} MB")
+    print(f"  totals          {'exact' if done.exact else 'WRONG':>12}")
+    if not done.exact:
+        for name, told in (("expected", done.expected), ("found", done.found)):
             print(f"  {name:<8} {dict(sorted(told.kinds.items()))}, tokens {told.tokens}")
-    return 0 if all(held for *_, held in rows) else 1
 
 
 def main() -> int:
@@ -330,7 +346,9 @@ def main() -> int:
     if options.worker:
         work(options.worker)
         return 0
-    return replay(_QUICK if options.quick else options.events, options.seed)
+    done = replay(_QUICK if options.quick else options.events, options.seed)
+    _print(done)
+    return 0 if done.held else 1
 
 
 if __name__ == "__main__":

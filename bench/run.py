@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import corpus, measure
+from bench import corpus, measure, recorder, replay
 
+import agent_studio
 from agent_studio.environment.roots import Project
 from agent_studio.knowledge.artifacts import scan
 from agent_studio.knowledge.index import Row, rows_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 PASS = (sys.executable, "-c", "pass")
 STUDIO = (sys.executable, "-m", "agent_studio")
+_HOOK_MS = 10
 SCRIPT = Path(sys.executable).with_name("agent-studio")
 
 
@@ -63,11 +65,12 @@ class Scale:
     artifacts: int
     rows: Sequence[int]
     queries: int
+    events: int
     suite: bool
 
 
-FULL = Scale(rounds=9, artifacts=1_133, rows=(1_133, 10_000), queries=300, suite=True)
-QUICK = Scale(rounds=1, artifacts=60, rows=(60,), queries=20, suite=False)
+FULL = Scale(rounds=9, artifacts=1_133, rows=(1_133, 10_000), queries=300, events=1_000_000, suite=True)
+QUICK = Scale(rounds=1, artifacts=60, rows=(60,), queries=20, events=5_000, suite=False)
 
 
 def main() -> int:
@@ -105,6 +108,9 @@ def _figures(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
         yield _whole(f"`init` of staging, {name}", ("< 10 s", "< 1 s"), (10, 1), _init(project), scale.rounds)
         yield _whole(f"`smoke`, {name}", ("< 2 s", "< 1 s"), (2, 1), _smoke(project), scale.rounds)
     yield _version(scale)
+    yield from _recorders(folder / "recorders", scale)
+    yield _status_line(scale)
+    yield _ingest(scale, seed)
     for rows in scale.rows:
         yield _search(folder / f"rows-{rows}", rows, scale.queries, seed)
     yield _suite() if scale.suite else Figure("fast test suite", "< 5 s", "< 5 s", "-", "-", "not run")
@@ -133,6 +139,41 @@ def _whole(
     costs = measure.beside(command, PASS, rounds)
     wall = costs.wall_s()
     return Figure(name, *limits, f"{wall:.2f} s", f"{costs.cpu_ratio():.1f}", judged(wall, *seconds))
+
+
+def _recorders(folder: Path, scale: Scale) -> Iterator[Figure]:
+    """Compare a hook that records with the cheapest hook there is: a shell that does nothing."""
+    for kind, floor, limit in (("native", "sh -c :", 3.0), ("python", "python -I -S -c pass", 1.5)):
+        name = f"recording hook, whole process, {kind} (ratio to `{floor}`)"
+        place = recorder.installed(folder / kind, kind)
+        specification = "< 10 ms" if kind == "native" else ""
+        if place is None:
+            yield Figure(name, specification, f"<= {limit:g} x", "-", "-", "not run")
+            continue
+        costs = recorder.recording(place, kind, 10 * scale.rounds)
+        wall = measure.percentile(costs.wall_ms, 0.5)
+        too_slow = bool(specification) and wall >= _HOOK_MS
+        verdict = "MISSED" if too_slow else judged(costs.cpu_ratio, None, limit)
+        yield Figure(name, specification, f"<= {limit:g} x", f"{wall:.1f} ms", f"{costs.cpu_ratio:.2f}", verdict)
+
+
+def _status_line(scale: Scale) -> Figure:
+    program = Path(agent_studio.__file__).with_name("statusline.py")
+    bare = (sys.executable, "-I", "-S")
+    costs = measure.beside(lambda: (*bare, str(program)), (*bare, "-c", "pass"), 3 * scale.rounds)
+    ratio = costs.cpu_ratio()
+    wall = f"{1e3 * costs.wall_s():.0f} ms"
+    return Figure(
+        "status line (ratio to `python -I -S -c pass`)", "", "<= 3 x", wall, f"{ratio:.2f}", judged(ratio, None, 3)
+    )
+
+
+def _ingest(scale: Scale, seed: int) -> Figure:
+    name = f"`ingest`, {scale.events:,} events"
+    done = replay.replay(scale.events, seed)
+    told = f"{done.rate:,.0f} events/s, {done.peak_mb:.0f} MB, {'exact' if done.exact else 'NOT EXACT'}"
+    verdict = "held" if done.held else "ours MISSED"
+    return Figure(name, "", ">= 20,000 events/s, < 200 MB, exact", told, "-", verdict)
 
 
 def _version(scale: Scale) -> Figure:

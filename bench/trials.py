@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repository", type=Path, action="append", default=[])
     parser.add_argument("--artifacts", type=int, default=10_000, help="size of the generated project")
     parser.add_argument("--points", type=int, help="kill at so many system calls of a command only, spread evenly")
+    parser.add_argument("--no-client", action="store_true", help="leave the real client out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=measure.REPOSITORY / "bench/TRIALS.md")
     args = parser.parse_args(argv)
@@ -52,7 +53,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     for scenario in kills.SCENARIOS:
         yield _killed(scenario, args.points, args.seed)
     for version in claude.VERSIONS:
-        yield _client(version)
+        yield _client(version, wanted=not args.no_client)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()
         yield _generated(place / "generated \u00fcn\u00ef", args.artifacts, args.seed)
@@ -82,8 +83,11 @@ def _killed(scenario: kills.Scenario, count: int | None, seed: int) -> Trial:
     return trial
 
 
-def _client(version: str) -> Trial:
+def _client(version: str, *, wanted: bool) -> Trial:
     trial = Trial(f"what Claude Code {version} did is what the records say")
+    if not wanted:
+        trial.not_run = "--no-client"
+        return trial
     try:
         trial.faults += verdict.trial(version)
     except claude.ClientMissingError as reason:

@@ -69,7 +69,6 @@ def measure(installed: Installed, rounds: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as scratch:
         payload = Path(scratch) / "payload"
         payload.write_bytes(_PAYLOAD)
-        # an environment without a route: what is appended goes to a scratch copy, never to a real inbox
         command = _scratch(installed, Path(scratch))
         variables = {**_without_ours(), VARIABLE: "staging"}
         native = installed.kind == "native"
