@@ -87,6 +87,9 @@ def command_line(project: Path, arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "agent_studio", *arguments, "--env", "staging", "--project", str(project)]
 
 
+_SETTINGS = '{"hooks": {"Stop": [ {"hooks": [ { "type": "command", "command": "sh guard.sh" } ]} ]}}'
+
+
 def _fresh(project: Path) -> None:
     (project / ".claude/agents").mkdir(parents=True)
     (project / ".claude/agents/reader.md").write_text("---\nname: reader\ndescription: Reads diffs.\n---\n\nRead.\n")
@@ -112,6 +115,17 @@ def _flagged(project: Path) -> None:
     _must(project, "flags", "set", "partyMode", "--off", "--reason", "trial", "--by", "trial")
 
 
+def _hooked(project: Path) -> None:
+    _used(project)
+    _must(project, "hooks", "uninstall", "--yes")
+    (project / ".claude/settings.json").write_text(_SETTINGS)
+
+
+def _wired(project: Path) -> None:
+    _hooked(project)
+    _must(project, "hooks", "install", "--wrap")
+
+
 def _must(project: Path, *arguments: str) -> None:
     code, said = call(project, *arguments)
     if code:
@@ -120,11 +134,15 @@ def _must(project: Path, *arguments: str) -> None:
 
 _ON = ("flags", "set", "partyMode", "--on", "--reason", "trial", "--by", "trial")
 _RESET = ("init", "--reset", "--yes", *FEW)
+_INSTALL = ("hooks", "install", "--wrap")
+_UNINSTALL = ("hooks", "uninstall", "--yes")
 SCENARIOS = (
     Scenario("init", ("init", *FEW), _fresh),
     Scenario("init --reset", _RESET, _used),
     Scenario("kb build", ("kb", "build", *FEW), _grown, finish=(("kb", "build", *FEW),)),
     Scenario("flags set", _ON, _flagged, finish=(_ON,)),
+    Scenario("hooks install", _INSTALL, _hooked, finish=(_INSTALL, _UNINSTALL)),
+    Scenario("hooks uninstall", _UNINSTALL, _wired, finish=(_UNINSTALL,)),
 )
 
 
@@ -290,6 +308,7 @@ def lost(before: Mapping[str, bytes], after: Mapping[str, bytes], when: str) -> 
     kept = set(after.values())
     for name, data in before.items():
         ours = name in after and (name.endswith((".csv", ".yaml")) or name.startswith(".agent-studio/wiring/"))
+        ours = ours or name.endswith(("settings.json", "settings.local.json"))  # compared when it is all over
         if data and not ours and data not in kept and not after.get(name, b"").startswith(data):
             yield f"{when}: bytes of {name} are lost"
 

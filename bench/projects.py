@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SUITE = (sys.executable, "-c", "print('3 passed in 0.01s')")
 _OWN = (".agent-studio/", ".claude/staging/")
 _WRITTEN_ONCE = {".claude/config.yaml", ".claude/config.staging.yaml", ".gitignore"}
+_RESTORED = {".claude/settings.json", ".claude/settings.local.json"}
 COMMANDS: Mapping[str, tuple[tuple[str, ...], set[int]]] = {
     "init": (("init",), {0}),
     "init again": (("init",), {0}),
@@ -31,6 +32,10 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], set[int]]] = {
     "config check": (("config", "check"), {0}),
     "kb search": (("kb", "search", "review", "reviewing", "code"), {0}),
     "kb build": (("kb", "build"), {0}),
+    "hooks wrap": (("hooks", "wrap", "--yes"), {0}),
+    "hooks status": (("hooks", "status"), {0}),
+    "ingest": (("ingest",), {0}),
+    "hooks uninstall": (("hooks", "uninstall", "--yes"), {0}),
 }
 """What is run, in this order, and the exit codes that are right."""
 
@@ -122,7 +127,8 @@ def _entries(project: Path, relative: str) -> Iterator[tuple[str, tuple[object, 
         elif entry.is_file(follow_symlinks=False):
             with open(entry.path, "rb") as file:  # noqa: PTH123 - a scanned name may not be text
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            yield inner, (digest, status.st_mtime_ns, stat.S_IMODE(status.st_mode))
+            restored = inner in _RESTORED  # byte for byte, at another time
+            yield inner, (digest, None if restored else status.st_mtime_ns, stat.S_IMODE(status.st_mode))
 
 
 def changes(before: Mapping[str, tuple[object, ...]], after: Mapping[str, tuple[object, ...]]) -> list[str]:

@@ -54,6 +54,8 @@ def matrix_of(name: str) -> Iterator[kills.Matrix]:
         ("init --reset", 6, 0, 1, 40),
         ("kb build", 2, 0, 1, 4),
         ("flags set", 3, 0, 1, 6),
+        ("hooks install", 4, 0, 1, 8),
+        ("hooks uninstall", 3, 0, 1, 4),
     ],
 )
 def test_whatever_a_kill_leaves_the_next_init_repairs(name: str, count: int, part: int, parts: int, least: int) -> None:

@@ -150,8 +150,6 @@ def apply(project: Project, settings: Settings, change: Change) -> None:
         "afterSha256": _sha256(change.after),
     }
     kept.replace(settings.name, json.dumps(state).encode() + b"\n")
-    if settings.text is None:
-        project.folder.create(change.name, b"")
     project.folder.replace(change.name, change.after.encode())
 
 
