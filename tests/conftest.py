@@ -35,10 +35,14 @@ _NAMES = (
 )  # fmt: skip
 
 
+_JOURNEYS = frozenset(("bare", "staged", "compiled", "recorder", "collector", "desk"))
+"""Fixtures that stand for whole processes, servers or projects."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Count whole journeys and property tests as slow, except the few marked `fast`."""
     for item in items:
-        journey = {"bare", "staged"} & set(getattr(item, "fixturenames", ()))
+        journey = _JOURNEYS & set(getattr(item, "fixturenames", ()))
         if (journey or is_hypothesis_test(getattr(item, "function", None))) and not item.get_closest_marker("fast"):
             item.add_marker(pytest.mark.slow)
 

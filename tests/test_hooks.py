@@ -324,7 +324,30 @@ def test_the_plugin_folder_records_and_a_strangers_folder_is_refused(staged: Stu
     assert inbox(staged)[0]["payload"] == {"x": 1}
     (tmp_path / "other").mkdir()
     (tmp_path / "other/file").write_text("x")
-    assert staged.run("hooks", "install", "--plugin", str(tmp_path / "other")).code == 1
+    for place in ("other", "other/file"):
+        assert staged.run("hooks", "install", "--plugin", str(tmp_path / place)).code == 2
+    assert staged.run("hooks", "install", "--plugin", str(folder), "--shared").code == 2
+
+
+def test_a_settings_file_that_chooses_the_environment_is_named(staged: Studio) -> None:
+    staged.write(SHARED, '{"env": {"AGENT_STUDIO_ENV": "production"}}')
+    said = "sets AGENT_STUDIO_ENV=production, which wins over the shell's"
+    assert said in staged.run("hooks", "install").err
+    assert said in staged.run("hooks", "status").out
+    assert said in staged.run("doctor", "--env", "staging").out
+
+
+def test_wiring_a_project_without_data_folders_says_where_its_events_go(bare: Studio) -> None:
+    done = bare.run("hooks", "install")
+    assert "development has no data folders" in done.err
+    assert bare.run("hooks", "status").code == 1
+
+
+def test_status_fails_when_nobody_takes_what_is_posted(staged: Studio) -> None:
+    staged.run("hooks", "install", "--transport", "http", "--client-version", "2.1.330", "--env", "staging")
+    done = staged.run("hooks", "status")
+    assert done.code == 1
+    assert "what happens now is lost" in done.out
 
 
 def test_a_copy_of_a_project_is_led_away_from_the_original(staged: Studio, tmp_path: Path) -> None:

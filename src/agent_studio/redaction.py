@@ -49,8 +49,15 @@ def find_secrets(text: str) -> list[Finding]:
 
 def redact(text: str) -> str:
     """Return the text with every secret replaced by `[REDACTED:kind]`."""
-    for kind, match in sorted(_matches(text), key=lambda hit: hit[1].start(), reverse=True):
-        text = f"{text[: match.start()]}[REDACTED:{kind}]{text[match.end() :]}"
+    spans: list[tuple[int, int, str]] = []
+    for kind, match in sorted(_matches(text), key=lambda hit: hit[1].start()):
+        if spans and match.start() < spans[-1][1]:  # one secret that looks like two
+            start, end, first = spans.pop()
+            spans.append((start, max(end, match.end()), first))
+        else:
+            spans.append((match.start(), match.end(), kind))
+    for start, end, kind in reversed(spans):
+        text = f"{text[:start]}[REDACTED:{kind}]{text[end:]}"
     return text
 
 

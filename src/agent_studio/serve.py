@@ -189,7 +189,7 @@ class _Server:
         from starlette.responses import JSONResponse  # noqa: PLC0415
 
         inbox = _inbox_fault(self._root)
-        alive = self._ingest is None or self._ingest.is_alive
+        alive = self._ingest is None or (self._ingest.is_alive and self._ingest.state == "ok")
         found = {
             "ready": not inbox and alive,
             "inbox": inbox or "ok",

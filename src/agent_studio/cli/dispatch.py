@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
         choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if choice:
             message = message[: choice.start()] + f"invalid choice {choice[1]!r}"
-            hint = did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2]))
+            hint = did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2]))
         elif message.startswith("unrecognized"):
             known = {*_options(self), *COMMON}
             near = (nearest(word, known) for word in message.split() if word.startswith("--") and word not in known)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.capture.ingest import lines, usage
+from agent_studio.capture.ingest import errors, lines, usage
 from agent_studio.records import AgentRun, event_id
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def call_failed(
             doc["message"] = None if by_user else lines.text(said, lines.MESSAGE_MAX)
             keep(work, session, doc)
             return True
-    if call is not None and not (by_user or denied):
+    if call is not None and not (by_user or denied or said.startswith(errors.AGENT_API_ERROR)):
         record = AgentRun(
             timestamp=lines.stamp(at_ns), agent=call["type"] or "unknown", agent_id=tool_use_id,
             session_id=session.id, task_id=tool_use_id, duration_ms=lines.elapsed_ms(call["ns"], at_ns), tokens_used=0,

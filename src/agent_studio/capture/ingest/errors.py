@@ -32,6 +32,7 @@ _DENIED = re.compile(
     r"|^Hook PreToolUse:\S{1,200} denied this tool|^(?:Blocked|Denied) by (?:a )?hook",
     re.DOTALL,
 )
+_EXIT = re.compile(r"\s*(?:Error: )?Exit code \d")
 _MISROUTED = re.compile(
     r"No such tool available|Agent type '.{0,200}' not found|Unknown (?:skill|agent|tool|command)\b"
     r"|Skill '?.{0,200}'? (?:is )?not found|Unknown slash command",
@@ -53,6 +54,8 @@ def by_user(text: str) -> bool:
 def of_tool(text: str, tool: str | None, decision: Any = None) -> Kind:
     """Return the kind of a failed call of a tool; `decision` is what the client says about permission."""
     start = text[:_LOOKED_AT]
+    if decision != "reject" and _EXIT.match(start):
+        return INVALID  # whatever the command went on to say
     if decision == "reject" or _DENIED.search(start):
         return DENIED
     if _MISROUTED.search(start):

@@ -120,6 +120,8 @@ def _failed(work: Work, session: Session, event: Event, near: Near) -> None:
     if near.tool in agents.TOOLS and near.tool_use_id:
         denied = kind is errors.DENIED
         agents.call_failed(work, session, near.tool_use_id, said, event.at_ns, denied=denied)
+        if said.startswith(errors.AGENT_API_ERROR):
+            return  # the agent's own file tells of it
     _tool_error(work, session, event, near, kind, said)
 
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.capture.ingest import errors, lines
+from agent_studio.capture.otlp.daemon import PORTS
 from agent_studio.capture.wiring.wrap import label_of
 from agent_studio.records import ErrorEvent, HookExecution, event_id
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _OURS = re.compile(r"[/\\]\.agent-studio[/\\]+bin[/\\]+recorder")
 _OURS_HTTP = re.compile(r"^https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/hooks/?$")
+_REFUSED = re.compile(r"ECONNREFUSED (?:127\.0\.0\.1|::1):(\d{1,5})")
+_ABOUT_TOOLS = ("ToolUse", "ToolUseFailure", "PermissionRequest", "PermissionDenied")
 _BLOCKED = re.compile(r"(?P<event>PreToolUse):(?P<tool>\S{1,200}) hook error: \[(?P<command>.{1,4000}?)\]: ", re.DOTALL)
 _BLOCKED_EXIT = 2
 _ATTACHED = {
@@ -42,7 +45,8 @@ def timed(work: Work, event: Event, environment: str) -> None:
     )  # fmt: skip
     work.writer.add(record, event_id(event.id, 0), environment)
     if session_id:
-        work.session(session_id, environment).timed = True
+        session = work.session(session_id, environment)
+        session.timed, session.last_ns = True, max(session.last_ns, min(event.at_ns, work.now_ns))
     if status == "blocked" and happened == _PRE:
         _denied(work, event, record, about.tool_use_id if about else None, environment)
     elif status in {"failure", "timeout"}:
@@ -128,13 +132,20 @@ def attached(work: Work, session: Session, line: dict[str, Any], agent: str | No
     found = line["attachment"]
     status = _ATTACHED.get(found.get("type"))
     command = found.get("command")
-    if status is None or is_ours(command) or (status == "timeout" and found.get("timedOut") is not True):
+    if (
+        status is None
+        or is_ours(command)
+        or _unreached(found)
+        or (status == "timeout" and found.get("timedOut") is not True)
+    ):
         return
     duration, code = lines.number(found.get("durationMs")), found.get("exitCode")
     if status == "success" and duration is None and not isinstance(code, int):
         return
     happened = lines.name(found.get("hookEvent"))
     named, _, tool = lines.name(found.get("hookName")).partition(":")
+    if not (happened or named).endswith(_ABOUT_TOOLS):
+        tool = ""  # a source or a reason
     metadata: dict[str, Any] = {"source": "transcript"}
     if isinstance(code, int) and not isinstance(code, bool):
         metadata["exit"] = code
@@ -150,6 +161,12 @@ def attached(work: Work, session: Session, line: dict[str, Any], agent: str | No
     )
     if work.writer.once(record, event_id(*unique), session.environment) and status in {"failure", "timeout"}:
         work.writer.once(failed(record), event_id(*unique, "error"), session.environment)
+
+
+def _unreached(found: dict[str, Any]) -> bool:
+    """Tell whether it was our daemon that an http hook did not reach: the client then names no command."""
+    refused = _REFUSED.search(str(found.get("stderr")))
+    return found.get("command") is None and refused is not None and int(refused[1]) in PORTS.values()
 
 
 def at_stop(work: Work, session: Session, line: dict[str, Any], agent: str | None) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LOCK = "ingest.lock"
 _PAUSE_S = 0.05
 _KEPT_CHARACTERS = 4_000
+_LATEST_NS = 1 << 63
 _OWNERS = (Environment.PRODUCTION, Environment.STAGING, Environment.DEVELOPMENT)
 
 
@@ -178,24 +179,24 @@ class _Run:
         except lines.DamagedLineError:
             return None
         event.id = f"{label}\x1f{line.offset}"
-        if event.at_ns <= 0:
+        if not 0 < event.at_ns < _LATEST_NS:
             event.at_ns = self._work.now_ns
         return event
 
     def _take(self, event: lines.Event, line: segments.Line, label: str) -> None:
         environment = event.environment or self._inbox.unnamed
-        if environment not in self._inbox.roots:
-            self._turn_away(event)
-            return
         if event.bytes is not None and isinstance(event.payload, str):
             whole = event.bytes <= len(event.payload.encode("utf-8", "replace"))
             self._report.cut += not whole
             self._damaged(line.data, label, line.offset, event.bytes, "no JSON" if whole else "cut", environment)
-            if whole:
+            if whole or event.kind == "otlp":
                 return
             event.payload = lines.from_head(event.payload)
         try:
-            self._record(event, environment)
+            if environment in self._inbox.roots:
+                self._record(event, environment)
+            else:
+                self._turn_away(event)
         except (AgentStudioError, sqlite3.Error, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - one event of a shape nobody foresaw must not stop all others

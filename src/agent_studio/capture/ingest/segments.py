@@ -126,6 +126,11 @@ def _seal(folder: Folder, segment: Segment) -> None:
     """Give the inbox its name for good; writers that come later begin a new one."""
     if folder.status(segment.name) is not None:
         return  # a copy of this very inbox: its lines are taken once, and it is sealed when the copy is gone
+    with inbox.OPENING:  # closing any descriptor drops the locks of this process
+        _move(folder, segment)
+
+
+def _move(folder: Folder, segment: Segment) -> None:
     folder.move(INBOX, folder, segment.name)
     status = folder.status(segment.name)
     if status is None or not os.path.samestat(status, os.fstat(segment.descriptor)):

@@ -90,6 +90,8 @@ def _api_error(work: Work, unique: str, doc: dict[str, Any], session: Session | 
 
 def _tool_result(work: Work, unique: str, doc: dict[str, Any], session: Session | None) -> None:
     said = doc["error"] or doc["error_type"] or "it failed"
+    if errors.by_user(said):
+        return
     if doc["session"] and doc["tool_use_id"]:
         unique = event_id("tool-failure", doc["session"], doc["tool_use_id"])
     elif session is not None and session.read:

@@ -82,6 +82,8 @@ class Work:
             else:
                 known = Session(**{name: value for name, value in doc.items() if name in _FIELDS})
             self._sessions[session_id] = known
+        elif environment and known.environment != environment:
+            known.environment = environment  # resumed there: what comes now is that environment's
         return known
 
     def known(self, session_id: str) -> Session | None:

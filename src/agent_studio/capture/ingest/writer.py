@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,8 @@ _COUNTS = {
     "input": "inputTokens", "output": "outputTokens", "cacheRead": "cacheReadTokens", "write5m": "cacheWrite5mTokens",
     "write1h": "cacheWrite1hTokens", "searches": "webSearches",
 }  # fmt: skip
+_IDS_FIRST = frozenset((UNROUTED, UNKNOWN, DAMAGED))
+"""Files whose lines hold what others wrote, behind our own id."""
 
 
 @dataclass
@@ -62,6 +63,7 @@ class _Entry:
     event_id: str
     usage_id: str
     counts: dict[str, int]
+    environment: str
 
 
 class Writer:
@@ -70,7 +72,6 @@ class Writer:
     def __init__(self, state: State, roots: dict[str, EnvironmentRoot], owner: str, report: Report) -> None:
         self._state, self._roots, self._owner, self._report = state, roots, owner, report
         self._outputs: dict[tuple[str, str], _Output] = {}
-        self._entries: dict[str, list[_Entry]] = defaultdict(list)
         self._pending: dict[str, _Entry] = {}
         self._sizes = state.outputs()
         self._learning = self._learn() if state.fresh else bool(state.note("learning"))
@@ -121,6 +122,7 @@ class Writer:
 
     def usage(self, record: LlmUsage, usage_id: str, counts: dict[str, int], environment: str) -> None:
         """Write a response's usage, or what has come on top of it since it was written."""
+        self._output(environment, LlmUsage.kind, LlmUsage.file)  # learns what a run that was cut short has written
         held = self._pending.get(usage_id)
         known = self._state.usage(usage_id) or self._reported_otherwise(record)
         if held is not None or known is not None:
@@ -131,11 +133,7 @@ class Writer:
         unique = usage_id if known is None else event_id("usage", usage_id, "amends", json.dumps(counts))
         figures: dict[str, Any] = {written: counts[name] for name, written in _FIELDS.items()}
         changed = replace(record, amends=None if known is None else known.seq, **figures)
-        entry = _Entry(changed, unique, usage_id, counts)
-        if held is not None:
-            self._entries[environment].remove(held)
-        self._pending[usage_id] = entry
-        self._entries[environment].append(entry)
+        self._pending[usage_id] = _Entry(changed, unique, usage_id, counts, held.environment if held else environment)
 
     def _reported_otherwise(self, record: LlmUsage) -> Usage | None:
         """Return what telemetry said about the request of a transcript's response, or the other way round."""
@@ -146,9 +144,10 @@ class Writer:
         """Write what is held back and keep the state; `done` when nothing of a run that was cut short can be left."""
         for output in list(self._outputs.values()):
             self._flush(output)
-        for environment, entries in self._entries.items():
-            self._flush_usage(environment, entries)
-        self._entries.clear()
+        for environment in self._roots:
+            entries = [entry for entry in self._pending.values() if entry.environment == environment]
+            if entries:
+                self._flush_usage(environment, entries)
         self._pending.clear()
         for output in self._outputs.values():
             if done:
@@ -200,7 +199,7 @@ class Writer:
         output = _Output(folder, name, environment)
         output.remembered = self._sizes.get(_place(output), 0)
         for line in _lines(folder, name, output.remembered):
-            found = _id_of(line, first=name == UNROUTED)
+            found = _id_of(line, first=name in _IDS_FIRST)
             if found:
                 output.beyond.add(found)
                 self._learn_usage(line, name)
@@ -215,7 +214,7 @@ class Writer:
             places += [(root.state, DAMAGED), (root.state, UNKNOWN), (Folder(root.project.path, STATE), UNROUTED)]
             for folder, name in places:
                 for line in _lines(folder, name, 0):
-                    found = _id_of(line, first=name == UNROUTED)
+                    found = _id_of(line, first=name in _IDS_FIRST)
                     if found:
                         anything = True
                         self._state.see(found)

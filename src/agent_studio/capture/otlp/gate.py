@@ -44,7 +44,7 @@ class Gate:
         if self.hosts is not None and _name(f"//{host}") not in self.hosts:
             return 421, "this server does not answer for that host"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _origin(origin) != host.lower():
             return 403, "pages of other sites may not call this server"
         if self.token is not None and path != _OPEN_PATH and not self._knows_token(headers):
             return 401, "send the token: Authorization: Bearer TOKEN"
@@ -54,6 +54,13 @@ class Gate:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         known = (self.token or "").encode()
         return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), known)
+
+
+def _origin(written: str) -> str | None:
+    try:
+        return urlsplit(written).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _name(address: str) -> str:

@@ -51,6 +51,11 @@ _ROUTE = (
     f"then move {STATE}/{routes.UNROUTED} away"
 )
 
+_OTHER_DAEMON = (
+    "wire the project without --transport http (agent-studio hooks install): a daemon takes one environment's events "
+    f"only; then move {STATE}/{routes.UNROUTED} away"
+)
+
 
 @dataclass(frozen=True)
 class Installed:
@@ -149,7 +154,8 @@ def findings(project: Project) -> Iterator[Finding]:
     if lost := routes.unrouted(project):
         newest = f", the newest of {lost.environment!r}: {lost.reason}" if lost.reason else ""
         message = f"{lost.count} events went to no environment but to {STATE}/{routes.UNROUTED}{newest}"
-        yield Finding("unrouted", Severity.WARNING, message, _ROUTE)
+        fix = _OTHER_DAEMON if lost.reason.startswith("sent to the daemon") else _ROUTE
+        yield Finding("unrouted", Severity.WARNING, message, fix)
 
 
 def compiler() -> str | None:

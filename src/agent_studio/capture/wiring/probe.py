@@ -8,6 +8,8 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import urllib.parse
+import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from agent_studio.environment.roots import Project
 
 _SECONDS = 10
+_ANSWER_SECONDS = 2
 _PAYLOAD = {"hook_event_name": "Probe", "session_id": "probe", "text": "line one\nline two"}
 _REASON = b"refused by the probe\n"
 _REFUSING = {"command": "cat >/dev/null; echo refused by the probe >&2; exit 2"}
@@ -110,6 +113,17 @@ def _recorded(copy: _Copy, hook: Mapping[str, Any]) -> tuple[bool, str]:
     if [line.get("payload") for line in lines] != [_PAYLOAD]:
         return False, f"{len(lines)} lines recorded, one was expected"
     return True, "the payload is in the inbox, nothing was printed"
+
+
+def answering(url: str) -> Probe:
+    """Ask the daemon that http hooks are posted to whether it is there."""
+    name = f"somebody answers at {url}"
+    try:
+        with urllib.request.urlopen(urllib.parse.urljoin(url, "/healthz"), timeout=_ANSWER_SECONDS):  # noqa: S310
+            return Probe(name, works=True, message="the daemon is up")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return Probe(name, works=False, message=f"{reason}: what happens now is lost; agent-studio serve --env NAME")
 
 
 def blocking(project: Project) -> Probe:

@@ -10,6 +10,7 @@ from agent_studio.capture.recorder import build, routes
 from agent_studio.capture.wiring import events, probe, wrap
 from agent_studio.capture.wiring.install import elsewhere
 from agent_studio.capture.wiring.settings import FILES, Settings, read
+from agent_studio.environment.detect import VARIABLE
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.errors import ConfigurationError
 
@@ -44,6 +45,8 @@ class Status:
     hooks: list[Hook] = field(default_factory=list)
     """The project's own hook commands."""
     probes: list[Probe] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What decides where events go."""
     faults: list[str] = field(default_factory=list)
     """Why nothing, or not everything, is recorded."""
 
@@ -75,12 +78,16 @@ def look(project: Project) -> Status:
     for settings in found:
         ours = settings.ours()
         status.events[settings.name] = sorted(ours)
-        status.http += [event for event, hooks in ours.items() if any(hook.get("type") == "http" for hook in hooks)]
+        posted = {event: hook for event, hooks in ours.items() for hook in hooks if hook.get("type") == "http"}
+        status.http += posted
+        status.probes += [probe.answering(url) for url in sorted({str(hook.get("url")) for hook in posted.values()})]
         commands |= {event: hook for event, hooks in ours.items() for hook in hooks if hook.get("type") != "http"}
         if others := elsewhere(project, settings):
             status.faults.append(_elsewhere(project, settings, others))
             for event in others:  # trying those would record there
                 commands.pop(event, None)
+        if said := chosen_by(settings):
+            status.notes.append(f"{project.shown(settings.name)} sets {VARIABLE}={said}, which wins over the shell's")
         if settings.value.get("disableAllHooks") is True:
             status.faults.append(f"{project.shown(settings.name)} says disableAllHooks: no hook runs at all")
     twice = [event for event in commands if sum(event in found for found in status.events.values()) > 1]
@@ -99,6 +106,7 @@ def look(project: Project) -> Status:
 def findings(project: Project) -> Iterator[Finding]:
     """Yield what there is to say about the wiring without trying it."""
     seen: set[str] = set()
+    strays: list[str] = []
     for name in FILES:
         try:
             settings = read(project, name)
@@ -107,14 +115,28 @@ def findings(project: Project) -> Iterator[Finding]:
             return
         seen |= set(settings.ours())
         if found := elsewhere(project, settings):
+            strays += found
             yield Finding("hooks-elsewhere", Severity.WARNING, _elsewhere(project, settings, found), _INSTALL)
+        if said := chosen_by(settings):
+            message = f"{project.shown(name)} sets {VARIABLE}={said}, which wins over the shell's"
+            fix = "start the client with agent-studio run --env NAME, or take it out of the file's env"
+            yield Finding("hooks-environment", Severity.INFO, message, fix)
         if settings.value.get("disableAllHooks") is True:
             message = f"{project.shown(name)} says disableAllHooks: no hook runs at all"
             yield Finding("hooks-disabled", Severity.WARNING, message, "take it out of the file")
+    if strays:
+        return
     if seen:
         yield Finding("hooks", Severity.OK, f"Claude Code records {len(seen)} kinds of events")
     else:
         yield Finding("hooks", Severity.INFO, "Claude Code is not wired: no session is recorded", _INSTALL)
+
+
+def chosen_by(settings: Settings) -> str | None:
+    """Return the environment that a settings file chooses for the client, or None."""
+    variables = settings.value.get("env")
+    said = variables.get(VARIABLE) if isinstance(variables, dict) else None
+    return str(said) if said is not None else None
 
 
 def _elsewhere(project: Project, settings: Settings, found: list[str]) -> str:
@@ -143,6 +165,8 @@ def _route_faults(project: Project) -> Iterator[str]:
     found = routes.read(project)
     if not found:
         yield "no environment has a route: agent-studio hooks install"
+    elif not any(inbox.parent.is_dir() for inbox in found.values()):
+        yield "no environment has data folders, so nothing can be recorded: agent-studio init --env NAME"
     for environment, inbox in found.items():
         if inbox.parent.is_dir() and not os.access(inbox if inbox.exists() else inbox.parent, os.W_OK):
             yield f"the inbox of {environment} cannot be written to: {inbox}"

@@ -11,18 +11,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.capture.otlp.daemon import PORTS
+from agent_studio.capture.otlp import daemon
 from agent_studio.capture.recorder.setup import planned, set_up
 from agent_studio.capture.wiring import bench, events, plugin, status, wrap
 from agent_studio.capture.wiring.install import (
     Options,
     check_settings,
     install_hooks,
+    is_wired,
     uninstall_hooks,
     wrap_hooks,
 )
 from agent_studio.capture.wiring.settings import FILES, read
-from agent_studio.cli.output import Problem, Result, Screen, agrees, ask, working
+from agent_studio.cli.output import Problem, Result, Screen, agrees, ask, echo, working
+from agent_studio.environment.detect import VARIABLE
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.guards.handlers import HANDLERS
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from agent_studio.capture.wiring.events import Version
     from agent_studio.capture.wiring.settings import Change
     from agent_studio.cli.dispatch import Session
+    from agent_studio.environment.context import Context
     from agent_studio.environment.roots import Project
 
 _SHOWN = 5
@@ -99,27 +102,35 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 def _install(args: argparse.Namespace, session: Session) -> Result:
     version = _version(args.client_version)
     context, project = session.context, session.project
-    http = f"http://127.0.0.1:{PORTS[context.environment]}" if args.transport == "http" else ""
+    http = _url(context) if args.transport == "http" else ""
     options = Options(
         args.shared, version, args.events, http_url=http, status_line=args.statusline, wrap=args.wrap,
         decision_events=frozenset(HANDLERS),
     )  # fmt: skip
+    if args.plugin is not None and (args.shared or args.wrap or args.statusline or http):
+        raise UsageError("--plugin changes no settings", hint="leave out --shared, --wrap, --statusline, --transport")
     names = events.chosen(args.events, version)  # refused before anything is built
     check_settings(project)
     installed = planned(project) if args.dry_run else set_up(context)
     if args.plugin is not None:
-        return _install_plugin(args, Options(shared=True).form(installed), names)
+        return _install_plugin(args, project, Options(shared=True).form(installed), names)
     changes = install_hooks(project, installed, options, dry_run=args.dry_run)
     if not (args.wrap or args.no_wrap or args.dry_run) and (left := _unwrapped(project)):
         shown = ", ".join(left[:_SHOWN]) + (" ..." if len(left) > _SHOWN else "")
         if agrees(f"time the project's own hooks too ({shown})?"):
             changes += wrap_hooks(project)
     data = {**_data(changes), "recorder": str(installed.kind), "clientVersion": events.shown(version)}
-    problems = _problems(project, args, context.environment)
+    problems = _problems(context, args)
     return Result(data, lambda screen: _render(screen, changes, args, "Wired"), ExitCode.DONE, problems)
 
 
-def _install_plugin(args: argparse.Namespace, form: Form, names: tuple[str, ...]) -> Result:
+def _url(context: Context) -> str:
+    """Return where the environment's daemon is, or will be by default."""
+    found = daemon.running(context.root)
+    return found.url if found else f"http://127.0.0.1:{daemon.PORTS[context.environment]}"
+
+
+def _install_plugin(args: argparse.Namespace, project: Project, form: Form, names: tuple[str, ...]) -> Result:
     folder = Path(args.plugin)
     files = plugin.write(folder, form, names, dry_run=args.dry_run)
     done = "Would write" if args.dry_run else "Wrote"
@@ -128,7 +139,12 @@ def _install_plugin(args: argparse.Namespace, form: Form, names: tuple[str, ...]
         screen.mark("note" if args.dry_run else "ok", f"{done} the plugin: {folder}")
         screen.line(f"\nUse it: claude --plugin-dir {folder}")
 
-    return Result({"files": [str(place) for place in files], "recorder": str(form.installed.kind)}, render)
+    twice = Problem(
+        "twice", "the settings record as well: with the plugin every event is recorded twice",
+        "agent-studio hooks uninstall",
+    )  # fmt: skip
+    data = {"files": [str(place) for place in files], "recorder": str(form.installed.kind)}
+    return Result(data, render, ExitCode.DONE, [twice] if is_wired(project) else [])
 
 
 def _version(named: str | None) -> Version:
@@ -142,8 +158,20 @@ def _unwrapped(project: Project) -> list[str]:
     return [hook.name for hook in found if not hook.wrapped and not hook.refusal]
 
 
-def _problems(project: Project, args: argparse.Namespace, environment: str) -> list[Problem]:
+def _problems(context: Context, args: argparse.Namespace) -> list[Problem]:
+    project, environment = context.project, context.environment
     problems = [
+        Problem("environment", f"{project.shown(name)} sets {VARIABLE}={said}, which wins over the shell's",
+                "agent-studio run --env NAME -- claude wins over it")
+        for name in FILES
+        if (said := status.chosen_by(read(project, name)))
+    ]  # fmt: skip
+    if not context.root.folder("metrics").has_folder():
+        problems.append(
+            Problem("not-initialised", f"{environment} has no data folders: its events go to unrouted.jsonl",
+                    f"agent-studio init --env {environment}")
+        )  # fmt: skip
+    problems += [
         Problem("hooks-disabled", f"{project.shown(name)} says disableAllHooks: no hook will run", "take it out")
         for name in FILES
         if read(project, name).value.get("disableAllHooks") is True
@@ -152,7 +180,7 @@ def _problems(project: Project, args: argparse.Namespace, environment: str) -> l
         problems.append(
             Problem(
                 "http",
-                "what happens while the daemon is down is lost",
+                f"posted to {environment}'s daemon: what happens while it is down, or elsewhere, is lost",
                 f"keep it up: agent-studio serve --env {environment}",
             )
         )
@@ -167,9 +195,16 @@ def _uninstall(args: argparse.Namespace, session: Session) -> Result:
     project = session.project
     changes = uninstall_hooks(project, dry_run=True)
     if not args.dry_run and any(change.changed for change in changes):
+        _show(changes, args)
         ask(f"take our hooks out of the settings of {project.path}?", yes=args.yes)
         changes = uninstall_hooks(project)
     return Result(_data(changes), lambda screen: _render(screen, changes, args, "Restored"))
+
+
+def _show(changes: Sequence[Change], args: argparse.Namespace) -> None:
+    """Show what is about to be done before it is asked for."""
+    if not args.yes:
+        echo("".join(change.diff for change in changes))
 
 
 def _wrap(args: argparse.Namespace, session: Session) -> Result:
@@ -177,6 +212,7 @@ def _wrap(args: argparse.Namespace, session: Session) -> Result:
     files = tuple(args.file or FILES)
     changes = wrap_hooks(project, args.names, files, undo_it=undo, dry_run=True)
     if not args.dry_run and any(change.changed for change in changes):
+        _show(changes, args)
         ask(f"rewrite hook commands in the settings of {project.path}?", yes=args.yes)
         set_up(session.context)
         changes = wrap_hooks(project, args.names, files, undo_it=undo)
@@ -235,6 +271,7 @@ def _status(args: argparse.Namespace, session: Session) -> Result:
         "notSeen": found.not_seen,
         "hooks": [_hook(hook) for hook in found.hooks],
         "probes": [{"name": one.name, "works": one.works, "message": one.message} for one in found.probes],
+        "notes": found.notes,
         "faults": found.faults,
     }
     return Result(data, lambda screen: _render_status(screen, found), ExitCode.DONE if found.works else ExitCode.FAILED)
@@ -248,6 +285,8 @@ def _render_status(screen: Screen, found: status.Status) -> None:
         screen.mark("bad", "Nothing is recorded: agent-studio hooks install")
     if found.http:
         screen.mark("note", f"posted to the daemon, lost while it is down: {', '.join(found.http)}")
+    for note in found.notes:
+        screen.mark("note", note)
     for fault in found.faults:
         screen.mark("bad", fault)
     for one in found.probes:

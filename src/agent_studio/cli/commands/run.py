@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.capture.otlp import daemon
 from agent_studio.capture.recorder.setup import set_up
 from agent_studio.capture.wiring import install as wiring
+from agent_studio.capture.wiring import plugin
 from agent_studio.cli.commands.serve import TOKEN_VARIABLE
 from agent_studio.cli.output import Result, warn
 from agent_studio.environment.detect import Environment
@@ -175,9 +176,19 @@ def _add_overlay(plan: _Plan, of_environment: Mapping[str, str]) -> None:
     project = plan.context.project
     installed = set_up(plan.context)
     own: dict[str, Any] = {"env": dict(of_environment)}
-    if not wiring.is_wired(project):
+    if not wiring.is_wired(project) and not _has_plugin(plan.argv):
         own["hooks"] = wiring.overlay(project, installed)
     plan.argv, plan.settings = parted.argv, overlay.merged(own, parted.settings)
+
+
+def _has_plugin(argv: list[str]) -> bool:
+    """Tell whether the client is given our plugin, which records by itself."""
+    given = [
+        word.partition("=")[2] or after
+        for word, after in zip(argv, [*argv[1:], ""], strict=True)
+        if word.partition("=")[0] == "--plugin-dir"
+    ]
+    return any(plugin.is_ours(Path.cwd() / folder) for folder in given)
 
 
 def _run(plan: _Plan, backend: str, file: ReportFile | None) -> int:
