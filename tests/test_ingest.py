@@ -975,3 +975,71 @@ def test_the_state_is_one_file_only_its_owner_reads(desk: Desk) -> None:
     with sqlite3.connect(desk.state / "ingest.sqlite3") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+def test_a_moment_that_no_store_can_hold_does_not_stop_ingest(desk: Desk) -> None:
+    payload = {"session_id": "s1", "hook_event_name": "SessionStart", "source": "startup"}
+    desk.write(_line({"ts": 10**19, "pid": 7, "kind": "hook", "payload": payload}), desk.hook("Stop"))
+    desk.ingest()
+    assert [record["event"] for record in desk.records("session-log.jsonl")] == ["start", "stop"]
+
+
+def test_a_deep_payload_of_another_environment_does_not_stop_ingest(desk: Desk) -> None:
+    deep = b'{"ts":1795000000000000001,"pid":7,"kind":"hook","env":"production","payload":' + b"[" * 800 + b"]" * 800
+    desk.write(deep + b"}\n", desk.hook("Stop"))
+    desk.ingest()
+    assert [record["event"] for record in desk.records("session-log.jsonl")] == ["stop"]
+    assert desk.ingest().events == 0
+
+
+def test_a_timed_hook_alone_does_not_end_its_session(desk: Desk) -> None:
+    desk.write(desk.exec("PreToolUse:guard.sh"))
+    desk.ingest()
+    assert desk.records("session-log.jsonl") == []
+
+
+def test_a_session_resumed_in_another_environment_is_recorded_there(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, Environment.DEVELOPMENT)
+    desk.write(
+        desk.event({"session_id": "s1", "hook_event_name": "SessionStart", "source": "startup"}, env="development"),
+        desk.event({"session_id": "s1", "hook_event_name": "SessionEnd", "reason": "other"}, env="development"),
+    )
+    desk.ingest()
+    desk.write(
+        desk.event({"session_id": "s1", "hook_event_name": "SessionStart", "source": "resume"}, env="production"),
+        desk.event({"session_id": "s1", "hook_event_name": "Stop"}, env="production"),
+    )
+    desk.ingest()
+    found = [(record["event"], record["environment"]) for record in desk.records("session-log.jsonl")]
+    assert found == [
+        ("start", "development"), ("end", "development"), ("start", "production"), ("stop", "production")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Exit code 1\nmerging this branch requires approval from an owner", 'Exit code 1\nUnknown command: "biuld"'],
+)
+def test_a_command_that_fails_is_a_low_error_whatever_it_said(desk: Desk, said: str) -> None:
+    desk.write(
+        desk.hook("PostToolUseFailure", tool_name="Bash", tool_use_id="t1", tool_input={"command": "x"}, error=said)
+    )
+    desk.ingest()
+    assert [(one["errorType"], one["severity"]) for one in desk.records("errors.jsonl")] == [("ValidationError", "LOW")]
+
+
+def test_a_daemon_that_was_not_reached_is_no_failing_hook_of_the_project(desk: Desk, tmp_path: Path) -> None:
+    attachment = {
+        "type": "hook_non_blocking_error", "hookName": "SessionStart:startup", "hookEvent": "SessionStart",
+        "toolUseID": "u", "stdout": "", "exitCode": 0,
+    }  # fmt: skip
+    transcript = tmp_path / "s1.jsonl"
+    said = ("connect ECONNREFUSED 127.0.0.1:4382", "connect ECONNREFUSED 127.0.0.1:9000")
+    transcript.write_bytes(
+        b"".join(
+            _line({"type": "attachment", "uuid": text, "attachment": {**attachment, "stderr": text}}) for text in said
+        )
+    )
+    desk.write(desk.hook("Stop", transcript_path=str(transcript)))
+    desk.ingest()
+    assert [(one["event"], one["tool"]) for one in desk.records("hooks.jsonl")] == [("SessionStart", None)]

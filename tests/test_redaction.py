@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,3 +55,9 @@ def test_what_is_redacted_holds_no_secret_and_redacting_again_changes_nothing(
     clean = redact(f"{before} {SECRETS[kind]} {after}")
     assert SECRETS[kind] not in clean
     assert redact(clean) == clean
+
+
+def test_what_stands_behind_two_overlapping_secrets_survives() -> None:
+    inner = "sk-proj-" + "aB3" * 10
+    text = json.dumps({"a": f"sk-ant-api03-{'xY7' * 8}-{inner}", "b": "keep"})
+    assert json.loads(redact(text)) == {"a": "[REDACTED:anthropic-key]", "b": "keep"}

@@ -145,6 +145,9 @@ def _tool_error(work: Work, session: Session, event: Event, near: Near, kind: er
 def _api_failed(work: Work, session: Session, event: Event, _near: Near) -> None:
     """Hold an API failure back: its line in the transcript says more."""
     said = " ".join(filter(None, (lines.text(event.payload.get(name)) for name in ("error", "error_details"))))
+    if session.failures_told:
+        session.failures_told -= 1
+        return
     session.put("failures", {"ns": event.at_ns, "id": event_id(event.id, 0), "text": said})
     work.due(session)
 

@@ -200,7 +200,10 @@ class Transcript:
             "request": lines.text(line.get("requestId")),
         }  # fmt: skip
         if self.agent is None:
-            self._session.failures[:1] = []
+            if self._session.failures:
+                del self._session.failures[0]
+            else:
+                self._session.failures_told += 1
         else:
             self.release(ended_ns=None)
 

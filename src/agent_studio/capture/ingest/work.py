@@ -41,6 +41,8 @@ class Session:
     """Blocking hooks of which it is not known yet which call they blocked."""
     failures: list[dict[str, Any]] = field(default_factory=list)
     """API failures an event told of, whose line in the transcript was not seen yet."""
+    failures_told: int = 0
+    """API failures the transcript told of, whose event was not seen yet."""
     timed: bool = False
     """Whether the recorder timed hooks of it."""
     read: bool = False
@@ -82,7 +84,7 @@ class Work:
             else:
                 known = Session(**{name: value for name, value in doc.items() if name in _FIELDS})
             self._sessions[session_id] = known
-        elif environment and known.environment != environment:
+        if environment and known.environment != environment:
             known.environment = environment  # resumed there: what comes now is that environment's
         return known
 

@@ -370,8 +370,9 @@ static void run(int count, char **words, long long ts)
     siginfo_t ended;
     int watcher = -1, status = 0;
     setitimer(ITIMER_REAL, &(struct itimerval){{0, WATCHED_AFTER_US}, {0, WATCHED_AFTER_US}}, NULL);
-    while (waitid(P_PID, (id_t)child, &ended, WEXITED | WNOWAIT) && errno == EINTR)
+    do { /* a signal that comes just before we wait is seen when the timer ends the wait */
         if (overdue && watcher < 0) watcher = watch(hook, command, ts, started);
+    } while (waitid(P_PID, (id_t)child, &ended, WEXITED | WNOWAIT) && errno == EINTR);
     pid_t done = child;
     child = 0; /* before its number is free for another process, which no signal may reach */
     while (waitpid(done, &status, 0) < 0 && errno == EINTR) continue;
