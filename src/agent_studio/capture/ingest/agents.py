@@ -116,8 +116,8 @@ def call_failed(
     *,
     by_user: bool = False,
     denied: bool = False,
-) -> bool:
-    """Take note that a call of the agent tool failed; return whether an agent of it is known.
+) -> None:
+    """Take note that a call of the agent tool failed.
 
     An agent that never came to be has failed all the same, unless nobody let it begin.
     """
@@ -127,7 +127,7 @@ def call_failed(
             doc.update(status="cancelled" if by_user else "failed", reported=at_ns)
             doc["message"] = None if by_user else lines.text(said, lines.MESSAGE_MAX)
             keep(work, session, doc)
-            return True
+            return
     if call is not None and not (by_user or denied or said.startswith(errors.AGENT_API_ERROR)):
         record = AgentRun(
             timestamp=lines.stamp(at_ns), agent=call["type"] or "unknown", agent_id=tool_use_id,
@@ -135,7 +135,6 @@ def call_failed(
             status="failed", error_message=lines.text(said, lines.MESSAGE_MAX),
         )  # fmt: skip
         work.writer.once(record, event_id("agent", session.id, tool_use_id), session.environment)
-    return False
 
 
 def recognise(work: Work, session: Session, agent_id: str, asked: str | None) -> None:

@@ -167,13 +167,13 @@ class Transcript:
         at_ns = lines.instant(line.get("timestamp")) or self._work.now_ns
         by_user = errors.by_user(said)
         kind = errors.of_tool(said, tool, lines.at(line.get("permissionDecision"), "decision"))
-        known = tool in agents.TOOLS and agents.call_failed(
-            self._work, self._session, tool_use_id, said, at_ns, by_user=by_user, denied=kind is errors.DENIED
-        )
+        if tool in agents.TOOLS:
+            denied = kind is errors.DENIED
+            agents.call_failed(self._work, self._session, tool_use_id, said, at_ns, by_user=by_user, denied=denied)
         if by_user:
             self.file["ending"] = "interrupted"
             return
-        if known and said.startswith(errors.AGENT_API_ERROR):
+        if tool in agents.TOOLS and said.startswith(errors.AGENT_API_ERROR):
             return  # the agent's own file tells of it
         if not self._work.state.see(event_id("line", lines.name(line.get("uuid")) or tool_use_id, tool_use_id)):
             return  # a copy of the line, in the transcript of a session that was forked off
