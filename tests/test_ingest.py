@@ -1043,3 +1043,23 @@ def test_a_daemon_that_was_not_reached_is_no_failing_hook_of_the_project(desk: D
     desk.write(desk.hook("Stop", transcript_path=str(transcript)))
     desk.ingest()
     assert [(one["event"], one["tool"]) for one in desk.records("hooks.jsonl")] == [("SessionStart", None)]
+
+
+def test_the_tokens_of_responses_that_take_turns_are_counted_once(desk: Desk, tmp_path: Path) -> None:
+    def line(message: str) -> bytes:
+        used = {"input_tokens": 1, "output_tokens": 2}
+        return _line({
+            "type": "assistant", "requestId": f"r-{message}", "timestamp": "2026-11-18T12:26:40.000Z",
+            "message": {"id": message, "model": "m", "usage": used, "stop_reason": "end_turn", "content": []},
+        })  # fmt: skip
+
+    transcript = tmp_path / "agent-a1.jsonl"
+    transcript.write_bytes(b"".join(line(message) for message in ("m1", "m2", "m1", "m3", "m2")))
+    about = {"agent_id": "a1", "agent_type": "reader"}
+    desk.write(
+        desk.hook("SubagentStart", **about),
+        desk.hook("SubagentStop", agent_transcript_path=str(transcript), **about),
+        desk.hook("SessionEnd"),
+    )
+    desk.ingest()
+    assert [record["tokensUsed"] for record in desk.records("agents.jsonl")] == [9]

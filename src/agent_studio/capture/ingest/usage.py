@@ -18,6 +18,8 @@ SYNTHETIC = "<synthetic>"
 _MOST = 1_000_000_000
 """More tokens than any response has."""
 _SEPARATOR = "\x1f"
+_INTERLEAVED = 16
+"""Responses of a file that may still grow once others have come."""
 _PENDING = 50
 
 
@@ -83,7 +85,9 @@ def finish(
         held = pending.pop(key)
         counts = held["counts"]
         file["tokens"] += _added(file, key, held)
-        file["counted"] = [key, _total(held)]
+        counted = {**_counted(file)}
+        counted.pop(key, None)
+        file["counted"] = dict([*counted.items(), (key, _total(held))][-_INTERLEAVED:])
         usage_id = event_id("usage", held["message"], held["request"])
         work.writer.usage(_record(session, held, agent, task), usage_id, counts, session.environment)
 
@@ -99,8 +103,13 @@ def _total(held: dict[str, Any]) -> int:
 
 def _added(file: dict[str, Any], key: str, held: dict[str, Any]) -> int:
     """Return what a response adds to its file's tokens; one that grew was in them before."""
-    last_key, last_total = file.get("counted") or ("", 0)
-    return _total(held) - (last_total if key == last_key else 0)
+    return _total(held) - _counted(file).get(key, 0)
+
+
+def _counted(file: dict[str, Any]) -> dict[str, int]:
+    """Return what the newest responses of a file have added so far."""
+    found = file.get("counted")
+    return found if isinstance(found, dict) else {}
 
 
 def key_of(line: dict[str, Any], message: dict[str, Any]) -> str:
