@@ -1,0 +1,1 @@
+"""What models cost: a dated table of list prices, the spellings of their names, and a project's own prices."""
