@@ -15,6 +15,11 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+def of_ms(at_ms: int) -> str:
+    """Return ms since 1970 as `timestamp` writes a moment."""
+    return timestamp(datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000))
+
+
 def file_stamp(moment: datetime) -> str:
     """Return a time that sorts as text and is a valid file name everywhere, `20260131T093000.000Z`."""
     return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -242,7 +242,7 @@ def _record(
     message: str | None,
 ) -> None:  # fmt: skip
     start = doc.get("start") or (None if doc["runs"] else (file or {}).get("first")) or doc.get("after")
-    tokens = usage.tokens(file) if file else None
+    tokens = usage.used(file) if file else None
     unique = ("agent", session.id, doc["id"], *([doc["runs"] + 1] if doc["runs"] else []))
     record = AgentRun(
         timestamp=lines.stamp(end_ns), agent=doc.get("type") or "unknown", agent_id=doc["id"], session_id=session.id,

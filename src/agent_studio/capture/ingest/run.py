@@ -18,8 +18,8 @@ from agent_studio.capture.ingest.settle import settle
 from agent_studio.capture.ingest.work import Work
 from agent_studio.capture.ingest.writer import DAMAGED, UNKNOWN, Writer
 from agent_studio.capture.recorder import routes
-from agent_studio.environment.context import other_roots
-from agent_studio.environment.detect import Environment
+from agent_studio.cost import pricing
+from agent_studio.environment.sharing import sharing
 from agent_studio.errors import AgentStudioError, BusyError, StorageError
 from agent_studio.records import event_id
 from agent_studio.storage import locks
@@ -34,7 +34,6 @@ LOCK = "ingest.lock"
 _PAUSE_S = 0.05
 _KEPT_CHARACTERS = 4_000
 _LATEST_NS = 1 << 63
-_OWNERS = (Environment.PRODUCTION, Environment.STAGING, Environment.DEVELOPMENT)
 
 
 @dataclass(frozen=True)
@@ -69,20 +68,17 @@ def ingest(context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0) -> R
             report.busy = True
         else:
             with state.opened(folder) as opened:
-                _Run(inbox, opened, report).all(settle_ns=int(settle_s * lines.NS))
+                _Run(context, inbox, opened, report).all(settle_ns=int(settle_s * lines.NS))
     report.seconds = round(time.monotonic() - started, 3)
     return report
 
 
 def _inbox(context: Context) -> _Inbox:
+    roots = sharing(context)
     place = context.root.folder("metrics").path
-    sharing = [
-        root for root in other_roots(context.project, context.environment) if root.folder("metrics").path == place
-    ]
-    roots = {str(root.environment): root for root in (context.root, *sharing)}
-    owner = next(roots[name] for name in _OWNERS if name in roots)
     routed = [str(name) for name, path in routes.read(context.project).items() if path == place / routes.INBOX]
     named = [name for name in routed if name in roots]
+    owner = next(iter(roots.values()))
     return _Inbox(roots, owner, named[0] if len(named) == 1 else str(owner.environment))
 
 
@@ -126,9 +122,9 @@ def _uncollected(method: Callable[..., None]) -> Callable[..., None]:
 class _Run:
     """One pass over an inbox."""
 
-    def __init__(self, inbox: _Inbox, opened: state.State, report: Report) -> None:
+    def __init__(self, context: Context, inbox: _Inbox, opened: state.State, report: Report) -> None:
         self._inbox, self._state, self._report = inbox, opened, report
-        self._writer = Writer(opened, inbox.roots, str(inbox.owner.environment), report)
+        self._writer = Writer(opened, inbox.roots, lambda: pricing.table(context), report)
         now_ns = int(clock.now().timestamp() * lines.NS)
         self._work = Work(opened, self._writer, report, now_ns)
 

@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import StorageError
 
@@ -29,19 +29,9 @@ CREATE TABLE session (id TEXT PRIMARY KEY, open INTEGER, due INTEGER, started IN
 CREATE INDEX session_work ON session (id) WHERE open OR due;
 CREATE TABLE agent (session TEXT, id TEXT, open INTEGER, doc TEXT, PRIMARY KEY (session, id)) WITHOUT ROWID;
 CREATE TABLE transcript (path TEXT PRIMARY KEY, session TEXT, doc TEXT) WITHOUT ROWID;
-CREATE TABLE usage (id BLOB PRIMARY KEY, request TEXT, seq INTEGER, source TEXT, counts TEXT) WITHOUT ROWID;
-CREATE INDEX usage_request ON usage (request);
 CREATE TABLE waiting (id BLOB PRIMARY KEY, doc TEXT) WITHOUT ROWID;
 CREATE TABLE note (name TEXT PRIMARY KEY, doc TEXT) WITHOUT ROWID;
 """
-
-
-class Usage(NamedTuple):
-    """What the ledger holds about one response."""
-
-    seq: int
-    source: str
-    counts: dict[str, int]
 
 
 class State:
@@ -138,19 +128,6 @@ class State:
             (path, session_id, json.dumps(doc)),
         )
 
-    def usage(self, usage_id: str) -> Usage | None:
-        """Return what the ledger holds about a response."""
-        return self._usage("SELECT seq, source, counts FROM usage WHERE id = ?", bytes.fromhex(usage_id))
-
-    def usage_of_request(self, request_id: str) -> Usage | None:
-        """Return what the ledger holds about a request, whatever reported it."""
-        return self._usage("SELECT seq, source, counts FROM usage WHERE request = ? LIMIT 1", request_id)
-
-    def put_usage(self, usage_id: str, request_id: str, usage: Usage) -> None:
-        """Remember what the ledger holds about a response."""
-        row = (bytes.fromhex(usage_id), request_id or None, usage.seq, usage.source, json.dumps(usage.counts))
-        self._db.execute("INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?)", row)
-
     def wait(self, event_id: str, doc: dict[str, Any]) -> None:
         """Keep something until more is known about its session."""
         self._db.execute("INSERT OR REPLACE INTO waiting VALUES (?, ?)", (bytes.fromhex(event_id), json.dumps(doc)))
@@ -187,10 +164,6 @@ class State:
     def _doc(self, query: str, *values: Any) -> Any:
         row = self._row(query, *values)
         return None if row is None else json.loads(row[0])
-
-    def _usage(self, query: str, value: Any) -> Usage | None:
-        row = self._row(query, value)
-        return None if row is None else Usage(row[0], row[1], json.loads(row[2]))
 
 
 @contextmanager

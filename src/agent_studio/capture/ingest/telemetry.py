@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.capture.ingest import errors, lines, usage
+from agent_studio.cost.book import Told
+from agent_studio.cost.counting import tokens
 from agent_studio.records import ErrorEvent, HookExecution, event_id
 
 if TYPE_CHECKING:
@@ -66,19 +68,18 @@ def settle(work: Work) -> None:
 
 
 def _request(work: Work, _unique: str, doc: dict[str, Any], session: Session | None) -> None:
-    counts = usage.checked({
-        "input": doc["input_tokens"], "output": doc["output_tokens"], "cacheRead": doc["cache_read_tokens"],
-        "write5m": doc["cache_creation_5m_tokens"], "write1h": doc["cache_creation_1h_tokens"],
-        "writes": doc["cache_creation_tokens"], "searches": None,
-    })  # fmt: skip
-    if counts is None:
+    said = tokens(
+        doc["input_tokens"], doc["output_tokens"], doc["cache_read_tokens"], doc["cache_creation_tokens"],
+        doc["cache_creation_5m_tokens"], doc["cache_creation_1h_tokens"], None,
+    )  # fmt: skip
+    if said is None:
         work.report.damaged += 1
-    elif doc["request_id"] and work.state.usage_of_request(doc["request_id"]) is None:
+    elif doc["request_id"]:
         record = usage.of(
-            doc["session"], doc["request_id"], "", doc["model"] or "unknown", doc["ns"], counts, source="otel",
+            doc["session"], doc["request_id"], "", doc["model"] or "unknown", doc["ns"], said, source="otel",
             speed=doc["speed"], project=usage.project_of(session.transcript if session else ""),
         )  # fmt: skip
-        work.writer.usage(record, event_id("usage", "", doc["request_id"]), counts, doc["environment"])
+        work.writer.usage(Told(record, doc["environment"]))
 
 
 def _api_error(work: Work, unique: str, doc: dict[str, Any], session: Session | None) -> None:

@@ -1,6 +1,6 @@
 """Puts records into the journals and the cursor into the state so that a crash at any point loses and doubles none.
 
-1. The records of a batch are appended, one write a file.
+1. The records of a batch are appended, one write a file; the ledger's book writes what responses used.
 2. One transaction keeps the cursor, what is open, and how large each journal now is.
 A crash between the two leaves journals larger than remembered. Their `eventId`s beyond are read at the next start,
 and those records are not written again.
@@ -8,24 +8,25 @@ and those records are not written again.
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.capture.ingest.state import State, Usage
 from agent_studio.capture.recorder.routes import UNROUTED
-from agent_studio.cost import ledger
+from agent_studio.cost import book
 from agent_studio.environment.roots import LOGS, STATE
 from agent_studio.errors import StorageError
-from agent_studio.records import LlmUsage, event_id
+from agent_studio.records import LlmUsage
 from agent_studio.storage import journal
 from agent_studio.storage.folder import Folder, disk_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from agent_studio.capture.ingest.report import Report
+    from agent_studio.capture.ingest.state import State
+    from agent_studio.cost.book import Told
+    from agent_studio.cost.prices.table import PriceTable
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.records import Record
 
@@ -33,10 +34,6 @@ DAMAGED, UNKNOWN = "damaged-events.jsonl", "unknown-events.jsonl"
 _CHUNK_BYTES = 4 << 20
 _ID = b'"eventId":"'
 _ID_LENGTH = 32
-_COUNTS = {
-    "input": "inputTokens", "output": "outputTokens", "cacheRead": "cacheReadTokens", "write5m": "cacheWrite5mTokens",
-    "write1h": "cacheWrite1hTokens", "searches": "webSearches",
-}  # fmt: skip
 _IDS_FIRST = frozenset((UNROUTED, UNKNOWN, DAMAGED))
 """Files whose lines hold what others wrote, behind our own id."""
 
@@ -55,31 +52,25 @@ class _Output:
     lines: list[dict[str, Any]] = field(default_factory=list)
 
 
-@dataclass
-class _Entry:
-    """A usage record on its way to the ledger."""
-
-    record: LlmUsage
-    event_id: str
-    usage_id: str
-    counts: dict[str, int]
-    environment: str
-
-
 class Writer:
     """The journals of the environments that share an inbox; records are held back until `commit`."""
 
-    def __init__(self, state: State, roots: dict[str, EnvironmentRoot], owner: str, report: Report) -> None:
-        self._state, self._roots, self._owner, self._report = state, roots, owner, report
+    def __init__(
+        self, state: State, roots: Mapping[str, EnvironmentRoot], prices: Callable[[], PriceTable], report: Report
+    ) -> None:
+        """`roots` are the environments that share the inbox, its owner first; `prices` is asked when needed."""
+        self._state, self._roots, self._report = state, roots, report
+        self._owner = next(iter(roots))
+        self._prices = prices
         self._outputs: dict[tuple[str, str], _Output] = {}
-        self._pending: dict[str, _Entry] = {}
+        self._told: list[Told] = []
         self._sizes = state.outputs()
         self._learning = self._learn() if state.fresh else bool(state.note("learning"))
 
     @property
     def held(self) -> int:
         """How many records are held back."""
-        return sum(len(output.lines) for output in self._outputs.values()) + len(self._pending)
+        return sum(len(output.lines) for output in self._outputs.values()) + len(self._told)
 
     def add(self, record: Record, unique: str, environment: str) -> None:
         """Write a record whose id comes from its place in the inbox."""
@@ -120,35 +111,19 @@ class Writer:
         elif not (self._learning and self._state.has_seen(line["eventId"])):
             output.lines.append(line)
 
-    def usage(self, record: LlmUsage, usage_id: str, counts: dict[str, int], environment: str) -> None:
+    def usage(self, told: Told) -> None:
         """Write a response's usage, or what has come on top of it since it was written."""
-        self._output(environment, LlmUsage.kind, LlmUsage.file)  # learns what a run that was cut short has written
-        held = self._pending.get(usage_id)
-        known = self._state.usage(usage_id) or self._reported_otherwise(record)
-        if held is not None or known is not None:
-            before = held.counts if held is not None else known.counts if known is not None else {}
-            counts = {name: max(count, before.get(name, 0)) for name, count in counts.items()}
-            if counts == before:
-                return
-        unique = usage_id if known is None else event_id("usage", usage_id, "amends", json.dumps(counts))
-        figures: dict[str, Any] = {written: counts[name] for name, written in _FIELDS.items()}
-        changed = replace(record, amends=None if known is None else known.seq, **figures)
-        self._pending[usage_id] = _Entry(changed, unique, usage_id, counts, held.environment if held else environment)
-
-    def _reported_otherwise(self, record: LlmUsage) -> Usage | None:
-        """Return what telemetry said about the request of a transcript's response, or the other way round."""
-        known = self._state.usage_of_request(record.request_id)
-        return known if known is not None and "otel" in {known.source, record.source} else None
+        self._told.append(told)
 
     def commit(self, *, done: bool = False) -> None:
         """Write what is held back and keep the state; `done` when nothing of a run that was cut short can be left."""
         for output in list(self._outputs.values()):
             self._flush(output)
-        for environment in self._roots:
-            entries = [entry for entry in self._pending.values() if entry.environment == environment]
-            if entries:
-                self._flush_usage(environment, entries)
-        self._pending.clear()
+        if self._told:
+            with book.opened(self._roots[self._owner]) as held:
+                written, _ = held.record(self._told, self._roots, self._prices())
+            self._count(LlmUsage.file, written)
+            self._told.clear()
         for output in self._outputs.values():
             if done:
                 output.beyond.clear()
@@ -174,19 +149,6 @@ class Writer:
             self._count(output.name, len(output.lines))
         output.lines = []
 
-    def _flush_usage(self, environment: str, entries: list[_Entry]) -> None:
-        output = self._output(environment, LlmUsage.kind, LlmUsage.file)
-        fresh = [entry for entry in entries if entry.event_id not in output.beyond]
-        numbers = ledger.append(
-            self._roots[environment], [(entry.record, entry.event_id) for entry in fresh], sync=True
-        )
-        for entry, number in zip(fresh, numbers, strict=True):
-            usage = Usage(number, entry.record.source, entry.counts)
-            self._state.put_usage(entry.usage_id, entry.record.request_id, usage)
-        for entry in entries:
-            output.beyond.discard(entry.event_id)
-        self._count(output.name, len(fresh))
-
     def _count(self, name: str, number: int) -> None:
         if number:
             self._report.records[name] = self._report.records.get(name, 0) + number
@@ -202,7 +164,6 @@ class Writer:
             found = _id_of(line, first=name in _IDS_FIRST)
             if found:
                 output.beyond.add(found)
-                self._learn_usage(line, name)
         self._outputs[environment, name] = output
         return output
 
@@ -210,7 +171,8 @@ class Writer:
         """Take from the journals what was counted before the state was lost; return whether that was anything."""
         anything = False
         for environment, root in self._roots.items():
-            places = [(root.folder(kind), name) for kind, names in LOGS.items() for name in names]
+            logs = [(kind, name) for kind, names in LOGS.items() for name in names if name != LlmUsage.file]
+            places = [(root.folder(kind), name) for kind, name in logs]
             places += [(root.state, DAMAGED), (root.state, UNKNOWN), (Folder(root.project.path, STATE), UNROUTED)]
             for folder, name in places:
                 for line in _lines(folder, name, 0):
@@ -218,31 +180,12 @@ class Writer:
                     if found:
                         anything = True
                         self._state.see(found)
-                        self._learn_usage(line, name)
                 status = folder.status(name)
                 place = _place(_Output(folder, name, environment))
                 self._sizes[place] = 0 if status is None else status.st_size
                 self._state.put_output(place, self._sizes[place])
         self._state.put_note("learning", anything)
         return anything
-
-    def _learn_usage(self, line: bytes, name: str) -> None:
-        if name != LlmUsage.file:
-            return
-        try:
-            record = json.loads(line)
-            counts = {count: int(record[written]) for count, written in _COUNTS.items()}
-            message, request = str(record["messageId"]), str(record["requestId"])
-            usage = Usage(int(record["_seq"]), str(record["source"]), counts)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return
-        self._state.put_usage(event_id("usage", message, request), request, usage)
-
-
-_FIELDS = {
-    "input": "input_tokens", "output": "output_tokens", "cacheRead": "cache_read_tokens",
-    "write5m": "cache_write5m_tokens", "write1h": "cache_write1h_tokens", "searches": "web_searches",
-}  # fmt: skip
 
 
 def _place(output: _Output) -> str:

@@ -1,0 +1,108 @@
+"""`cost record`: calls of programs that ask models themselves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.cli.output import Result
+from agent_studio.cost.calls import Ledger, Recorded
+from agent_studio.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.output import Screen
+    from agent_studio.records import LlmUsage
+
+_COUNTS = (
+    "input-tokens", "output-tokens", "cache-read-tokens", "cache-write5m-tokens", "cache-write1h-tokens", "web-searches",
+)  # fmt: skip
+_TEXTS = (
+    "provider", "session-id", "request-id", "message-id", "agent", "skill", "task-id", "service-tier", "speed", "region",
+    "cost-usd",
+)  # fmt: skip
+_LINE_MAX = 1 << 20
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add a field a column of the ledger."""
+    parser.add_argument("--model", metavar="MODEL", help="the model that answered, as the API spells it")
+    for name in _COUNTS:
+        parser.add_argument(f"--{name}", type=int, default=0, metavar="N")
+    for name in _TEXTS:
+        parser.add_argument(f"--{name}", metavar="TEXT")
+    parser.add_argument("--at", metavar="TIME", help="when it was answered, RFC 3339 (default: now)")
+    parser.add_argument("--stdin", action="store_true", help="read calls as JSON lines, with fields named as in the ledger")
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Record one call, or each line of stdin; a wrong line is named, and then none is recorded."""
+    ledger = Ledger(session.context)
+    if args.stdin:
+        records = [_prepared(ledger, fields, f"line {number}: ") for number, fields in _lines()]
+    else:
+        if not args.model:
+            raise UsageError("--model is missing", hint="or pass calls as JSON lines: --stdin")
+        names = [name.replace("-", "_") for name in ("model", *_COUNTS, *_TEXTS, "at")]
+        given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+        records = [_prepared(ledger, given, "")]
+    done = ledger.append(records) if records else []
+    data = {"recorded": len(done), "calls": [recorded._asdict() for recorded in done[-100:]]}
+    return Result(data, lambda screen: _render(screen, done))
+
+
+def _lines() -> Any:
+    fields = {_camel(name): name.replace("-", "_") for name in ("model", *_COUNTS, *_TEXTS)} | {"timestamp": "at"}
+    for number, text in enumerate(sys.stdin, start=1):
+        if not text.strip():
+            continue
+        try:
+            line = json.loads(text) if len(text) <= _LINE_MAX else None
+        except (ValueError, RecursionError):
+            line = None
+        if not isinstance(line, dict):
+            raise UsageError(f"line {number} of stdin is no JSON object", hint="one call a line: " + '{"model": "..."}')
+        for name in line:
+            if name not in fields:
+                raise UsageError(f"line {number} of stdin: unknown field {name!r}", hint=did_you_mean(name, fields))
+        yield number, {fields[name]: value for name, value in line.items() if value is not None}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("-")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _prepared(ledger: Ledger, fields: dict[str, Any], where: str) -> LlmUsage:
+    texts = {"model", "at", *(name.replace("-", "_") for name in _TEXTS)}
+    for name, value in fields.items():
+        if name in texts and not isinstance(value, str):
+            raise UsageError(f"{where}{name} is {value!r}", hint="write it as text")
+    if "at" in fields:
+        fields = {**fields, "at": _moment(fields["at"], where)}
+    try:
+        return ledger.prepared(**{"model": "", **fields})
+    except UsageError as error:
+        raise UsageError(where + error.message, hint=error.hint) from None
+
+
+def _moment(text: str, where: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise UsageError(f"{where}{text!r} is no time with an offset", hint="such as 2026-01-31T09:30:00Z")
+    return moment
+
+
+def _render(screen: Screen, done: list[Recorded]) -> None:
+    for recorded in done[-1:]:
+        price = "no price is known" if recorded.cost_usd is None else f"${recorded.cost_usd} ({recorded.price_source})"
+        screen.mark("ok", f"{len(done)} recorded, the last as number {recorded.seq}: {price}")
+    if not done:
+        screen.mark("none", "nothing to record")

@@ -1,0 +1,315 @@
+"""The ledger as a table, and the one way to write into it what may have been told before.
+
+The ledger is the truth; the table follows it line by line. Whoever records responses that more than one source tells
+of holds the table's lock meanwhile, so that each is written once. A crash between the two leaves a ledger that is
+ahead of its table, which catches up.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from agent_studio import clock
+from agent_studio.cost import ledger, segments, table
+from agent_studio.cost.counting import MOST, Tokens, usage_id
+from agent_studio.cost.money import pico_of, usd_text
+from agent_studio.cost.responses import instant_ms
+from agent_studio.cost.table import COUNTS, MARKS, NAMES
+from agent_studio.records import LlmUsage, event_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from agent_studio.cost.prices.table import PriceTable
+    from agent_studio.cost.table import Table
+    from agent_studio.environment.roots import EnvironmentRoot
+
+FILE = "ledger.sqlite3"
+_TABLES = """
+CREATE INDEX usage_seq ON usage (origin);
+CREATE INDEX usage_request ON usage (request);
+"""
+_POSITION = "position"
+_BATCH = 20_000
+_WEAKEST = "otel"
+"""What telemetry tells is known better by a transcript: its agent, its skill, its splits."""
+
+
+class _Line(msgspec.Struct):
+    """What a line of the ledger says; a torn note has none of it."""
+
+    timestamp: str = ""
+    sessionId: str = ""  # noqa: N815 - as it is written
+    requestId: str | None = None  # noqa: N815
+    messageId: str | None = None  # noqa: N815
+    provider: str = ""
+    model: str = ""
+    agent: str | None = None
+    skill: str | None = None
+    project: str | None = None
+    taskId: str | None = None  # noqa: N815
+    inputTokens: int = -1  # noqa: N815
+    outputTokens: int = -1  # noqa: N815
+    cacheReadTokens: int = 0  # noqa: N815
+    cacheWrite5mTokens: int = 0  # noqa: N815
+    cacheWrite1hTokens: int = 0  # noqa: N815
+    webSearches: int = 0  # noqa: N815
+    serviceTier: str | None = None  # noqa: N815
+    speed: str | None = None
+    region: str | None = None
+    costUsd: str | None = None  # noqa: N815
+    priceSource: str | None = None  # noqa: N815
+    source: str = ""
+    amends: int | None = None
+    eventId: str = ""  # noqa: N815
+    environment: str | None = None
+    type: str = ""
+
+
+class Known(NamedTuple):
+    """What the ledger holds about a response."""
+
+    seq: int
+    source: str
+    tokens: Tokens
+    pico_usd: int | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A response on its way into the ledger."""
+
+    record: LlmUsage
+    environment: str
+
+    @property
+    def id(self) -> str:
+        """What identifies the response, whoever tells of it."""
+        return usage_id(self.record.message_id, self.record.request_id)
+
+    @property
+    def tokens(self) -> Tokens:
+        """Its tokens."""
+        return _tokens(self.record)
+
+
+class Book:
+    """The table of one ledger; environments that share a ledger share its book."""
+
+    def __init__(self, found: Table, root: EnvironmentRoot) -> None:
+        self.table = found
+        self._root = root
+        self.damaged = 0
+        """Lines of the ledger that could not be understood."""
+        self.moved = False
+        """Whether the ledger did not go on where it was read last: somebody else cut or rewrote it."""
+
+    def catch_up(self) -> None:
+        """Take in what was appended to the ledger since."""
+        noted = self.table.note(_POSITION)
+        position = segments.START if noted is None else segments.Position(*msgspec.json.decode(noted))
+        try:
+            self._follow(position)
+        except segments.MovedError:
+            self.moved = True
+            self.table.db.execute("DELETE FROM usage")
+            self._follow(segments.START)
+        self.damaged = int(self.table.note("damaged") or 0)
+
+    def _follow(self, position: segments.Position) -> None:
+        decoder = msgspec.json.Decoder(_Line)
+        damaged = int(self.table.note("damaged") or 0) if position != segments.START else 0
+        batch = 0
+        start = position
+        for data, position in segments.read(self._root, position):  # noqa: B007, PLW2901 - where the last line ends
+            try:
+                line = decoder.decode(data)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                damaged += 1
+            else:
+                if line.type != "torn" and not self._learn(line, position.seq):
+                    damaged += 1
+            batch += 1
+            if batch % _BATCH == 0:
+                self._at(position, damaged)
+        if position != start or batch or self.table.note(_POSITION) is None:
+            self._at(position, damaged)
+
+    def _at(self, position: segments.Position, damaged: int) -> None:
+        self.table.put_note(_POSITION, msgspec.json.encode(list(position)).decode())
+        self.table.put_note("damaged", str(damaged))
+        self.table.commit()
+
+    def _learn(self, line: _Line, seq: int) -> bool:
+        """Take in one line; return whether it was one of usage."""
+        at_ms = instant_ms(line.timestamp)
+        said = Tokens(
+            line.inputTokens, line.outputTokens, line.cacheReadTokens, line.cacheWrite5mTokens,
+            line.cacheWrite1hTokens, line.webSearches,
+        )  # fmt: skip
+        if at_ms is None or min(said) < 0 or max(said) > MOST:
+            return False
+        has_id = line.messageId or line.requestId
+        identity = bytes.fromhex(
+            usage_id(line.messageId or "", line.requestId or "") if has_id else event_id("line", line.eventId, seq)
+        )
+        if line.amends is not None:
+            self._replaced(line.amends, identity)
+        name, db = self.table.name, self.table.db
+        db.execute(
+            f"INSERT OR REPLACE INTO usage VALUES ({MARKS})",  # noqa: S608 - only marks
+            (
+                identity, at_ms, name(line.sessionId), name(line.model), name(line.agent), name(line.skill),
+                name(line.project), name(line.environment), name(line.provider), name(line.source), *said,
+                None if line.costUsd is None else pico_of(line.costUsd), name(line.priceSource), line.serviceTier,
+                line.speed, line.region, line.messageId or "", line.requestId or "", line.taskId, seq,
+            ),
+        )  # fmt: skip
+        return True
+
+    def _replaced(self, seq: int, identity: bytes) -> None:
+        self.table.db.execute("DELETE FROM usage WHERE origin = ? AND id <> ?", (seq, identity))
+
+    def known(self, identity: str) -> Known | None:
+        """Return what the ledger holds about a response, by its `usage_id`."""
+        return self._known("usage.id = ?", bytes.fromhex(identity))
+
+    def known_request(self, request_id: str) -> Known | None:
+        """Return what the ledger holds about a request, whatever told of it."""
+        return self._known("request = ?", request_id) if request_id else None
+
+    def _known(self, where: str, value: Any) -> Known | None:
+        row = self.table.db.execute(
+            "SELECT origin, text, input, output, cache_read, cache_write5m, cache_write1h, web_searches, pico_usd "
+            f"FROM usage LEFT JOIN name ON name.id = source WHERE {where} LIMIT 1",  # noqa: S608 - our own terms
+            (value,),
+        ).fetchone()
+        return None if row is None else Known(row[0], row[1] or "", Tokens(*row[2:8]), row[8])
+
+    def record(
+        self, told: Sequence[Told], roots: Mapping[str, EnvironmentRoot], prices: PriceTable, *, sync: bool = True
+    ) -> tuple[int, int]:
+        """Price and write the responses that the ledger does not hold as they are.
+
+        What has grown, and what had no price and has one now, is written again and amends the line before. `roots`
+        are the environments that the responses may belong to, all of this ledger. Returns how many lines were
+        written, and how many of them amend one before.
+        """
+        self.catch_up()
+        merged = _merged(told)
+        fresh = [changed for one in merged.values() if (changed := self._changed(one, prices)) is not None]
+        written = 0
+        for environment, root in roots.items():
+            entries = [(record, unique) for where, record, unique in fresh if where == environment]
+            if entries:
+                written += len(ledger.append(root, entries, sync=sync))
+        if written:
+            self.catch_up()
+        return written, sum(record.amends is not None for _, record, _ in fresh)
+
+    @property
+    def identity(self) -> str:
+        """What tells this ledger from one that was put in its place: its first line; empty when it has none."""
+        row = self.table.db.execute("SELECT hex(id) FROM usage ORDER BY origin LIMIT 1").fetchone()
+        return "" if row is None else str(row[0])
+
+    def unpriced(self) -> list[tuple[LlmUsage, str]]:
+        """Return what the ledger holds without a price, with its environment."""
+        texts = self.table.texts()
+        rows = self.table.db.execute(
+            f"SELECT at_ms, {', '.join(NAMES)}, {', '.join(COUNTS)}, tier, speed, region, request, message, task "  # noqa: S608 - columns are ours
+            "FROM usage WHERE pico_usd IS NULL"
+        ).fetchall()
+        return [_record(row, texts) for row in rows]
+
+    def _changed(self, told: Told, prices: PriceTable) -> tuple[str, LlmUsage, str] | None:
+        """Return environment, record and event id of what has to be written about a response, or None."""
+        known = self.known(told.id)
+        if known is None:
+            known = self.known_request(told.record.request_id)
+            if known is not None and _WEAKEST not in {known.source, told.record.source}:
+                known = None  # one request, two messages: two responses
+        grown = told.tokens if known is None else known.tokens.grown(told.tokens)
+        if known is not None and told.record.source == _WEAKEST:
+            return None
+        better = known is not None and known.source == _WEAKEST
+        if known is not None and grown == known.tokens and known.pico_usd is not None and not better:
+            return None
+        record = priced(_with(told.record, grown), prices)
+        if known is None:
+            return told.environment, record, told.id
+        if grown == known.tokens and record.cost_usd is None and not better:
+            return None
+        unique = event_id("usage", told.id, "amends", *grown, record.cost_usd)
+        return told.environment, replace(record, amends=known.seq), unique
+
+
+def _merged(told: Iterable[Told]) -> dict[str, Told]:
+    """Return each response once, with the largest of its figures; telemetry only of requests nobody else tells of."""
+    merged: dict[str, Told] = {}
+    for one in told:
+        held = merged.get(one.id)
+        merged[one.id] = (
+            one if held is None else replace(held, record=_with(held.record, held.tokens.grown(one.tokens)))
+        )
+    better = {one.record.request_id for one in merged.values() if one.record.source != _WEAKEST}
+    return {
+        name: one
+        for name, one in merged.items()
+        if one.record.source != _WEAKEST or one.record.request_id not in better
+    }
+
+
+def _record(row: Sequence[Any], texts: Mapping[int | None, str | None]) -> tuple[LlmUsage, str]:
+    at_ms, *rest = row
+    session, model, agent, skill, project, environment, provider, source = (texts[one] for one in rest[: len(NAMES)])
+    counts, about = rest[len(NAMES) : len(NAMES) + len(COUNTS)], rest[len(NAMES) + len(COUNTS) :]
+    given, said, read, short, long, searches = counts
+    tier, speed, region, request, message, task = about
+    record = LlmUsage(
+        timestamp=clock.of_ms(at_ms), session_id=session or "", request_id=request or "", message_id=message or "",
+        provider=provider or "", model=model or "", agent=agent, skill=skill, project=project or "", task_id=task,
+        input_tokens=given, output_tokens=said, cache_read_tokens=read, cache_write5m_tokens=short,
+        cache_write1h_tokens=long, web_searches=searches, service_tier=tier, speed=speed, region=region, cost_usd=None,
+        price_source=None, source=source or "",
+    )  # fmt: skip
+    return record, environment or ""
+
+
+def priced(record: LlmUsage, prices: PriceTable) -> LlmUsage:
+    """Return a record with its cost by the prices of its time; one whose source has said it keeps it."""
+    if record.price_source is not None:
+        return record
+    at_ms = instant_ms(record.timestamp) or 0
+    cost = prices.cost(
+        record.model, at_ms * 1_000_000, _tokens(record), provider=record.provider, service_tier=record.service_tier,
+        speed=record.speed, region=record.region,
+    )  # fmt: skip
+    return record if cost is None else replace(record, cost_usd=usd_text(cost.pico_usd), price_source=cost.source)
+
+
+def _tokens(record: LlmUsage) -> Tokens:
+    return Tokens(
+        record.input_tokens, record.output_tokens, record.cache_read_tokens, record.cache_write5m_tokens,
+        record.cache_write1h_tokens, record.web_searches,
+    )  # fmt: skip
+
+
+def _with(record: LlmUsage, said: Tokens) -> LlmUsage:
+    return replace(
+        record, input_tokens=said.input, output_tokens=said.output, cache_read_tokens=said.cache_read,
+        cache_write5m_tokens=said.cache_write5m, cache_write1h_tokens=said.cache_write1h, web_searches=said.web_searches,
+    )  # fmt: skip
+
+
+@contextmanager
+def opened(root: EnvironmentRoot) -> Iterator[Book]:
+    """Open the book of a ledger, alone, and bring it up to date; `root` is its owner (`environment.context`)."""
+    with table.opened(root.state, FILE, more=_TABLES) as found:
+        book = Book(found, root)
+        book.catch_up()
+        yield book

@@ -1,0 +1,21 @@
+"""Amounts of money: whole numbers of pico-USD (10**-12) inside, decimal text in records, never a float on the way."""
+
+from __future__ import annotations
+
+import re
+
+PICO = 1_000_000_000_000
+_TEXT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,12}))?")
+
+
+def usd_text(pico_usd: int) -> str:
+    """Return an amount as exact decimal text, without an exponent or zeros at its end: `0.115692`."""
+    sign = "-" if pico_usd < 0 else ""
+    whole, rest = divmod(abs(pico_usd), PICO)
+    return f"{sign}{whole}.{rest:012d}".rstrip("0").rstrip(".")
+
+
+def pico_of(text: str) -> int | None:
+    """Return what a decimal text says, in pico-USD, or None when it is none of ours."""
+    match = _TEXT.fullmatch(text)
+    return None if match is None else int(match[1]) * PICO + int((match[2] or "").ljust(12, "0"))

@@ -1,0 +1,230 @@
+"""Reports: sums over any of the dimensions people ask for, nested in the order in which they are named."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio.cost import periods
+from agent_studio.cost.money import PICO, usd_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from agent_studio.cost.periods import Zone
+    from agent_studio.cost.table import Table
+
+
+class Dimension(NamedTuple):
+    """Something to report by."""
+
+    plural: str
+    key: str
+    """What the value is called in JSON."""
+    is_time: bool
+
+
+DIMENSIONS: dict[str, Dimension] = {
+    "hour": Dimension("hours", "hour", is_time=True),
+    "day": Dimension("days", "date", is_time=True),
+    "week": Dimension("weeks", "week", is_time=True),
+    "month": Dimension("months", "month", is_time=True),
+    "block": Dimension("blocks", "start", is_time=True),
+    "session": Dimension("sessions", "session", is_time=False),
+    "model": Dimension("models", "model", is_time=False),
+    "agent": Dimension("agents", "agent", is_time=False),
+    "skill": Dimension("skills", "skill", is_time=False),
+    "project": Dimension("projects", "project", is_time=False),
+    "environment": Dimension("environments", "environment", is_time=False),
+}
+
+
+@dataclass
+class Sum:
+    """What a group of responses used and cost."""
+
+    responses: int = 0
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write5m: int = 0
+    cache_write1h: int = 0
+    web_searches: int = 0
+    pico_usd: int = 0
+    unpriced: int = 0
+    """Tokens of all kinds for which no price is known."""
+    is_priced: bool = False
+    """Whether anything in it has a price."""
+    groups: dict[str | None, Sum] = field(default_factory=dict)
+    """The next dimension's groups."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all kinds."""
+        return self.input + self.output + self.cache_read + self.cache_write5m + self.cache_write1h
+
+    def add(self, row: Sequence[Any]) -> None:
+        """Add a row of `Table.sums`, without its columns."""
+        responses, given, said, read, short, long, searches, whole, rest, unpriced = row
+        self.responses += responses
+        self.input += given
+        self.output += said
+        self.cache_read += read
+        self.cache_write5m += short
+        self.cache_write1h += long
+        self.web_searches += searches
+        if whole is not None:
+            self.pico_usd += whole * PICO + rest
+            self.is_priced = True
+        self.unpriced += unpriced
+
+
+@dataclass(frozen=True)
+class Report:
+    """Sums by one or more dimensions."""
+
+    by: tuple[str, ...]
+    zone: Zone
+    total: Sum
+
+    def data(self) -> dict[str, Any]:
+        """Return the report as JSON has it."""
+        return {
+            **_groups(self.total, self.by),
+            "totals": _figures(self.total),
+            "unpricedTokens": self.total.unpriced,
+            "timezone": self.zone.name,
+        }
+
+    def rows(self) -> Iterable[tuple[tuple[str | None, ...], Sum]]:
+        """Yield the innermost groups with their keys, in order."""
+        yield from _walk(self.total, self.by, ())
+
+
+def report(
+    found: Table, by: Sequence[str], where: Zone, *, since_ms: int | None = None, until_ms: int | None = None,
+    only: Mapping[str, Any] | None = None,
+) -> Report:  # fmt: skip
+    """Sum a table by dimensions; `only` holds columns that must have a value."""
+    names = [name for name in by if not DIMENSIONS[name].is_time]
+    timed = [name for name in by if DIMENSIONS[name].is_time]
+    columns = (["quarter"] if timed else []) + names
+    rows = list(found.sums(columns, since_ms=since_ms, until_ms=until_ms, where=only))
+    texts = found.texts() if names else {}
+    label = {name: _labels(name, where, rows) for name in timed}
+    places = {name: (1 if timed else 0) + at for at, name in enumerate(names)}
+    total = Sum()
+    for row in rows:
+        figures = row[len(columns) :]
+        if not figures[0]:
+            continue
+        total.add(figures)
+        group = total
+        for name in by:
+            key = label[name](row[0]) if name in label else texts[row[places[name]]]
+            group = group.groups.setdefault(key, Sum())
+            group.add(figures)
+    return Report(tuple(by), where, total)
+
+
+def _labels(kind: str, where: Zone, rows: Sequence[tuple[Any, ...]]) -> Callable[[int], str]:
+    if kind == "block":
+        starts = periods.blocks([row[0] for row in rows])
+        return lambda quarter: _stamp(starts[quarter])
+    return periods.labels(kind, where).__getitem__
+
+
+def _stamp(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _ordered(total: Sum, name: str) -> list[tuple[str | None, Sum]]:
+    """Return groups of a time in its order, others with the dearest first."""
+    if DIMENSIONS[name].is_time:
+        return sorted(total.groups.items(), key=lambda item: item[0] or "")
+    return sorted(total.groups.items(), key=lambda item: (-item[1].pico_usd, -item[1].tokens, item[0] or ""))
+
+
+def _groups(total: Sum, by: Sequence[str]) -> dict[str, Any]:
+    if not by:
+        return {}
+    kind = DIMENSIONS[by[0]]
+    listed = [
+        {kind.key: key, **_figures(group), **_groups(group, by[1:])} for key, group in _ordered(total, by[0])
+    ]
+    return {kind.plural: listed}
+
+
+def _figures(total: Sum) -> dict[str, Any]:
+    return {
+        "responses": total.responses,
+        "input_tokens": total.input,
+        "output_tokens": total.output,
+        "cache_write_tokens": total.cache_write5m + total.cache_write1h,
+        "cache_write_1h_tokens": total.cache_write1h,
+        "cache_read_tokens": total.cache_read,
+        "total_tokens": total.tokens,
+        "web_searches": total.web_searches,
+        "usd": usd(total),
+        "unpriced_tokens": total.unpriced,
+    }
+
+
+def usd(total: Sum) -> float | None:
+    """Return what a group cost, as the JSON number nearest to it; None when nothing in it has a price."""
+    return float(usd_text(total.pico_usd)) if total.is_priced else None
+
+
+def _walk(total: Sum, by: Sequence[str], keys: tuple[str | None, ...]) -> Iterable[tuple[tuple[str | None, ...], Sum]]:
+    if not by:
+        yield keys, total
+        return
+    for key, group in _ordered(total, by[0]):
+        yield from _walk(group, by[1:], (*keys, key))
+
+
+@dataclass(frozen=True)
+class Block:
+    """The 5-hour block that is running."""
+
+    start_ms: int
+    total: Sum
+    elapsed_ms: int
+    """From its first response until now."""
+
+    @property
+    def remaining_ms(self) -> int:
+        """Until it ends."""
+        return max(periods.BLOCK_MS - self.elapsed_ms, 0)
+
+
+def data_of_block(block: Block) -> dict[str, Any]:
+    """Return the running block with its rate and where it leads, as JSON has it."""
+    minutes = max(block.elapsed_ms / 60_000, 1)
+    left = block.remaining_ms / 60_000
+    tokens_rate = block.total.tokens / minutes
+    pico_rate = block.total.pico_usd / minutes
+    return {
+        "start": _stamp(block.start_ms),
+        "end": _stamp(block.start_ms + periods.BLOCK_MS),
+        "remainingMinutes": round(left),
+        "tokensPerMinute": round(tokens_rate, 1),
+        "usdPerHour": round(pico_rate * 60 / PICO, 6),
+        "projectedTokens": round(block.total.tokens + tokens_rate * left),
+        "projectedUsd": round((block.total.pico_usd + pico_rate * left) / PICO, 6),
+    }
+
+
+def running_block(found: Table, now_ms: int, only: Mapping[str, Any] | None = None) -> Block | None:
+    """Return the block that is running now, or None."""
+    rows = list(found.sums(["quarter"], since_ms=now_ms - 48 * 3_600_000, until_ms=now_ms + 1, where=only))
+    totals: dict[int, Sum] = defaultdict(Sum)
+    starts = periods.blocks([row[0] for row in rows])
+    for quarter, *figures in rows:
+        totals[starts[quarter]].add(figures)
+    start = max(totals, default=None)
+    if start is None or now_ms >= start + periods.BLOCK_MS:
+        return None
+    return Block(start, totals[start], now_ms - start)

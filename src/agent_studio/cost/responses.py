@@ -1,0 +1,290 @@
+"""From the bytes of a transcript to the responses they tell of.
+
+A response is one (message id, request id), told once per block of its content; its lines say the same or grow. Lines
+are found by a key that only they need, and what they say is decided by parsing them, however they are spelled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from agent_studio.cost.counting import SYNTHETIC, Tokens, identity, tokens, whole
+from agent_studio.redaction import redact
+
+_USAGE, _CLOSING, _STAMP = b'"usage"', b'"cost-state"', b'"timestamp":"'
+_NAME_MAX = 200
+_STAMP_LENGTH = len("2026-01-31T09:30:00.000Z")
+_ID = re.compile(r"(?:msg|req)_[A-Za-z0-9]{1,64}")
+"""What the API calls its responses; there are too many of them to look for secrets in each."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Split(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class _Searches(msgspec.Struct, gc=False):
+    web_search_requests: int | None = None
+
+
+class _Usage(msgspec.Struct, gc=False):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: _Split | None = None
+    server_tool_use: _Searches | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    id: str | None = None
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+class _Line(msgspec.Struct, gc=False):
+    type: str | None = None
+    message: _Message | None = None
+    requestId: str | None = None  # noqa: N815 - the client's own spelling
+    sessionId: str | None = None  # noqa: N815
+    uuid: str | None = None
+    timestamp: str | None = None
+    attributionSkill: str | None = None  # noqa: N815
+    isApiErrorMessage: bool | None = None  # noqa: N815
+
+
+class Response:
+    """One response, as the lines read so far tell it."""
+
+    __slots__ = (
+        "at_ms", "message", "model", "region", "request", "session", "skill", "speed", "stamp", "tier", "tokens",
+    )  # fmt: skip
+
+    def __init__(self, message: str, request: str, at_ms: int, said: Tokens) -> None:
+        self.message, self.request = named(message), named(request)
+        self.at_ms = at_ms
+        """When its first line was written, ms since 1970."""
+        self.tokens = said
+        self.stamp: str | None = None
+        """When its last line was written, as it says it."""
+        self.session = self.model = ""
+        self.skill: str | None = None
+        self.tier: str | None = None
+        self.speed: str | None = None
+        self.region: str | None = None
+
+    @property
+    def id(self) -> bytes:
+        """What identifies it in every file that tells of it."""
+        return identity(self.message, self.request)
+
+    def learn(self, line: _Line, message: _Message) -> None:
+        """Take over what a line says besides figures."""
+        self.session = line.sessionId or self.session
+        self.model = message.model or self.model
+        self.skill = line.attributionSkill or self.skill
+        usage = message.usage
+        if usage is not None:
+            self.tier = usage.service_tier or self.tier
+            self.speed = usage.speed or self.speed
+            self.region = usage.inference_geo or self.region
+
+
+class Reader:
+    """Reads one transcript, stretch by stretch; every stretch ends where a line ends."""
+
+    def __init__(self, last_ms: int) -> None:
+        """`last_ms` is when the file was last known to be written, for lines that do not say."""
+        self.responses: dict[tuple[str, str], Response] = {}
+        self.refused = 0
+        """Lines whose figures cannot be."""
+        self.damaged = 0
+        """Lines with usage that are no JSON objects."""
+        self.closing: dict[str, Any] | None = None
+        """The client's own count, as the last of its lines says it."""
+        self.last_ms = last_ms
+        self._last: Response | None = None
+        self._echo: _Echo | None = None
+        self._decoder = msgspec.json.Decoder(_Line)
+
+    def read(self, data: bytes) -> None:
+        """Take a stretch of whole lines."""
+        at = data.find(_USAGE)
+        while at >= 0:
+            start = data.rfind(b"\n", 0, at) + 1
+            end = data.find(b"\n", at)
+            end = len(data) if end < 0 else end
+            if not self._is_echo(data, start, at, end):
+                self._line(data[start:end])
+                self._remember(data, at, end)
+            at = data.find(_USAGE, end)
+        at = data.rfind(_CLOSING)
+        if at >= 0:
+            self._close(data[data.rfind(b"\n", 0, at) + 1 : data.find(b"\n", at) if b"\n" in data[at:] else len(data)])
+
+    def _is_echo(self, data: bytes, start: int, at: int, end: int) -> bool:
+        """Tell whether a line says of the last response just what the line before it said, without parsing it.
+
+        That is most lines: one a block of content. It adds nothing, whatever else may stand in it.
+        """
+        echo = self._echo
+        if echo is None or not data.startswith(echo.usage, at):
+            return False
+        stamp = data.find(_STAMP, at, end) + len(_STAMP)
+        return (
+            data.find(echo.message, start, at) >= 0
+            and data.find(echo.request, at, end) >= 0
+            and stamp >= at + len(_STAMP)
+            and data[stamp : stamp + _STAMP_LENGTH] >= echo.stamp
+        )
+
+    def _remember(self, data: bytes, at: int, end: int) -> None:
+        """Keep how the last response was told, to know its echoes."""
+        told, self._last, self._echo = self._last, None, None
+        if told is None or not told.message or not told.request:
+            return
+        stamp = told.stamp
+        if stamp is not None and len(stamp) == _STAMP_LENGTH and stamp[-1] == "Z":
+            usage = data[at : _end_of_object(data, at, end)]
+            self._echo = _Echo(usage, f'"{told.message}"'.encode(), f'"{told.request}"'.encode(), stamp.encode())
+
+    def _line(self, data: bytes) -> None:
+        try:
+            line = self._decoder.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._unusual(data)
+            return
+        message = line.message
+        if line.type != "assistant" or message is None or message.usage is None:
+            return
+        self._take(line, message, _said(message.usage), data)
+
+    def _take(self, line: _Line, message: _Message, said: Tokens | None, data: bytes) -> None:
+        if message.model == SYNTHETIC or line.isApiErrorMessage:
+            return
+        at_ms = instant_ms(line.timestamp)
+        if at_ms is None:
+            at_ms = self.last_ms
+        else:
+            self.last_ms = at_ms
+        if said is None:
+            self.refused += 1
+            return
+        ids = _ids(line, message, data)
+        known = self.responses.get(ids)
+        if known is None:
+            known = self.responses[ids] = Response(*ids, at_ms, said)
+        else:
+            known.tokens = known.tokens.grown(said)
+            known.at_ms = min(known.at_ms, at_ms)
+        known.stamp, self._last = line.timestamp, known
+        known.learn(line, message)
+
+    def _unusual(self, data: bytes) -> None:
+        """Read a line that is spelled as no client of today does: whatever is of a wrong type counts as not said."""
+        try:
+            whole = json.loads(data.decode("utf-8", "replace").lstrip("\ufeff"), parse_constant=lambda _: "")
+        except (ValueError, RecursionError):
+            self.damaged += 1
+            return
+        message = whole.get("message") if isinstance(whole, dict) else None
+        usage = message.get("usage") if isinstance(message, dict) else None
+        if not isinstance(usage, dict) or whole.get("type") != "assistant":
+            return
+        split, searches = usage.get("cache_creation"), usage.get("server_tool_use")
+        said = tokens(
+            usage.get("input_tokens"), usage.get("output_tokens"), usage.get("cache_read_input_tokens"),
+            usage.get("cache_creation_input_tokens"), _in(split, "ephemeral_5m_input_tokens"),
+            _in(split, "ephemeral_1h_input_tokens"), _in(searches, "web_search_requests"),
+        )  # fmt: skip
+        line = _Line(**{name: _text(whole.get(name)) for name in _TEXTS}, isApiErrorMessage=whole.get(_ERROR) is True)
+        about = _Usage(**{name: _text(usage.get(name)) for name in ("service_tier", "speed", "inference_geo")})
+        self._take(line, _Message(_text(message.get("id")), _text(message.get("model")), about), said, data)
+
+    def _close(self, data: bytes) -> None:
+        try:
+            whole = json.loads(data)
+        except (ValueError, RecursionError):
+            return
+        if isinstance(whole, dict) and whole.get("type") == "cost-state":
+            self.closing = whole
+
+
+class _Echo(NamedTuple):
+    """The last response as its line spells it."""
+
+    usage: bytes
+    message: bytes
+    request: bytes
+    stamp: bytes
+
+
+def _end_of_object(data: bytes, at: int, end: int) -> int:
+    """Return where the object that begins at the next brace ends, the end of its line when that is not to be seen."""
+    found = data.find(b"}", at, end) + 1
+    while found and data.count(b"{", at, found) > data.count(b"}", at, found):
+        found = data.find(b"}", found, end) + 1
+    return found or end
+
+
+def _said(usage: _Usage) -> Tokens | None:
+    split, searches = usage.cache_creation, usage.server_tool_use
+    return whole(
+        usage.input_tokens or 0, usage.output_tokens or 0, usage.cache_read_input_tokens or 0,
+        usage.cache_creation_input_tokens or 0, (split and split.ephemeral_5m_input_tokens) or 0,
+        (split and split.ephemeral_1h_input_tokens) or 0, (searches and searches.web_search_requests) or 0,
+    )  # fmt: skip
+
+
+_ERROR = "isApiErrorMessage"
+_TEXTS = ("type", "requestId", "sessionId", "uuid", "timestamp", "attributionSkill")
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _in(found: object, name: str) -> object:
+    return found.get(name) if isinstance(found, dict) else None
+
+
+def _ids(line: _Line, message: _Message, data: bytes) -> tuple[str, str]:
+    """Return message and request id; what has neither is told by its line."""
+    found = message.id or "", line.requestId or ""
+    return found if any(found) else ("", f"line:{line.uuid or hashlib.sha256(data).hexdigest()}")
+
+
+def instant_ms(written: str | None) -> int | None:
+    """Return an RFC 3339 time in ms since 1970, or None when it is none."""
+    if written is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(written[:40])
+    except ValueError:
+        return None
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+    whole = (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
+    return whole if whole > 0 else None
+
+
+def named(value: str) -> str:
+    """Return a name fit to be recorded: short, without secrets and without what UTF-8 cannot carry."""
+    return value if _ID.fullmatch(value) else _named(value)
+
+
+@lru_cache(maxsize=16_384)
+def _named(value: str) -> str:
+    text = value[:_NAME_MAX]
+    return redact(text if text.isascii() else text.encode("utf-8", "replace").decode())
+

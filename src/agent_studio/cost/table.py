@@ -1,0 +1,153 @@
+"""The table that reports, budgets and imports ask: one row a response, whatever told of it, in an SQLite file.
+
+It is derived, from the ledger or from transcripts: a file that is damaged or of another version is begun anew.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from agent_studio.storage.folder import Folder
+
+NAMES = ("session", "model", "agent", "skill", "project", "environment", "provider", "source")
+"""Columns that hold a name; null is a name that is not known."""
+COUNTS = ("input", "output", "cache_read", "cache_write5m", "cache_write1h", "web_searches")
+MARKS = ",".join("?" * (2 + len(NAMES) + len(COUNTS) + 9))
+"""For a whole row of usage."""
+QUARTER_MS = 900_000
+"""Every time zone of today is a whole number of quarters of an hour away from UTC."""
+_VERSION = 1
+_TABLES = f"""
+CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT UNIQUE);
+CREATE TABLE usage (
+  id BLOB PRIMARY KEY, at_ms INTEGER, {", ".join(f"{name} INTEGER" for name in (*NAMES, *COUNTS))},
+  pico_usd INTEGER, price INTEGER, tier TEXT, speed TEXT, region TEXT, message TEXT, request TEXT, task TEXT,
+  origin INTEGER
+) WITHOUT ROWID;
+CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+"""
+
+
+class Table:
+    """An open table; what is changed is kept by `commit`, or not at all."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.db = connection
+        self._ids: dict[str, int] = {}
+
+    def commit(self) -> None:
+        """Keep all changes since the last commit, at once."""
+        self.db.execute("COMMIT")
+        self.db.execute("BEGIN IMMEDIATE")
+
+    def name(self, text: str | None) -> int | None:
+        """Return the number that stands for a name; null stays null."""
+        if text is None:
+            return None
+        known = self._ids.get(text)
+        if known is None:
+            found = self.db.execute("SELECT id FROM name WHERE text = ?", (text,)).fetchone()
+            known = found[0] if found else self.db.execute("INSERT INTO name (text) VALUES (?)", (text,)).lastrowid
+            self._ids[text] = int(known or 0)
+        return self._ids[text]
+
+    def texts(self) -> dict[int | None, str | None]:
+        """Return every name by its number."""
+        return {None: None, **dict(self.db.execute("SELECT id, text FROM name"))}
+
+    def note(self, name: str) -> str | None:
+        """Return a small text kept under a name."""
+        row = self.db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put_note(self, name: str, value: str) -> None:
+        """Keep a small text under a name."""
+        self.db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value))
+
+    def sums(
+        self, columns: Iterable[str], *, since_ms: int | None = None, until_ms: int | None = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        """Yield sums of responses that agree in all `columns`.
+
+        A row holds the columns, then the number of responses, the counts, whole and rest of the cost (USD and pico-USD,
+        so that no sum overflows), and the tokens without a price. A column is one of `NAMES` or `quarter`.
+        """
+        keys = [f"at_ms / {QUARTER_MS}" if column == "quarter" else column for column in columns]
+        terms, values = ["at_ms >= ?", "at_ms < ?"], [since_ms or 0, until_ms or 1 << 62]
+        for name, wanted in (where or {}).items():
+            terms.append(f"{name} IS (SELECT id FROM name WHERE text IS ?)")
+            values.append(wanted)
+        used = "input + output + cache_read + cache_write5m + cache_write1h"
+        select = ", ".join((
+            *keys, "COUNT(*)", *(f"SUM({count})" for count in COUNTS), "SUM(pico_usd / 1000000000000)",
+            "SUM(pico_usd % 1000000000000)", f"SUM(CASE WHEN pico_usd IS NULL THEN {used} ELSE 0 END)",
+        ))  # fmt: skip
+        group = f" GROUP BY {', '.join(map(str, range(1, len(keys) + 1)))}" if keys else ""
+        return self.db.execute(f"SELECT {select} FROM usage WHERE {' AND '.join(terms)}{group}", values)  # noqa: S608 - columns are ours
+
+
+@contextmanager
+def opened(folder: Folder, file: str, *, more: str = "") -> Iterator[Table]:
+    """Open a table, alone; `more` are further tables of its owner.
+
+    What is not committed is taken back. Raises `StorageError`.
+    """
+    folder.make()
+    connection = None
+    try:
+        try:
+            connection = _connected(folder, file, _TABLES + more)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            _remove(folder, file)
+            connection = _connected(folder, file, _TABLES + more)
+        yield Table(connection)
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"cannot use {folder.path / file}: {error}",
+            hint=f"free space or mend the permissions; {file} can be removed, its contents are rebuilt",
+        ) from error
+    finally:
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.rollback()
+            connection.close()
+
+
+def _connected(folder: Folder, file: str, tables: str) -> sqlite3.Connection:
+    os.close(folder.open(file, os.O_RDWR | os.O_CREAT))
+    connection = sqlite3.connect(folder.path / file, isolation_level=None, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode = TRUNCATE")
+        connection.execute("PRAGMA synchronous = OFF")  # what a power failure damages is rebuilt
+        connection.execute("PRAGMA cache_size = -64000")
+        connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version not in {0, _VERSION}:
+            raise sqlite3.DatabaseError("of another version")
+        if not version:
+            for statement in tables.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+            connection.execute("COMMIT")
+            connection.execute("BEGIN IMMEDIATE")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _remove(folder: Folder, file: str) -> None:
+    for name in (file, f"{file}-journal"):
+        with suppress(FileNotFoundError):
+            folder.remove(name)
