@@ -240,15 +240,23 @@ def test_a_model_without_a_price_is_counted_and_costs_null(folder: Folder) -> No
 
 
 def test_days_are_those_of_the_named_zone_also_when_the_clock_is_changed(folder: Folder) -> None:
-    times = ["2026-10-24T21:59:59.999Z", "2026-10-24T22:00:00.000Z", "2026-10-25T22:59:59.999Z", "2026-10-25T23:00:00.000Z"]
+    times = [
+        "2026-10-24T21:59:59.999Z",
+        "2026-10-24T22:00:00.000Z",
+        "2026-10-25T22:59:59.999Z",
+        "2026-10-25T23:00:00.000Z",
+    ]
     folder.write("-p/s1.jsonl", *(said(number, timestamp=at) for number, at in enumerate(times)))
     days = folder.report("--timezone", "Europe/Berlin", by="day")["data"]["days"]
     assert [(day["date"], day["responses"]) for day in days] == [
         ("2026-10-24", 1), ("2026-10-25", 2), ("2026-10-26", 1),
     ]  # fmt: skip
-    assert folder.report("--timezone", "Europe/Berlin", "--since", "2026-10-25", "--until", "2026-10-25")["data"][
-        "totals"
-    ]["responses"] == 2
+    assert (
+        folder.report("--timezone", "Europe/Berlin", "--since", "2026-10-25", "--until", "2026-10-25")["data"][
+            "totals"
+        ]["responses"]
+        == 2
+    )
 
 
 def test_weeks_months_hours_and_blocks_have_their_names(folder: Folder) -> None:
@@ -303,8 +311,6 @@ def test_the_same_folder_by_two_names_counts_once(folder: Folder, tmp_path: Path
 )  # fmt: skip
 def test_wrong_input_is_named(folder: Folder, arguments: tuple[str, ...], said_: str) -> None:
     folder.write("-p/s1.jsonl", said(1))
-    done = folder.studio.run(
-        "cost", "report", "--source", "transcripts", "--config-dir", str(folder.path), *arguments
-    )
+    done = folder.studio.run("cost", "report", "--source", "transcripts", "--config-dir", str(folder.path), *arguments)
     assert done.code == 2
     assert said_ in done.err

@@ -69,7 +69,9 @@ def test_the_published_prices_of_models_also_retired_ones(model: str, expected: 
 
 def test_the_clients_own_figures_are_met_to_the_last_digit() -> None:
     opus = Tokens(input=35, output=35, cache_read=196, cache_write5m=22936)
-    assert usd("claude-opus-5-5", opus) == usd_text(35 * 4_000_000 + 35 * 20_000_000 + 196 * 200_000 + 22936 * 5_000_000)
+    assert usd("claude-opus-5-5", opus) == usd_text(
+        35 * 4_000_000 + 35 * 20_000_000 + 196 * 200_000 + 22936 * 5_000_000
+    )
     assert usd("claude-haiku-5-5", Tokens(input=10, output=4)) == "0.000003"
 
 
@@ -120,9 +122,9 @@ def test_every_model_of_the_table_is_found_by_its_own_name_and_at_its_own_price(
 def test_a_long_prompt_costs_the_higher_price_for_all_of_its_tokens() -> None:
     assert usd("claude-haiku-5-5", Tokens(input=100_000)) == "0.01"
     assert usd("claude-haiku-5-5", Tokens(input=100_001)) == "0.0500005"
-    assert usd("claude-haiku-5-5", Tokens(input=1, cache_read=60_000, cache_write5m=20_000, cache_write1h=20_000, output=10)) == (
-        usd_text(1 * 500_000 + 60_000 * 50_000 + 20_000 * 625_000 + 20_000 * 1_000_000 + 10 * 2_500_000)
-    )
+    assert usd(
+        "claude-haiku-5-5", Tokens(input=1, cache_read=60_000, cache_write5m=20_000, cache_write1h=20_000, output=10)
+    ) == (usd_text(1 * 500_000 + 60_000 * 50_000 + 20_000 * 625_000 + 20_000 * 1_000_000 + 10 * 2_500_000))
     assert usd("claude-sonnet-4-5", Tokens(input=300_000), JUNE) == "1.8"
     assert usd("claude-sonnet-4-20250514", Tokens(input=300_000), JUNE) == "0.9"
 
@@ -175,7 +177,9 @@ def test_hours_of_the_day_have_their_own_price() -> None:
 
 @given(model=st.sampled_from(["claude-opus-5-5", "claude-sonnet-4-5", "claude-haiku-5-5", "claude-3-haiku"]),
        counts=st.lists(st.integers(0, 10**9), min_size=6, max_size=6), more=st.lists(st.integers(0, 10**6), min_size=6, max_size=6))  # fmt: skip
-def test_more_tokens_never_cost_less_and_nothing_is_ever_negative(model: str, counts: list[int], more: list[int]) -> None:
+def test_more_tokens_never_cost_less_and_nothing_is_ever_negative(
+    model: str, counts: list[int], more: list[int]
+) -> None:
     less = TABLE.cost(model, NOW, Tokens(*counts))
     greater = TABLE.cost(model, NOW, Tokens(*(a + b for a, b in zip(counts, more, strict=True))))
     assert less is not None
@@ -253,7 +257,10 @@ def test_an_update_changes_prices_from_its_day_on_and_keeps_models_that_are_gone
 
 
 def test_an_update_that_says_since_when_a_price_holds_is_believed() -> None:
-    dated = [{"prices": {"input_mtok": "3"}}, {"constraint": {"start_date": "2026-10-01"}, "prices": {"input_mtok": "5"}}]
+    dated = [
+        {"prices": {"input_mtok": "3"}},
+        {"constraint": {"start_date": "2026-10-01"}, "prices": {"input_mtok": "5"}},
+    ]
     after = updated(published({**model("claude-a", "3"), "prices": dated}), first_table(), source="two", today=TODAY)
     assert usd("claude-a", Tokens(input=MILLION), at("2026-09-30"), after) == "3"
     assert usd("claude-a", Tokens(input=MILLION), at("2026-10-01"), after) == "5"
@@ -289,4 +296,6 @@ def test_the_bundled_table_compiles_to_itself() -> None:
     data = [{"id": "anthropic", "models": [model("claude-new", "1")]}]
     after = compiled(data, source="genai-prices 0.2.3", previous=bundled(), today=TODAY)
     kept = [json.loads(line) for line in after.splitlines()[1:]]
-    assert [{**line, "retired": "2026-11-24"} for line in lines] == [line for line in kept if line["id"] != "claude-new"]
+    assert [{**line, "retired": "2026-11-24"} for line in lines] == [
+        line for line in kept if line["id"] != "claude-new"
+    ]

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "serve": "Run the daemon: OTLP/HTTP receiver, http hooks, decision socket",
     "export": "Send our records to a collector as OTLP",
     "statusline": "Print the status line of Claude Code",
+    "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",
     "completion": "Print a shell's completion script",
 }

@@ -1,7 +1,7 @@
 """For programs that ask models themselves: one call a response, recorded before it returns.
 
-    from agent_studio.cost.calls import record_llm_call
-    record_llm_call(model="claude-haiku-5-5", input_tokens=812, output_tokens=40, agent="triage")
+from agent_studio.cost.calls import record_llm_call
+record_llm_call(model="claude-haiku-5-5", input_tokens=812, output_tokens=40, agent="triage")
 """
 
 from __future__ import annotations
@@ -58,13 +58,11 @@ class Ledger:
         provider: str = "anthropic", session_id: str = "", request_id: str = "", message_id: str = "",
         agent: str | None = None, skill: str | None = None, project: str = "", task_id: str | None = None,
         service_tier: str | None = None, speed: str | None = None, region: str | None = None,
-        cost_usd: str | Decimal | None = None, at: datetime | None = None, sync: bool = False,
-    ) -> Recorded:  # fmt: skip
-        """Append what one response used, priced by its time unless `cost_usd` is given.
+        cost_usd: str | Decimal | None = None, at: datetime | None = None,
+    ) -> LlmUsage:  # fmt: skip
+        """Return the record of what one response used, priced by its time unless `cost_usd` is given.
 
-        `sync` waits until the disk has it; without it the record outlives the process, not a power failure. A
-        response with ids that the client's transcripts tell of as well is counted once.
-        Raises `UsageError` for counts that cannot be, `StorageError` when nothing could be written.
+        Raises `UsageError` for counts that cannot be.
         """
         said = _checked(Tokens(
             input_tokens, output_tokens, cache_read_tokens, cache_write5m_tokens, cache_write1h_tokens, web_searches

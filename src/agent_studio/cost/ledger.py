@@ -1,31 +1,34 @@
-"""The chained ledger of model usage, `llm-usage.log`: appending to it, and reading what a crash may have left.
+"""Appending to the chained ledger of model usage, `llm-usage.log`.
 
-A writer that was killed in the middle of a line leaves a torn tail. The next one puts a note of its length and hash
-in its place, inside the chain, so that nothing goes without a trace and every line still continues the one before.
+What a record costs to make and to hash is paid before the lock is taken; under it a writer only looks at the end,
+links and writes. A writer that was killed in the middle of a line leaves a torn tail: the next one puts a note of its
+length and hash in its place, inside the chain, so that nothing goes without a trace and every line still continues the
+one before. A file that has grown large is renamed, and the chain goes on in a new one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
 
-from agent_studio.errors import IntegrityError, StorageError
+from agent_studio.cost import checkpoints, segments
+from agent_studio.cost.segments import FILE
+from agent_studio.errors import AgentStudioError, IntegrityError, StorageError
 from agent_studio.records import LlmUsage
 from agent_studio.storage import chain
 from agent_studio.storage.descriptors import locked, write_all
 from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.storage.chain import Body, Head
 
-FILE = LlmUsage.file
-_BLOCK_BYTES = 64 << 10
-_LINE_MAX_BYTES = 16 << 20
+FILE_LIMIT_BYTES = 64 << 20
 
 
 def append(
@@ -36,45 +39,153 @@ def append(
     The cost of an append does not grow with the file. `sync` waits until the disk has it. Raises `StorageError`, then
     nothing stays appended, and `IntegrityError` when the ledger's last line is not one of a chain.
     """
-    lines = [
-        record.to_line(event_id=event_id, environment=root.environment, release=release) for record, event_id in records
-    ]
-    return append_lines(root, lines, sync=sync) if lines else []
+    with Writer(root) as writer:
+        return writer.append(records, release=release, sync=sync)
 
 
 def append_lines(root: EnvironmentRoot, lines: Iterable[Mapping[str, Any]], *, sync: bool = False) -> list[int]:
     """Append bodies as they will be written, as `append` does."""
-    with _opened(root) as descriptor:
-        head, end, torn = _end(descriptor, root)
-        parts: list[bytes] = []
-        if torn:
-            note = {"type": "torn", "bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
-            sealed, head = chain.seal(head, note)
-            parts.append(sealed)
-        numbers = []
-        for line in lines:
-            sealed, head = chain.seal(head, line)
-            parts.append(sealed)
-            numbers.append(head.seq)
-        _write(descriptor, b"".join(parts), end, torn)
-        if sync:
-            os.fsync(descriptor)
-    return numbers
+    with Writer(root) as writer:
+        return writer.append_lines(lines, sync=sync)
 
 
-@contextmanager
-def _opened(root: EnvironmentRoot) -> Iterator[int]:
+class Writer:
+    """A ledger that stays open for many appends; threads may share it, and a forked process may go on with it."""
+
+    def __init__(self, root: EnvironmentRoot, *, file_limit_bytes: int = FILE_LIMIT_BYTES) -> None:
+        """The file is opened by the first append, and renamed by the first one that finds it over its limit."""
+        self._root = root
+        self._folder = root.folder(LlmUsage.kind)
+        self._place = str(self._folder.path / FILE)
+        self._limit_bytes = file_limit_bytes
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the next append opens it again."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def append(
+        self, records: Iterable[tuple[LlmUsage, str]], *, release: str | None = None, sync: bool = False
+    ) -> list[int]:
+        """Append records as the function `append` does."""
+        name = self._root.environment
+        return self.append_lines(
+            (record.to_line(event_id=event_id, environment=name, release=release) for record, event_id in records),
+            sync=sync,
+        )
+
+    def append_lines(self, lines: Iterable[Mapping[str, Any]], *, sync: bool = False) -> list[int]:
+        """Append bodies as they will be written, as the function `append` does."""
+        bodies = [chain.body(line) for line in lines]
+        if not bodies:
+            return []
+        if self._pid != os.getpid():
+            # A fork shares the open file and with it the lock, and may have caught a thread that held ours.
+            self._pid, self._lock, self._descriptor = os.getpid(), threading.Lock(), None
+        with self._lock:
+            numbers, renamed = self._append(bodies, sync=sync)
+        if renamed is not None:
+            with suppress(AgentStudioError):  # an anchor more, not a condition of recording
+                checkpoints.write(self._root, renamed)
+        return numbers
+
+    def _append(self, bodies: Sequence[Body], *, sync: bool) -> tuple[list[int], Head | None]:
+        """Return the numbers given, and the end of the file that was put aside, if one was."""
+        renamed = None
+        while True:
+            descriptor = self._opened()
+            with disk_faults(self._folder.path / FILE), locked(descriptor):
+                if self._is_current(descriptor):
+                    head, end, torn = self._end(descriptor)
+                    if end < self._limit_bytes or torn or not self._rename(descriptor):
+                        data, numbers = _linked(head, bodies, torn)
+                        _write(descriptor, data, end, torn)
+                        if sync:
+                            os.fsync(descriptor)
+                        return numbers, renamed
+                    renamed = head
+            self.close()  # once unlocked: the number of a closed descriptor may be another thread's next one
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            try:
+                self._descriptor = self._folder.open(FILE, os.O_RDWR | os.O_CREAT)
+            except FileNotFoundError:
+                raise StorageError(
+                    f"{self._folder.path} is missing", hint=f"agent-studio init --env {self._root.environment}"
+                ) from None
+        return self._descriptor
+
+    def _is_current(self, descriptor: int) -> bool:
+        """Tell whether the open file still is the ledger: another writer may have renamed it while this one waited."""
+        try:
+            named = os.stat(self._place, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(named, os.fstat(descriptor))
+
+    def _rename(self, descriptor: int) -> bool:
+        """Put a file that has grown large aside; whoever waits for its lock will find it renamed."""
+        first = segments.first_number(descriptor)
+        if not first or self._folder.status(segments.name_of(first)) is not None:
+            return False  # the ledger is not as we wrote it: verify says so, and nothing may be lost over it
+        self._folder.move(FILE, self._folder, segments.name_of(first))
+        return True
+
+    def _end(self, descriptor: int) -> tuple[Head, int, bytes]:
+        """Return the head of the chain, where the file's last whole line ends, and what is torn behind it."""
+        found = segments.end(descriptor)
+        if found is None:
+            raise _broken(self._place)
+        if found.offset:
+            return _head(found.last, self._place), found.offset, found.torn
+        return head(self._root), 0, found.torn
+
+
+def head(root: EnvironmentRoot) -> Head:
+    """Return where the chain ends, by its last whole line; raises `IntegrityError` when that is none of a chain."""
     folder = root.folder(LlmUsage.kind)
-    place = folder.path / FILE
-    try:
-        descriptor = folder.open(FILE, os.O_RDWR | os.O_CREAT)
-    except FileNotFoundError:
-        raise StorageError(f"{folder.path} is missing", hint=f"agent-studio init --env {root.environment}") from None
-    try:
-        with disk_faults(place), locked(descriptor):
-            yield descriptor
-    finally:
-        os.close(descriptor)
+    for segment in reversed(segments.segments(root)):
+        descriptor = folder.open(segment.name)
+        try:
+            with disk_faults(folder.path / segment.name):
+                found = segments.end(descriptor)
+        finally:
+            os.close(descriptor)
+        if found is None or found.offset:
+            return _head(found.last if found else b"", str(folder.path / segment.name))
+    return chain.Head()
+
+
+def _head(line: bytes, place: str) -> Head:
+    found = chain.read_link(line)
+    if found is None:
+        raise _broken(place)
+    return chain.Head(found.seq, found.hash)
+
+
+def _linked(head: Head, bodies: Sequence[Body], torn: bytes) -> tuple[bytes, list[int]]:
+    """Return the bytes to write behind a head, and the numbers of the bodies in them."""
+    parts, numbers = [], []
+    if torn:
+        note = {"type": "torn", "bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
+        line, head = chain.seal(head, note)
+        parts.append(line)
+    for one in bodies:
+        line, head = chain.link(head, one)
+        parts.append(line)
+        numbers.append(head.seq)
+    return b"".join(parts), numbers
 
 
 def _write(descriptor: int, data: bytes, end: int, torn: bytes) -> None:
@@ -82,7 +193,8 @@ def _write(descriptor: int, data: bytes, end: int, torn: bytes) -> None:
     try:
         os.lseek(descriptor, end, os.SEEK_SET)
         write_all(descriptor, data)
-        os.ftruncate(descriptor, end + len(data))
+        if torn:
+            os.ftruncate(descriptor, end + len(data))
     except BaseException:
         os.lseek(descriptor, end, os.SEEK_SET)
         write_all(descriptor, torn)
@@ -90,40 +202,8 @@ def _write(descriptor: int, data: bytes, end: int, torn: bytes) -> None:
         raise
 
 
-def _end(descriptor: int, root: EnvironmentRoot) -> tuple[chain.Head, int, bytes]:
-    """Return the head of the chain, where its last whole line ends, and what a killed writer left behind that."""
-    size = position = os.fstat(descriptor).st_size
-    tail = b""
-    while position and len(tail) <= _LINE_MAX_BYTES:
-        step = min(position, _BLOCK_BYTES)
-        position -= step
-        os.lseek(descriptor, position, os.SEEK_SET)
-        tail = os.read(descriptor, step) + tail
-        whole, ended, torn = tail.rpartition(b"\n")
-        if not ended:
-            continue
-        _, found, last = whole.rpartition(b"\n")
-        if found or not position:
-            return _head(last, root), size - len(torn), torn
-    if position:
-        raise _broken(root)
-    return chain.Head(), 0, tail
-
-
-def _head(line: bytes, root: EnvironmentRoot) -> chain.Head:
-    _, mark, own = line.rpartition(b',"_seq":')
-    try:
-        fields = json.loads(b'{"_seq":' + own)
-        head = chain.Head(int(fields["_seq"]), str(fields["_hash"]))
-    except (ValueError, KeyError, TypeError):
-        raise _broken(root) from None
-    if not mark or head.seq < 1 or len(head.hash) != len(chain.GENESIS):
-        raise _broken(root)
-    return head
-
-
-def _broken(root: EnvironmentRoot) -> IntegrityError:
+def _broken(place: str) -> IntegrityError:
     return IntegrityError(
-        f"{root.folder(LlmUsage.kind).path / FILE} does not end in a line of its chain: nothing can be appended",
-        hint="move the file away to start a new one, and keep it to find out what changed it",
+        f"{place} does not end in a line of its chain: nothing can be appended",
+        hint="agent-studio cost verify says what was done to it; move it away to start a new one, and keep it",
     )

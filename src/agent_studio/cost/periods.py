@@ -84,7 +84,8 @@ def moment(text: str, where: Zone, now_ms: int, *, end: bool) -> int:
         return int((at if at.tzinfo else at.replace(tzinfo=where.info)).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{text!r} is no moment", hint="write a day (2026-01-31), a time (2026-01-31T09:30) or how long ago (7d, 12h)"
+            f"{text!r} is no moment",
+            hint="write a day (2026-01-31), a time (2026-01-31T09:30) or how long ago (7d, 12h)",
         ) from None
 
 

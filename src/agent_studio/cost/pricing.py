@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_studio.cost.prices.table import load
+from agent_studio.cost.prices.table import PriceTable, load
 
 if TYPE_CHECKING:
-    from agent_studio.cost.prices.table import PriceTable
     from agent_studio.environment.context import Context
 
 UPDATED = "prices.jsonl"
@@ -16,8 +15,16 @@ UPDATED = "prices.jsonl"
 
 def table(context: Context) -> PriceTable:
     """Return the prices of an environment; raise `ConfigurationError` when an override is wrong."""
+    return load(_updated(context), context.config["cost.prices"] or ())
+
+
+def listed(context: Context) -> PriceTable:
+    """Return the list prices of an environment, without its overrides."""
+    return load(_updated(context))
+
+
+def _updated(context: Context) -> bytes | None:
     try:
-        updated = context.root.state.read(UPDATED)
+        return context.root.state.read(UPDATED)
     except FileNotFoundError:
-        updated = None
-    return load(updated, context.config["cost.prices"] or ())
+        return None

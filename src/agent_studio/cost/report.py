@@ -151,9 +151,7 @@ def _groups(total: Sum, by: Sequence[str]) -> dict[str, Any]:
     if not by:
         return {}
     kind = DIMENSIONS[by[0]]
-    listed = [
-        {kind.key: key, **_figures(group), **_groups(group, by[1:])} for key, group in _ordered(total, by[0])
-    ]
+    listed = [{kind.key: key, **_figures(group), **_groups(group, by[1:])} for key, group in _ordered(total, by[0])]
     return {kind.plural: listed}
 
 

@@ -287,4 +287,3 @@ def named(value: str) -> str:
 def _named(value: str) -> str:
     text = value[:_NAME_MAX]
     return redact(text if text.isascii() else text.encode("utf-8", "replace").decode())
-

@@ -223,7 +223,9 @@ class _Update:
             "WHERE origin = ? AND id IN (SELECT id FROM copy)",
             (file_id,),
         )
-        self._db.execute("DELETE FROM copy WHERE EXISTS (SELECT 1 FROM usage WHERE id = copy.id AND origin = copy.file)")
+        self._db.execute(
+            "DELETE FROM copy WHERE EXISTS (SELECT 1 FROM usage WHERE id = copy.id AND origin = copy.file)"
+        )
         self._db.execute("DELETE FROM usage WHERE origin = ?", (file_id,))
         self._db.execute("DELETE FROM file WHERE id = ?", (file_id,))
 

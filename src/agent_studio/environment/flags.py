@@ -14,11 +14,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
-from agent_studio.environment.config import Config, file_name, inspect
-from agent_studio.environment.detect import DEFINITIONS
-from agent_studio.environment.edit import set_value
+from agent_studio.environment.change import changed_file, place_of
+from agent_studio.environment.config import Config, inspect
 from agent_studio.environment.flag_journal import JOURNAL, History, Kill, default_who, history
-from agent_studio.environment.roots import Project
 from agent_studio.environment.schema import faults, key_for
 from agent_studio.errors import AgentStudioError, ConfigurationError, UsageError, did_you_mean
 from agent_studio.redaction import redact
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 BUCKETS = 10_000
 _LOCK = "flags.lock"
-_HEADER = "# What {} has otherwise than config.yaml.\n"
 
 
 class Reason(StrEnum):
@@ -108,13 +105,6 @@ def evaluate(config: Config, killed: Mapping[str, Kill], flag: str, unit: str | 
     return Evaluation(flag, value, reason, detail, bucket)
 
 
-def place_of(layer: Layer) -> str:
-    """Return where a layer stands: file and line, or the variable, rule or default."""
-    if layer.file:
-        return f"{Project.shown(layer.file)}:{layer.line}"
-    return {"default": "default", "rule": f"rule: {layer.note}"}.get(layer.source, layer.note)
-
-
 def _by(layer: Layer) -> str:
     return f"{'in' if layer.file else 'by'} {place_of(layer)}"
 
@@ -182,7 +172,8 @@ def set_flag(
         notes += [f"{flag} stays off: {standing}" for standing in [past.kills.get(flag)] if standing]
         notes += [note for key in wanted if (note := _overridden(context.config, key))]
         if records and not dry_run:
-            _write(context, records)
+            with changed_file(context, {record["key"]: record["after"] for record in records}):
+                journal.append(context.root.state, JOURNAL, records)
         return Change(records, notes)
 
 
@@ -248,39 +239,6 @@ def _append(context: Context, record: dict[str, Any], dry_run: bool) -> Change: 
     if not dry_run:
         journal.append(context.root.state, JOURNAL, [record])
     return Change([record], [])
-
-
-def _write(context: Context, records: list[dict[str, Any]]) -> None:
-    """Write values to the environment's file and the records to the journal, or leave both as they were."""
-    folder, name = context.project.folder.at(DEFINITIONS), file_name(context.environment)
-    try:
-        old: bytes | None = folder.read(name)
-    except FileNotFoundError:
-        old = None
-    text = _HEADER.format(context.environment) if old is None else old.decode()
-    for record in records:
-        text = set_value(text, record["key"], record["after"], file=Project.shown(name))
-    folder.replace(name, text.encode())
-    try:
-        _prove(context, records)
-        journal.append(context.root.state, JOURNAL, records)
-    except BaseException:
-        if old is None:
-            folder.remove(name)
-        else:
-            folder.replace(name, old)
-        raise
-
-
-def _prove(context: Context, records: list[dict[str, Any]]) -> None:
-    """Read the files again and raise unless they now say what was wanted."""
-    config, problems = inspect(context.project, context.environment, {})
-    if problems:
-        raise problems[0]
-    for record in records:
-        layer = config.explain(record["key"])[-1]
-        if layer.value != record["after"]:
-            raise ConfigurationError(f"{record['key']} would still be {layer.value!r} ({place_of(layer)})")
 
 
 def lift_command(config: Config, flag: str) -> str:

@@ -114,19 +114,17 @@ class EnvironmentRoot:
         """Return the door to one kind of data: knowledge, metrics, memory, agents, sessions or context."""
         return Folder(self.project.path, self.kinds[kind])
 
-    def original(self, kind: str, name: str) -> Folder | None:
-        """Return the door to where the original kept a file we lack, or None.
+    def original(self, kind: str, name: str, *, beside: bool = False) -> tuple[Folder, str] | None:
+        """Return folder and name of a file as the original keeps it, or None; only while we lack ours, or `beside` it.
 
         A root of its own has no such past: what lies in `.claude/` is not this environment's.
-
-        The file in it is the last part of `original_name`.
         """
         place = self.original_name(kind, name)
-        if place is None or self.root != SHARED_ROOT or self.folder(kind).status(name):
+        if place is None or self.root != SHARED_ROOT or (not beside and self.folder(kind).status(name)):
             return None
         parent, _, last = f"{SHARED_ROOT}/{place}".rpartition("/")
         folder = Folder(self.project.path, parent)
-        return folder if folder.status(last) else None
+        return (folder, last) if folder.status(last) else None
 
     @staticmethod
     def original_name(kind: str, name: str) -> str | None:
@@ -135,11 +133,7 @@ class EnvironmentRoot:
 
     def reads(self, kind: str, name: str) -> tuple[Folder, str]:
         """Return folder and name a file is read from: ours, or the original's when only that is there."""
-        original = self.original(kind, name)
-        place = self.original_name(kind, name)
-        if original and place:
-            return original, place.rpartition("/")[2]
-        return self.folder(kind), name
+        return self.original(kind, name) or (self.folder(kind), name)
 
 
 def environment_root(project: Project, environment: Environment, values: Mapping[str, object]) -> EnvironmentRoot:

@@ -11,7 +11,7 @@ from agent_studio.environment.compare import differences
 from agent_studio.environment.config import Config, inspect, load
 from agent_studio.environment.context import other_roots
 from agent_studio.environment.detect import Environment, choose_environment
-from agent_studio.environment.flags import place_of
+from agent_studio.environment.change import place_of
 from agent_studio.environment.roots import Project, environment_root, refuse_overlap
 from agent_studio.environment.schema import is_owned, key_for
 from agent_studio.errors import ConfigurationError, ExitCode, UsageError, did_you_mean

@@ -33,9 +33,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     found = selection.folders(args, session)
     every = args.all_sessions or bool(args.config_dir)
     with working("reading transcripts"):
-        done = importing.run(
-            context, found.folders, pricing.table(context), project=found.project, every_session=every
-        )
+        done = importing.run(context, found.folders, pricing.table(context), project=found.project, every_session=every)
     problems = reading_problems(done.reading)
     if done.reconciliation:
         problems += reconciliation_problems(done.reconciliation)

@@ -36,7 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name in _TEXTS:
         parser.add_argument(f"--{name}", metavar="TEXT")
     parser.add_argument("--at", metavar="TIME", help="when it was answered, RFC 3339 (default: now)")
-    parser.add_argument("--stdin", action="store_true", help="read calls as JSON lines, with fields named as in the ledger")
+    parser.add_argument(
+        "--stdin", action="store_true", help="read calls as JSON lines, with fields named as in the ledger"
+    )
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:

@@ -31,13 +31,17 @@ _PLAIN = re.compile(r"-[A-Za-z0-9-]*")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--by", metavar="LIST", help=f"what to sum by, from outer to inner: {', '.join(DIMENSIONS)} (default: day,model)"
+        "--by",
+        metavar="LIST",
+        help=f"what to sum by, from outer to inner: {', '.join(DIMENSIONS)} (default: day,model)",
     )
     parser.add_argument("--by-model", action="store_true", help="the same as --by model")
     parser.add_argument("--session", metavar="ID", help="one session, or those whose id starts so")
     parser.add_argument("--source", choices=("ledger", "transcripts"), default="ledger", help="default: ledger")
     parser.add_argument("--all-environments", action="store_true", help="all that share this ledger")
-    parser.add_argument("--verify", action="store_true", help="check the ledger's chain first; exit 8 when it is broken")
+    parser.add_argument(
+        "--verify", action="store_true", help="check the ledger's chain first; exit 8 when it is broken"
+    )
     parser.add_argument("--csv", action="store_true", help="print comma-separated values")
     selection.add_folders(parser)
     selection.add_range(parser)
@@ -74,10 +78,11 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             made = report(held.table, by, where, since_ms=chosen.since_ms, until_ms=chosen.until_ms, only=only)
             compared, block = None, _block(held.table, by, only)
         if args.verify:
-            from agent_studio.cli.cost.verify import verified  # noqa: PLC0415 - only when asked for
+            from agent_studio.cli.cost import verify  # noqa: PLC0415 - only when asked for
 
-            verdict, code = verified(context)
-            data["verify"] = verdict
+            verdict = verify.verified(context)
+            data["verify"], code = verdict.to_json(), verify.code_of(verdict)
+            problems += verify.problems(verdict)
     if compared is not None:
         data["reconciliation"] = reconciliation_data(compared)
         problems += reconciliation_problems(compared)
@@ -88,7 +93,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 def _dimensions(args: argparse.Namespace) -> tuple[str, ...]:
     if args.by is not None and args.by_model:
         raise UsageError("--by and --by-model both say what to sum by", hint="keep one of them")
-    names = ["model"] if args.by_model else _DEFAULT if args.by is None else [part.strip() for part in args.by.split(",")]
+    names = (
+        ["model"] if args.by_model else _DEFAULT if args.by is None else [part.strip() for part in args.by.split(",")]
+    )
     for name in names:
         if name not in DIMENSIONS:
             raise UsageError(f"cannot sum by {name!r}", hint=did_you_mean(name, DIMENSIONS))
@@ -133,7 +140,9 @@ def _book_problems(held: book.Book) -> list[Problem]:
             "agent-studio cost verify",
         ))  # fmt: skip
     if held.damaged:
-        found.append(Problem("ledger-damaged", f"{held.damaged} lines of the ledger are no usage", "agent-studio cost verify"))
+        found.append(
+            Problem("ledger-damaged", f"{held.damaged} lines of the ledger are no usage", "agent-studio cost verify")
+        )
     return found
 
 
@@ -154,9 +163,13 @@ def reading_problems(reading: transcripts.Reading) -> list[Problem]:
     if reading.damaged:
         found.append(Problem("damaged", f"{reading.damaged} lines of transcripts with usage are no JSON: not counted"))
     if reading.torn:
-        found.append(Problem("torn", f"{reading.torn} transcripts end in the middle of a line", "counted once it is whole"))
+        found.append(
+            Problem("torn", f"{reading.torn} transcripts end in the middle of a line", "counted once it is whole")
+        )
     if reading.unreadable:
-        found.append(Problem("unreadable", f"{len(reading.unreadable)} transcripts cannot be read", reading.unreadable[0]))
+        found.append(
+            Problem("unreadable", f"{len(reading.unreadable)} transcripts cannot be read", reading.unreadable[0])
+        )
     return found
 
 
@@ -199,13 +212,17 @@ def _render(screen: Screen, made: Report, data: dict[str, Any], args: argparse.N
         shown.append((*named, *_cells(total, made.total, dearest, screen)))
         last = keys
     shown.append(("total", *("" for _ in made.by[1:]), *_cells(made.total, made.total, 0, screen)))
-    screen.table((*(name for name in made.by), "input", "output", "cache write", "cache read", "USD", "share", ""), shown)
+    screen.table(
+        (*(name for name in made.by), "input", "output", "cache write", "cache read", "USD", "share", ""), shown
+    )
     _notes(screen, made, data)
 
 
 def _notes(screen: Screen, made: Report, data: dict[str, Any]) -> None:
     if made.total.unpriced:
-        screen.line(f"{made.total.unpriced:,} tokens have no price: agent-studio cost report --by model, cost prices show")
+        screen.line(
+            f"{made.total.unpriced:,} tokens have no price: agent-studio cost report --by model, cost prices show"
+        )
     block = data.get("runningBlock")
     if block:
         screen.line(

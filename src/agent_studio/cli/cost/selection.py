@@ -39,7 +39,9 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
         help="a configuration folder of the client, with all projects in it; may be repeated (default: this project's "
         "transcripts in CLAUDE_CONFIG_DIR or ~/.claude)",
     )  # fmt: skip
-    parser.add_argument("--all-projects", action="store_true", help="the transcripts of every project, not only this one")
+    parser.add_argument(
+        "--all-projects", action="store_true", help="the transcripts of every project, not only this one"
+    )
 
 
 def folders(args: argparse.Namespace, session: Session) -> Folders:
@@ -56,7 +58,9 @@ def add_range(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", metavar="WHEN", help="up to and with a day, or up to a time")
     parser.add_argument("--days", type=int, metavar="N", help="the last N days, today among them")
     parser.add_argument("--today", action="store_true", help="today alone")
-    parser.add_argument("--timezone", metavar="ZONE", help="whose days are meant, such as Europe/Berlin (default: local)")
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="whose days are meant, such as Europe/Berlin (default: local)"
+    )
 
 
 def chosen_range(args: argparse.Namespace, where: Zone) -> Range:

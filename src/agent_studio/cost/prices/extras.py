@@ -66,5 +66,7 @@ def _complete(entry: dict[str, Any]) -> None:
 def _half(entry: dict[str, Any]) -> dict[str, Any]:
     half = {name: value // 2 if name in _TOKENS else value for name, value in entry.items()}
     if "above" in entry:
-        half["above"] = {start: {name: rate // 2 for name, rate in tier.items()} for start, tier in entry["above"].items()}
+        half["above"] = {
+            start: {name: rate // 2 for name, rate in tier.items()} for start, tier in entry["above"].items()
+        }
     return half

@@ -95,7 +95,8 @@ class PriceTable:
             listed = [_rates(entry, self.source, percent) for entry in entries]
         spelled = {name.model for name in names.readings(model, provider)} | ({found["id"]} if found else set())
         for override in self._given:
-            if override.provider == provider and override.fits(spelled) and kind in {"prices", "priority", "flex"}:
+            meant = override.provider == provider and override.fits(spelled)
+            if meant and (override.rates is None or kind in {"prices", "priority", "flex"}):
                 listed = _overridden(override, listed)
         return tuple(listed) or None
 
@@ -232,7 +233,9 @@ def load(updated: bytes | None, given: Sequence[Mapping[str, Any]] = ()) -> Pric
     for number, entry in enumerate(given):
         faults = overrides.faults(entry)
         if faults:
-            raise ConfigurationError(f"cost.prices[{number}]: {faults[0]}", hint="agent-studio cost prices override --help")
+            raise ConfigurationError(
+                f"cost.prices[{number}]: {faults[0]}", hint="agent-studio cost prices override --help"
+            )
     return PriceTable(bundled() if updated is None else updated, given)
 
 

@@ -30,7 +30,9 @@ def updated(data: bytes, previous: PriceTable, *, source: str, today: date, any_
     try:
         published = json.loads(data)
     except (ValueError, RecursionError):
-        raise ConfigurationError("the price data is no JSON", hint="agent-studio cost prices update fetches it") from None
+        raise ConfigurationError(
+            "the price data is no JSON", hint="agent-studio cost prices update fetches it"
+        ) from None
     if not _has_claude(published):
         raise ConfigurationError("the price data has no Claude models: the table stays as it is")
     table = PriceTable(compiled(published, source=source, previous=previous.data, today=today))
@@ -42,7 +44,8 @@ def updated(data: bytes, previous: PriceTable, *, source: str, today: date, any_
 def _has_claude(published: object) -> bool:
     providers = published if isinstance(published, list) else []
     return any(
-        isinstance(provider, dict) and provider.get("id") == "anthropic" and provider.get("models") for provider in providers
+        isinstance(provider, dict) and provider.get("id") == "anthropic" and provider.get("models")
+        for provider in providers
     )
 
 
