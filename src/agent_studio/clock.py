@@ -12,7 +12,7 @@ def now() -> datetime:
 
 def timestamp(moment: datetime) -> str:
     """Return RFC 3339 UTC with milliseconds, `2026-01-31T09:30:00.000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def of_ms(at_ms: int) -> str:

@@ -75,6 +75,7 @@ def write(root: EnvironmentRoot, head: Head) -> Checkpoint:
     if (kept := read(root).found) and (kept[-1].seq, kept[-1].hash) == (head.seq, head.hash):
         return kept[-1]
     size, time = _size(root, head.seq), clock.timestamp(clock.now())
+    root.state.make()
     try:
         key = signatures.machine_key(KEY, os.environ)
         signature = signatures.sign(_signed(head.seq, size, head.hash, time), key, NAMESPACE)
@@ -82,7 +83,6 @@ def write(root: EnvironmentRoot, head: Head) -> Checkpoint:
     except SignerMissingError:
         signature = None
     done = Checkpoint(head.seq, size, head.hash, time, signature)
-    root.state.make()
     journal.append(root.state, FILE, [done.to_json()])
     return done
 

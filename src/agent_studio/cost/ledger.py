@@ -24,6 +24,7 @@ from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.storage.chain import Body, Head
@@ -53,10 +54,10 @@ class Writer:
     """A ledger that stays open for many appends; threads may share it, and a forked process may go on with it."""
 
     def __init__(self, root: EnvironmentRoot, *, file_limit_bytes: int = FILE_LIMIT_BYTES) -> None:
-        """The file is opened by the first append, and renamed by the first one that finds it over its limit."""
+        """Nothing is opened before the first append; the first one that finds the file over its limit renames it."""
         self._root = root
         self._folder = root.folder(LlmUsage.kind)
-        self._place = str(self._folder.path / FILE)
+        self._place = self._folder.path / FILE
         self._limit_bytes = file_limit_bytes
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -104,7 +105,7 @@ class Writer:
         renamed = None
         while True:
             descriptor = self._opened()
-            with disk_faults(self._folder.path / FILE), locked(descriptor):
+            with disk_faults(self._place), locked(descriptor):
                 if self._is_current(descriptor):
                     head, end, torn = self._end(descriptor)
                     if end < self._limit_bytes or torn or not self._rename(descriptor):
@@ -129,7 +130,7 @@ class Writer:
     def _is_current(self, descriptor: int) -> bool:
         """Tell whether the open file still is the ledger: another writer may have renamed it while this one waited."""
         try:
-            named = os.stat(self._place, follow_symlinks=False)
+            named = self._place.lstat()
         except FileNotFoundError:
             return False
         return os.path.samestat(named, os.fstat(descriptor))
@@ -163,15 +164,15 @@ def head(root: EnvironmentRoot) -> Head:
         finally:
             os.close(descriptor)
         if found is None or found.offset:
-            return _head(found.last if found else b"", str(folder.path / segment.name))
+            return _head(found.last if found else b"", folder.path / segment.name)
     return chain.Head()
 
 
-def _head(line: bytes, place: str) -> Head:
-    found = chain.read_link(line)
+def _head(line: bytes, place: Path) -> Head:
+    found = chain.head_at(line)
     if found is None:
         raise _broken(place)
-    return chain.Head(found.seq, found.hash)
+    return found
 
 
 def _linked(head: Head, bodies: Sequence[Body], torn: bytes) -> tuple[bytes, list[int]]:
@@ -202,7 +203,7 @@ def _write(descriptor: int, data: bytes, end: int, torn: bytes) -> None:
         raise
 
 
-def _broken(place: str) -> IntegrityError:
+def _broken(place: Path) -> IntegrityError:
     return IntegrityError(
         f"{place} does not end in a line of its chain: nothing can be appended",
         hint="agent-studio cost verify says what was done to it; move it away to start a new one, and keep it",

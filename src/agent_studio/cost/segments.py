@@ -24,6 +24,7 @@ FILE = LlmUsage.file
 _RENAMED = re.compile(r"llm-usage\.([1-9][0-9]{0,17})\.log")
 _CHUNK_BYTES = 4 << 20
 _BLOCK_BYTES = 64 << 10
+_TAIL_BYTES = 4 << 10
 _LINE_MAX_BYTES = 16 << 20
 _MARK = b',"_seq":'
 _DIGITS_MAX = 18
@@ -120,7 +121,7 @@ def end(descriptor: int) -> End | None:
     size = position = os.fstat(descriptor).st_size
     tail = b""
     while position and len(tail) <= _LINE_MAX_BYTES:
-        step = min(position, _BLOCK_BYTES)
+        step = min(position, max(_TAIL_BYTES, len(tail)))  # twice as much each time
         position -= step
         os.lseek(descriptor, position, os.SEEK_SET)
         tail = os.read(descriptor, step) + tail

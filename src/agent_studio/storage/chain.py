@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -51,14 +53,16 @@ class Link(NamedTuple):
 
 
 def body(record: Mapping[str, Any]) -> Body:
-    """Return a record as it will be written and hashed; half a surrogate pair becomes `?`.
+    """Return a record as it will be written and hashed; half a surrogate pair becomes `?`, no number becomes null.
 
     Raises `ValueError` for an empty record and for one that has a field of the chain already.
     """
     if not record or any(name in record for name in _OWN):
         raise ValueError(f"a chained record has fields, and none of {', '.join(_OWN)}")
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    data = text.encode("utf-8", "replace")
+    try:
+        data = msgspec.json.encode(record)
+    except UnicodeEncodeError:
+        data = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     return Body(data, hashlib.sha256(data).hexdigest())
 
 
@@ -90,6 +94,12 @@ def read_link(line: bytes) -> Link | None:
         return None
     previous, own = found[2].decode(), found[3].decode()
     return Link(int(found[1]), previous, own, _hash(previous, hashlib.sha256(start + b"}").hexdigest()) == own)
+
+
+def head_at(line: bytes) -> Head | None:
+    """Return the head that a last line says it is, unchecked, or None when it is none of a chain."""
+    found = _TAIL.fullmatch(line.rpartition(_MARK)[2])
+    return Head(int(found[1]), found[3].decode()) if found and _MARK in line else None
 
 
 def first_bad_line(lines: Iterable[bytes]) -> int | None:
