@@ -231,7 +231,8 @@ class _Ingest:
             last = self._stop.wait(self._interval_s)
             state = "ok"
             try:
-                ingest(self._context)
+                for notice in ingest(self._context).budget_notices:
+                    self._say(f"budget {notice['budget']}: {notice['level']} % reached")
             except AgentStudioError as error:
                 state = error.message
             except Exception as error:  # noqa: BLE001 - the daemon outlives a bug in a round

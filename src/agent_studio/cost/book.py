@@ -32,6 +32,8 @@ FILE = "ledger.sqlite3"
 _TABLES = """
 CREATE INDEX usage_seq ON usage (origin);
 CREATE INDEX usage_request ON usage (request);
+CREATE INDEX usage_at ON usage (at_ms);
+CREATE INDEX usage_session ON usage (session);
 """
 _POSITION = "position"
 _BATCH = 20_000

@@ -68,6 +68,17 @@ def transcripts(folders: Iterable[str], project: str | None = None) -> Iterator[
                 yield from _below(entry.path, entry.name, 0)
 
 
+def of_session(main: str) -> Iterator[Transcript]:
+    """Yield a session's main file, given by its path, and the files of its agents in the folder beside it."""
+    folder, name = os.path.split(main)
+    project = os.path.basename(folder)  # noqa: PTH119 - it stays text
+    with suppress(OSError):
+        status = os.stat(main)  # noqa: PTH116
+        if stat.S_ISREG(status.st_mode):
+            yield Transcript(main, project, None, status.st_size, status.st_mtime_ns, status.st_ino)
+            yield from _below(os.path.join(folder, name.removesuffix(".jsonl")), project, 0)  # noqa: PTH118
+
+
 def _belongs(name: str, project: str) -> bool:
     return name == project or name.startswith(f"{project}-")
 

@@ -24,7 +24,7 @@ MARKS = ",".join("?" * (2 + len(NAMES) + len(COUNTS) + 9))
 """For a whole row of usage."""
 QUARTER_MS = 900_000
 """Every time zone of today is a whole number of quarters of an hour away from UTC."""
-_VERSION = 1
+_VERSION = 2
 _TABLES = f"""
 CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT UNIQUE);
 CREATE TABLE usage (

@@ -72,14 +72,18 @@ def opened(folder: Folder, folders: Sequence[str], project: str | None) -> Itera
         yield found
 
 
-def update(found: Table, transcripts: Iterable[Transcript], prices: PriceTable) -> Reading:
-    """Read what is new in the transcripts and forget those that are gone."""
-    return _Update(found, prices).run(sorted(transcripts, key=lambda item: (item.mtime_ns, item.path)))
+def update(
+    found: Table, transcripts: Iterable[Transcript], prices: PriceTable, *, forget_before_ns: int | None = None
+) -> Reading:  # fmt: skip
+    """Read what is new in the transcripts and forget those that are gone, or only those not changed since a time."""
+    listed = sorted(transcripts, key=lambda item: (item.mtime_ns, item.path))
+    return _Update(found, prices, forget_before_ns).run(listed)
 
 
 class _Update:
-    def __init__(self, found: Table, prices: PriceTable) -> None:
+    def __init__(self, found: Table, prices: PriceTable, forget_before_ns: int | None) -> None:
         self._table, self._db, self._prices = found, found.db, prices
+        self._forget_before_ns = forget_before_ns
         self._reading = Reading()
 
     def run(self, transcripts: Sequence[Transcript]) -> Reading:
@@ -108,7 +112,8 @@ class _Update:
                 if self._reading.changed % _COMMIT_FILES == 0:
                     self._table.commit()
         for row in known.values():
-            self._forget(row[0])
+            if self._forget_before_ns is None or row[3] < self._forget_before_ns:
+                self._forget(row[0])
 
     def _changed(self, item: Transcript) -> None:
         try:

@@ -188,6 +188,9 @@ KEYS: tuple[Key, ...] = (
     Key("capture.inboxLimitMb", Form.INTEGER, 256, "Size of the recorder's inbox at most, MB.", minimum=1, maximum=1e5),
     Key("cost.budgets", Form.OBJECTS, (), "Budgets in USD and tokens.", may_differ=True),
     Key("cost.prices", Form.OBJECTS, (), "Prices of your own, before the table's.", may_differ=True),
+    Key(
+        "cost.guardLedger", Form.BOOLEAN, False, "Deny agents what would write the ledger: a decision hook.", may_differ=True,
+    ),
     Key("isolation.source", Form.STRING, None, "Where production's definitions are hidden from.", may_differ=True),
     Key("isolation.require", Form.BOOLEAN, False, "Refuse to run without kernel isolation.", may_differ=True),
     *(

@@ -67,3 +67,12 @@ EVENTS: Mapping[str, Event] = {
     "Notification": Event(can_deny=False, takes_context=False),
 }
 """The events that every version of the client knows."""
+
+
+def checked(handlers: Mapping[str, tuple[Handler, ...]]) -> Mapping[str, tuple[Handler, ...]]:
+    """Return the handlers by event; raise `ValueError` for one that would fail closed where nothing can be denied."""
+    for name, listed in handlers.items():
+        for handler in listed:
+            if name not in EVENTS or (handler.on_failure == "closed" and not EVENTS[name].can_deny):
+                raise ValueError(f"{handler.name} cannot be asked at {name} and fail closed: nothing can be denied there")
+    return handlers

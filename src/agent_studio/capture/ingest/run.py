@@ -6,7 +6,7 @@ import gc
 import hashlib
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,10 @@ from agent_studio.capture.ingest.settle import settle
 from agent_studio.capture.ingest.work import Work
 from agent_studio.capture.ingest.writer import DAMAGED, UNKNOWN, Writer
 from agent_studio.capture.recorder import routes
-from agent_studio.cost import pricing
+from agent_studio.cost import pricing, watch
 from agent_studio.environment.sharing import sharing
 from agent_studio.errors import AgentStudioError, BusyError, StorageError
-from agent_studio.records import event_id
+from agent_studio.records import LlmUsage, event_id
 from agent_studio.storage import locks
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ def ingest(context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0) -> R
         else:
             with state.opened(folder) as opened:
                 _Run(context, inbox, opened, report).all(settle_ns=int(settle_s * lines.NS))
+            if report.records.get(LlmUsage.file):
+                with suppress(AgentStudioError):  # a budget that is wrong is told by those who look at budgets
+                    report.budget_notices = watch.standing(context).fresh
     report.seconds = round(time.monotonic() - started, 3)
     return report
 

@@ -7,11 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Problem, Result
+from agent_studio.cost import findings
+from agent_studio.environment.change import place_of
 from agent_studio.environment.compare import differences
 from agent_studio.environment.config import Config, inspect, load
 from agent_studio.environment.context import other_roots
 from agent_studio.environment.detect import Environment, choose_environment
-from agent_studio.environment.change import place_of
 from agent_studio.environment.roots import Project, environment_root, refuse_overlap
 from agent_studio.environment.schema import is_owned, key_for
 from agent_studio.errors import ConfigurationError, ExitCode, UsageError, did_you_mean
@@ -201,6 +202,8 @@ def _check(args: argparse.Namespace, session: Session) -> Result:
         files.update(dict.fromkeys(map(Project.shown, config.files)))
         warnings.update({warning.message: warning for warning in config.warnings})
         faults.update({fault.message: fault for fault in (*problems, *_misplaced(session.project, config))})
+    if not faults:
+        faults = {fault.message: fault for fault in findings.faults(session.context)}
     return _report(sorted(files), list(faults.values()), list(warnings.values()), as_json=session.common.json)
 
 

@@ -24,17 +24,18 @@ _SUBVERBS = {
     "import": "fill the ledger from the client's transcripts",
     "record": "add the calls of a program that asks models itself, from the command line or as JSON lines on stdin",
     "verify": "check the ledger's chain, its checkpoints and their signatures",
+    "budget": "how much of each budget is used, and when it will be gone; check: exit 1 when one is over",
     "prices": "what a model costs; update: a newer table; override: a price of your own",
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sub-verbs."""
-    from agent_studio.cli.cost import importing, prices, report, verify  # noqa: PLC0415 - each brings its own
+    from agent_studio.cli.cost import budget, importing, prices, report, verify  # noqa: PLC0415 - each brings its own
     from agent_studio.cli.cost import record as recording  # noqa: PLC0415
 
     parts = {
-        "report": report, "import": importing, "record": recording, "verify": verify, "prices": prices,
+        "report": report, "import": importing, "record": recording, "verify": verify, "budget": budget, "prices": prices,
     }  # fmt: skip
     verbs = parser.add_subparsers(dest="subverb", metavar="SUBVERB", required=True)
     for name, does in _SUBVERBS.items():

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from agent_studio.capture.recorder import build
 from agent_studio.capture.wiring import status as wiring
 from agent_studio.cli.output import Result, Screen
+from agent_studio.cost import findings as cost_findings
 from agent_studio.environment import checks as environment_checks
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.errors import ConfigurationError, ExitCode
+from agent_studio.guards import wired
 from agent_studio.staging import diagnosis
 from agent_studio.staging.init import Options, initialise
 
@@ -61,6 +63,8 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from environment_checks.checks(*arguments, context)
     if context:
         yield from diagnosis.checks(context)
+        yield from cost_findings.checks(context)
+        yield from wired.findings(context)
     yield from build.findings(session.project)
     yield from wiring.findings(session.project)
 

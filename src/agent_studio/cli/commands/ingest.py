@@ -104,6 +104,8 @@ def _add(total: Report, report: Report) -> None:
             held = getattr(total, name)
             for key, count in value.items():
                 held[key] = held.get(key, 0) + count
+        elif isinstance(value, list):
+            getattr(total, name).extend(value)
         elif not isinstance(value, bool):
             setattr(total, name, round(getattr(total, name) + value, 3))
 
@@ -118,13 +120,18 @@ def _news(report: Report) -> str:
 def _data(report: Report) -> dict[str, object]:
     camel = {
         "transcripts_missing": "transcriptsMissing", "segments_removed": "segmentsRemoved",
+        "budget_notices": "budgetNotices",
     }  # fmt: skip
     data = {camel.get(name, name): value for name, value in asdict(report).items() if name != "busy"}
     return {**data, "records": {name: report.records.get(name, 0) for name in {*_SHOWN, *report.records}}}
 
 
 def _problems(report: Report, environment: str) -> list[Problem]:
-    return [
+    crossed = [
+        Problem("budget", f"{one['budget']}: {one['level']} % reached", "agent-studio cost budget")
+        for one in report.budget_notices
+    ]
+    return crossed + [
         Problem(name, f"{getattr(report, name)} {what}", hint.format(environment=environment))
         for name, (what, hint) in _KEPT.items()
         if getattr(report, name)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_studio.guards.handler import EVENTS
+from agent_studio.guards.handler import EVENTS, checked
+from agent_studio.guards.handlers import budget, ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent_studio.environment.context import Context
     from agent_studio.guards.handler import Handler
 
-__all__ = ["EVENTS", "HANDLERS"]
+__all__ = ["EVENTS", "HANDLERS", "asked"]
 
-HANDLERS: Mapping[str, tuple[Handler, ...]] = {}
+HANDLERS: Mapping[str, tuple[Handler, ...]] = checked({
+    "SessionStart": (budget.HANDLER,),
+    "UserPromptSubmit": (budget.HANDLER,),
+    "PreToolUse": (ledger.HANDLER, budget.HANDLER),
+})
+
+
+def asked(context: Context) -> frozenset[str]:
+    """Return the events on which an environment's configuration wants something decided; others are not wired."""
+    return budget.asked(context) | ledger.asked(context)
