@@ -89,7 +89,10 @@ def measured(less: int) -> Iterator[Figure]:
         files = len(segments(root))
         held = verdict.passed and verdict.records == written and rate >= VERIFY_RATE
         yield Figure(
-            f"verify {verdict.records:,} records in {files} files", f"{rate:,.0f} records/s", f">= {VERIFY_RATE:,}", held
+            f"verify {verdict.records:,} records in {files} files",
+            f"{rate:,.0f} records/s",
+            f">= {VERIFY_RATE:,}",
+            held,
         )
 
 

@@ -96,7 +96,9 @@ def test_tokens_without_a_price_are_said_beside_a_budget_in_usd(staged: Studio) 
 
 
 def test_the_built_in_budget_is_the_threshold(staged: Studio) -> None:
-    staged.write(".claude/config.staging.yaml", "environment: staging\nmonitoring: {thresholds: {tokenBudgetPerDay: 100}}\n")
+    staged.write(
+        ".claude/config.staging.yaml", "environment: staging\nmonitoring: {thresholds: {tokenBudgetPerDay: 100}}\n"
+    )
     _calls(staged, {"outputTokens": 101, "cacheReadTokens": 5_000})
     found = _found(staged)["tokenBudgetPerDay"]
     assert (found["used"], found["limit"], found["level"]) == (101, 100, 100)
@@ -165,7 +167,14 @@ def test_periods_follow_each_other_without_a_gap(moment: datetime, per: str) -> 
     assert spending.span(per, BERLIN, end)[0] == end
     assert spending.span(per, BERLIN, start) == (start, end)
     hours = (end - start) / 3_600_000
-    assert hours in {"day": {23, 24, 25}, "week": {167, 168, 169}, "month": {h + d for h in (672, 696, 720, 744) for d in (-1, 0, 1)}}[per]
+    assert (
+        hours
+        in {
+            "day": {23, 24, 25},
+            "week": {167, 168, 169},
+            "month": {h + d for h in (672, 696, 720, 744) for d in (-1, 0, 1)},
+        }[per]
+    )
 
 
 def test_a_forecast_is_a_range_of_both_paces(staged: Studio) -> None:
@@ -185,7 +194,11 @@ def test_of_too_little_nothing_is_forecast(staged: Studio) -> None:
     assert _found(staged)["all"]["forecast"] is None
 
 
-@given(st.dictionaries(st.text(max_size=8), st.one_of(st.none(), st.booleans(), st.floats(), st.text(), st.lists(st.integers()))))
+@given(
+    st.dictionaries(
+        st.text(max_size=8), st.one_of(st.none(), st.booleans(), st.floats(), st.text(), st.lists(st.integers()))
+    )
+)
 def test_no_entry_breaks_the_check(entry: dict[str, Any]) -> None:
     assert faults({"per": "day", "usd": 1, **entry}) is not None
     assert zone("UTC").name == "UTC"

@@ -47,7 +47,9 @@ BLOCKS = "  budgets: [{name: day, per: day, usd: 1, action: block}]\n"
 WARNS = "  budgets: [{name: day, per: day, usd: 1, action: warn}]\n"
 
 
-@pytest.mark.parametrize(("event", "more"), [("PreToolUse", {"tool_name": "Bash", "tool_input": {}}), ("UserPromptSubmit", {})])
+@pytest.mark.parametrize(
+    ("event", "more"), [("PreToolUse", {"tool_name": "Bash", "tool_input": {}}), ("UserPromptSubmit", {})]
+)
 def test_a_budget_that_blocks_stops_prompts_and_tools_once_it_is_over(staged: Studio, event: str, more: Any) -> None:
     _configured(staged, BLOCKS)
     assert _asked(staged, event, **more) == (0, "", "")
@@ -88,7 +90,16 @@ def test_a_guard_sees_what_the_ledger_does_not_hold_yet(staged: Studio, tmp_path
     code, _, err = _asked(staged, "PreToolUse", session_id=session, transcript_path=str(main), tool_input={})
     assert code == 2
     told = staged.run(
-        "cost", "report", *STAGING, "--source", "transcripts", "--config-dir", str(tmp_path), "--by", "session", "--json"
+        "cost",
+        "report",
+        *STAGING,
+        "--source",
+        "transcripts",
+        "--config-dir",
+        str(tmp_path),
+        "--by",
+        "session",
+        "--json",
     ).data["sessions"]
     used = {one["session"]: one["input_tokens"] + one["output_tokens"] + one["cache_write_tokens"] for one in told}
     assert f"{used[session]:,} tokens of 10 tokens" in err

@@ -51,7 +51,9 @@ def _metrics(root: EnvironmentRoot) -> Path:
 
 
 def _lines(root: EnvironmentRoot) -> list[bytes]:
-    return [line for one in segments(root) for line in (_metrics(root) / one.name).read_bytes().splitlines(keepends=True)]
+    return [
+        line for one in segments(root) for line in (_metrics(root) / one.name).read_bytes().splitlines(keepends=True)
+    ]
 
 
 def _one_file(root: EnvironmentRoot, lines: list[bytes]) -> Path:
@@ -170,7 +172,9 @@ def test_a_ledger_that_was_removed_is_found(root: EnvironmentRoot) -> None:
 
 
 @pytest.mark.parametrize("anchored", [3, RECORDS])
-def test_a_chain_made_anew_is_found_behind_the_last_checkpoint_that_agrees(root: EnvironmentRoot, anchored: int) -> None:
+def test_a_chain_made_anew_is_found_behind_the_last_checkpoint_that_agrees(
+    root: EnvironmentRoot, anchored: int
+) -> None:
     lines = _lines(root)
     _one_file(root, lines[:3])
     _noted(root)

@@ -61,7 +61,9 @@ def _notice(status: Status, level: int) -> dict[str, Any]:
 
 
 def _latch(notice: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(str(notice.get(name)) for name in ("budget", "per", "unit", "limit", "key", "period", "level", "toldTo"))
+    return tuple(
+        str(notice.get(name)) for name in ("budget", "per", "unit", "limit", "key", "period", "level", "toldTo")
+    )
 
 
 def show_left(root: EnvironmentRoot, statuses: Sequence[Status]) -> None:

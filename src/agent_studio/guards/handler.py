@@ -74,5 +74,7 @@ def checked(handlers: Mapping[str, tuple[Handler, ...]]) -> Mapping[str, tuple[H
     for name, listed in handlers.items():
         for handler in listed:
             if name not in EVENTS or (handler.on_failure == "closed" and not EVENTS[name].can_deny):
-                raise ValueError(f"{handler.name} cannot be asked at {name} and fail closed: nothing can be denied there")
+                raise ValueError(
+                    f"{handler.name} cannot be asked at {name} and fail closed: nothing can be denied there"
+                )
     return handlers

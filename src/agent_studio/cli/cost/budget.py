@@ -23,7 +23,9 @@ _BAR = 10
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the gate and the options."""
-    parser.add_argument("action", nargs="?", choices=("check",), help="check: exit 1 when a budget is over, 3 without any")
+    parser.add_argument(
+        "action", nargs="?", choices=("check",), help="check: exit 1 when a budget is over, 3 without any"
+    )
     parser.add_argument("--name", metavar="NAME", help="this budget alone")
     parser.add_argument("--warn-as-error", action="store_true", help="check: any level crossed is a failure")
 

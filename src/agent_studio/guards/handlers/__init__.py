@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["EVENTS", "HANDLERS", "asked"]
 
-HANDLERS: Mapping[str, tuple[Handler, ...]] = checked({
-    "SessionStart": (budget.HANDLER,),
-    "UserPromptSubmit": (budget.HANDLER,),
-    "PreToolUse": (ledger.HANDLER, budget.HANDLER),
-})
+HANDLERS: Mapping[str, tuple[Handler, ...]] = checked(
+    {
+        "SessionStart": (budget.HANDLER,),
+        "UserPromptSubmit": (budget.HANDLER,),
+        "PreToolUse": (ledger.HANDLER, budget.HANDLER),
+    }
+)
 
 
 def asked(context: Context) -> frozenset[str]:

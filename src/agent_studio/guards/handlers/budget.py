@@ -70,4 +70,3 @@ def _said(one: Status) -> str:
 
 
 HANDLER = Handler("budget", decide)
-
