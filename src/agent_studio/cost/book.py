@@ -119,6 +119,7 @@ class Book:
         except segments.MovedError:
             self.moved = True
             self.table.db.execute("DELETE FROM usage")
+            self.table.changed()
             self._follow(segments.START)
         self.damaged = int(self.table.note("damaged") or 0)
 
@@ -144,6 +145,7 @@ class Book:
     def _at(self, position: segments.Position, damaged: int) -> None:
         self.table.put_note(_POSITION, msgspec.json.encode(list(position)).decode())
         self.table.put_note("damaged", str(damaged))
+        self.table.changed()
         self.table.commit()
 
     def _learn(self, line: _Line, seq: int) -> bool:

@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from agent_studio.cost import checkpoints, segments
+from agent_studio.cost import segments
 from agent_studio.cost.segments import FILE
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError
 from agent_studio.records import LlmUsage
@@ -96,6 +96,8 @@ class Writer:
         with self._lock:
             numbers, renamed = self._append(bodies, sync=sync)
         if renamed is not None:
+            from agent_studio.cost import checkpoints  # noqa: PLC0415 - once in 64 MiB
+
             with suppress(AgentStudioError):  # an anchor more, not a condition of recording
                 checkpoints.write(self._root, renamed)
         return numbers

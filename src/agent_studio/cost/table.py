@@ -24,7 +24,16 @@ MARKS = ",".join("?" * (2 + len(NAMES) + len(COUNTS) + 9))
 """For a whole row of usage."""
 QUARTER_MS = 900_000
 """Every time zone of today is a whole number of quarters of an hour away from UTC."""
-_VERSION = 2
+_VERSION = 3
+_NEVER_MS = QUARTER_MS << 32
+_ROLLED = "rolled"
+_ROLLED_BY = ("model", "agent", "skill", "project", "environment")
+_USED = "input + output + cache_read + cache_write5m + cache_write1h"
+_USAGE_SUMS = ", ".join((
+    "COUNT(*)", *(f"SUM({count})" for count in COUNTS), "SUM(pico_usd / 1000000000000)",
+    "SUM(pico_usd % 1000000000000)", f"SUM(CASE WHEN pico_usd IS NULL THEN {_USED} ELSE 0 END)",
+))  # fmt: skip
+_ROLLUP_SUMS = ", ".join(f"SUM({name})" for name in ("responses", *COUNTS, "usd", "pico", "unpriced"))
 _TABLES = f"""
 CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT UNIQUE);
 CREATE TABLE usage (
@@ -32,6 +41,9 @@ CREATE TABLE usage (
   pico_usd INTEGER, price INTEGER, tier TEXT, speed TEXT, region TEXT, message TEXT, request TEXT, task TEXT,
   origin INTEGER
 ) WITHOUT ROWID;
+CREATE TABLE rollup (
+  quarter INTEGER, {", ".join(f"{name} INTEGER" for name in (*_ROLLED_BY, "responses", *COUNTS, "usd", "pico", "unpriced"))}
+);
 CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 
@@ -72,6 +84,22 @@ class Table:
         """Keep a small text under a name."""
         self.db.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, value))
 
+    def changed(self) -> None:
+        """Say that rows of usage have changed: what was rolled up is no longer so."""
+        if self.note(_ROLLED):
+            self.db.execute("DELETE FROM rollup")
+            self.put_note(_ROLLED, "")
+
+    def roll_up(self) -> None:
+        """Keep the sums by what most reports ask for, far fewer than responses, until something changes."""
+        if not self.note(_ROLLED):
+            self.db.execute(
+                f"INSERT INTO rollup SELECT at_ms / {QUARTER_MS}, {', '.join(_ROLLED_BY)}, {_USAGE_SUMS} FROM usage "  # noqa: S608 - ours
+                f"GROUP BY {', '.join(map(str, range(1, len(_ROLLED_BY) + 2)))}"
+            )
+            self.put_note(_ROLLED, "yes")
+            self.commit()
+
     def sums(
         self, columns: Iterable[str], *, since_ms: int | None = None, until_ms: int | None = None,
         where: Mapping[str, Any] | None = None,
@@ -81,18 +109,22 @@ class Table:
         A row holds the columns, then the number of responses, the counts, whole and rest of the cost (USD and pico-USD,
         so that no sum overflows), and the tokens without a price. A column is one of `NAMES` or `quarter`.
         """
-        keys = [f"at_ms / {QUARTER_MS}" if column == "quarter" else column for column in columns]
-        terms, values = ["at_ms >= ?", "at_ms < ?"], [since_ms or 0, until_ms or 1 << 62]
+        columns, since, until = list(columns), since_ms or 0, until_ms or _NEVER_MS
+        enough = {*columns, *(where or ())} <= {"quarter", *_ROLLED_BY} and not (since % QUARTER_MS or until % QUARTER_MS)
+        if enough and self.note(_ROLLED):
+            table, quarter, sums, values = "rollup", "quarter", _ROLLUP_SUMS, [since // QUARTER_MS, until // QUARTER_MS]
+            terms = ["quarter >= ?", "quarter < ?"]
+        else:
+            table, quarter, sums, values = "usage", f"at_ms / {QUARTER_MS}", _USAGE_SUMS, [since, until]
+            terms = ["at_ms >= ?", "at_ms < ?"]
         for name, wanted in (where or {}).items():
-            terms.append(f"{name} IS (SELECT id FROM name WHERE text IS ?)")
+            terms.append(f"{name} IS (SELECT id FROM name WHERE text IS ?)")  # noqa: S608 - columns are ours
             values.append(wanted)
-        used = "input + output + cache_read + cache_write5m + cache_write1h"
-        select = ", ".join((
-            *keys, "COUNT(*)", *(f"SUM({count})" for count in COUNTS), "SUM(pico_usd / 1000000000000)",
-            "SUM(pico_usd % 1000000000000)", f"SUM(CASE WHEN pico_usd IS NULL THEN {used} ELSE 0 END)",
-        ))  # fmt: skip
+        keys = [quarter if column == "quarter" else column for column in columns]
         group = f" GROUP BY {', '.join(map(str, range(1, len(keys) + 1)))}" if keys else ""
-        return self.db.execute(f"SELECT {select} FROM usage WHERE {' AND '.join(terms)}{group}", values)  # noqa: S608 - columns are ours
+        return self.db.execute(
+            f"SELECT {', '.join((*keys, sums))} FROM {table} WHERE {' AND '.join(terms)}{group}", values  # noqa: S608 - the same
+        )
 
 
 @contextmanager

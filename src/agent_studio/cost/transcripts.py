@@ -12,11 +12,11 @@ import json
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cost import places, table
 from agent_studio.cost.counting import Tokens
-from agent_studio.cost.responses import Reader, Response, named
 from agent_studio.cost.table import COUNTS
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cost.places import Transcript
     from agent_studio.cost.prices.table import PriceTable
+    from agent_studio.cost.responses import Reader, Response
     from agent_studio.cost.table import Table
     from agent_studio.storage.folder import Folder
 
@@ -84,6 +85,7 @@ class _Update:
     def __init__(self, found: Table, prices: PriceTable, forget_before_ns: int | None) -> None:
         self._table, self._db, self._prices = found, found.db, prices
         self._forget_before_ns = forget_before_ns
+        self._forgotten = 0
         self._reading = Reading()
 
     def run(self, transcripts: Sequence[Transcript]) -> Reading:
@@ -98,6 +100,8 @@ class _Update:
             if enabled:
                 gc.enable()
         self._reading.files = len(transcripts)
+        if self._reading.changed or self._forgotten:
+            self._table.changed()
         sums = "SELECT TOTAL(refused), TOTAL(damaged), TOTAL(torn) FROM file"
         refused, damaged, torn = map(int, self._db.execute(sums).fetchone())
         self._reading.refused, self._reading.damaged, self._reading.torn = refused, damaged, torn
@@ -114,6 +118,7 @@ class _Update:
         for row in known.values():
             if self._forget_before_ns is None or row[3] < self._forget_before_ns:
                 self._forget(row[0])
+                self._forgotten += 1
 
     def _changed(self, item: Transcript) -> None:
         try:
@@ -130,6 +135,8 @@ class _Update:
             os.close(descriptor)
 
     def _read(self, item: Transcript, descriptor: int) -> None:
+        from agent_studio.cost.responses import Reader  # noqa: PLC0415 - not where nothing is new
+
         row = self._db.execute(
             "SELECT id, position, mark, inode, last_ms, refused, damaged, closing, session FROM file WHERE path = ?",
             (item.path,),
@@ -162,19 +169,25 @@ class _Update:
     def _store(
         self, file_id: int, project: str, agent: str | None, session: str, responses: Iterable[Response]
     ) -> None:
-        name, prices = self._table.name, self._prices
-        agent_id, project_id = name(agent and named(agent)), name(named(project))
+        from agent_studio.cost.responses import named  # noqa: PLC0415 - not where nothing is new
+
+        prices = self._prices
+
+        @cache
+        def name(text: str | None) -> int | None:
+            return self._table.name(text and named(text))
+
+        agent_id, project_id = name(agent), name(project)
         rows = []
         for told in responses:
-            model = named(told.model or "unknown")
+            model = told.model or "unknown"
             cost = prices.cost(
                 model, told.at_ms * 1_000_000, told.tokens, service_tier=told.tier, speed=told.speed, region=told.region
             )
             pico, price = (None, None) if cost is None else (cost.pico_usd, name(cost.source))
             rows.append((
-                told.id, told.at_ms, name(named(told.session or session)), name(model), agent_id,
-                name(told.skill and named(told.skill)), project_id, *told.tokens, pico, price, told.tier, told.speed,
-                told.region, told.message, told.request, file_id,
+                told.id, told.at_ms, name(told.session or session), name(model), agent_id, name(told.skill), project_id, 
+                *told.tokens, pico, price, told.tier, told.speed, told.region, told.message, told.request, file_id,
             ))  # fmt: skip
         before = self._db.total_changes
         self._db.executemany(_INSERT, rows)
@@ -201,6 +214,7 @@ class _Update:
 
     def _reprice(self) -> None:
         self._price("1")
+        self._table.changed()
         self._table.put_note(_PRICES, self._prices.fingerprint)
 
     def _price(self, where: str, *values: Any) -> None:

@@ -86,3 +86,4 @@ def _add_running(context: Context, held: Book, session: str, transcript: str) ->
             for row in rows
         ],
     )
+    held.table.changed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import stat
@@ -15,10 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agent_studio.capture.recorder import cache, decision, routes
+from agent_studio.capture.recorder import decision, routes
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.environment.roots import STATE
 from agent_studio.errors import StorageError
+from agent_studio.storage import user_cache
 from agent_studio.storage.folder import Folder, disk_faults
 from agent_studio.storage.temporaries import is_dead
 
@@ -185,8 +187,8 @@ def compile_to(target: Path, *options: str, source: Path | None = None) -> str:
 def _compiled(source: Path, target: Path, fault: Callable[[bytes], str]) -> decision.Program:
     """Return what the compiler makes of a source, from this user's cache where it was made before, once proved."""
     found = compiler()
-    name = cache.key(source.read_bytes(), found) if found else None
-    kept = cache.load(name)
+    name = _cached_as(source.read_bytes(), found) if found else None
+    kept = user_cache.load(name)
     if kept is not None and not fault(kept):
         return decision.Program(kept)
     reason = compile_to(target, source=source)
@@ -195,7 +197,7 @@ def _compiled(source: Path, target: Path, fault: Callable[[bytes], str]) -> deci
     program = target.read_bytes()
     if said := fault(program):
         return decision.Program(None, said)
-    cache.store(name, program)
+    user_cache.store(name, program)
     return decision.Program(program)
 
 
@@ -298,3 +300,17 @@ def _sweep(folder: Folder) -> None:
         status = folder.status(name)
         if made and status and is_dead(int(made[1]), status):
             folder.remove_tree(name) if stat.S_ISDIR(status.st_mode) else folder.remove(name)
+
+
+def _cached_as(source: bytes, compiler: str) -> str | None:
+    """Return the name of what a compiler, as it is now, makes of a source here; None when it cannot be told."""
+    try:
+        real = os.path.realpath(compiler)
+        status = os.stat(real)  # noqa: PTH116 - beside realpath
+    except OSError:
+        return None
+    words = (
+        hashlib.sha256(source).hexdigest(), real, str(status.st_mtime_ns), str(status.st_size), sys.platform,
+        platform.machine(),
+    )  # fmt: skip
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
 from agent_studio.cli.output import Problem, Result
-from agent_studio.cost import watch
-from agent_studio.cost.budgets import budgets
 from agent_studio.errors import ExitCode, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from agent_studio.cli.output import Screen
     from agent_studio.cost.budgets import Budget
     from agent_studio.cost.spending import Forecast, Status
+    from agent_studio.cost.watch import Standing
 
 _BAR = 10
 
@@ -32,6 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Look, notice new crossings, and report."""
+    from agent_studio.cost import watch  # noqa: PLC0415 - only what the chosen sub-verb needs
+    from agent_studio.cost.budgets import budgets  # noqa: PLC0415
+
     wanted = _wanted(budgets(session.context), args.name)
     found = watch.standing(session.context, wanted)
     failing = [one for one in found.statuses if one.is_over or (args.warn_as_error and one.crossed)]
@@ -69,7 +71,7 @@ def _data(one: Status) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _problems(found: watch.Standing, wanted: list[Budget], args: argparse.Namespace) -> Any:
+def _problems(found: Standing, wanted: list[Budget], args: argparse.Namespace) -> Any:
     if not wanted:
         yield Problem("no-budget", "there is no budget to check", "write cost.budgets: docs/budgets.md")
     for one in found.statuses:

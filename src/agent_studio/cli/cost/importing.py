@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from agent_studio.cli.cost import selection
 from agent_studio.cli.cost.report import reading_data, reading_problems, reconciliation_data, reconciliation_problems
 from agent_studio.cli.output import Problem, Result, working
-from agent_studio.cost import importing, pricing
 from agent_studio.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Import, and say what was added and how it compares with the client's own count."""
+    from agent_studio.cost import importing, pricing  # noqa: PLC0415 - only what the chosen sub-verb needs
+
     context = session.context
     found = selection.folders(args, session)
     every = args.all_sessions or bool(args.config_dir)

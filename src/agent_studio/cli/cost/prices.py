@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Problem, Result, working
-from agent_studio.cost import pricing
-from agent_studio.cost.prices import overrides, update
+from agent_studio.cost.prices import overrides
 from agent_studio.cost.prices.table import PriceTable
-from agent_studio.environment.change import changed_file
 from agent_studio.errors import ExitCode, StorageError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -28,6 +26,7 @@ _REQUESTS: dict[str, dict[str, str]] = {
     "standard": {}, "batch": {"service_tier": "batch"}, "fast": {"speed": "fast"}, "us": {"region": "us"},
 }  # fmt: skip
 _TIMEOUT_SECONDS = 30
+_URL = "https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/prices/new_data/v2/data.json"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show.set_defaults(does=_show)
     newer = actions.add_parser("update", help="compile a newer table; what models cost until today is kept")
     newer.add_argument("--file", metavar="DATA", help="data of genai-prices from a file, not from the network")
-    newer.add_argument("--url", metavar="URL", default=update.URL, help="where it is fetched from")
+    newer.add_argument("--url", metavar="URL", default=_URL, help="where it is fetched from")
     newer.add_argument("--any-change", action="store_true", help="take prices that change more than ten times, too")
     newer.set_defaults(does=_update)
     own = actions.add_parser("override", help="write a price of your own, or a discount, to the configuration")
@@ -73,6 +72,8 @@ def _unit(field: str) -> str:
 
 
 def _show(args: argparse.Namespace, session: Session) -> Result:
+    from agent_studio.cost import pricing  # noqa: PLC0415 - only what the chosen action needs
+
     table = pricing.table(session.context)
     data: dict[str, Any] = {"source": table.source, "models": len(table.models)}
     if args.model is None:
@@ -149,6 +150,9 @@ def _cells(entry: dict[str, Any], *before: str) -> list[object]:
 
 
 def _update(args: argparse.Namespace, session: Session) -> Result:
+    from agent_studio.cost import pricing  # noqa: PLC0415 - only what the chosen action needs
+    from agent_studio.cost.prices import update  # noqa: PLC0415
+
     context = session.context
     before = pricing.listed(context)
     today = datetime.now(UTC).date()
@@ -179,11 +183,13 @@ def _read(name: str) -> bytes:
 def _fetched(url: str) -> bytes:
     import urllib.request  # noqa: PLC0415 - only to fetch
 
+    from agent_studio.cost.prices.update import SIZE_MAX_BYTES  # noqa: PLC0415
+
     if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
         raise UsageError(f"{url} is not fetched", hint="give an https address")
     try:
         with working("fetching prices"), urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - checked above
-            data: bytes = answer.read(update.SIZE_MAX_BYTES + 1)
+            data: bytes = answer.read(SIZE_MAX_BYTES + 1)
     except OSError as error:
         raise StorageError(
             f"{url} cannot be fetched: {error}",
@@ -225,6 +231,8 @@ def _override(args: argparse.Namespace, session: Session) -> Result:
         if wrong := overrides.faults(entry):
             raise UsageError(f"cost prices override: {wrong[0]}", hint="agent-studio cost prices override --help")
         wanted = [*rest, entry]
+    from agent_studio.environment.change import changed_file  # noqa: PLC0415 - only what the chosen action needs
+
     with changed_file(context, {"cost.prices": wanted}):
         pass
     data = {"prices": wanted, "removed": bool(args.remove)}

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Result
-from agent_studio.cost.calls import Ledger, Recorded
 from agent_studio.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
+    from agent_studio.cost.calls import Ledger, Recorded
     from agent_studio.records import LlmUsage
 
 _COUNTS = (
@@ -43,6 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Record one call, or each line of stdin; a wrong line is named, and then none is recorded."""
+    from agent_studio.cost.calls import Ledger  # noqa: PLC0415 - only what the chosen sub-verb needs
+
     ledger = Ledger(session.context)
     if args.stdin:
         records = [_prepared(ledger, fields, f"line {number}: ") for number, fields in _lines()]

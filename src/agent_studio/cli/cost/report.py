@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.cost import selection
 from agent_studio.cli.output import Problem, Result
-from agent_studio.cost import book, periods, places, pricing, reconcile, transcripts
+from agent_studio.cost import periods, places, pricing, transcripts
 from agent_studio.cost.report import DIMENSIONS, Report, data_of_block, report, running_block
 from agent_studio.environment.sharing import sharing
 from agent_studio.errors import ExitCode, UsageError, did_you_mean
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
+    from agent_studio.cost.book import Book
+    from agent_studio.cost.reconcile import Reconciliation
     from agent_studio.cost.report import Sum
     from agent_studio.cost.table import Table
 
@@ -62,17 +64,21 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             listed = places.transcripts(*found)
             reading = transcripts.update(table, listed, pricing.table(context))
             problems += reading_problems(reading)
+            table.roll_up()
             only = _only(args, table, None)
             made = report(table, by, where, since_ms=chosen.since_ms, until_ms=chosen.until_ms, only=only)
             data |= {"transcripts": reading_data(reading)}
-            compared = reconcile.run(table) if "session" in by or args.session else None
+            compared = _compared(table) if "session" in by or args.session else None
             block = _block(table, by, only)
     else:
         if args.config_dir or args.all_projects:
             raise UsageError("--config-dir and --all-projects are for transcripts", hint="add --source transcripts")
+        from agent_studio.cost import book  # noqa: PLC0415 - not for transcripts
+
         roots = sharing(context)
         with book.opened(next(iter(roots.values()))) as held:
             problems += _book_problems(held)
+            held.table.roll_up()
             every = args.all_environments or "environment" in by
             only = _only(args, held.table, None if every else str(context.environment))
             made = report(held.table, by, where, since_ms=chosen.since_ms, until_ms=chosen.until_ms, only=only)
@@ -88,6 +94,12 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         problems += reconciliation_problems(compared)
     data |= made.data() | ({"runningBlock": block} if block else {})
     return Result(data, lambda screen: _render(screen, made, data, args), code, problems)
+
+
+def _compared(table: Table) -> Reconciliation:
+    from agent_studio.cost import reconcile  # noqa: PLC0415 - where sessions are shown
+
+    return reconcile.run(table)
 
 
 def _dimensions(args: argparse.Namespace) -> tuple[str, ...]:
@@ -132,7 +144,7 @@ def _block(table: Table, by: tuple[str, ...], only: dict[str, Any]) -> dict[str,
     return None if found is None else data_of_block(found)
 
 
-def _book_problems(held: book.Book) -> list[Problem]:
+def _book_problems(held: Book) -> list[Problem]:
     found = []
     if held.moved:
         found.append(Problem(
@@ -173,7 +185,7 @@ def reading_problems(reading: transcripts.Reading) -> list[Problem]:
     return found
 
 
-def reconciliation_data(compared: reconcile.Reconciliation) -> dict[str, Any]:
+def reconciliation_data(compared: Reconciliation) -> dict[str, Any]:
     """Return how our count compares with the client's, as JSON has it."""
     return {
         "sessions": compared.sessions, "agreed": compared.agreed,
@@ -181,7 +193,7 @@ def reconciliation_data(compared: reconcile.Reconciliation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def reconciliation_problems(compared: reconcile.Reconciliation) -> list[Problem]:
+def reconciliation_problems(compared: Reconciliation) -> list[Problem]:
     """Return where our count is not the client's."""
     different = compared.sessions - compared.agreed
     if not different:

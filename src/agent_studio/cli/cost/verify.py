@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio.cli.output import Problem, Result, working
-from agent_studio.cost import checkpoints
-from agent_studio.cost.verify import Verdict, verify, verify_file
 from agent_studio.environment.sharing import sharing
 from agent_studio.errors import ExitCode, UsageError
 
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
+    from agent_studio.cost.verify import Verdict
     from agent_studio.environment.context import Context
 
 
@@ -32,6 +31,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         if not place.is_file():
             raise UsageError(f"{args.file} is not a file", hint="name a ledger, or leave it out for this environment's")
         with working("verifying"):
+            from agent_studio.cost.verify import verify_file  # noqa: PLC0415 - only what the chosen sub-verb needs
+
             verdict = verify_file(place)
     else:
         with working("verifying"):
@@ -41,6 +42,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 def verified(context: Context, *, note: bool = False) -> Verdict:
     """Verify an environment's ledger; `note` where a sound one ends now."""
+    from agent_studio.cost import checkpoints  # noqa: PLC0415 - only what the chosen sub-verb needs
+    from agent_studio.cost.verify import verify  # noqa: PLC0415
+
     roots = list(sharing(context).values())
     verdict = verify(roots)
     if note and verdict.passed and verdict.head.seq:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from importlib import resources
+from operator import mul
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.cost.prices import names, overrides
@@ -216,13 +217,9 @@ def _cost(rates: Rates, tokens: Tokens) -> Cost | None:
     if rates.above:
         whole = tokens.input + tokens.cache_read + tokens.cache_write5m + tokens.cache_write1h
         listed = next((step for start, step in rates.above if whole > start), listed)
-    pico_usd = 0
-    for count, rate in zip(tokens, listed, strict=True):
-        if count:
-            if rate is None:
-                return None
-            pico_usd += count * rate
-    return Cost(pico_usd, rates.source)
+    if None in listed and any(count and rate is None for count, rate in zip(tokens, listed, strict=True)):
+        return None
+    return Cost(sum(map(mul, tokens, (rate or 0 for rate in listed))), rates.source)
 
 
 def load(updated: bytes | None, given: Sequence[Mapping[str, Any]] = ()) -> PriceTable:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from agent_studio.cost.prices.table import Rates
 
-URL = "https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/prices/new_data/v2/data.json"
 SIZE_MAX_BYTES = 64 << 20
 _JUMP = 10
 

@@ -1,17 +1,14 @@
-"""What this user's compiler has made before, so that a second project costs a copy: `~/.cache/agent-studio`.
+"""What this user's commands have worked out before, to save the time of doing it again: `~/.cache/agent-studio`.
 
-The folder is the user's alone, else it is not used; every program is checked against the hash kept with it. Whatever is
-wrong with the cache is passed over: it only saves time.
+The folder is the user's alone, else it is not used; everything in it is checked against the hash kept with it. Whatever
+is wrong with the cache is passed over: it only saves time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import stat
-import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,25 +19,11 @@ if TYPE_CHECKING:
 _FOLDER = "agent-studio"
 _OTHERS = 0o077
 _DIGEST_BYTES = 32
-_PROGRAM_MAX_BYTES = 8 << 20
-
-
-def key(source: bytes, compiler: str, *options: str) -> str | None:
-    """Return the name of what a compiler, as it is now, makes of a source here; None when it cannot be told."""
-    try:
-        real = os.path.realpath(compiler)
-        status = os.stat(real)  # noqa: PTH116 - beside realpath
-    except OSError:
-        return None
-    words = (
-        hashlib.sha256(source).hexdigest(), real, str(status.st_mtime_ns), str(status.st_size), sys.platform,
-        platform.machine(), *options,
-    )  # fmt: skip
-    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()
+_MAX_BYTES = 8 << 20
 
 
 def load(name: str | None) -> bytes | None:
-    """Return a program kept before, or None."""
+    """Return what was kept under a name, or None."""
     folder = _folder()
     if name is None or folder is None:
         return None
@@ -49,31 +32,42 @@ def load(name: str | None) -> bytes | None:
         with os.fdopen(os.open(folder / name, flags), "rb") as file:
             if not _is_private(os.fstat(file.fileno()), stat.S_ISREG):
                 return None
-            kept = file.read(_PROGRAM_MAX_BYTES)
-        digest, program = kept[:_DIGEST_BYTES], kept[_DIGEST_BYTES:]
-        if program and hashlib.sha256(program).digest() == digest:
-            return program
+            kept = file.read(_MAX_BYTES)
+        digest, data = kept[:_DIGEST_BYTES], kept[_DIGEST_BYTES:]
+        if data and hashlib.sha256(data).digest() == digest:
+            return data
     return None
 
 
-def store(name: str | None, program: bytes) -> None:
-    """Keep a program that was proved to work, if it can be kept."""
+def store(name: str | None, data: bytes, *, most: int | None = None) -> None:
+    """Keep something under a name, if it can be kept; of names with the same start at most `most` stay."""
     folder = _folder()
     if name is None or folder is None:
         return
+    import tempfile  # noqa: PLC0415 - it costs more than what is kept saves, where nothing is new
+
     with suppress(OSError):
         descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".new-")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(hashlib.sha256(program).digest() + program)
+                file.write(hashlib.sha256(data).digest() + data)
             Path(temporary).replace(folder / name)
         except OSError:
             Path(temporary).unlink()
+        if most is not None:
+            _prune(folder, name.partition("-")[0], most)
+
+
+def _prune(folder: Path, start: str, most: int) -> None:
+    """Remove the oldest of the names with one start, up to its first dash."""
+    alike = sorted(folder.glob(f"{start}-*"), key=lambda place: place.stat().st_mtime_ns)
+    for place in alike[: max(len(alike) - most, 0)]:
+        place.unlink(missing_ok=True)
 
 
 def _folder() -> Path | None:
     """Return the folder, made when it is missing; None where it is not the user's alone."""
-    if os.name == "nt":  # programs are compiled on POSIX systems only
+    if os.name == "nt":  # there is no telling there whose a folder is
         return None
     written = os.environ.get("XDG_CACHE_HOME", "")
     with suppress(OSError, RuntimeError):
