@@ -79,7 +79,7 @@ def measured(less: int) -> Iterator[Figure]:
         for length in (0, 100_000, 1_000_000):
             written += _fill(root, length // less - written)
             for writers, pause_ms in ((1, 2), (4, 2), (16, 8), (4, 0)):
-                count = 2_000 // (less if less < 10 else 10) // (1 if writers < 16 else 4)
+                count = 2_000 // (min(10, less)) // (1 if writers < 16 else 4)
                 spans_ms, plain_ms = _at_once(root, writers, count, pause_ms)
                 written += writers * (count + _WARM)
                 yield _figure(length // less, writers, pause_ms, spans_ms, plain_ms)

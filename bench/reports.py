@@ -1,4 +1,4 @@
-"""What a cost report over transcripts costs beside ccusage on the same files, the first time and when nothing is new."""
+"""What a cost report over transcripts costs beside ccusage on the same files: the first time, and with nothing new."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Compile the package's price table from a release of genai-prices.
 
 The release is installed into a private environment and asked for its data; what models cost in the table of before is
-kept for the time until today. `--data FILE` takes data that was dumped or downloaded before, `--check N` prices N random
-calls with both and lists where they differ.
+kept for the time until today. `--data FILE` takes data that was dumped or downloaded before, `--check N` prices N
+random calls with both and lists where they differ.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ for line in sys.stdin:
     usage = Usage(input_tokens=t[0] + t[2] + t[3] + t[4], output_tokens=t[1], cache_read_tokens=t[2],
                   cache_write_tokens=t[3] + t[4], cache_write_1h_tokens=t[4])
     try:
-        told = calc_price(usage, model, provider_id=provider, genai_request_timestamp=datetime.datetime.fromisoformat(at))
+        when = datetime.datetime.fromisoformat(at)
+        told = calc_price(usage, model, provider_id=provider, genai_request_timestamp=when)
         print(told.total_price)
     except Exception as error:
         print(type(error).__name__)

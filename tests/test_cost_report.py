@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Studio
+    from tests.conftest import Studio
 
 OPUS, HAIKU = "claude-opus-5-5", "claude-haiku-5-5"
 
@@ -136,11 +136,13 @@ def test_figures_that_cannot_be_are_refused_and_reported(folder: Folder, count: 
         lambda line: json.dumps(line).encode().replace(b'"content": []', b'"content": "\xff\xfe"'),
         lambda line: json.dumps(line | {"more": None, "message": line["message"] | {"content": None}}),
         lambda line: json.dumps(line | {"text": "x" * 12_000_000}),
-        lambda line: json.dumps(line | {"version": 9, "sessionId": None, "timestamp": "2026-11-01T14:00:00.000001+02:00"}),
+        lambda line: json.dumps(
+            line | {"version": 9, "sessionId": None, "timestamp": "2026-11-01T14:00:00.000001+02:00"}
+        ),
         lambda line: json.dumps(line | {"isSidechain": True, "attributionSkill": 7}),
     ],
     ids=["spaced", "reordered", "bom", "crlf", "not-utf-8", "nulls", "12-MB", "odd", "side-chain"],
-)  # fmt: skip
+)
 def test_a_line_counts_however_it_is_spelled(folder: Folder, spelled: Callable[[dict[str, Any]], str | bytes]) -> None:
     folder.write("-p/s1.jsonl", spelled(said(1)), spelled(said(2)))
     assert folder.tokens() == {OPUS: (20, 10, 0, 0)}
@@ -280,7 +282,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_counts(folder: Folder) -> None
     folder.write("-p/empty.jsonl")
     (folder.path / "projects/-p/zero.jsonl").write_bytes(b"\0" * 4096)
     os.mkfifo(folder.path / "projects/-p/pipe.jsonl")
-    os.symlink("nowhere", folder.path / "projects/-p/lost.jsonl")
+    (folder.path / "projects/-p/lost.jsonl").symlink_to("nowhere")
     envelope = folder.report()
     assert folder.tokens() == {OPUS: (10, 5, 0, 0)}
     assert [problem["code"] for problem in envelope["problems"]] == ["damaged"]

@@ -12,9 +12,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
 
-from bench.client.claude import ClientMissingError  # noqa: E402 - only after the line above
-from bench.transcripts import calls, ccusage, differential, generate, truth  # noqa: E402
-from bench.transcripts.traps import TRAPS, Trap  # noqa: E402
+from bench.client.claude import ClientMissingError
+from bench.transcripts import calls, ccusage, differential, generate, truth
+from bench.transcripts.traps import TRAPS, Trap
 
 if TYPE_CHECKING:
     from tests.conftest import Studio
@@ -68,9 +68,7 @@ def test_the_ledger_tells_the_same_after_the_transcripts_are_gone(
 
 def test_agents_skills_sessions_and_projects_add_up(bare: Studio, made: tuple[Path, list[calls.Call], int]) -> None:
     folder, listed, _ = made
-    for name, of in (
-        ("agent", lambda call: call.agent), ("skill", lambda call: call.skill), ("project", lambda call: call.project),
-    ):  # fmt: skip
+    for name in ("agent", "skill", "project"):
         data = bare.run(
             "cost", "report", "--source", "transcripts", "--config-dir", str(folder), "--by", name, "--json"
         ).data
@@ -78,7 +76,7 @@ def test_agents_skills_sessions_and_projects_add_up(bare: Studio, made: tuple[Pa
         expected: dict[str | None, int] = {}
         for call in listed:
             # The oldest layout names no agent: its lines are in the main file.
-            key = None if name == "agent" and _layout(call, listed) == "1.0.128" else of(call)
+            key = None if name == "agent" and _layout(call, listed) == "1.0.128" else getattr(call, name)
             expected[key] = expected.get(key, 0) + call.output
         assert told == expected, name
 

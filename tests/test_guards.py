@@ -118,22 +118,35 @@ def test_a_budget_may_fail_closed(staged: Studio) -> None:
 
 LEDGER = ".claude/staging/metrics/llm-usage.log"
 DENIED = [
-    ("Write", {"file_path": LEDGER}), ("Edit", {"file_path": f"./{LEDGER}"}), ("MultiEdit", {"file_path": f"docs/../{LEDGER}"}),
-    ("NotebookEdit", {"notebook_path": LEDGER.upper()}), ("Write", {"file_path": "link.txt"}),
+    ("Write", {"file_path": LEDGER}),
+    ("Edit", {"file_path": f"./{LEDGER}"}),
+    ("MultiEdit", {"file_path": f"docs/../{LEDGER}"}),
+    ("NotebookEdit", {"notebook_path": LEDGER.upper()}),
+    ("Write", {"file_path": "link.txt"}),
     ("Write", {"file_path": ".claude/staging/metrics/llm-usage.42.log"}),
-    ("Write", {"file_path": ".agent-studio/staging/checkpoints.jsonl"}), ("Edit", {"file_path": ".agent-studio/checkpoint_signers"}),
+    ("Write", {"file_path": ".agent-studio/staging/checkpoints.jsonl"}),
+    ("Edit", {"file_path": ".agent-studio/checkpoint_signers"}),
     ("mcp__files__write", {"path": LEDGER}),
-    ("Bash", {"command": f"rm {LEDGER}"}), ("Bash", {"command": f"echo x > {LEDGER}"}), ("Bash", {"command": f"echo x>>{LEDGER}"}),
-    ("Bash", {"command": f"cat a | tee {LEDGER}"}), ("Bash", {"command": f"sed -i s/1/2/ {LEDGER}"}),
-    ("Bash", {"command": f"ls && mv {LEDGER} /tmp"}), ("Bash", {"command": f"cat $(rm {LEDGER})"}),
-    ("Bash", {"command": f"cat 'unended {LEDGER}"}), ("Bash", {"command": f"cd x; python3 -c \"open('{LEDGER}','w')\""}),
+    ("Bash", {"command": f"rm {LEDGER}"}),
+    ("Bash", {"command": f"echo x > {LEDGER}"}),
+    ("Bash", {"command": f"echo x>>{LEDGER}"}),
+    ("Bash", {"command": f"cat a | tee {LEDGER}"}),
+    ("Bash", {"command": f"sed -i s/1/2/ {LEDGER}"}),
+    ("Bash", {"command": f"ls && mv {LEDGER} /tmp"}),
+    ("Bash", {"command": f"cat $(rm {LEDGER})"}),
+    ("Bash", {"command": f"cat 'unended {LEDGER}"}),
+    ("Bash", {"command": f"cd x; python3 -c \"open('{LEDGER}','w')\""}),
     ("Bash", {"command": "truncate -s 0 .agent-studio/staging/checkpoints.jsonl"}),
-]  # fmt: skip
+]
 ALLOWED = [
-    ("Read", {"file_path": LEDGER}), ("Write", {"file_path": "llm-usage.md"}), ("Write", {"file_path": "runs/checkpoints.jsonl"}),
-    ("Bash", {"command": f"tail -5 {LEDGER} | jq .costUsd"}), ("Bash", {"command": f"grep opus {LEDGER} 2>/dev/null | wc -l"}),
-    ("Bash", {"command": "agent-studio cost verify .claude/staging/metrics/llm-usage.log"}), ("Bash", {"command": "rm -rf build"}),
-]  # fmt: skip
+    ("Read", {"file_path": LEDGER}),
+    ("Write", {"file_path": "llm-usage.md"}),
+    ("Write", {"file_path": "runs/checkpoints.jsonl"}),
+    ("Bash", {"command": f"tail -5 {LEDGER} | jq .costUsd"}),
+    ("Bash", {"command": f"grep opus {LEDGER} 2>/dev/null | wc -l"}),
+    ("Bash", {"command": "agent-studio cost verify .claude/staging/metrics/llm-usage.log"}),
+    ("Bash", {"command": "rm -rf build"}),
+]
 
 
 @pytest.mark.parametrize(("tool", "given"), DENIED)

@@ -78,14 +78,24 @@ def test_the_clients_own_figures_are_met_to_the_last_digit() -> None:
 @pytest.mark.parametrize(
     "spelling",
     [
-        "claude-opus-4-5", "claude-opus-4-5-20251101", "claude-opus-4-5@20251101", "claude-opus-4-5[1m]", " Claude-Opus-4-5 ",
-        "claude-opus-4.5", "anthropic/claude-opus-4.5", "anthropic/claude-opus-4-5-20251101", "openrouter/anthropic/claude-opus-4.5",
-        "global.anthropic.claude-opus-4-5-20251101-v1:0", "bedrock/global.anthropic.claude-opus-4-5-20251101-v1:0",
+        "claude-opus-4-5",
+        "claude-opus-4-5-20251101",
+        "claude-opus-4-5@20251101",
+        "claude-opus-4-5[1m]",
+        " Claude-Opus-4-5 ",
+        "claude-opus-4.5",
+        "anthropic/claude-opus-4.5",
+        "anthropic/claude-opus-4-5-20251101",
+        "openrouter/anthropic/claude-opus-4.5",
+        "global.anthropic.claude-opus-4-5-20251101-v1:0",
+        "bedrock/global.anthropic.claude-opus-4-5-20251101-v1:0",
         "arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.anthropic.claude-opus-4-5-20251101-v1:0",
-        "vertex_ai/claude-opus-4-5@20251101", "publishers/anthropic/models/claude-opus-4-5@20251101",
-        "projects/p/locations/global/publishers/anthropic/models/claude-opus-4-5", "claude-opus-4-5-latest",
+        "vertex_ai/claude-opus-4-5@20251101",
+        "publishers/anthropic/models/claude-opus-4-5@20251101",
+        "projects/p/locations/global/publishers/anthropic/models/claude-opus-4-5",
+        "claude-opus-4-5-latest",
     ],
-)  # fmt: skip
+)
 def test_a_model_is_known_by_every_spelling(spelling: str) -> None:
     assert usd(spelling, Tokens(input=MILLION // 10, output=1000)) == "0.525"
 
@@ -175,8 +185,11 @@ def test_hours_of_the_day_have_their_own_price() -> None:
     assert cost("00:29") == cost("16:30") == cost("20:00")
 
 
-@given(model=st.sampled_from(["claude-opus-5-5", "claude-sonnet-4-5", "claude-haiku-5-5", "claude-3-haiku"]),
-       counts=st.lists(st.integers(0, 10**9), min_size=6, max_size=6), more=st.lists(st.integers(0, 10**6), min_size=6, max_size=6))  # fmt: skip
+@given(
+    model=st.sampled_from(["claude-opus-5-5", "claude-sonnet-4-5", "claude-haiku-5-5", "claude-3-haiku"]),
+    counts=st.lists(st.integers(0, 10**9), min_size=6, max_size=6),
+    more=st.lists(st.integers(0, 10**6), min_size=6, max_size=6),
+)
 def test_more_tokens_never_cost_less_and_nothing_is_ever_negative(
     model: str, counts: list[int], more: list[int]
 ) -> None:
@@ -188,7 +201,7 @@ def test_more_tokens_never_cost_less_and_nothing_is_ever_negative(
 
 
 def test_a_factor_and_prices_of_ones_own_come_before_the_list() -> None:
-    given_prices = [
+    given_prices: list[dict[str, object]] = [
         {"model": "claude-opus-*", "factor": "0.85"},
         {"model": "house-model", "inputUsd": 0.5, "outputUsd": "2", "from": "2026-10-01"},
     ]

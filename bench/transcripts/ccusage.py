@@ -29,7 +29,7 @@ LEFT_OUT = "new models at $0; no batch, no region, no searches; a long context o
 
 
 def install() -> Path:
-    """Return the native program, without the launcher that starts Node; raise `ClientMissingError` where it cannot be."""
+    """Return the native program, without its launcher in Node; raise `ClientMissingError` where it cannot be had."""
     place = CACHE / _NAME
     CACHE.mkdir(exist_ok=True)
     (CACHE / ".gitignore").write_text("*\n", encoding="utf-8")

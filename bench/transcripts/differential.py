@@ -81,13 +81,13 @@ def _true(listed: tuple[calls.Call, ...] | list[calls.Call]) -> Told:
 def _compared(trap: Trap, folder: Path, project: Path, program: Path | None) -> Row:
     expected, told = _true(trap.true), ours(folder, project)
     verdict = "right" if told == expected else "WRONG"
-    faults = () if told == expected else (f"{trap.name}: ours is {told}, the truth {expected}",)
+    faults: tuple[str, ...] = () if told == expected else (f"{trap.name}: ours is {told}, the truth {expected}",)
     if program is None:
         return Row(trap.name, verdict, "not run", "", faults)
     theirs = ccusage.by_day_and_model(program, folder, ZONE)
     if _tokens(theirs) == _tokens(expected) and _agrees(theirs, expected):
         return Row(trap.name, verdict, "right", "", faults)
-    said = {(model, tokens[0], tokens[1]): usd for (_, model), (tokens, usd) in theirs.items()}
+    said = {(model, tokens[0], tokens[1]): usd or Decimal() for (_, model), (tokens, usd) in theirs.items()}
     foreseen = {(model, given, out): Decimal(usd) for model, given, out, usd in trap.peer.says} if trap.peer else None
     if (
         foreseen is None
@@ -115,7 +115,7 @@ def _generated(seed: int, listed: list[calls.Call], folder: Path, project: Path,
     name = f"1,000 generated responses, seed {seed}"
     expected, told = _true(listed), ours(folder, project)
     verdict = "right" if told == expected else "WRONG"
-    faults = () if told == expected else (f"{name}: ours is not the truth",)
+    faults: tuple[str, ...] = () if told == expected else (f"{name}: ours is not the truth",)
     if program is None:
         return Row(name, verdict, "not run", "", faults)
     theirs = ccusage.by_day_and_model(program, folder, ZONE)

@@ -127,20 +127,20 @@ class Book:
         decoder = msgspec.json.Decoder(_Line)
         damaged = int(self.table.note("damaged") or 0) if position != segments.START else 0
         batch = 0
-        start = position
-        for data, position in segments.read(self._root, position):  # noqa: B007, PLW2901 - where the last line ends
+        last = position
+        for data, last in segments.read(self._root, position):
             try:
                 line = decoder.decode(data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 damaged += 1
             else:
-                if line.type != "torn" and not self._learn(line, position.seq):
+                if line.type != "torn" and not self._learn(line, last.seq):
                     damaged += 1
             batch += 1
             if batch % _BATCH == 0:
-                self._at(position, damaged)
-        if position != start or batch or self.table.note(_POSITION) is None:
-            self._at(position, damaged)
+                self._at(last, damaged)
+        if batch or self.table.note(_POSITION) is None:
+            self._at(last, damaged)
 
     def _at(self, position: segments.Position, damaged: int) -> None:
         self.table.put_note(_POSITION, msgspec.json.encode(list(position)).decode())
@@ -165,7 +165,7 @@ class Book:
             self._replaced(line.amends, identity)
         name, db = self.table.name, self.table.db
         db.execute(
-            f"INSERT OR REPLACE INTO usage VALUES ({MARKS})",  # noqa: S608 - only marks
+            f"INSERT OR REPLACE INTO usage VALUES ({MARKS})",
             (
                 identity, at_ms, name(line.sessionId), name(line.model), name(line.agent), name(line.skill),
                 name(line.project), name(line.environment), name(line.provider), name(line.source), *said,
@@ -189,7 +189,7 @@ class Book:
     def _known(self, where: str, value: Any) -> Known | None:
         row = self.table.db.execute(
             "SELECT origin, text, input, output, cache_read, cache_write5m, cache_write1h, web_searches, pico_usd "
-            f"FROM usage LEFT JOIN name ON name.id = source WHERE {where} LIMIT 1",  # noqa: S608 - our own terms
+            f"FROM usage LEFT JOIN name ON name.id = source WHERE {where} LIMIT 1",
             (value,),
         ).fetchone()
         return None if row is None else Known(row[0], row[1] or "", Tokens(*row[2:8]), row[8])
@@ -225,7 +225,7 @@ class Book:
         """Return what the ledger holds without a price, with its environment."""
         texts = self.table.texts()
         rows = self.table.db.execute(
-            f"SELECT at_ms, {', '.join(NAMES)}, {', '.join(COUNTS)}, tier, speed, region, request, message, task "  # noqa: S608 - columns are ours
+            f"SELECT at_ms, {', '.join(NAMES)}, {', '.join(COUNTS)}, tier, speed, region, request, message, task "
             "FROM usage WHERE pico_usd IS NULL"
         ).fetchall()
         return [_record(row, texts) for row in rows]
@@ -305,9 +305,14 @@ def _tokens(record: LlmUsage) -> Tokens:
 
 def _with(record: LlmUsage, said: Tokens) -> LlmUsage:
     return replace(
-        record, input_tokens=said.input, output_tokens=said.output, cache_read_tokens=said.cache_read,
-        cache_write5m_tokens=said.cache_write5m, cache_write1h_tokens=said.cache_write1h, web_searches=said.web_searches,
-    )  # fmt: skip
+        record,
+        input_tokens=said.input,
+        output_tokens=said.output,
+        cache_read_tokens=said.cache_read,
+        cache_write5m_tokens=said.cache_write5m,
+        cache_write1h_tokens=said.cache_write1h,
+        web_searches=said.web_searches,
+    )
 
 
 @contextmanager

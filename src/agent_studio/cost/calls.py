@@ -48,7 +48,7 @@ class Ledger:
     """An environment's ledger, open for many calls; threads may share it."""
 
     def __init__(self, context: Context) -> None:
-        """Raises `ConfigurationError` when a price in the configuration is wrong."""
+        """Raise `ConfigurationError` when a price in the configuration is wrong."""
         self._prices: PriceTable = pricing.table(context)
         self._writer = ledger.Writer(context.root)
 

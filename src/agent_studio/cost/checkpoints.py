@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from agent_studio import clock
 from agent_studio.cost import segments
 from agent_studio.environment.roots import STATE
@@ -103,12 +105,11 @@ def fault(checkpoint: Checkpoint, project: Project) -> str | None:
 
 
 def _parsed(record: dict[str, Any]) -> Checkpoint | None:
-    seq, size, digest, time, sig = (record.get(name) for name in ("seq", "size", "hash", "time", "sig"))
-    whole = type(seq) is int and type(size) is int and seq >= 0 and size >= 0
-    texts = isinstance(digest, str) and isinstance(time, str) and isinstance(sig, str | None)
-    if not whole or not texts or not _DIGITS.fullmatch(digest):
+    try:
+        made = msgspec.convert(record, Checkpoint, strict=True)
+    except msgspec.ValidationError:
         return None
-    return Checkpoint(seq, size, digest, time, sig)
+    return made if made.seq >= 0 and made.size >= 0 and _DIGITS.fullmatch(made.hash) else None
 
 
 def _signed(seq: int, size: int, digest: str, time: str) -> bytes:

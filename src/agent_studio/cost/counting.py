@@ -49,9 +49,7 @@ def tokens(*counts: object) -> Tokens | None:
     return None if any(type(count) is not int for count in found) else whole(*found)  # type: ignore[arg-type] # seen
 
 
-def whole(  # noqa: PLR0917 - in the order of the client's usage object
-    asked: int, said: int, read: int, writes: int, five: int, hour: int, searches: int
-) -> Tokens | None:
+def whole(asked: int, said: int, read: int, writes: int, five: int, hour: int, searches: int) -> Tokens | None:
     """Do what `tokens` does for counts that are whole numbers."""
     found = (asked, said, read, writes, five, hour, searches)
     if min(found) < 0 or max(found) > MOST:

@@ -101,18 +101,36 @@ def _fresh(told: Table) -> Iterator[LlmUsage]:
     texts = told.texts()
     rows = told.db.execute(
         "SELECT at_ms, session, model, agent, skill, project, input, output, cache_read, cache_write5m, "
-        "cache_write1h, web_searches, tier, speed, region, message, request FROM usage WHERE origin IN (SELECT id FROM file WHERE NOT is_taken) OR usage.id "
+        "cache_write1h, web_searches, tier, speed, region, message, request FROM usage "
+        "WHERE origin IN (SELECT id FROM file WHERE NOT is_taken) OR usage.id "
         "IN (SELECT copy.id FROM copy JOIN file ON file.id = copy.file WHERE NOT is_taken) ORDER BY at_ms"
     ).fetchall()
     for at_ms, session, model, agent, skill, project, *counts, tier, speed, region, message, request in rows:
         given, said, read, short, long, searches = counts
         yield LlmUsage(
-            timestamp=clock.of_ms(at_ms), session_id=texts[session] or "", request_id=request, message_id=message,
-            provider="anthropic", model=texts[model] or "unknown", agent=texts[agent], skill=texts[skill],
-            project=texts[project] or "", task_id=None, input_tokens=given, output_tokens=said, cache_read_tokens=read,
-            cache_write5m_tokens=short, cache_write1h_tokens=long, web_searches=searches, service_tier=tier,
-            speed=speed, region=region, cost_usd=None, price_source=None, source="transcript",
-        )  # fmt: skip
+            timestamp=clock.of_ms(at_ms),
+            session_id=texts[session] or "",
+            request_id=request,
+            message_id=message,
+            provider="anthropic",
+            model=texts[model] or "unknown",
+            agent=texts[agent],
+            skill=texts[skill],
+            project=texts[project] or "",
+            task_id=None,
+            input_tokens=given,
+            output_tokens=said,
+            cache_read_tokens=read,
+            cache_write5m_tokens=short,
+            cache_write1h_tokens=long,
+            web_searches=searches,
+            service_tier=tier,
+            speed=speed,
+            region=region,
+            cost_usd=None,
+            price_source=None,
+            source="transcript",
+        )
 
 
 def _unpriced(held: Book) -> Iterator[tuple[LlmUsage, str]]:

@@ -1,7 +1,7 @@
 """Cost logs of the original Agent Studio: read and verified, never written.
 
-A line is JSON with `_prevHash` and `_hash`: the first 32 hex digits of SHA-256 over the previous hash (`0` at first) and
-the entry without these two, as compact JSON with sorted keys.
+A line is JSON with `_prevHash` and `_hash`: the first 32 hex digits of SHA-256 over the previous hash (`0` at first)
+and the entry without these two, as compact JSON with sorted keys.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def records(root: EnvironmentRoot) -> Iterator[LlmUsage]:
         return
     folder, name = place
     for entry in journal.read(folder, name).records:
-        said, written = entry.get("inputTokens"), entry.get("outputTokens")
+        said, written = _count(entry.get("inputTokens")), _count(entry.get("outputTokens"))
         cost, at = pico_of(str(entry.get("cost"))), str(entry.get("timestamp"))
-        if not _is_count(said) or not _is_count(written) or instant_ms(at) is None:
+        if said is None or written is None or instant_ms(at) is None:
             continue
         yield LlmUsage(
             timestamp=at, session_id="", request_id=f"original:{entry.get('_hash')}", message_id="",
@@ -86,8 +86,8 @@ def records(root: EnvironmentRoot) -> Iterator[LlmUsage]:
         )  # fmt: skip
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MOST
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else None
 
 
 def _text(value: Any) -> str | None:

@@ -81,7 +81,7 @@ def _ours(told: Table, session: str) -> dict[str, dict[str, int | None]]:
         f"WHERE copy.file IN ({files})"
     )
     rows = told.db.execute(
-        "SELECT name.text, input, output, cache_read, cache_write5m + cache_write1h, web_searches, pico_usd FROM usage "  # noqa: S608 - our own terms
+        "SELECT name.text, input, output, cache_read, cache_write5m + cache_write1h, web_searches, pico_usd FROM usage "
         f"JOIN name ON name.id = usage.model WHERE origin IN ({files}) "
         f"OR usage.id IN (SELECT id FROM copy WHERE file IN ({files})) "
         f"OR origin IN (SELECT id FROM file WHERE session IN ({origins}) AND NOT is_main)",

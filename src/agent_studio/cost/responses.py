@@ -200,7 +200,7 @@ class Reader:
             return
         message = whole.get("message") if isinstance(whole, dict) else None
         usage = message.get("usage") if isinstance(message, dict) else None
-        if not isinstance(usage, dict) or whole.get("type") != "assistant":
+        if not isinstance(message, dict) or not isinstance(usage, dict) or whole.get("type") != "assistant":
             return
         split, searches = usage.get("cache_creation"), usage.get("server_tool_use")
         said = tokens(
@@ -208,8 +208,10 @@ class Reader:
             usage.get("cache_creation_input_tokens"), _in(split, "ephemeral_5m_input_tokens"),
             _in(split, "ephemeral_1h_input_tokens"), _in(searches, "web_search_requests"),
         )  # fmt: skip
-        line = _Line(**{name: _text(whole.get(name)) for name in _TEXTS}, isApiErrorMessage=whole.get(_ERROR) is True)
-        about = _Usage(**{name: _text(usage.get(name)) for name in ("service_tier", "speed", "inference_geo")})
+        texts: dict[str, Any] = {name: _text(whole.get(name)) for name in _TEXTS}
+        line = _Line(**texts, isApiErrorMessage=whole.get(_ERROR) is True)
+        modes: dict[str, Any] = {name: _text(usage.get(name)) for name in ("service_tier", "speed", "inference_geo")}
+        about = _Usage(**modes)
         self._take(line, _Message(_text(message.get("id")), _text(message.get("model")), about), said, data)
 
     def _close(self, data: bytes) -> None:

@@ -154,8 +154,9 @@ def read(root: EnvironmentRoot, position: Position = START) -> Iterator[tuple[by
                 last = Position(segment.first_seq, 0, last.seq, last.hash)
             os.lseek(descriptor, last.offset, os.SEEK_SET)
             with disk_faults(folder.path / segment.name):
-                for line, last in _lines(descriptor, last):  # noqa: B007, PLW2901 - the next file goes on from it
-                    yield line, last
+                for line in _lines(descriptor, last):
+                    last = line[1]
+                    yield line
         finally:
             os.close(descriptor)
 

@@ -33,7 +33,8 @@ _USAGE_SUMS = ", ".join((
     "COUNT(*)", *(f"SUM({count})" for count in COUNTS), "SUM(pico_usd / 1000000000000)",
     "SUM(pico_usd % 1000000000000)", f"SUM(CASE WHEN pico_usd IS NULL THEN {_USED} ELSE 0 END)",
 ))  # fmt: skip
-_ROLLUP_SUMS = ", ".join(f"SUM({name})" for name in ("responses", *COUNTS, "usd", "pico", "unpriced"))
+_ROLLED_SUMS = ("responses", *COUNTS, "usd", "pico", "unpriced")
+_ROLLUP_SUMS = ", ".join(f"SUM({name})" for name in _ROLLED_SUMS)
 _TABLES = f"""
 CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT UNIQUE);
 CREATE TABLE usage (
@@ -42,7 +43,7 @@ CREATE TABLE usage (
   origin INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE rollup (
-  quarter INTEGER, {", ".join(f"{name} INTEGER" for name in (*_ROLLED_BY, "responses", *COUNTS, "usd", "pico", "unpriced"))}
+  quarter INTEGER, {", ".join(f"{name} INTEGER" for name in (*_ROLLED_BY, *_ROLLED_SUMS))}
 );
 CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
@@ -94,7 +95,7 @@ class Table:
         """Keep the sums by what most reports ask for, far fewer than responses, until something changes."""
         if not self.note(_ROLLED):
             self.db.execute(
-                f"INSERT INTO rollup SELECT at_ms / {QUARTER_MS}, {', '.join(_ROLLED_BY)}, {_USAGE_SUMS} FROM usage "  # noqa: S608 - ours
+                f"INSERT INTO rollup SELECT at_ms / {QUARTER_MS}, {', '.join(_ROLLED_BY)}, {_USAGE_SUMS} FROM usage "
                 f"GROUP BY {', '.join(map(str, range(1, len(_ROLLED_BY) + 2)))}"
             )
             self.put_note(_ROLLED, "yes")
@@ -110,7 +111,9 @@ class Table:
         so that no sum overflows), and the tokens without a price. A column is one of `NAMES` or `quarter`.
         """
         columns, since, until = list(columns), since_ms or 0, until_ms or _NEVER_MS
-        enough = {*columns, *(where or ())} <= {"quarter", *_ROLLED_BY} and not (since % QUARTER_MS or until % QUARTER_MS)
+        enough = {*columns, *(where or ())} <= {"quarter", *_ROLLED_BY} and not (
+            since % QUARTER_MS or until % QUARTER_MS
+        )
         if enough and self.note(_ROLLED):
             table, quarter, sums, values = "rollup", "quarter", _ROLLUP_SUMS, [since // QUARTER_MS, until // QUARTER_MS]
             terms = ["quarter >= ?", "quarter < ?"]
@@ -118,12 +121,13 @@ class Table:
             table, quarter, sums, values = "usage", f"at_ms / {QUARTER_MS}", _USAGE_SUMS, [since, until]
             terms = ["at_ms >= ?", "at_ms < ?"]
         for name, wanted in (where or {}).items():
-            terms.append(f"{name} IS (SELECT id FROM name WHERE text IS ?)")  # noqa: S608 - columns are ours
+            terms.append(f"{name} IS (SELECT id FROM name WHERE text IS ?)")
             values.append(wanted)
         keys = [quarter if column == "quarter" else column for column in columns]
         group = f" GROUP BY {', '.join(map(str, range(1, len(keys) + 1)))}" if keys else ""
         return self.db.execute(
-            f"SELECT {', '.join((*keys, sums))} FROM {table} WHERE {' AND '.join(terms)}{group}", values  # noqa: S608 - the same
+            f"SELECT {', '.join((*keys, sums))} FROM {table} WHERE {' AND '.join(terms)}{group}",
+            values,
         )
 
 
@@ -165,8 +169,7 @@ def _connected(folder: Folder, file: str, tables: str) -> sqlite3.Connection:
         connection.execute("PRAGMA cache_size = -64000")
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in {0, _VERSION}:
-            raise sqlite3.DatabaseError("of another version")
+        _require_version(version)
         if not version:
             for statement in tables.split(";"):
                 connection.execute(statement)
@@ -177,6 +180,12 @@ def _connected(folder: Folder, file: str, tables: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _require_version(found: int) -> None:
+    """Refuse a table of another version, and so have it begun anew; 0 is a new one."""
+    if found not in {0, _VERSION}:
+        raise sqlite3.DatabaseError("of another version")
 
 
 def _remove(folder: Folder, file: str) -> None:

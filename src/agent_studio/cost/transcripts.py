@@ -145,7 +145,7 @@ class _Update:
             self._forget(row[0])
             row = None
         file_id, position, _, _, last_ms, refused, damaged, closing, session = row or (
-            self._db.execute("INSERT INTO file (path) VALUES (?)", (item.path,)).lastrowid, 0, None, None,
+            self._added(item), 0, None, None,
             item.mtime_ns // 1_000_000, 0, 0, None, "",
         )  # fmt: skip
         reader = Reader(last_ms)
@@ -165,6 +165,9 @@ class _Update:
              refused + reader.refused, damaged + reader.damaged, torn, session, agent, item.agent_id is None, closing,
              file_id),
         )  # fmt: skip
+
+    def _added(self, item: Transcript) -> int:
+        return int(self._db.execute("INSERT INTO file (path) VALUES (?)", (item.path,)).lastrowid or 0)
 
     def _store(
         self, file_id: int, project: str, agent: str | None, session: str, responses: Iterable[Response]
@@ -186,7 +189,7 @@ class _Update:
             )
             pico, price = (None, None) if cost is None else (cost.pico_usd, name(cost.source))
             rows.append((
-                told.id, told.at_ms, name(told.session or session), name(model), agent_id, name(told.skill), project_id, 
+                told.id, told.at_ms, name(told.session or session), name(model), agent_id, name(told.skill), project_id,
                 *told.tokens, pico, price, told.tier, told.speed, told.region, told.message, told.request, file_id,
             ))  # fmt: skip
         before = self._db.total_changes
@@ -198,7 +201,7 @@ class _Update:
     def _merge(self, row: tuple[Any, ...], file_id: int) -> None:
         """Bring together what this file says of a response and what is known of it."""
         told = dict(zip(_COLUMNS, row, strict=True))
-        cursor = self._db.execute(f"SELECT {', '.join(_COLUMNS)} FROM usage WHERE id = ?", (row[0],))  # noqa: S608 - our own
+        cursor = self._db.execute(f"SELECT {', '.join(_COLUMNS)} FROM usage WHERE id = ?", (row[0],))
         known = dict(zip(_COLUMNS, cursor.fetchone(), strict=True))
         if known["origin"] != file_id:
             self._db.execute("INSERT OR IGNORE INTO copy VALUES (?, ?)", (file_id, row[0]))
@@ -209,7 +212,7 @@ class _Update:
         }  # fmt: skip
         if grown != {name: known[name] for name in grown}:
             changes = ", ".join(f"{name} = ?" for name in grown)
-            self._db.execute(f"UPDATE usage SET {changes} WHERE id = ?", (*grown.values(), row[0]))  # noqa: S608 - our own
+            self._db.execute(f"UPDATE usage SET {changes} WHERE id = ?", (*grown.values(), row[0]))
             self._price("id = ?", row[0])
 
     def _reprice(self) -> None:
@@ -221,7 +224,7 @@ class _Update:
         texts = self._table.texts()
         rows = self._db.execute(
             "SELECT id, model, at_ms, input, output, cache_read, cache_write5m, cache_write1h, web_searches, tier, "
-            f"speed, region FROM usage WHERE {where}",  # noqa: S608 - our own terms
+            f"speed, region FROM usage WHERE {where}",
             values,
         ).fetchall()
         priced = []

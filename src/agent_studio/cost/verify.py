@@ -5,7 +5,6 @@ The chain says where something is not as it was; what stands around that place s
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +16,7 @@ from agent_studio.storage.chain import Head
 from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from agent_studio.cost.checkpoints import Checkpoint
@@ -229,14 +228,14 @@ def _behind(lines: Iterator[_Line], line: _Line) -> Iterator[bytes]:
         found = found or (one.file, one.number) == (line.file, line.number)
 
 
-def _lines(files: Sequence[Path], verdict: Verdict) -> Iterator[_Line]:
+def _lines(files: Sequence[Path], verdict: Verdict) -> Generator[_Line]:
     """Yield every whole line; what is torn at the end of the last file is counted in the verdict."""
     for place in files:
         number, rest = 0, b""
-        with disk_faults(place), open(os.open(place, os.O_RDONLY), "rb", buffering=0) as file:
+        with disk_faults(place), place.open("rb", buffering=0) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 *whole, rest = (rest + chunk).split(b"\n")
-                for number, data in enumerate(whole, start=number + 1):  # noqa: B020, PLW2901 - counts on
+                for number, data in enumerate(whole, start=number + 1):  # noqa: B020 - counts on
                     yield _Line(place.name, number, data)
         if rest and place == files[-1]:
             verdict.torn_tail_bytes = len(rest)

@@ -73,14 +73,14 @@ def _add_running(context: Context, held: Book, session: str, transcript: str) ->
         texts = told.texts()
         marks = ",".join("?" * len(files))
         rows = told.db.execute(
-            f"SELECT id, {', '.join((*_NAMED, *_SAME))} FROM usage WHERE at_ms >= ? AND origin IN "  # noqa: S608 - ours
+            f"SELECT id, {', '.join((*_NAMED, *_SAME))} FROM usage WHERE at_ms >= ? AND origin IN "
             f"(SELECT id FROM file WHERE path IN ({marks}))",
             ((last or 0) - _LATE_MS, *(one.path for one in files)),
         ).fetchall()
     name, own = held.table.name, held.table.name(str(context.environment))
     columns = ("id", *_NAMED, *_SAME, "environment")
     held.table.db.executemany(
-        f"INSERT OR REPLACE INTO usage ({', '.join(columns)}) VALUES ({','.join('?' * len(columns))})",  # noqa: S608
+        f"INSERT OR REPLACE INTO usage ({', '.join(columns)}) VALUES ({','.join('?' * len(columns))})",
         [
             (row[0], *(name(texts[one]) for one in row[1 : 1 + len(_NAMED)]), *row[1 + len(_NAMED) :], own)
             for row in rows

@@ -122,7 +122,7 @@ def _run(arguments: Sequence[str], data: bytes = b"") -> subprocess.CompletedPro
     if tool is None:
         raise SignerMissingError(f"there is no {_TOOL} on this machine", hint="install OpenSSH (openssh-client)")
     try:
-        return subprocess.run([tool, *arguments], input=data, capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603 - a tool by its path, no shell
+        return subprocess.run([tool, *arguments], input=data, capture_output=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise SignerMissingError(
             f"{_TOOL} did not answer within {_SECONDS} s", hint="a key with a passphrase needs ssh-agent"

@@ -107,10 +107,21 @@ def key_of(line: dict[str, Any], message: dict[str, Any]) -> str:
 
 def _record(session: Session, held: dict[str, Any], agent: str | None, task: str | None) -> LlmUsage:
     return of(
-        session.id, held["request"], held["message"], held["model"], held["ns"], Tokens(*held["tokens"]), source="transcript",
-        agent=agent, task_id=task, skill=held.get("skill"), project=project_of(session.transcript),
-        service_tier=held.get("tier"), speed=held.get("speed"), region=held.get("region") or None,
-    )  # fmt: skip
+        session.id,
+        held["request"],
+        held["message"],
+        held["model"],
+        held["ns"],
+        Tokens(*held["tokens"]),
+        source="transcript",
+        agent=agent,
+        task_id=task,
+        skill=held.get("skill"),
+        project=project_of(session.transcript),
+        service_tier=held.get("tier"),
+        speed=held.get("speed"),
+        region=held.get("region") or None,
+    )
 
 
 def of(

@@ -95,7 +95,7 @@ class Writer:
 
     def keep(self, name: str, line: dict[str, Any], environment: str | None) -> None:
         """Keep what is no record beside the state: `DAMAGED` or `UNKNOWN`."""
-        root = self._roots[environment if environment in self._roots else self._owner]
+        root = self._roots[environment if environment is not None and environment in self._roots else self._owner]
         self._keep(name, line, root.state, root.environment)
 
     def turn_away(self, line: dict[str, Any]) -> None:

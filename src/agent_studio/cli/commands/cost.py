@@ -10,12 +10,13 @@ it from the client's transcripts, which the client deletes after 30 days; `inges
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import UsageError
 
 if TYPE_CHECKING:
+    import argparse
+
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Result
 
@@ -35,8 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     from agent_studio.cli.cost import record as recording  # noqa: PLC0415
 
     parts = {
-        "report": report, "import": importing, "record": recording, "verify": verify, "budget": budget, "prices": prices,
-    }  # fmt: skip
+        "report": report,
+        "import": importing,
+        "record": recording,
+        "verify": verify,
+        "budget": budget,
+        "prices": prices,
+    }
     verbs = parser.add_subparsers(dest="subverb", metavar="SUBVERB", required=True)
     for name, does in _SUBVERBS.items():
         made: Any = verbs.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")

@@ -10,6 +10,7 @@ from agent_studio.errors import ExitCode, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "crossed": [one.budget.name for one in found.statuses if one.crossed],
         "notices": found.fresh,
     }
-    return Result(data, lambda screen: _render(screen, found.statuses), code, list(_problems(found, wanted, args)))
+    return Result(data, lambda screen: _render(screen, found.statuses), code, list(_problems(found, wanted)))
 
 
 def _wanted(listed: list[Budget], name: str | None) -> list[Budget]:
@@ -71,7 +72,7 @@ def _data(one: Status) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _problems(found: Standing, wanted: list[Budget], args: argparse.Namespace) -> Any:
+def _problems(found: Standing, wanted: list[Budget]) -> Iterator[Problem]:
     if not wanted:
         yield Problem("no-budget", "there is no budget to check", "write cost.budgets: docs/budgets.md")
     for one in found.statuses:

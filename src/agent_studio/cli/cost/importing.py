@@ -39,10 +39,13 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if done.reconciliation:
         problems += reconciliation_problems(done.reconciliation)
     if done.elsewhere:
-        problems.append(Problem(
-            "elsewhere", f"{len(done.elsewhere)} sessions are not known to be {context.environment}'s and were left out",
-            "--all-sessions takes them too",
-        ))  # fmt: skip
+        problems.append(
+            Problem(
+                "elsewhere",
+                f"{len(done.elsewhere)} sessions are not known to be {context.environment}'s and were left out",
+                "--all-sessions takes them too",
+            )
+        )
     if not done.reading.files:
         where = f"of {found.project} " if found.project else ""
         problems.append(Problem(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.cost.prices import overrides
-from agent_studio.cost.prices.table import PriceTable
 from agent_studio.errors import ExitCode, StorageError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.cost.prices.table import Rates
+    from agent_studio.cost.prices.table import PriceTable, Rates
 
 _FIELDS = tuple(overrides.FIELDS)
 _PER_MILLION, _PER_THOUSAND = 1_000_000, 1_000_000_000

@@ -19,12 +19,26 @@ if TYPE_CHECKING:
     from agent_studio.records import LlmUsage
 
 _COUNTS = (
-    "input-tokens", "output-tokens", "cache-read-tokens", "cache-write5m-tokens", "cache-write1h-tokens", "web-searches",
-)  # fmt: skip
+    "input-tokens",
+    "output-tokens",
+    "cache-read-tokens",
+    "cache-write5m-tokens",
+    "cache-write1h-tokens",
+    "web-searches",
+)
 _TEXTS = (
-    "provider", "session-id", "request-id", "message-id", "agent", "skill", "task-id", "service-tier", "speed", "region",
+    "provider",
+    "session-id",
+    "request-id",
+    "message-id",
+    "agent",
+    "skill",
+    "task-id",
+    "service-tier",
+    "speed",
+    "region",
     "cost-usd",
-)  # fmt: skip
+)
 _LINE_MAX = 1 << 20
 
 

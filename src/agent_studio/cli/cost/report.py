@@ -215,7 +215,8 @@ def _render(screen: Screen, made: Report, data: dict[str, Any], args: argparse.N
         screen.line("fill the ledger from transcripts: agent-studio cost import")
         return
     dearest = max((total.pico_usd for _, total in rows), default=0)
-    shown, last = [], (None,) * len(made.by)
+    shown: list[tuple[object, ...]] = []
+    last: tuple[str | None, ...] = (None,) * len(made.by)
     for keys, total in rows:
         same = 0
         while same < len(keys) - 1 and keys[same] == last[same] and shown:

@@ -147,10 +147,10 @@ def _rate(price: Any, unit: int, where: str) -> int:
     """Return a price as pico-USD each; what a pico-USD cannot express is rounded."""
     try:
         amount = Decimal(str(price))
-        if not 0 <= amount <= _USD_MAX:
-            raise InvalidOperation
     except InvalidOperation:
-        raise _unfit(f"{where} costs {price!r}") from None
+        amount = Decimal("NaN")
+    if not 0 <= amount <= _USD_MAX:
+        raise _unfit(f"{where} costs {price!r}")
     return round(amount * _PICO / unit)
 
 

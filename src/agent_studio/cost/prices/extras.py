@@ -1,7 +1,7 @@
 """What Anthropic bills and genai-prices 0.2.3 does not know, each with where it is from.
 
-Read on 2026-11-24 from the notes and entries of genai-prices, which cite Anthropic's pricing page, and from the prices of
-the same modes at OpenRouter.
+Read on 2026-11-24 from the notes and entries of genai-prices, which cite Anthropic's pricing page, and from the prices
+of the same modes at OpenRouter.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ _SEARCH = 10_000_000_000
 """10 USD per 1,000 web searches, for every model."""
 _FAST = {
     name: {
-        "input": 30 * _USD, "output": 150 * _USD, "cacheRead": 3 * _USD, "cacheWrite5m": 75 * _USD // 2,
-        "cacheWrite1h": 60 * _USD, "webSearch": _SEARCH,
+        "input": 30 * _USD,
+        "output": 150 * _USD,
+        "cacheRead": 3 * _USD,
+        "cacheWrite5m": 75 * _USD // 2,
+        "cacheWrite1h": 60 * _USD,
+        "webSearch": _SEARCH,
     }
     for name in ("claude-opus-4-6", "claude-opus-4-7")
-}  # fmt: skip
+}
 """Fast mode at six times the price (OpenRouter lists the same)."""
 _US_PERCENT = 110
 _US_ONLY = re.compile(r"claude-(?:opus|sonnet|haiku|fable|mythos)-(?:4-[6-9]|[5-9](?:-\d+)?)$")

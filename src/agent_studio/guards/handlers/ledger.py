@@ -27,10 +27,29 @@ _NAMED = re.compile(
 _HARMLESS = re.compile(r"2>\s*(?:/dev/null|&1)")
 _PATHS = ("file_path", "notebook_path", "path")
 _WRITERS = frozenset({"Edit", "MultiEdit", "NotebookEdit", "Write"})
-_READERS = frozenset({
-    "agent-studio", "cat", "cd", "diff", "du", "echo", "file", "grep", "head", "jq", "less", "ls", "md5sum", "more", "rg",
-    "sha256sum", "stat", "tail", "wc",
-})  # fmt: skip
+_READERS = frozenset(
+    {
+        "agent-studio",
+        "cat",
+        "cd",
+        "diff",
+        "du",
+        "echo",
+        "file",
+        "grep",
+        "head",
+        "jq",
+        "less",
+        "ls",
+        "md5sum",
+        "more",
+        "rg",
+        "sha256sum",
+        "stat",
+        "tail",
+        "wc",
+    }
+)
 _SEPARATORS = frozenset({";", "&&", "||", "|", "&", "(", ")", "\n"})
 _REASON = (
     "agent-studio: {what} is the record of what was spent, and only agent-studio writes it. "
@@ -48,7 +67,7 @@ def decide(call: Call) -> Outcome | None:
     given = call.payload.get("tool_input")
     if not isinstance(given, dict):
         return None
-    what = _written(str(call.payload.get("tool_name", "")), given, str(call.payload.get("cwd") or os.getcwd()))
+    what = _written(str(call.payload.get("tool_name", "")), given, str(call.payload.get("cwd") or "."))
     if what is None or not call.context().config[KEY]:
         return None
     return Outcome(deny=_REASON.format(what=what))
