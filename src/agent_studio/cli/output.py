@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 _BOX_WIDTH = 64
 _MARKS = {"ok": ("✓", "[ok]"), "bad": ("✗", "[!!]"), "none": ("-", "[--]"), "note": ("•", "[..]")}
@@ -61,16 +61,29 @@ class Screen:
         self.line(side + title.center(_BOX_WIDTH) + side)
         self.line(corners[2] + bar * _BOX_WIDTH + corners[3])
 
-    def table(self, headings: Iterable[str], rows: Iterable[Sequence[object]]) -> None:
-        """Write a plain table that fits its terminal; cells are text, never markup."""
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 80 where there is none."""
+        import shutil  # noqa: PLC0415 - only for tables
+
+        return shutil.get_terminal_size().columns if self._stream.isatty() else 80
+
+    def table(
+        self, headings: Iterable[str], rows: Iterable[Sequence[object]], *, numbers: Collection[str] = ()
+    ) -> None:
+        """Write a plain table that fits its terminal; cells are text, never markup.
+
+        Columns named in `numbers` stand right and are never folded.
+        """
         from rich import box  # noqa: PLC0415 - 60 ms that most commands need not pay
         from rich.console import Console  # noqa: PLC0415
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        table = Table(box=box.SIMPLE_HEAD if self.unicode else box.ASCII, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD if self.unicode else box.ASCII, pad_edge=False, collapse_padding=True)
         for heading in headings:
-            table.add_column(heading, overflow="fold")
+            number = heading in numbers
+            table.add_column(heading, overflow="fold", no_wrap=number, justify="right" if number else "left")
         for row in rows:
             table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
         Console(file=self._stream, highlight=False).print(table)

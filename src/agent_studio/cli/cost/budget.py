@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent_studio.cost.watch import Standing
 
 _BAR = 10
+_WIDE = 100
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,15 +91,18 @@ def _render(screen: Screen, found: list[Status]) -> None:
         screen.mark("none", "no budgets: write cost.budgets to the configuration")
         return
     rows = []
+    wide = screen.width >= _WIDE
     for one in found:
         share = min(one.share, 100) / 100
         bar = ("█" if screen.unicode else "#") * round(_BAR * share)
         least = ">= " if one.unpriced else ""
-        rows.append((
+        row = (
             f"{one.budget.name} ({one.key})" if one.key else one.budget.name, f"{least}{one.budget.shown(one.used)}",
             one.budget.shown(one.budget.limit), f"{one.share:.3g} %", bar, _when(one, one.forecast),
-        ))  # fmt: skip
-    screen.table(("budget", "used", "of", "share", "", "gone"), rows)
+        )  # fmt: skip
+        rows.append(row if wide else (*row[:4], row[5]))
+    headings = ("budget", "used", "of", "share", *([""] if wide else []), "gone")
+    screen.table(headings, rows, numbers=("used", "of", "share"))
 
 
 def _when(one: Status, forecast: Forecast | None) -> str:

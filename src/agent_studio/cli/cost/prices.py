@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent_studio.cost.prices.table import PriceTable, Rates
 
 _FIELDS = tuple(overrides.FIELDS)
+_HEADINGS = ("input", "output", "read", "write 5m", "write 1h", "search")
 _PER_MILLION, _PER_THOUSAND = 1_000_000, 1_000_000_000
 """From pico-USD a token or search to USD a million tokens, and a thousand searches."""
 _REQUESTS: dict[str, dict[str, str]] = {
@@ -119,7 +120,7 @@ def _prices(listed: tuple[int | None, ...]) -> dict[str, float | None]:
 
 
 def _render_all(screen: Screen, data: dict[str, Any]) -> None:
-    screen.table(("model", *map(_heading, _FIELDS)), [_cells(entry, "model") for entry in data["prices"]])
+    screen.table(("model", *_HEADINGS), [_cells(entry, "model") for entry in data["prices"]], numbers=_HEADINGS)
     screen.line(f"USD per million tokens, searches per 1,000, as of today; {data['source']}, {data['models']:,} models")
 
 
@@ -131,14 +132,14 @@ def _render_one(screen: Screen, data: dict[str, Any]) -> None:
     screen.line(f"{data['model']} is billed as {data['id'] or data['model']}{retired}")
     rows = []
     for entry in data["prices"]:
-        above = f"above {entry['aboveTokens']:,}" if entry["aboveTokens"] else ""
+        above = f"> {entry['aboveTokens']:,}" if entry["aboveTokens"] else ""
         rows.append((entry["request"], entry["from"] or "", above, *_cells(entry), entry["source"]))
-    screen.table(("request", "from", "input", *map(_heading, _FIELDS), "source"), rows)
-    screen.line("USD per million tokens, searches per 1,000")
-
-
-def _heading(field: str) -> str:
-    return _option(field).replace("-", " ")
+    sources = {entry["source"] for entry in data["prices"]}
+    headings = ("request", "from", "size", *_HEADINGS)
+    used = [at for at in range(len(headings)) if any(row[at] for row in rows)]
+    shown = [[row[at] for at in used] for row in rows]
+    screen.table([headings[at] for at in used], shown, numbers=("size", *_HEADINGS))
+    screen.line(f"USD per million tokens, searches per 1,000; {', '.join(sorted(sources))}")
 
 
 def _cells(entry: dict[str, Any], *before: str) -> list[object]:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _DEFAULT = ("day", "model")
 _BAR = 10
 _ID_SHOWN = 8
+_WIDE = 100
+"""Columns of a terminal that has room for bars."""
+_NUMBERS = ("input", "output", "written", "read", "USD", "share")
+"""Cache writes and reads by one word each."""
 _PLAIN = re.compile(r"-[A-Za-z0-9-]*")
 """How the client names projects."""
 
@@ -225,9 +229,9 @@ def _render(screen: Screen, made: Report, data: dict[str, Any], args: argparse.N
         shown.append((*named, *_cells(total, made.total, dearest, screen)))
         last = keys
     shown.append(("total", *("" for _ in made.by[1:]), *_cells(made.total, made.total, 0, screen)))
-    screen.table(
-        (*(name for name in made.by), "input", "output", "cache write", "cache read", "USD", "share", ""), shown
-    )
+    wide = screen.width >= _WIDE
+    headings = (*made.by, *_NUMBERS, *([""] if wide else []))
+    screen.table(headings, shown if wide else [row[:-1] for row in shown], numbers=_NUMBERS)
     _notes(screen, made, data)
 
 
@@ -242,7 +246,7 @@ def _notes(screen: Screen, made: Report, data: dict[str, Any]) -> None:
             f"running block until {block['end']}: {block['tokensPerMinute']:,.0f} tokens/min, "
             f"${block['usdPerHour']:.2f}/h, leads to ${block['projectedUsd']:.2f}"
         )
-    screen.line(f"USD at list prices; times in {made.zone.name}")
+    screen.line(f"written to and read from the cache; USD at list prices; times in {made.zone.name}")
 
 
 def _name(dimension: str, key: str | None) -> str:
