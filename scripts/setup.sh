@@ -24,6 +24,7 @@ find_python() {
 
 missing=()
 for tool in git strace; do command -v "$tool" >/dev/null || missing+=("$tool"); done
+command -v ssh-keygen >/dev/null || missing+=(openssh-client)
 if [ "${#missing[@]}" -gt 0 ]; then
   install_packages "${missing[@]}" || echo "setup: could not install ${missing[*]}; some tests need them" >&2
 fi

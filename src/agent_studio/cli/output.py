@@ -80,7 +80,9 @@ class Screen:
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        table = Table(box=box.SIMPLE_HEAD if self.unicode else box.ASCII, pad_edge=False, collapse_padding=True)
+        table = Table(
+            box=box.SIMPLE_HEAD if self.unicode else box.ASCII, pad_edge=False, collapse_padding=bool(numbers)
+        )
         for heading in headings:
             number = heading in numbers
             table.add_column(heading, overflow="fold", no_wrap=number, justify="right" if number else "left")

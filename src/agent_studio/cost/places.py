@@ -51,7 +51,7 @@ def config_folders(given: Sequence[str], variables: Mapping[str, str], home: Pat
             raise UsageError(
                 f"{folder} is no folder", hint=f"name the client's configuration folder, which holds {_PROJECTS}/"
             )
-    found = named or [str(home / ".claude"), str(home / ".config" / "claude")]
+    found = named or [f"{home}/.claude", f"{home}/.config/claude"]
     return list(dict.fromkeys(os.path.realpath(folder) for folder in found))
 
 

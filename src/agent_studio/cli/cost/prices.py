@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     own.add_argument("model", metavar="MODEL", help="a model's name, or the start of names and *")
     for field in _FIELDS:
         own.add_argument(f"--{_option(field)}", dest=field, type=float, metavar="USD", help=_unit(field))
-    own.add_argument("--factor", type=float, metavar="FACTOR", help="on the list's prices: 0.85 is 15 % off")
+    own.add_argument("--factor", type=float, metavar="FACTOR", help="on the list's prices: 0.85 takes 15 per cent off")
     own.add_argument("--from", dest="since", metavar="DAY", help="from which day on, UTC (default: always)")
     own.add_argument("--remove", action="store_true", help="take your own prices of this model out again")
     _add_provider(own)

@@ -15,10 +15,13 @@ from agent_studio.errors import ExitCode, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
+    from agent_studio.cli.cost.selection import Range
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
     from agent_studio.cost.book import Book
+    from agent_studio.cost.periods import Zone
     from agent_studio.cost.reconcile import Reconciliation
     from agent_studio.cost.report import Sum
     from agent_studio.cost.table import Table
@@ -57,53 +60,66 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Sum, and show."""
     by = _dimensions(args)
     where = periods.zone(args.timezone)
-    chosen = selection.chosen_range(args, where)
-    context = session.context
-    problems: list[Problem] = []
-    data: dict[str, Any] = {"source": args.source}
+    found = _Found(by, where, selection.chosen_range(args, where))
     code = ExitCode.DONE
     if args.source == "transcripts":
-        found = selection.folders(args, session)
-        with transcripts.opened(context.root.state, *found) as table:
-            listed = places.transcripts(*found)
-            reading = transcripts.update(table, listed, pricing.table(context))
-            problems += reading_problems(reading)
-            table.roll_up()
-            only = _only(args, table, None)
-            made = report(table, by, where, since_ms=chosen.since_ms, until_ms=chosen.until_ms, only=only)
-            data |= {"transcripts": reading_data(reading)}
-            compared = _compared(table) if "session" in by or args.session else None
-            block = _block(table, by, only)
+        _from_transcripts(args, session, found)
+    elif args.config_dir or args.all_projects:
+        raise UsageError("--config-dir and --all-projects are for transcripts", hint="add --source transcripts")
     else:
-        if args.config_dir or args.all_projects:
-            raise UsageError("--config-dir and --all-projects are for transcripts", hint="add --source transcripts")
-        from agent_studio.cost import book  # noqa: PLC0415 - not for transcripts
+        _from_ledger(args, session, found)
+    data: dict[str, Any] = {"source": args.source, **found.data}
+    if args.verify and args.source == "ledger":
+        from agent_studio.cli.cost import verify  # noqa: PLC0415 - only when asked for
 
-        roots = sharing(context)
-        with book.opened(next(iter(roots.values()))) as held:
-            problems += _book_problems(held)
-            held.table.roll_up()
-            every = args.all_environments or "environment" in by
-            only = _only(args, held.table, None if every else str(context.environment))
-            made = report(held.table, by, where, since_ms=chosen.since_ms, until_ms=chosen.until_ms, only=only)
-            compared, block = None, _block(held.table, by, only)
-        if args.verify:
-            from agent_studio.cli.cost import verify  # noqa: PLC0415 - only when asked for
-
-            verdict = verify.verified(context)
-            data["verify"], code = verdict.to_json(), verify.code_of(verdict)
-            problems += verify.problems(verdict)
-    if compared is not None:
-        data["reconciliation"] = reconciliation_data(compared)
-        problems += reconciliation_problems(compared)
-    data |= made.data() | ({"runningBlock": block} if block else {})
-    return Result(data, lambda screen: _render(screen, made, data, args), code, problems)
+        verdict = verify.verified(session.context)
+        data["verify"], code = verdict.to_json(), verify.code_of(verdict)
+        found.problems += verify.problems(verdict)
+    made = found.made
+    return Result(data, lambda screen: _render(screen, made, data, args), code, found.problems)
 
 
-def _compared(table: Table) -> Reconciliation:
-    from agent_studio.cost import reconcile  # noqa: PLC0415 - where sessions are shown
+class _Found:
+    """What is reported, as it is put together."""
 
-    return reconcile.run(table)
+    def __init__(self, by: tuple[str, ...], where: Zone, chosen: Range) -> None:
+        self.by, self._where, self._range = by, where, chosen
+        self.data: dict[str, Any] = {}
+        self.problems: list[Problem] = []
+
+    def sum(self, table: Table, only: Mapping[str, Any]) -> None:
+        """Sum what is in the range, and the block that is running."""
+        table.roll_up()
+        chosen = self._range
+        self.made = report(table, self.by, self._where, since_ms=chosen.since_ms, until_ms=chosen.until_ms, only=only)
+        block = _block(table, self.by, only)
+        self.data |= self.made.data() | ({"runningBlock": block} if block else {})
+
+
+def _from_transcripts(args: argparse.Namespace, session: Session, found: _Found) -> None:
+    context = session.context
+    chosen = selection.folders(args, session)
+    with transcripts.opened(context.root.state, *chosen) as table:
+        reading = transcripts.update(table, places.transcripts(*chosen), pricing.table(context))
+        found.problems += reading_problems(reading)
+        found.data["transcripts"] = reading_data(reading)
+        found.sum(table, _only(args, table, None))
+        if "session" in found.by or args.session:
+            from agent_studio.cost import reconcile  # noqa: PLC0415 - where sessions are shown
+
+            compared = reconcile.run(table)
+            found.data["reconciliation"] = reconciliation_data(compared)
+            found.problems += reconciliation_problems(compared)
+
+
+def _from_ledger(args: argparse.Namespace, session: Session, found: _Found) -> None:
+    from agent_studio.cost import book  # noqa: PLC0415 - not for transcripts
+
+    context = session.context
+    every = args.all_environments or "environment" in found.by
+    with book.opened(next(iter(sharing(context).values()))) as held:
+        found.problems += _book_problems(held)
+        found.sum(held.table, _only(args, held.table, None if every else str(context.environment)))
 
 
 def _dimensions(args: argparse.Namespace) -> tuple[str, ...]:
@@ -143,7 +159,7 @@ def _session(table: Table, start: str) -> str:
     return found[0]
 
 
-def _block(table: Table, by: tuple[str, ...], only: dict[str, Any]) -> dict[str, Any] | None:
+def _block(table: Table, by: tuple[str, ...], only: Mapping[str, Any]) -> dict[str, Any] | None:
     found = running_block(table, int(time.time() * 1000), only) if "block" in by else None
     return None if found is None else data_of_block(found)
 

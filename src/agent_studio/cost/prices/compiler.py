@@ -145,11 +145,12 @@ def _rates(prices: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _rate(price: Any, unit: int, where: str) -> int:
     """Return a price as pico-USD each; what a pico-USD cannot express is rounded."""
+    amount: Decimal | None
     try:
         amount = Decimal(str(price))
     except InvalidOperation:
-        amount = Decimal("NaN")
-    if not 0 <= amount <= _USD_MAX:
+        amount = None
+    if amount is None or not amount.is_finite() or not 0 <= amount <= _USD_MAX:
         raise _unfit(f"{where} costs {price!r}")
     return round(amount * _PICO / unit)
 
