@@ -103,7 +103,7 @@ def test_tokens_without_a_price_are_said_beside_a_budget_in_usd(staged: Studio) 
     _calls(staged, {"outputTokens": 10_000}, {"model": "house-model", "outputTokens": 7})
     found = staged.run("cost", "budget", *STAGING, "--json")
     assert found.data["budgets"][0]["unpricedTokens"] == 7
-    assert "at least $0.2000 of $1.00" in staged.run("cost", "budget", *STAGING).err
+    assert "at least $0.20 of $1.00" in staged.run("cost", "budget", *STAGING).err
 
 
 def test_the_built_in_budget_is_the_threshold(staged: Studio) -> None:

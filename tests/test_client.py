@@ -70,6 +70,11 @@ def _one_token_is_missing(records: Records) -> str:
     return "usage_is_exact"
 
 
+def _a_cost_is_another(records: Records) -> str:
+    records["staging"]["usage"][0]["costUsd"] = "9"
+    return "usage_equals_the_clients_own_totals"
+
+
 def _a_record_is_in_the_wrong_environment(records: Records) -> str:
     records["production"]["hooks"].append(records["staging"]["hooks"][0])
     return "environments_are_apart"
@@ -92,6 +97,9 @@ DAMAGES: list[Callable[[Records], str]] = [
 ]  # fmt: skip
 """Each spoils the records and names the check that has to see it."""
 
+SAYS_ITS_COST = "2.1.330"
+"""The client that closes a session with its own count."""
+
 pytestmark = pytest.mark.slow
 
 
@@ -105,7 +113,8 @@ def test_what_a_real_client_did_is_what_the_records_say(version: str, tmp_path: 
     journey = travel(client, tmp_path)
     wrong = verdict.faults(journey)
     assert not wrong, "\n".join(f"{name}: {fault}" for name, faults in wrong.items() for fault in faults)
-    assert [damage.__name__ for damage in DAMAGES if not _is_noticed(journey, damage)] == []
+    damages = [*DAMAGES, *([_a_cost_is_another] if version == SAYS_ITS_COST else [])]
+    assert [damage.__name__ for damage in damages if not _is_noticed(journey, damage)] == []
 
 
 def _is_noticed(journey: Journey, damage: Callable[[Records], str]) -> bool:

@@ -74,7 +74,7 @@ def test_a_warning_is_said_once_to_each_session(staged: Studio) -> None:
     code, out, _ = _asked(staged, "UserPromptSubmit")
     assert code == 0
     said = json.loads(out)["hookSpecificOutput"]["additionalContext"]
-    assert said == "the budget 'day': $0.9000 of $1.00 are used."
+    assert said == "the budget 'day': $0.90 of $1.00 are used."
     assert _asked(staged, "UserPromptSubmit") == (0, "", "")
     assert "are used" in _asked(staged, "UserPromptSubmit", session_id="s-2")[1]
     _spent(staged, 10_000)

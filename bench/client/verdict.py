@@ -180,7 +180,7 @@ def usage_is_exact(journey: Journey) -> Iterator[str]:
 
 
 def usage_equals_the_clients_own_totals(journey: Journey) -> Iterator[str]:
-    """Yield models whose tokens are not what the client says it has used; older clients say nothing."""
+    """Yield models whose tokens or USD are not what the client says they were; older clients say nothing."""
     for environment in ENVIRONMENTS:
         for session_id, name in journey.session_ids(environment).items():
             totals = _closing(journey, session_id).get("modelUsage", {})
@@ -191,6 +191,9 @@ def usage_equals_the_clients_own_totals(journey: Journey) -> Iterator[str]:
                     total = sum(one[key] for one in own for key in fields)
                     if used[key] != total:
                         yield f"{environment}: {name}: {model}: {total} {key}, the client says {used[key]}"
+                usd = sum((Decimal(one["costUsd"] or 0) for one in own), Decimal())
+                if abs(usd - Decimal(str(used["costUSD"]))) > _A_MILLIONTH:
+                    yield f"{environment}: {name}: {model}: ${usd}, the client says ${used['costUSD']}"
 
 
 def environments_are_apart(journey: Journey) -> Iterator[str]:

@@ -28,6 +28,7 @@ _NAMES = ("project", "agent", "model", "environment")
 _KEYS = ("name", "per", "usd", "tokens", *_NAMES, "warnAt", "action", "timezone", "onFailure")
 _USD_MAX, _TOKENS_MAX, _LEVEL_MAX = 10**9, 10**15, 1_000
 _SIMILAR = 0.6
+_CENT = PICO // 100
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Budget:
         """Return an amount in the budget's unit, for people."""
         if self.unit == "tokens":
             return f"{amount:,} tokens"
-        return f"${amount / PICO:,.2f}" if abs(amount) >= PICO or not amount else f"${amount / PICO:,.4f}"
+        fine = abs(amount) < PICO and amount % _CENT
+        return f"${amount / PICO:,.{4 if fine else 2}f}"
 
     def written(self, amount: int) -> float | int:
         """Return an amount in the budget's unit, for programs."""
