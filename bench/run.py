@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import corpus, measure, recorder, replay
+from bench import corpus, ledger, measure, recorder, replay, reports
+from bench.client.claude import ClientMissingError
 
 import agent_studio
 from agent_studio.environment.roots import Project
@@ -66,11 +67,19 @@ class Scale:
     rows: Sequence[int]
     queries: int
     events: int
+    transcripts_mb: Sequence[int]
+    less_of_ledger: int
+    """The ledger is measured at so many times fewer records than a million."""
     suite: bool
 
 
-FULL = Scale(rounds=9, artifacts=1_133, rows=(1_133, 10_000), queries=300, events=1_000_000, suite=True)
-QUICK = Scale(rounds=1, artifacts=60, rows=(60,), queries=20, events=5_000, suite=False)
+FULL = Scale(
+    rounds=9, artifacts=1_133, rows=(1_133, 10_000), queries=300, events=1_000_000, transcripts_mb=(100, 500),
+    less_of_ledger=1, suite=True,
+)  # fmt: skip
+QUICK = Scale(
+    rounds=1, artifacts=60, rows=(60,), queries=20, events=5_000, transcripts_mb=(2,), less_of_ledger=1_000, suite=False
+)  # fmt: skip
 
 
 def main() -> int:
@@ -111,6 +120,10 @@ def _figures(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
     yield from _recorders(folder / "recorders", scale)
     yield _status_line(scale)
     yield _ingest(scale, seed)
+    yield from _reports(folder / "reports", scale, seed)
+    for one in ledger.measured(scale.less_of_ledger):
+        verdict = "" if not one.limit else "held" if one.held else "ours MISSED"
+        yield Figure(one.name, "", one.limit, one.measured, "-", verdict or "measured")
     for rows in scale.rows:
         yield _search(folder / f"rows-{rows}", rows, scale.queries, seed)
     yield _suite() if scale.suite else Figure("fast test suite", "< 5 s", "< 5 s", "-", "-", "not run")
@@ -174,6 +187,17 @@ def _ingest(scale: Scale, seed: int) -> Figure:
     told = f"{done.rate:,.0f} events/s, {done.peak_mb:.0f} MB, {'exact' if done.exact else 'NOT EXACT'}"
     verdict = "held" if done.held else "ours MISSED"
     return Figure(name, "", ">= 20,000 events/s, < 200 MB, exact", told, "-", verdict)
+
+
+def _reports(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
+    """Compare cost reports with ccusage on the same transcripts."""
+    for mb in scale.transcripts_mb:
+        try:
+            for one in reports.compared(folder, mb, scale.rounds, seed):
+                limit, verdict = f"<= {one.limit:g} x CPU of ccusage", judged(one.ratio, None, one.limit)
+                yield Figure(one.name, "", limit, f"{one.wall_s:.2f} s", f"{one.ratio:.3f} to ccusage", verdict)
+        except ClientMissingError:
+            yield Figure(f"`cost report`, {mb} MB of transcripts", "", "<= 0.6 x CPU of ccusage", "-", "-", "not run")
 
 
 def _version(scale: Scale) -> Figure:

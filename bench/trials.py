@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import corpus, kills, measure
+from bench import corpus, kills, ledger, measure
 from bench.client import claude, verdict
 from bench.projects import Trial, examine
+from bench.transcripts import ccusage, differential
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repository", type=Path, action="append", default=[])
     parser.add_argument("--artifacts", type=int, default=10_000, help="size of the generated project")
     parser.add_argument("--points", type=int, help="kill at so many system calls of a command only, spread evenly")
+    parser.add_argument("--kills", type=int, default=1_000, help="of writers of the ledger")
     parser.add_argument("--no-client", action="store_true", help="leave the real client out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=measure.REPOSITORY / "bench/TRIALS.md")
@@ -52,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     for scenario in kills.SCENARIOS:
         yield _killed(scenario, args.points, args.seed)
+    yield _ledger(args.kills, args.seed)
+    yield _counted(wanted=not args.no_client)
     for version in claude.VERSIONS:
         yield _client(version, wanted=not args.no_client)
     with tempfile.TemporaryDirectory() as folder:
@@ -80,6 +84,30 @@ def _killed(scenario: kills.Scenario, count: int | None, seed: int) -> Trial:
             trial.figures.append(f"{len(delays)} random delays")
     except kills.NoTracingError as fault:
         trial.not_run = str(fault)
+    return trial
+
+
+def _ledger(count: int, seed: int) -> Trial:
+    trial = Trial("the ledger under load while its writers are killed: nothing acknowledged lost, the chain verifies")
+    started = time.perf_counter()
+    trial.faults += ledger.killed(count, seed)
+    trial.figures.append(f"{count} kills, {time.perf_counter() - started:.0f} s")
+    return trial
+
+
+def _counted(*, wanted: bool) -> Trial:
+    trial = Trial("tokens and USD of transcripts with known truth, and every difference from ccusage explained")
+    if not wanted:
+        trial.not_run = "--no-client"
+        return trial
+    try:
+        rows = differential.rows(ccusage.install())
+    except claude.ClientMissingError as reason:
+        trial.not_run = str(reason)
+        return trial
+    trial.faults += [fault for row in rows for fault in row.faults]
+    wrong = sum(row.peer != "right" for row in rows)
+    trial.figures.append(f"{len(rows)} sets of transcripts, ccusage is wrong in {wrong}")
     return trial
 
 
