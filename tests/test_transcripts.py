@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 FIXTURES = Path(__file__).resolve().parent / "fixtures" / "claude_code"
 SCENARIOS = sorted(str(place.parent.relative_to(FIXTURES)) for place in FIXTURES.glob("*/*/inbox.jsonl"))
+LONG_AGO = 1_700_000_000
 COUNTS = {
     "input": "inputTokens",
     "output": "outputTokens",
@@ -77,6 +78,8 @@ class Desk:
     def replay(self, scenario: str) -> list[bytes]:
         """Lay out the transcripts of a recorded session and return the lines of its inbox."""
         shutil.copytree(FIXTURES / scenario / "transcripts", self.transcripts, dirs_exist_ok=True)
+        for place in self.transcripts.rglob("*"):
+            os.utime(place, (LONG_AGO, LONG_AGO))  # a checkout that is seconds old would look like a session at work
         recorded = (FIXTURES / scenario / "inbox.jsonl").read_bytes()
         return recorded.replace(b"/srv/transcripts", os.fsencode(self.transcripts)).splitlines(keepends=True)
 
@@ -391,7 +394,7 @@ def test_a_session_of_which_nothing_was_heard_for_a_day_is_lost_and_its_agents_f
     desk.ingest()
     assert desk.agents == []
     for place in desk.transcripts.rglob("*.jsonl"):
-        os.utime(place, (1_700_000_000, 1_700_000_000))
+        os.utime(place, (LONG_AGO, LONG_AGO))
     fresh = Desk(desk.project.parent / "later")
     fresh.transcripts.rmdir()
     shutil.copytree(desk.transcripts, fresh.transcripts)
