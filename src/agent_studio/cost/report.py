@@ -80,6 +80,16 @@ class Sum:
             self.is_priced = True
         self.unpriced += unpriced
 
+    def gather(self) -> None:
+        """Add up what is in the groups, from the innermost out."""
+        for group in self.groups.values():
+            group.gather()
+            whole, rest = divmod(group.pico_usd, PICO) if group.is_priced else (None, 0)
+            self.add((
+                group.responses, group.input, group.output, group.cache_read, group.cache_write5m, group.cache_write1h,
+                group.web_searches, whole, rest, group.unpriced,
+            ))  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Report:
@@ -120,12 +130,13 @@ def report(
         figures = row[len(columns) :]
         if not figures[0]:
             continue
-        total.add(figures)
         group = total
         for name in by:
             key = label[name](row[0]) if name in label else texts[row[places[name]]]
-            group = group.groups.setdefault(key, Sum())
-            group.add(figures)
+            inner = group.groups.get(key)
+            group = inner if inner is not None else group.groups.setdefault(key, Sum())
+        group.add(figures)
+    total.gather()
     return Report(tuple(by), where, total)
 
 
