@@ -50,7 +50,8 @@ class _Usage(msgspec.Struct, gc=False):
 class _Message(msgspec.Struct, gc=False):
     id: str | None = None
     model: str | None = None
-    usage: _Usage | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    """As it is spelled: the next line of the response will most likely repeat it."""
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -68,7 +69,7 @@ class Response:
     """One response, as the lines read so far tell it."""
 
     __slots__ = (
-        "at_ms", "message", "model", "region", "request", "session", "skill", "speed", "stamp", "tier", "tokens",
+        "at_ms", "message", "model", "region", "request", "session", "skill", "speed", "tier", "tokens",
     )  # fmt: skip
 
     def __init__(self, message: str, request: str, at_ms: int, said: Tokens) -> None:
@@ -76,8 +77,6 @@ class Response:
         self.at_ms = at_ms
         """When its first line was written, ms since 1970."""
         self.tokens = said
-        self.stamp: str | None = None
-        """When its last line was written, as it says it."""
         self.session = self.model = ""
         self.skill: str | None = None
         self.tier: str | None = None
@@ -89,16 +88,14 @@ class Response:
         """What identifies it in every file that tells of it."""
         return identity(self.message, self.request)
 
-    def learn(self, line: _Line, message: _Message) -> None:
+    def learn(self, line: _Line, message: _Message, usage: _Usage) -> None:
         """Take over what a line says besides figures."""
         self.session = line.sessionId or self.session
         self.model = message.model or self.model
         self.skill = line.attributionSkill or self.skill
-        usage = message.usage
-        if usage is not None:
-            self.tier = usage.service_tier or self.tier
-            self.speed = usage.speed or self.speed
-            self.region = usage.inference_geo or self.region
+        self.tier = usage.service_tier or self.tier
+        self.speed = usage.speed or self.speed
+        self.region = usage.inference_geo or self.region
 
 
 class Reader:
@@ -114,9 +111,9 @@ class Reader:
         self.closing: dict[str, Any] | None = None
         """The client's own count, as the last of its lines says it."""
         self.last_ms = last_ms
-        self._last: Response | None = None
         self._echo: _Echo | None = None
         self._decoder = msgspec.json.Decoder(_Line)
+        self._usage = msgspec.json.Decoder(_Usage)
 
     def read(self, data: bytes) -> None:
         """Take a stretch of whole lines."""
@@ -126,8 +123,8 @@ class Reader:
             end = data.find(b"\n", at)
             end = len(data) if end < 0 else end
             if not self._is_echo(data, start, at, end):
+                self._echo = None
                 self._line(data[start:end])
-                self._remember(data, at, end)
             at = data.find(_USAGE, end)
         at = data.rfind(_CLOSING)
         if at >= 0:
@@ -149,30 +146,34 @@ class Reader:
             and data[stamp : stamp + _STAMP_LENGTH] >= echo.stamp
         )
 
-    def _remember(self, data: bytes, at: int, end: int) -> None:
-        """Keep how the last response was told, to know its echoes."""
-        told, self._last, self._echo = self._last, None, None
-        if told is None or not told.message or not told.request:
-            return
-        stamp = told.stamp
-        if stamp is not None and len(stamp) == _STAMP_LENGTH and stamp[-1] == "Z":
-            usage = data[at : _end_of_object(data, at, end)]
-            self._echo = _Echo(usage, f'"{told.message}"'.encode(), f'"{told.request}"'.encode(), stamp.encode())
-
     def _line(self, data: bytes) -> None:
         try:
             line = self._decoder.decode(data)
+            message = line.message
+            if line.type != "assistant" or message is None:
+                return
+            spelled = bytes(message.usage)
+            if not spelled or spelled == b"null":
+                return
+            usage = self._usage.decode(spelled)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._unusual(data)
             return
-        message = line.message
-        if line.type != "assistant" or message is None or message.usage is None:
-            return
-        self._take(line, message, _said(message.usage), data)
+        told = self._take(line, message, usage, _said(usage), data)
+        if told is not None and told.message and told.request:
+            self._remember(told, line.timestamp, spelled)
 
-    def _take(self, line: _Line, message: _Message, said: Tokens | None, data: bytes) -> None:
+    def _remember(self, told: Response, stamp: str | None, usage: bytes) -> None:
+        """Keep how a response was told, to know its echoes."""
+        if stamp is not None and len(stamp) == _STAMP_LENGTH and stamp[-1] == "Z":
+            message, request = f'"{told.message}"'.encode(), f'"{told.request}"'.encode()
+            self._echo = _Echo(_USAGE + b":" + usage, message, request, stamp.encode())
+
+    def _take(
+        self, line: _Line, message: _Message, usage: _Usage, said: Tokens | None, data: bytes
+    ) -> Response | None:  # fmt: skip
         if message.model == SYNTHETIC or line.isApiErrorMessage:
-            return
+            return None
         at_ms = instant_ms(line.timestamp)
         if at_ms is None:
             at_ms = self.last_ms
@@ -180,7 +181,7 @@ class Reader:
             self.last_ms = at_ms
         if said is None:
             self.refused += 1
-            return
+            return None
         ids = _ids(line, message, data)
         known = self.responses.get(ids)
         if known is None:
@@ -188,8 +189,8 @@ class Reader:
         else:
             known.tokens = known.tokens.grown(said)
             known.at_ms = min(known.at_ms, at_ms)
-        known.stamp, self._last = line.timestamp, known
-        known.learn(line, message)
+        known.learn(line, message, usage)
+        return known
 
     def _unusual(self, data: bytes) -> None:
         """Read a line that is spelled as no client of today does: whatever is of a wrong type counts as not said."""
@@ -212,7 +213,7 @@ class Reader:
         line = _Line(**texts, isApiErrorMessage=whole.get(_ERROR) is True)
         modes: dict[str, Any] = {name: _text(usage.get(name)) for name in ("service_tier", "speed", "inference_geo")}
         about = _Usage(**modes)
-        self._take(line, _Message(_text(message.get("id")), _text(message.get("model")), about), said, data)
+        self._take(line, _Message(_text(message.get("id")), _text(message.get("model"))), about, said, data)
 
     def _close(self, data: bytes) -> None:
         try:
@@ -230,14 +231,6 @@ class _Echo(NamedTuple):
     message: bytes
     request: bytes
     stamp: bytes
-
-
-def _end_of_object(data: bytes, at: int, end: int) -> int:
-    """Return where the object that begins at the next brace ends, the end of its line when that is not to be seen."""
-    found = data.find(b"}", at, end) + 1
-    while found and data.count(b"{", at, found) > data.count(b"}", at, found):
-        found = data.find(b"}", found, end) + 1
-    return found or end
 
 
 def _said(usage: _Usage) -> Tokens | None:
