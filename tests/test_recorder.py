@@ -610,15 +610,21 @@ def test_a_signal_reaches_the_command_and_the_record_is_still_written(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the tree of processes in /proc")
+@pytest.mark.parametrize("command_first", [False, True])
 @pytest.mark.parametrize("told", [False, True])
-def test_a_slow_command_that_is_ended_by_force_is_recorded_all_the_same(recorder: Recorder, *, told: bool) -> None:
+def test_a_slow_command_that_is_ended_by_force_is_recorded_all_the_same(
+    recorder: Recorder, *, told: bool, command_first: bool
+) -> None:
     process = _started(recorder, "trap '' TERM; echo ready; exec sleep 30")
     if told:
         process.terminate()
     time.sleep(0.9)
     assert recorder.lines() == []
-    for pid in (process.pid, *map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())):
-        os.kill(pid, signal.SIGKILL)  # the whole tree, as a client does
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    tree = [process.pid, *map(int, children)]
+    for pid in reversed(tree) if command_first else tree:
+        os.kill(pid, signal.SIGKILL)  # the whole tree, as a client does, in whatever order it lists it
+        time.sleep(0.05 if command_first else 0)
     process.communicate(timeout=20)  # whoever is left behind does not hold the client's pipes
     until = time.monotonic() + 10
     while not recorder.lines() and time.monotonic() < until:

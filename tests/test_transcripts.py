@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 FIXTURES = Path(__file__).resolve().parent / "fixtures" / "claude_code"
 SCENARIOS = sorted(str(place.parent.relative_to(FIXTURES)) for place in FIXTURES.glob("*/*/inbox.jsonl"))
+SOON_AFTER = datetime(2026, 11, 24, tzinfo=UTC)
 LONG_AGO = 1_700_000_000
 COUNTS = {
     "input": "inputTokens",
@@ -114,7 +115,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk soon after the sessions were recorded: after a day, those without an end would count as lost."""
+    monkeypatch.setattr(clock, "now", lambda: SOON_AFTER)
     return Desk(tmp_path)
 
 

@@ -28,7 +28,7 @@
 #endif
 
 enum { KEPT = 1024, ENV_KEPT = 64, ARGUMENTS_KEPT = 64, REOPENED = 8 };
-enum { LOCK_WAIT_US = 100000, WATCHED_AFTER_US = 500000 };
+enum { LOCK_WAIT_US = 100000, WATCHED_AFTER_US = 500000, FOLLOWED_WITHIN_US = 200000 };
 static const unsigned long long PAYLOAD_MAX = 16ULL << 20; /* what is beyond is counted, not kept */
 static const long long UNROUTED_LIMIT = 64LL << 20;
 
@@ -377,6 +377,9 @@ static void run(int count, char **words, long long ts)
     child = 0; /* before its number is free for another process, which no signal may reach */
     while (waitpid(done, &status, 0) < 0 && errno == EINTR) continue;
     outcome = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    setitimer(ITIMER_REAL, &(struct itimerval){{0, 0}, {0, 0}}, NULL);
+    /* A client that ends a slow hook by force may reach the command before us: then our watcher is to tell of it. */
+    if (watcher >= 0 && outcome == 128 + SIGKILL && !WIFEXITED(status)) pause_us(FOLLOWED_WITHIN_US);
     record_run(hook, command, ts, now(CLOCK_MONOTONIC) - started, &status);
     signal(SIGPIPE, SIG_IGN);
     if (watcher >= 0 && write(watcher, "", 1) < 0) return;

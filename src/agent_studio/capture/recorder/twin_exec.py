@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _ARGUMENTS_KEPT = 64
 _ENOEXEC = 8
 _WATCHED_AFTER_S = 0.5
+_FOLLOWED_WITHIN_S = 0.2
 _USAGE = b"usage: recorder exec --hook NAME (-- CMD [ARG...] | --shell LINE)\n"
 _CANNOT_START = 127  # not 2, which would block the agent
 _NOT_EXECUTABLE = 126
@@ -73,8 +74,13 @@ class _Run:
             self._keep(self, None)
 
     def record(self, code: int) -> None:
-        """Append how the command went; a negative code is the signal that ended it."""
+        """Append how the command went; a negative code is the signal that ended it.
+
+        A client that ends a slow hook by force may reach the command before us: then our watcher is to tell of it.
+        """
         try:
+            if self._watcher is not None and code == -_signal.SIGKILL:
+                time.sleep(_FOLLOWED_WITHIN_S)
             self._keep(self, code)
             if self._watcher is not None:
                 posix.write(self._watcher, b"x")
