@@ -5,6 +5,9 @@ BIN := .venv/bin
 EXAMPLE := examples/bookshop
 STAMP := .venv/.complete
 
+# Set, it has every start of Python compile what was compiled before.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check fast trials bench reference lock clean
 
 run: $(STAMP)

@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-_HIDDEN = ("AGENT_STUDIO_", "CLAUDE", "ANTHROPIC_", "PYTEST_")
+SCRIPT = Path(sys.executable).with_name("agent-studio")
+_HIDDEN = ("AGENT_STUDIO_", "CLAUDE", "ANTHROPIC_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")
+"""The last would have every start compile what an installed package has compiled already."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 PASS = (sys.executable, "-c", "pass")
 STUDIO = (sys.executable, "-m", "agent_studio")
 _HOOK_MS = 10
-SCRIPT = Path(sys.executable).with_name("agent-studio")
 
 
 @dataclass(frozen=True)
@@ -194,15 +193,15 @@ def _reports(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
     for mb in scale.transcripts_mb:
         try:
             for one in reports.compared(folder, mb, scale.rounds, seed):
-                limit, verdict = f"<= {one.limit:g} x CPU of ccusage", judged(one.ratio, None, one.limit)
+                limit = "" if one.limit is None else f"<= {one.limit:g} x CPU of ccusage"
+                verdict = "measured" if one.limit is None else judged(one.ratio, None, one.limit)
                 yield Figure(one.name, "", limit, f"{one.wall_s:.2f} s", f"{one.ratio:.3f} to ccusage", verdict)
         except ClientMissingError:
             yield Figure(f"`cost report`, {mb} MB of transcripts", "", "<= 0.6 x CPU of ccusage", "-", "-", "not run")
 
 
 def _version(scale: Scale) -> Figure:
-    command = (str(SCRIPT), "--version") if SCRIPT.exists() else (*STUDIO, "--version")
-    costs = measure.beside(lambda: command, PASS, 3 * scale.rounds)
+    costs = measure.beside(lambda: (str(measure.SCRIPT), "--version"), PASS, 3 * scale.rounds)
     ratio = costs.cpu_ratio()
     return Figure(
         "`--version`, whole process",

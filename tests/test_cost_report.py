@@ -90,7 +90,7 @@ def test_equal_figures_of_another_response_count(folder: Folder) -> None:
     assert folder.tokens() == {OPUS: (40, 20, 0, 0)}
 
 
-def test_the_response_belongs_to_the_day_of_its_first_line(folder: Folder) -> None:
+def test_the_response_belongs_to_the_day_of_its_earliest_line(folder: Folder) -> None:
     folder.write(
         "-p/s1.jsonl",
         said(timestamp="2026-11-02T00:00:00.100Z"),
@@ -98,6 +98,24 @@ def test_the_response_belongs_to_the_day_of_its_first_line(folder: Folder) -> No
         said(timestamp="2026-11-02T00:00:00.300Z"),
     )
     assert [day["date"] for day in folder.report(by="day")["data"]["days"]] == ["2026-11-01"]
+
+
+def _closing(responses: int) -> dict[str, Any]:
+    count = {"inputTokens": 10 * responses, "outputTokens": 5 * responses, "costUSD": 0.00014 * responses}
+    return {"type": "cost-state", "sessionId": "s1", "modelUsage": {OPUS: count}}
+
+
+def test_a_session_that_went_on_since_the_client_counted_is_compared_once_it_is_closed_again(folder: Folder) -> None:
+    def compared(*lines: dict[str, Any]) -> tuple[int, int]:
+        folder.write("-p/s1.jsonl", *lines)
+        told = folder.report(by="session")["data"]["reconciliation"]
+        return told["sessions"], told["agreed"]
+
+    closed = [said(1), said(1), _closing(1), {"type": "last-prompt"}]
+    assert compared(*closed) == (1, 1)
+    assert compared(*closed, said(2)) == (0, 0)
+    assert compared(*closed, said(2), _closing(2)) == (1, 1)
+    assert compared(*closed, said(2), _closing(3)) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +295,7 @@ def test_weeks_months_hours_and_blocks_have_their_names(folder: Folder) -> None:
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_counts(folder: Folder) -> None:
-    folder.write("-p/s1.jsonl", said(1), '{"type": "assistant", "message": {"usage"')
+    folder.write("-p/s1.jsonl", said(1), '{"type": "assistant", "message": {"usage": {"input_tokens": 7,')
     (folder.path / "projects/-p/folder.jsonl").mkdir()
     folder.write("-p/empty.jsonl")
     (folder.path / "projects/-p/zero.jsonl").write_bytes(b"\0" * 4096)

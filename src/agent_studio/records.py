@@ -9,6 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field, fields
 from functools import cache
+from operator import attrgetter
 from typing import Any, ClassVar
 
 
@@ -27,7 +28,8 @@ class Record:
     def to_line(self, *, event_id: str, environment: str, release: str | None = None) -> dict[str, Any]:
         """Return the record as it is written."""
         kind: Any = type(self)
-        line = {written: getattr(self, name) for name, written in _names(kind)}
+        written, values = _written(kind)
+        line = dict(zip(written, values(self), strict=True))
         line["eventId"], line["environment"], line["release"] = event_id, environment, release
         return line
 
@@ -148,9 +150,10 @@ def event_id(*unique: object) -> str:
 
 
 @cache
-def _names(record: Any) -> tuple[tuple[str, str], ...]:
-    """Return each field of a kind of record and how it is written."""
-    return tuple((item.name, _camel(item.name)) for item in fields(record))
+def _written(record: Any) -> tuple[tuple[str, ...], attrgetter[tuple[Any, ...]]]:
+    """Return how the fields of a kind of record are written, and what gets their values."""
+    names = [item.name for item in fields(record)]
+    return tuple(map(_camel, names)), attrgetter(*names)
 
 
 def _camel(name: str) -> str:

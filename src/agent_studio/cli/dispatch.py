@@ -7,7 +7,7 @@ import importlib
 import os
 import re
 import sys
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,7 +19,7 @@ from agent_studio.environment.roots import Project
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError, did_you_mean, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
 EVERYWHERE = """everywhere:
@@ -32,15 +32,56 @@ EVERYWHERE = """everywhere:
 
 
 COMMON = ("--env", "--project", "--set", "--json", "--help")
+_MARGIN = 2
+_PLAIN_WIDTH = 80 - _MARGIN
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """argparse's, made for every option that is added: its own look at the terminal imports compression codecs."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_help_width())
+
+
+@cache
+def _help_width() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns) - _MARGIN
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns - _MARGIN if sys.__stdout__ else _PLAIN_WIDTH
+    except (OSError, ValueError):
+        return _PLAIN_WIDTH
 
 
 class Parser(argparse.ArgumentParser):
     """argparse that raises `UsageError` with the nearest option, and writes help like the other texts."""
 
     def __init__(self, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("formatter_class", _Help)
         options.setdefault("epilog", EVERYWHERE)
         super().__init__(allow_abbrev=False, **options)
+        self._later: Callable[[Parser], None] | None = None
+
+    def later(self, configure: Callable[[Parser], None]) -> None:
+        """Let options be added when this parser is used: a verb of many parts imports only the one that is meant."""
+        self._later = configure
+
+    def complete(self) -> None:
+        """Add what waits to be added, here and in the sub-verbs."""
+        self._add_waiting()
+        for inner in _inner(self):
+            inner.complete()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Add what waits to be added, and parse."""
+        self._add_waiting()
+        return super().parse_known_args(args, namespace)
+
+    def _add_waiting(self) -> None:
+        configure, self._later = self._later, None
+        if configure is not None:
+            configure(self)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing and leaving."""
@@ -50,19 +91,26 @@ class Parser(argparse.ArgumentParser):
             message = message[: choice.start()] + f"invalid choice {choice[1]!r}"
             hint = did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2]))
         elif message.startswith("unrecognized"):
+            self.complete()
             known = {*_options(self), *COMMON}
             near = (nearest(word, known) for word in message.split() if word.startswith("--") and word not in known)
             hint = next((f"did you mean {option}?" for option in near if option), hint)
         raise UsageError(message, hint=hint)
 
 
-def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Yield the options of a parser and of its sub-verbs."""
+def _inner(parser: argparse.ArgumentParser) -> Iterator[Parser]:
+    """Yield the parsers of the sub-verbs."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list them
-        yield from action.option_strings
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - the same
-            for inner in action.choices.values():
-                yield from _options(inner)
+            yield from action.choices.values()
+
+
+def _options(parser: Parser) -> Iterator[str]:
+    """Yield the options of a parser and of its sub-verbs."""
+    for action in parser._actions:  # noqa: SLF001 - as above
+        yield from action.option_strings
+    for inner in _inner(parser):
+        yield from _options(inner)
 
 
 class Session:
@@ -116,7 +164,7 @@ def dispatch(argv: list[str]) -> int:
             return ExitCode.DONE if rest else ExitCode.USAGE
         verb, module = _find(rest[0])
         schema = verb
-        args = build_parser(verb, module).parse_args(rest[1:])
+        args = _parser(verb, module).parse_args(rest[1:])
         schema = "-".join(filter(None, (verb, getattr(args, "subverb", None))))
         args.command = command
         result: output.Result = module.run(args, session)
@@ -150,10 +198,16 @@ def overview() -> str:
     )
 
 
-def build_parser(verb: str, module: ModuleType) -> Parser:
-    """Return the parser of one verb; its description is the module's docstring."""
+def _parser(verb: str, module: ModuleType) -> Parser:
     parser = Parser(prog=f"agent-studio {verb}", description=module.__doc__)
     module.configure(parser)
+    return parser
+
+
+def build_parser(verb: str, module: ModuleType) -> Parser:
+    """Return the whole parser of one verb; its description is the module's docstring."""
+    parser = _parser(verb, module)
+    parser.complete()
     return parser
 
 
@@ -165,16 +219,15 @@ def whole_parser() -> Parser:
     for verb, does in COMMANDS.items():
         inner = verbs.add_parser(verb, help=does)
         load_command(verb).configure(inner)
+        inner.complete()
         _add_common_below(inner)
     return parser
 
 
 def _add_common_below(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list sub-verbs
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - the same
-            for inner in action.choices.values():
-                _add_common_below(inner)
+    for inner in _inner(parser):
+        _add_common_below(inner)
 
 
 def load_command(verb: str) -> ModuleType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 COMMANDS: dict[str, str] = {
@@ -24,6 +25,8 @@ COMMANDS: dict[str, str] = {
 }
 """Verbs and what each does; `commands/<verb>.py` holds it."""
 ALIASES: dict[str, str] = {}
+_COLLECTED_AFTER = 50_000
+"""Objects more than before; importing makes thousands that all stay, and looking for cycles in them finds none."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,8 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
 
         sys.stdout.write(f"agent-studio {__version__}\n")
         return 0
+    gc.set_threshold(_COLLECTED_AFTER)
     try:
         from agent_studio.cli.dispatch import dispatch  # noqa: PLC0415 - argparse and the rest start here
     except KeyboardInterrupt:  # before the handler of `dispatch` is there
         return 130
-    return dispatch(argv)
+    code = dispatch(argv)
+    if arguments is None:
+        gc.freeze()  # the process ends: nothing is gained by looking for cycles in all it holds
+    return code

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 
@@ -17,8 +16,7 @@ _BOX_WIDTH = 64
 _MARKS = {"ok": ("✓", "[ok]"), "bad": ("✗", "[!!]"), "none": ("-", "[--]"), "note": ("•", "[..]")}
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Something that went wrong or deserves attention, as programs and people are told of it."""
 
     code: str
@@ -26,14 +24,13 @@ class Problem:
     hint: str = ""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What a command found: data for programs, a rendering of the same for people."""
 
     data: dict[str, Any]
     render: Callable[[Screen], None]
     code: int = ExitCode.DONE
-    problems: Sequence[Problem] = field(default_factory=list)
+    problems: Sequence[Problem] = ()
 
 
 class Screen:
@@ -66,7 +63,12 @@ class Screen:
         """Columns of the terminal; 80 where there is none."""
         import shutil  # noqa: PLC0415 - only for tables
 
-        return shutil.get_terminal_size().columns if self._stream.isatty() else 80
+        return shutil.get_terminal_size().columns if self.is_terminal else 80
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person looks at it."""
+        return self._stream.isatty()
 
     def table(
         self, headings: Iterable[str], rows: Iterable[Sequence[object]], *, numbers: Collection[str] = ()
@@ -216,9 +218,9 @@ def _write_envelope(
         "ok": ok,
         "environment": environment,
         "data": data,
-        "problems": [vars(problem) for problem in problems],
+        "problems": [problem._asdict() for problem in problems],
     }
-    text = json.dumps(envelope, ensure_ascii=not screen.unicode, indent=2, default=str)
+    text = json.dumps(envelope, ensure_ascii=not screen.unicode, indent=2 if screen.is_terminal else None, default=str)
     if problems:
         from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 MOST = 1_000_000_000
 """More tokens of one kind than any response has."""
+_PLAUSIBLE_BITS = 29
 SYNTHETIC = "<synthetic>"
 """The model of what the client itself says in a model's place; nobody bills it."""
 
@@ -51,9 +52,11 @@ def tokens(*counts: object) -> Tokens | None:
 
 def whole(asked: int, said: int, read: int, writes: int, five: int, hour: int, searches: int) -> Tokens | None:
     """Do what `tokens` does for counts that are whole numbers."""
-    found = (asked, said, read, writes, five, hour, searches)
-    if min(found) < 0 or max(found) > MOST:
-        return None
+    # The bits of all together: a sign or a bit above those of any plausible count sends them to be looked at singly.
+    if (asked | said | read | writes | five | hour | searches) >> _PLAUSIBLE_BITS:
+        found = (asked, said, read, writes, five, hour, searches)
+        if min(found) < 0 or max(found) > MOST:
+            return None
     unsplit = writes - five - hour
     return Tokens(asked, said, read, five + unsplit if unsplit > 0 else five, hour, searches)
 

@@ -58,10 +58,12 @@ class Writer:
         self._root = root
         self._folder = root.folder(LlmUsage.kind)
         self._place = self._folder.path / FILE
+        self._path = str(self._place)
         self._limit_bytes = file_limit_bytes
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._descriptor: int | None = None
+        self._opened_as: os.stat_result | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +110,7 @@ class Writer:
         while True:
             descriptor = self._opened()
             with disk_faults(self._place), locked(descriptor):
-                if self._is_current(descriptor):
+                if self._is_current():
                     head, end, torn = self._end(descriptor)
                     if end < self._limit_bytes or torn or not self._rename(descriptor):
                         data, numbers = _linked(head, bodies, torn)
@@ -123,19 +125,20 @@ class Writer:
         if self._descriptor is None:
             try:
                 self._descriptor = self._folder.open(FILE, os.O_RDWR | os.O_CREAT)
+                self._opened_as = os.fstat(self._descriptor)
             except FileNotFoundError:
                 raise StorageError(
                     f"{self._folder.path} is missing", hint=f"agent-studio init --env {self._root.environment}"
                 ) from None
         return self._descriptor
 
-    def _is_current(self, descriptor: int) -> bool:
+    def _is_current(self) -> bool:
         """Tell whether the open file still is the ledger: another writer may have renamed it while this one waited."""
         try:
-            named = self._place.lstat()
+            named = os.lstat(self._path)
         except FileNotFoundError:
             return False
-        return os.path.samestat(named, os.fstat(descriptor))
+        return self._opened_as is not None and os.path.samestat(named, self._opened_as)
 
     def _rename(self, descriptor: int) -> bool:
         """Put a file that has grown large aside; whoever waits for its lock will find it renamed."""

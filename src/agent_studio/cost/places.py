@@ -92,7 +92,7 @@ def _below(folder: str, project: str, depth: int) -> Iterator[Transcript]:
             elif entry.name.endswith(".jsonl"):
                 status = entry.stat()
                 if stat.S_ISREG(status.st_mode):
-                    match = _AGENT.fullmatch(entry.name)
+                    match = _AGENT.fullmatch(entry.name) if entry.name.startswith("agent-") else None
                     agent = match[1] if match else None
                     yield Transcript(entry.path, project, agent, status.st_size, status.st_mtime_ns, status.st_ino)
 
@@ -100,7 +100,7 @@ def _below(folder: str, project: str, depth: int) -> Iterator[Transcript]:
 def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            return list(found)
     except OSError:
         return []
 

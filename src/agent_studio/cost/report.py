@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,24 +40,19 @@ DIMENSIONS: dict[str, Dimension] = {
 }
 
 
-@dataclass
 class Sum:
     """What a group of responses used and cost."""
 
-    responses: int = 0
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    cache_write5m: int = 0
-    cache_write1h: int = 0
-    web_searches: int = 0
-    pico_usd: int = 0
-    unpriced: int = 0
-    """Tokens of all kinds for which no price is known."""
-    is_priced: bool = False
-    """Whether anything in it has a price."""
-    groups: dict[str | None, Sum] = field(default_factory=dict)
-    """The next dimension's groups."""
+    def __init__(self) -> None:
+        self.responses = self.input = self.output = 0
+        self.cache_read = self.cache_write5m = self.cache_write1h = self.web_searches = 0
+        self.pico_usd = 0
+        self.unpriced = 0
+        """Tokens of all kinds for which no price is known."""
+        self.is_priced = False
+        """Whether anything in it has a price."""
+        self.groups: dict[str | None, Sum] = {}
+        """The next dimension's groups."""
 
     @property
     def tokens(self) -> int:
@@ -80,6 +74,13 @@ class Sum:
             self.is_priced = True
         self.unpriced += unpriced
 
+    def within(self, key: str | None) -> Sum:
+        """Return the group of a key in the next dimension; a new one is empty."""
+        found = self.groups.get(key)
+        if found is None:
+            found = self.groups[key] = Sum()
+        return found
+
     def gather(self) -> None:
         """Add up what is in the groups, from the innermost out."""
         for group in self.groups.values():
@@ -91,8 +92,7 @@ class Sum:
             ))  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """Sums by one or more dimensions."""
 
     by: tuple[str, ...]
@@ -118,33 +118,32 @@ def report(
     only: Mapping[str, Any] | None = None,
 ) -> Report:  # fmt: skip
     """Sum a table by dimensions; `only` holds columns that must have a value."""
-    names = [name for name in by if not DIMENSIONS[name].is_time]
-    timed = [name for name in by if DIMENSIONS[name].is_time]
-    columns = (["quarter"] if timed else []) + names
-    rows = list(found.sums(columns, since_ms=since_ms, until_ms=until_ms, where=only))
-    texts = found.texts() if names else {}
-    label = {name: _labels(name, where, rows) for name in timed}
-    places = {name: (1 if timed else 0) + at for at, name in enumerate(names)}
+    labels = {name: _label(name, where, found, since_ms, until_ms, only) for name in by if DIMENSIONS[name].is_time}
+    rows = found.sums(by, since_ms=since_ms, until_ms=until_ms, where=only, periods=labels)
+    texts = found.texts() if len(labels) < len(by) else {}
     total = Sum()
     for row in rows:
-        figures = row[len(columns) :]
+        figures = row[len(by) :]
         if not figures[0]:
             continue
         group = total
-        for name in by:
-            key = label[name](row[0]) if name in label else texts[row[places[name]]]
-            inner = group.groups.get(key)
-            group = inner if inner is not None else group.groups.setdefault(key, Sum())
+        for name, key in zip(by, row[: len(by)], strict=True):
+            group = group.within(key if name in labels else texts[key])
         group.add(figures)
     total.gather()
     return Report(tuple(by), where, total)
 
 
-def _labels(kind: str, where: Zone, rows: Sequence[tuple[Any, ...]]) -> Callable[[int], str]:
-    if kind == "block":
-        starts = periods.blocks([row[0] for row in rows])
-        return lambda quarter: _stamp(starts[quarter])
-    return periods.labels(kind, where).__getitem__
+def _label(
+    kind: str, where: Zone, found: Table, since_ms: int | None, until_ms: int | None, only: Mapping[str, Any] | None
+) -> Callable[[int], str]:  # fmt: skip
+    """Return what tells the period of a kind that a quarter of an hour is in."""
+    if kind != "block":
+        return periods.labels(kind, where).__getitem__
+    starts = periods.blocks(
+        [row[0] for row in found.sums(["quarter"], since_ms=since_ms, until_ms=until_ms, where=only)]
+    )
+    return lambda quarter: _stamp(starts[quarter])
 
 
 def _stamp(at_ms: int) -> str:
@@ -194,8 +193,7 @@ def _walk(total: Sum, by: Sequence[str], keys: tuple[str | None, ...]) -> Iterab
         yield from _walk(group, by[1:], (*keys, key))
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """The 5-hour block that is running."""
 
     start_ms: int

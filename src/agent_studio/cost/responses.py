@@ -1,7 +1,8 @@
 """From the bytes of a transcript to the responses they tell of.
 
 A response is one (message id, request id), told once per block of its content; its lines say the same or grow. Lines
-are found by a key that only they need, and what they say is decided by parsing them, however they are spelled.
+are found by the end of a key that all of them have, and what they say is decided by parsing them, however they are
+spelled.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from agent_studio.cost.counting import SYNTHETIC, Tokens, identity, tokens, whole
+from agent_studio.cost.counting import SYNTHETIC, Tokens, tokens, whole
 from agent_studio.redaction import redact
 
-_USAGE, _CLOSING, _STAMP = b'"usage"', b'"cost-state"', b'"timestamp":"'
+_COUNTED = b'put_tokens"'
+"""Whatever counts has it, as `input_tokens` or `output_tokens`; the longer a text is, the faster it is not found."""
+_CLOSING, _STAMP = b'"cost-state"', b'"timestamp":"'
 _NAME_MAX = 200
 _STAMP_LENGTH = len("2026-01-31T09:30:00.000Z")
 _ID = re.compile(r"(?:msg|req)_[A-Za-z0-9]{1,64}")
@@ -29,6 +32,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class _Split(msgspec.Struct, gc=False):
     ephemeral_5m_input_tokens: int | None = None
     ephemeral_1h_input_tokens: int | None = None
+
+
+_UNSPLIT = _Split()
 
 
 class _Searches(msgspec.Struct, gc=False):
@@ -73,29 +79,15 @@ class Response:
     )  # fmt: skip
 
     def __init__(self, message: str, request: str, at_ms: int, said: Tokens) -> None:
-        self.message, self.request = named(message), named(request)
+        self.message, self.request = message, request
         self.at_ms = at_ms
-        """When its first line was written, ms since 1970."""
+        """When the earliest of its lines was written, ms since 1970."""
         self.tokens = said
         self.session = self.model = ""
         self.skill: str | None = None
         self.tier: str | None = None
         self.speed: str | None = None
         self.region: str | None = None
-
-    @property
-    def id(self) -> bytes:
-        """What identifies it in every file that tells of it."""
-        return identity(self.message, self.request)
-
-    def learn(self, line: _Line, message: _Message, usage: _Usage) -> None:
-        """Take over what a line says besides figures."""
-        self.session = line.sessionId or self.session
-        self.model = message.model or self.model
-        self.skill = line.attributionSkill or self.skill
-        self.tier = usage.service_tier or self.tier
-        self.speed = usage.speed or self.speed
-        self.region = usage.inference_geo or self.region
 
 
 class Reader:
@@ -108,69 +100,71 @@ class Reader:
         """Lines whose figures cannot be."""
         self.damaged = 0
         """Lines with usage that are no JSON objects."""
+        self.is_open = False
+        """Whether a response was told of, and the client has not closed its count since."""
         self.closing: dict[str, Any] | None = None
-        """The client's own count, as the last of its lines says it."""
+        """The client's own count, when no response came after it."""
         self.last_ms = last_ms
         self._echo: _Echo | None = None
-        self._decoder = msgspec.json.Decoder(_Line)
-        self._usage = msgspec.json.Decoder(_Usage)
+        self._decode = msgspec.json.Decoder(_Line).decode
+        self._decode_usage = msgspec.json.Decoder(_Usage).decode
 
-    def read(self, data: bytes) -> None:
-        """Take a stretch of whole lines."""
-        at = data.find(_USAGE)
+    def read(self, data: bytes | bytearray, end: int) -> None:
+        """Take a stretch of whole lines: the data up to `end`."""
+        find, rfind, startswith = data.find, data.rfind, data.startswith
+        stop = 0
+        at = find(_COUNTED, 0, end)
         while at >= 0:
-            start = data.rfind(b"\n", 0, at) + 1
-            end = data.find(b"\n", at)
-            end = len(data) if end < 0 else end
-            if not self._is_echo(data, start, at, end):
+            start = rfind(b"\n", 0, at) + 1
+            stop = find(b"\n", at, end)
+            if stop < 0:
+                stop = end
+            echo = self._echo
+            # Most lines say of the last response just what the line before said: they add nothing, whatever else may
+            # stand in them, and are not parsed.
+            if (
+                echo is None
+                or not startswith(echo.counts, at)
+                or find(echo.message, start, at) < 0
+                or find(echo.request, at, stop) < 0
+                or (stamp := find(_STAMP, at, stop) + len(_STAMP)) < at
+                or data[stamp : stamp + _STAMP_LENGTH] < echo.stamp
+            ):
                 self._echo = None
-                self._line(data[start:end])
-            at = data.find(_USAGE, end)
-        at = data.rfind(_CLOSING)
+                self._line(data[start:stop])
+            at = find(_COUNTED, stop, end)
+        if stop:
+            self.is_open, self.closing = True, None
+        at = rfind(_CLOSING, stop, end)
         if at >= 0:
-            self._close(data[data.rfind(b"\n", 0, at) + 1 : data.find(b"\n", at) if b"\n" in data[at:] else len(data)])
+            after = find(b"\n", at, end)
+            self._close(data[rfind(b"\n", 0, at) + 1 : end if after < 0 else after])
 
-    def _is_echo(self, data: bytes, start: int, at: int, end: int) -> bool:
-        """Tell whether a line says of the last response just what the line before it said, without parsing it.
-
-        That is most lines: one a block of content. It adds nothing, whatever else may stand in it.
-        """
-        echo = self._echo
-        if echo is None or not data.startswith(echo.usage, at):
-            return False
-        stamp = data.find(_STAMP, at, end) + len(_STAMP)
-        return (
-            data.find(echo.message, start, at) >= 0
-            and data.find(echo.request, at, end) >= 0
-            and stamp >= at + len(_STAMP)
-            and data[stamp : stamp + _STAMP_LENGTH] >= echo.stamp
-        )
-
-    def _line(self, data: bytes) -> None:
+    def _line(self, data: bytes | bytearray) -> None:
         try:
-            line = self._decoder.decode(data)
+            line = self._decode(data)
             message = line.message
             if line.type != "assistant" or message is None:
                 return
             spelled = bytes(message.usage)
             if not spelled or spelled == b"null":
                 return
-            usage = self._usage.decode(spelled)
+            usage = self._decode_usage(spelled)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._unusual(data)
             return
         told = self._take(line, message, usage, _said(usage), data)
-        if told is not None and told.message and told.request:
-            self._remember(told, line.timestamp, spelled)
+        if told is not None and message.id and line.requestId:
+            self._remember(spelled, message.id, line.requestId, line.timestamp)
 
-    def _remember(self, told: Response, stamp: str | None, usage: bytes) -> None:
+    def _remember(self, usage: bytes, message_id: str, request_id: str, stamp: str | None) -> None:
         """Keep how a response was told, to know its echoes."""
-        if stamp is not None and len(stamp) == _STAMP_LENGTH and stamp[-1] == "Z":
-            message, request = f'"{told.message}"'.encode(), f'"{told.request}"'.encode()
-            self._echo = _Echo(_USAGE + b":" + usage, message, request, stamp.encode())
+        first = usage.find(_COUNTED)
+        if first >= 0 and stamp is not None and len(stamp) == _STAMP_LENGTH and stamp[-1] == "Z":
+            self._echo = _Echo(usage[first:], f'"{message_id}"'.encode(), f'"{request_id}"'.encode(), stamp.encode())
 
     def _take(
-        self, line: _Line, message: _Message, usage: _Usage, said: Tokens | None, data: bytes
+        self, line: _Line, message: _Message, usage: _Usage, said: Tokens | None, data: bytes | bytearray
     ) -> Response | None:  # fmt: skip
         if message.model == SYNTHETIC or line.isApiErrorMessage:
             return None
@@ -189,10 +183,15 @@ class Reader:
         else:
             known.tokens = known.tokens.grown(said)
             known.at_ms = min(known.at_ms, at_ms)
-        known.learn(line, message, usage)
+        known.session = line.sessionId or known.session
+        known.model = message.model or known.model
+        known.skill = line.attributionSkill or known.skill
+        known.tier = usage.service_tier or known.tier
+        known.speed = usage.speed or known.speed
+        known.region = usage.inference_geo or known.region
         return known
 
-    def _unusual(self, data: bytes) -> None:
+    def _unusual(self, data: bytes | bytearray) -> None:
         """Read a line that is spelled as no client of today does: whatever is of a wrong type counts as not said."""
         try:
             whole = json.loads(data.decode("utf-8", "replace").lstrip("\ufeff"), parse_constant=lambda _: "")
@@ -215,30 +214,31 @@ class Reader:
         about = _Usage(**modes)
         self._take(line, _Message(_text(message.get("id")), _text(message.get("model"))), about, said, data)
 
-    def _close(self, data: bytes) -> None:
+    def _close(self, data: bytes | bytearray) -> None:
         try:
             whole = json.loads(data)
         except (ValueError, RecursionError):
             return
         if isinstance(whole, dict) and whole.get("type") == "cost-state":
-            self.closing = whole
+            self.is_open, self.closing = False, whole
 
 
 class _Echo(NamedTuple):
     """The last response as its line spells it."""
 
-    usage: bytes
+    counts: bytes
+    """Its usage, from the end of the first key of a count on."""
     message: bytes
     request: bytes
     stamp: bytes
 
 
 def _said(usage: _Usage) -> Tokens | None:
-    split, searches = usage.cache_creation, usage.server_tool_use
+    split, searches = usage.cache_creation or _UNSPLIT, usage.server_tool_use
     return whole(
         usage.input_tokens or 0, usage.output_tokens or 0, usage.cache_read_input_tokens or 0,
-        usage.cache_creation_input_tokens or 0, (split and split.ephemeral_5m_input_tokens) or 0,
-        (split and split.ephemeral_1h_input_tokens) or 0, (searches and searches.web_search_requests) or 0,
+        usage.cache_creation_input_tokens or 0, split.ephemeral_5m_input_tokens or 0,
+        split.ephemeral_1h_input_tokens or 0, (searches and searches.web_search_requests) or 0,
     )  # fmt: skip
 
 
@@ -254,7 +254,7 @@ def _in(found: object, name: str) -> object:
     return found.get(name) if isinstance(found, dict) else None
 
 
-def _ids(line: _Line, message: _Message, data: bytes) -> tuple[str, str]:
+def _ids(line: _Line, message: _Message, data: bytes | bytearray) -> tuple[str, str]:
     """Return message and request id; what has neither is told by its line."""
     found = message.id or "", line.requestId or ""
     return found if any(found) else ("", f"line:{line.uuid or hashlib.sha256(data).hexdigest()}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agent_studio.storage.folder import Folder
 
@@ -103,15 +103,19 @@ class Table:
 
     def sums(
         self, columns: Iterable[str], *, since_ms: int | None = None, until_ms: int | None = None,
-        where: Mapping[str, Any] | None = None,
+        where: Mapping[str, Any] | None = None, periods: Mapping[str, Callable[[int], str]] | None = None,
     ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
         """Yield sums of responses that agree in all `columns`.
 
         A row holds the columns, then the number of responses, the counts, whole and rest of the cost (USD and pico-USD,
-        so that no sum overflows), and the tokens without a price. A column is one of `NAMES` or `quarter`.
+        so that no sum overflows), and the tokens without a price. A column is one of `NAMES`, `quarter`, or a name of
+        `periods`, which give the period that a quarter of an hour is in.
         """
         columns, since, until = list(columns), since_ms or 0, until_ms or _NEVER_MS
-        enough = {*columns, *(where or ())} <= {"quarter", *_ROLLED_BY} and not (
+        periods = periods or {}
+        for period, label in periods.items():
+            self.db.create_function(f"period_{period}", 1, label, deterministic=True)
+        enough = {*columns, *(where or ())} <= {"quarter", *periods, *_ROLLED_BY} and not (
             since % QUARTER_MS or until % QUARTER_MS
         )
         if enough and self.note(_ROLLED):
@@ -123,7 +127,8 @@ class Table:
         for name, wanted in (where or {}).items():
             terms.append(f"{name} IS (SELECT id FROM name WHERE text IS ?)")
             values.append(wanted)
-        keys = [quarter if column == "quarter" else column for column in columns]
+        made = {"quarter": quarter, **{period: f"period_{period}({quarter})" for period in periods}}
+        keys = [made.get(column, column) for column in columns]
         group = f" GROUP BY {', '.join(map(str, range(1, len(keys) + 1)))}" if keys else ""
         return self.db.execute(
             f"SELECT {', '.join((*keys, sums))} FROM {table} WHERE {' AND '.join(terms)}{group}",

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import io
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cost import places, table
-from agent_studio.cost.counting import Tokens
+from agent_studio.cost.counting import Tokens, identity
 from agent_studio.cost.table import COUNTS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ CREATE TABLE file (
 CREATE TABLE copy (file INTEGER, id BLOB, PRIMARY KEY (file, id)) WITHOUT ROWID;
 CREATE INDEX copy_of ON copy (id);
 """
-_WINDOW_BYTES = 64 << 20
+_WINDOW_BYTES = 1 << 20
 _LINE_MAX_BYTES = 512 << 20
 _MARK_BYTES = 256
 _COMMIT_FILES = 200
@@ -49,20 +49,20 @@ _COLUMNS = (
 _INSERT = f"INSERT OR IGNORE INTO usage ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
-@dataclass
 class Reading:
     """What one look at the transcripts found."""
 
-    files: int = 0
-    changed: int = 0
-    """Files that were new or had grown."""
-    unreadable: list[str] = field(default_factory=list)
-    refused: int = 0
-    """Lines whose figures cannot be: negative, absurd, no whole numbers."""
-    damaged: int = 0
-    """Lines with usage that are no JSON."""
-    torn: int = 0
-    """Files that end in the middle of a line."""
+    def __init__(self) -> None:
+        self.files = 0
+        self.changed = 0
+        """Files that were new or had grown."""
+        self.unreadable: list[str] = []
+        self.refused = 0
+        """Lines whose figures cannot be: negative, absurd, no whole numbers."""
+        self.damaged = 0
+        """Lines with usage that are no JSON."""
+        self.torn = 0
+        """Files that end in the middle of a line."""
 
 
 @contextmanager
@@ -87,6 +87,7 @@ class _Update:
         self._forget_before_ns = forget_before_ns
         self._forgotten = 0
         self._reading = Reading()
+        self._window = bytearray()
 
     def run(self, transcripts: Sequence[Transcript]) -> Reading:
         known = {row[1]: row for row in self._db.execute("SELECT id, path, size, mtime_ns, inode FROM file")}
@@ -149,15 +150,15 @@ class _Update:
             item.mtime_ns // 1_000_000, 0, 0, None, "",
         )  # fmt: skip
         reader = Reader(last_ms)
-        end, torn = _windows(descriptor, position, reader)
+        end, torn = self._windows(descriptor, position, reader)
         session = session or next((found.session for found in reader.responses.values()), "") or _stem(item)
         agent = None
         if item.agent_id:
             agent = places.agent_type(item, session)
         if reader.responses:
             self._store(file_id, item.project, agent, session, reader.responses.values())
-        if reader.closing is not None:
-            closing = json.dumps(reader.closing)
+        if reader.is_open or reader.closing is not None:
+            closing = reader.closing and json.dumps(reader.closing)
         self._db.execute(
             "UPDATE file SET size = ?, mtime_ns = ?, inode = ?, position = ?, mark = ?, last_ms = ?, refused = ?, "
             "damaged = ?, torn = ?, session = ?, agent = ?, is_main = ?, closing = ?, is_taken = 0 WHERE id = ?",
@@ -165,6 +166,36 @@ class _Update:
              refused + reader.refused, damaged + reader.damaged, torn, session, agent, item.agent_id is None, closing,
              file_id),
         )  # fmt: skip
+
+    def _windows(self, descriptor: int, position: int, reader: Reader) -> tuple[int, bool]:
+        """Read a file from a position on; return where its last whole line ends and whether it ends in half of one.
+
+        A last line that is not ended but whole counts; it is read again when there is more, which changes nothing.
+        """
+        os.lseek(descriptor, position, os.SEEK_SET)
+        left = os.fstat(descriptor).st_size - position
+        window = self._window = self._window or bytearray(_WINDOW_BYTES)  # one for all files: new memory costs as much
+        rest = 0
+        while left > 0 and (count := _read_into(descriptor, window, rest, left)):
+            left -= count
+            end = rest + count
+            cut = window.rfind(b"\n", rest, end) + 1
+            if cut:
+                reader.read(window, cut)
+                position += cut
+            rest = end - cut
+            if rest == len(window):
+                if rest > _LINE_MAX_BYTES:
+                    raise OSError("a line too long to be read")
+                window = window + bytes(rest)
+            elif cut:
+                window[:rest] = window[cut:end]
+        tail = bytes(window[:rest])
+        torn = bool(tail.strip(b" \t\r\n\0"))
+        if torn and _is_json(tail):
+            reader.read(tail, rest)
+            torn = False
+        return position, torn
 
     def _added(self, item: Transcript) -> int:
         return int(self._db.execute("INSERT INTO file (path) VALUES (?)", (item.path,)).lastrowid or 0)
@@ -174,7 +205,7 @@ class _Update:
     ) -> None:
         from agent_studio.cost.responses import named  # noqa: PLC0415 - not where nothing is new
 
-        prices = self._prices
+        prices = self._prices.cost
 
         @cache
         def name(text: str | None) -> int | None:
@@ -183,14 +214,20 @@ class _Update:
         agent_id, project_id = name(agent), name(project)
         rows = []
         for told in responses:
-            model = told.model or "unknown"
-            cost = prices.cost(
-                model, told.at_ms * 1_000_000, told.tokens, service_tier=told.tier, speed=told.speed, region=told.region
+            model, at_ms, message, request = (
+                told.model or "unknown",
+                told.at_ms,
+                named(told.message),
+                named(told.request),
+            )
+            cost = prices(
+                model, at_ms * 1_000_000, told.tokens, service_tier=told.tier, speed=told.speed, region=told.region
             )
             pico, price = (None, None) if cost is None else (cost.pico_usd, name(cost.source))
             rows.append((
-                told.id, told.at_ms, name(told.session or session), name(model), agent_id, name(told.skill), project_id,
-                *told.tokens, pico, price, told.tier, told.speed, told.region, told.message, told.request, file_id,
+                identity(message, request), at_ms, name(told.session or session), name(model), agent_id,
+                name(told.skill), project_id, *told.tokens, pico, price, told.tier, told.speed, told.region, message,
+                request, file_id,
             ))  # fmt: skip
         before = self._db.total_changes
         self._db.executemany(_INSERT, rows)
@@ -228,13 +265,13 @@ class _Update:
             values,
         ).fetchall()
         priced = []
-        for identity, model, at_ms, *rest in rows:
+        for unique, model, at_ms, *rest in rows:
             tier, speed, region = rest[6:]
             cost = self._prices.cost(
                 texts[model] or "", at_ms * 1_000_000, Tokens(*rest[:6]), service_tier=tier, speed=speed, region=region
             )
             pico, price = (None, None) if cost is None else (cost.pico_usd, self._table.name(cost.source))
-            priced.append((pico, price, identity))
+            priced.append((pico, price, unique))
         self._db.executemany("UPDATE usage SET pico_usd = ?, price = ? WHERE id = ?", priced)
 
     def _forget(self, file_id: int) -> None:
@@ -256,38 +293,17 @@ def _stem(item: Transcript) -> str:
     return os.path.basename(item.path).removesuffix(".jsonl")  # noqa: PTH119 - it stays text
 
 
+def _read_into(descriptor: int, window: bytearray, start: int, most: int) -> int:
+    """Read into a window from a place on, at most so many bytes; return how many."""
+    with memoryview(window) as view, view[start : start + most] as free:
+        return io.FileIO(descriptor, closefd=False).readinto(free) or 0
+
+
 def _mark(descriptor: int, position: int) -> bytes:
     """Return what tells whether a file still holds, up to a position, what it held."""
     start = max(position - _MARK_BYTES, 0)
     os.lseek(descriptor, start, os.SEEK_SET)
     return hashlib.sha256(os.read(descriptor, position - start)).digest()[:16]
-
-
-def _windows(descriptor: int, position: int, reader: Reader) -> tuple[int, bool]:
-    """Read a file from a position on; return where its last whole line ends and whether it ends in half of one.
-
-    A last line that is not ended but whole counts; it is read again when there is more, which changes nothing.
-    """
-    os.lseek(descriptor, position, os.SEEK_SET)
-    left = os.fstat(descriptor).st_size - position
-    rest = b""
-    while left > 0 and (data := os.read(descriptor, min(left, _WINDOW_BYTES))):
-        left -= len(data)
-        cut = data.rfind(b"\n") + 1
-        if not cut:
-            rest += data
-            if len(rest) > _LINE_MAX_BYTES:
-                raise OSError("a line too long to be read")
-            continue
-        whole = rest + data[:cut] if rest or cut < len(data) else data
-        reader.read(whole)
-        position += len(whole)
-        rest = data[cut:]
-    torn = bool(rest.strip(b" \t\r\n\0"))
-    if torn and _is_json(rest):
-        reader.read(rest)
-        torn = False
-    return position, torn
 
 
 def _is_json(data: bytes) -> bool:

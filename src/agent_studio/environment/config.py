@@ -6,7 +6,6 @@ environment variables, `--set`. Unknown keys in our sections, wrong types and va
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.environment.detect import Environment
@@ -27,16 +26,19 @@ def file_name(environment: Environment) -> str:
     return f"config.{environment}.yaml"
 
 
-@dataclass(frozen=True)
 class Config:
     """An environment's resolved configuration."""
 
-    environment: Environment
-    layers: Mapping[str, list[Layer]]
-    """Per key, lowest layer first; the last one wins."""
-    files: tuple[str, ...]
-    """The files that were read, lowest first."""
-    warnings: tuple[Notice, ...]
+    def __init__(
+        self, environment: Environment, layers: Mapping[str, list[Layer]], files: tuple[str, ...],
+        warnings: tuple[Notice, ...],
+    ) -> None:  # fmt: skip
+        self.environment = environment
+        self.layers = layers
+        """Per key, lowest layer first; the last one wins."""
+        self.files = files
+        """The files that were read, lowest first."""
+        self.warnings = warnings
 
     def __getitem__(self, name: str) -> Any:
         """Return the winning value; raise `ConfigurationError` naming the nearest key when unknown."""

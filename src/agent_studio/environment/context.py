@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.config import Config, inspect, load
 from agent_studio.environment.detect import Choice, Environment
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """What nearly every command needs."""
 
     project: Project

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import UsageError, did_you_mean
 
@@ -26,8 +25,7 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The chosen environment and what chose it."""
 
     environment: Environment
@@ -77,8 +75,7 @@ def _parse(text: str, source: str) -> Environment:
         ) from None
 
 
-@dataclass(frozen=True)
-class ProjectChoice:
+class ProjectChoice(NamedTuple):
     """The chosen project folder and what chose it."""
 
     path: Path

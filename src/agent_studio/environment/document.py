@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.schema import BY_NAME, Form, is_owned, is_section
 from agent_studio.errors import ConfigurationError
@@ -23,8 +22,7 @@ _FORMAT = b"1 "
 _KEPT_MOST = 64
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One value of a file."""
 
     key: str

@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.detect import DEFINITIONS, Environment
 from agent_studio.environment.schema import KINDS
@@ -47,8 +47,7 @@ _ORIGINAL_FILES: Mapping[tuple[str, str], str] = {
 """Where the original Agent Studio keeps what we call by another name, below `.claude/`."""
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """A folder that holds `.claude/`."""
 
     path: Path
@@ -242,5 +241,6 @@ def _passes(place: str, name: str) -> bool:
     return names.collision_key(name) in _compared(place)
 
 
-def _compared(place: str) -> list[str]:
-    return [names.collision_key(part) for part in place.split("/") if part]
+@lru_cache(maxsize=256)
+def _compared(place: str) -> tuple[str, ...]:
+    return tuple(names.collision_key(part) for part in place.split("/") if part)

@@ -7,9 +7,9 @@ A section that is not in `SECTIONS` belongs to someone else and is kept and igno
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.detect import Environment
 
@@ -44,8 +44,7 @@ class Rule(StrEnum):
     FULL_IN_STAGING = "100 in staging"
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """One configuration key."""
 
     name: str
@@ -53,7 +52,7 @@ class Key:
     form: Form
     default: Any
     doc: str
-    per_environment: Mapping[Environment, Any] = field(default_factory=dict)
+    per_environment: Mapping[Environment, Any] = MappingProxyType({})
     """Defaults that differ from `default`."""
     minimum: float | None = None
     maximum: float | None = None

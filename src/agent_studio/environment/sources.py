@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.detect import VARIABLE, Environment
 from agent_studio.environment.document import Entry, parse
@@ -44,8 +43,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """One layer's say on one key."""
 
     source: str
@@ -56,16 +54,14 @@ class Layer:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(NamedTuple):
     """Something accepted that the user should know of."""
 
     message: str
     hint: str
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """One configuration file as it was read."""
 
     name: str

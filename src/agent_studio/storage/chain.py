@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -25,8 +24,7 @@ _MARK = b',"_seq":'
 _TAIL = re.compile(rb'([1-9][0-9]{0,17}),"_prevHash":"([0-9a-f]{64})","_hash":"([0-9a-f]{64})"\}')
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """The end of a chain: what the next record continues from."""
 
     seq: int = 0
@@ -98,8 +96,9 @@ def read_link(line: bytes) -> Link | None:
 
 def head_at(line: bytes) -> Head | None:
     """Return the head that a last line says it is, unchecked, or None when it is none of a chain."""
-    found = _TAIL.fullmatch(line.rpartition(_MARK)[2])
-    return Head(int(found[1]), found[3].decode()) if found and _MARK in line else None
+    _, mark, tail = line.rpartition(_MARK)
+    found = _TAIL.fullmatch(tail) if mark else None
+    return Head(int(found[1]), found[3].decode()) if found else None
 
 
 def first_bad_line(lines: Iterable[bytes]) -> int | None:

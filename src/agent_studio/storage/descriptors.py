@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,16 +61,19 @@ def unlock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-@contextmanager
-def locked(descriptor: int) -> Iterator[None]:
+class locked:  # noqa: N801 - used as a function; made of a generator it takes as long as the locking
     """Wait for the exclusive lock of an open file or folder; go on without where the file system has none."""
-    with suppress(OSError):
-        _wait_for_lock(descriptor)
-    try:
-        yield
-    finally:
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> None:
         with suppress(OSError):
-            unlock(descriptor)
+            _wait_for_lock(self._descriptor)
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            unlock(self._descriptor)
 
 
 def _wait_for_lock(descriptor: int) -> None:

@@ -10,44 +10,44 @@ it from the client's transcripts, which the client deletes after 30 days; `inges
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from agent_studio.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
 
-    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.dispatch import Parser, Session
     from agent_studio.cli.output import Result
 
 _SUBVERBS = {
-    "report": "sums by day, model, session, agent and more",
-    "import": "fill the ledger from the client's transcripts",
-    "record": "add the calls of a program that asks models itself, from the command line or as JSON lines on stdin",
-    "verify": "check the ledger's chain, its checkpoints and their signatures",
-    "budget": "how much of each budget is used, and when it will be gone; check: exit 1 when one is over",
-    "prices": "what a model costs; update: a newer table; override: a price of your own",
+    "report": ("report", "sums by day, model, session, agent and more"),
+    "import": ("importing", "fill the ledger from the client's transcripts"),
+    "record": (
+        "record",
+        "add the calls of a program that asks models itself, from the command line or as JSON lines on stdin",
+    ),
+    "verify": ("verify", "check the ledger's chain, its checkpoints and their signatures"),
+    "budget": ("budget", "how much of each budget is used, and when it will be gone; check: exit 1 when one is over"),
+    "prices": ("prices", "what a model costs; update: a newer table; override: a price of your own"),
 }
+"""Sub-verbs, the module of `cli/cost/` that holds each, and what it does."""
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the sub-verbs."""
-    from agent_studio.cli.cost import budget, importing, prices, report, verify  # noqa: PLC0415 - each brings its own
-    from agent_studio.cli.cost import record as recording  # noqa: PLC0415
-
-    parts = {
-        "report": report,
-        "import": importing,
-        "record": recording,
-        "verify": verify,
-        "budget": budget,
-        "prices": prices,
-    }
+def configure(parser: Parser) -> None:
+    """Add the sub-verbs, each with the options of its own module."""
     verbs = parser.add_subparsers(dest="subverb", metavar="SUBVERB", required=True)
-    for name, does in _SUBVERBS.items():
-        made: Any = verbs.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
-        parts[name].configure(made)
-        made.set_defaults(part=parts[name])
+    for name, (module, does) in _SUBVERBS.items():
+        verb: Parser = verbs.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
+        verb.later(partial(_configure, module))
+
+
+def _configure(module: str, verb: Parser) -> None:
+    part = import_module(f"agent_studio.cli.cost.{module}")
+    part.configure(verb)
+    verb.set_defaults(part=part)
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:

@@ -12,20 +12,16 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cost.prices import extras
+from agent_studio.cost.prices.table import FORMAT, KINDS
 from agent_studio.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from datetime import date
 
-FORMAT = 1
-RATES = {
-    "input": "input_mtok",
-    "output": "output_mtok",
-    "cacheRead": "cache_read_mtok",
-    "cacheWrite5m": "cache_write_mtok",
-    "cacheWrite1h": "cache_write_1h_mtok",
-    "webSearch": "web_searches_kcount",
-}
+_PUBLISHED = (
+    "input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok", "web_searches_kcount",
+)  # fmt: skip
+_RATES = dict(zip(KINDS, _PUBLISHED, strict=True))
 _UNITS = {"webSearch": 1_000}
 _PICO = 10**12
 _USD_MAX = 1_000_000
@@ -128,7 +124,7 @@ def _when(constraint: dict[str, Any]) -> dict[str, Any]:
 def _rates(prices: dict[str, Any], where: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     tiered: dict[int, dict[str, int]] = {}
-    for name, key in RATES.items():
+    for name, key in _RATES.items():
         price = prices.get(key)
         if price is None:
             continue

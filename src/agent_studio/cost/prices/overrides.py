@@ -12,7 +12,6 @@ from agent_studio.errors import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-SOURCE = "override"
 FIELDS = {
     "inputUsd": "input", "outputUsd": "output", "cacheReadUsd": "cacheRead", "cacheWrite5mUsd": "cacheWrite5m",
     "cacheWrite1hUsd": "cacheWrite1h", "webSearchUsd": "webSearch",

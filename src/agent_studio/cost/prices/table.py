@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
-from importlib import resources
 from operator import mul
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.cost.prices import names, overrides
-from agent_studio.cost.prices.compiler import FORMAT, RATES
+from agent_studio.cost.prices import names
 from agent_studio.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent_studio.cost.counting import Tokens
+    from agent_studio.cost.prices.overrides import Override
 
+FORMAT = 1
+KINDS = ("input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h", "webSearch")
+"""What has a rate of its own, in the order of `Tokens`."""
 BUNDLED = "bundled.jsonl"
-_KINDS = tuple(RATES)
-"""In the order of `Tokens`."""
+OVERRIDE = "override"
+"""The source of a price that the project itself gives."""
 _DAY_NS = 86_400_000_000_000
 _MINUTE_NS = 60_000_000_000
 _ABROAD = frozenset({None, "", "global", "not_available"})
@@ -62,7 +65,7 @@ class PriceTable:
         self.fingerprint = hashlib.sha256(data + json.dumps(list(given), sort_keys=True).encode()).hexdigest()[:16]
         """What tells whether another table would give other costs."""
         self._fallbacks: dict[str, list[str]] = said.get("fallbacks") or {}
-        self._given = [overrides.Override.of(entry) for entry in given]
+        self._given = _overrides(given) if given else []
         self._providers: dict[str, list[dict[str, Any]]] = {}
         self._known: dict[tuple[str, ...], tuple[Rates, ...] | None] = {}
 
@@ -170,7 +173,7 @@ def _rates(entry: Mapping[str, Any], source: str, percent: int) -> Rates:
 
 def _scaled(entry: Mapping[str, Any], percent: int) -> tuple[int | None, ...]:
     found: list[int | None] = []
-    for kind in _KINDS:
+    for kind in KINDS:
         rate = entry.get(kind)
         found.append(rate if rate is None or kind == "webSearch" else round(rate * percent / 100))
     return tuple(found)
@@ -180,24 +183,30 @@ def _day(text: str | None) -> int:
     return 0 if text is None else int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) // 86_400
 
 
-def _overridden(override: overrides.Override, listed: list[Rates]) -> list[Rates]:
+def _overrides(given: Sequence[Mapping[str, Any]]) -> list[Override]:
+    from agent_studio.cost.prices.overrides import Override  # noqa: PLC0415 - few projects have any
+
+    return [Override.of(entry) for entry in given]
+
+
+def _overridden(override: Override, listed: list[Rates]) -> list[Rates]:
     """Return prices under an override: it holds from its day on, what was before stays."""
     start = _day(override.since)
     before = [rates for rates in listed if rates.from_day < start]
     if override.rates is not None:
-        base = tuple(override.rates.get(kind) for kind in _KINDS)
-        return [*before, Rates(start, None, base, (), overrides.SOURCE)]
+        base = tuple(override.rates.get(kind) for kind in KINDS)
+        return [*before, Rates(start, None, base, (), OVERRIDE)]
     valid = [rates for rates in listed if rates.from_day >= start]
     running = [rates._replace(from_day=start) for rates in before if rates.from_day == before[-1].from_day]
     return before + [_discounted(rates, override) for rates in (*running, *valid)]
 
 
-def _discounted(rates: Rates, override: overrides.Override) -> Rates:
+def _discounted(rates: Rates, override: Override) -> Rates:
     def of(listed: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(None if rate is None else override.of_rate(rate) for rate in listed)
 
     above = tuple((start, of(listed)) for start, listed in rates.above)
-    return rates._replace(base=of(rates.base), above=above, source=f"{overrides.SOURCE} of {rates.source}")
+    return rates._replace(base=of(rates.base), above=above, source=f"{OVERRIDE} of {rates.source}")
 
 
 def _in_force(known: tuple[Rates, ...], at_ns: int) -> Rates | None:
@@ -217,9 +226,11 @@ def _cost(rates: Rates, tokens: Tokens) -> Cost | None:
     if rates.above:
         whole = tokens.input + tokens.cache_read + tokens.cache_write5m + tokens.cache_write1h
         listed = next((step for start, step in rates.above if whole > start), listed)
-    if None in listed and any(count and rate is None for count, rate in zip(tokens, listed, strict=True)):
-        return None
-    return Cost(sum(map(mul, tokens, (rate or 0 for rate in listed))), rates.source)
+    if None in listed:
+        if any(count and rate is None for count, rate in zip(tokens, listed, strict=True)):
+            return None
+        listed = tuple(rate or 0 for rate in listed)
+    return Cost(sum(map(mul, tokens, listed)), rates.source)
 
 
 def load(updated: bytes | None, given: Sequence[Mapping[str, Any]] = ()) -> PriceTable:
@@ -227,6 +238,8 @@ def load(updated: bytes | None, given: Sequence[Mapping[str, Any]] = ()) -> Pric
 
     Raises `ConfigurationError` for an override that is wrong, naming it.
     """
+    if given:
+        from agent_studio.cost.prices import overrides  # noqa: PLC0415 - few projects have any
     for number, entry in enumerate(given):
         faults = overrides.faults(entry)
         if faults:
@@ -238,4 +251,4 @@ def load(updated: bytes | None, given: Sequence[Mapping[str, Any]] = ()) -> Pric
 
 def bundled() -> bytes:
     """Return the table that is part of the package."""
-    return (resources.files("agent_studio.cost.prices") / BUNDLED).read_bytes()
+    return Path(__file__).with_name(BUNDLED).read_bytes()
