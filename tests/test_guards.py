@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,17 @@ def test_a_budget_may_fail_closed(staged: Studio) -> None:
         (staged.path / ".agent-studio/staging").unlink()
 
 
+def test_a_budget_that_cannot_be_looked_at_in_time_denies_when_it_says_so(staged: Studio) -> None:
+    _spent(staged, 10)
+    assert staged.run("cost", "report", *STAGING).code == 0
+    with sqlite3.connect(staged.path / ".agent-studio/staging/ledger.sqlite3", isolation_level=None) as busy:
+        busy.execute("BEGIN IMMEDIATE")  # as an import does, for as long as it takes
+        for declared, code in (("open", 0), ("closed", 2)):
+            _configured(staged, f"  budgets: [{{per: day, usd: 1, action: block, onFailure: {declared}}}]\n")
+            assert _asked(staged, "UserPromptSubmit")[0] == code
+    busy.close()
+
+
 LEDGER = ".claude/staging/metrics/llm-usage.log"
 DENIED = [
     ("Write", {"file_path": LEDGER}),
@@ -135,6 +147,16 @@ DENIED = [
     ("Bash", {"command": f"ls && mv {LEDGER} /tmp"}),
     ("Bash", {"command": f"cat $(rm {LEDGER})"}),
     ("Bash", {"command": f"cat 'unended {LEDGER}"}),
+    ("Bash", {"command": f"cat {LEDGER}\n\nrm {LEDGER}"}),
+    ("Bash", {"command": f"cat {LEDGER};\nrm {LEDGER}"}),
+    ("Bash", {"command": f"cat {LEDGER} &\n rm {LEDGER}"}),
+    ("Bash", {"command": f"(cat {LEDGER}); rm {LEDGER}"}),
+    ("Bash", {"command": f"cat {LEDGER} |& tee {LEDGER}"}),
+    ("Bash", {"command": f"cat <(rm {LEDGER})"}),
+    ("Bash", {"command": f"cat {LEDGER} # x\nrm {LEDGER}"}),
+    ("Bash", {"command": f"agent-studio run -- rm {LEDGER}"}),
+    ("mcp__files__move", {"source": LEDGER, "destination": "x"}),
+    ("mcp__files__write", {"filePath": LEDGER}),
     ("Bash", {"command": f"cd x; python3 -c \"open('{LEDGER}','w')\""}),
     ("Bash", {"command": "truncate -s 0 .agent-studio/staging/checkpoints.jsonl"}),
 ]

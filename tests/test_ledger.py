@@ -80,6 +80,14 @@ def test_a_torn_tail_is_noted_inside_the_chain(root: EnvironmentRoot, before: in
     assert (note["type"], note["bytes"], note["sha256"]) == ("torn", len(torn), hashlib.sha256(torn).hexdigest())
 
 
+def test_a_record_that_lacks_only_its_line_break_is_kept(root: EnvironmentRoot) -> None:
+    ledger.append(root, [_usage(number) for number in range(3)])
+    os.truncate(_place(root), _place(root).stat().st_size - 1)
+    assert ledger.append(root, [_usage(9)]) == [4]
+    assert chain.first_bad_line(_lines(root)) is None
+    assert [json.loads(line).get("requestId") for line in _lines(root)] == ["r0", "r1", "r2", "r9"]
+
+
 def test_a_line_longer_than_a_block_is_found(root: EnvironmentRoot) -> None:
     ledger.append(root, [_usage(1), _usage(2, text="x" * 300_000)])
     assert ledger.append(root, [_usage(3)]) == [3]

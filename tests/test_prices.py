@@ -223,6 +223,30 @@ def test_an_override_holds_from_its_day_on_and_what_was_before_stays() -> None:
     assert usd("claude-opus-5-5", Tokens(output=MILLION), at("2026-11-01"), table=table) == "10"
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_overrides_of_one_model_hold_by_their_days_in_whatever_order_they_are_written(*, turned: bool) -> None:
+    house: list[dict[str, object]] = [
+        {"model": "h", "inputUsd": 1, "from": "2026-06-01"},
+        {"model": "h", "inputUsd": 2},
+    ]
+    table = load(None, house[::-1] if turned else house)
+    assert usd("h", Tokens(input=MILLION), at("2026-05-31"), table=table) == "2"
+    assert usd("h", Tokens(input=MILLION), at("2026-06-01"), table=table) == "1"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_factor_is_on_the_list_s_prices_and_on_no_other_override(*, turned: bool) -> None:
+    mixed: list[dict[str, object]] = [
+        {"model": "claude-opus-5-5", "factor": 0.5, "from": "2026-01-01"},
+        {"model": "claude-opus-5-5", "factor": 0.9, "from": "2026-03-01"},
+        {"model": "claude-opus-5-5", "outputUsd": 1, "from": "2026-06-01"},
+    ]
+    table = load(None, mixed[::-1] if turned else mixed)
+    days = ("2025-12-31", "2026-01-01", "2026-03-01", "2026-06-01")
+    said = [usd("claude-opus-5-5", Tokens(output=MILLION), at(day), table=table) for day in days]
+    assert said == ["20", "10", "18", "1"]
+
+
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
@@ -290,6 +314,14 @@ def test_an_update_that_says_since_when_a_price_holds_is_believed() -> None:
         (published(model("claude-a", "NaN")), "costs 'NaN'"),
         (published(model("claude-a", "1e9")), "costs '1e9'"),
         (published({"id": "claude-a"}), "lacks id, match or prices"),
+        (published({**model("claude-a", "3"), "match": {"regex": "("}}), "lacks id, match or prices"),
+        (published({**model("claude-a", "3"), "price_variants": [{"when": {"speed": "fast"}}]}), "lacks id, match or"),
+        (
+            published(
+                {**model("claude-a", "3"), "prices": [{"constraint": {"start_date": "x"}, "prices": {"input_mtok": 1}}]}
+            ),
+            "lacks id, match or prices",
+        ),
         (published(model("claude-a", "300")), "more than 10 times"),
     ],
 )

@@ -17,6 +17,7 @@ from agent_studio.cost.segments import segments
 from agent_studio.cost.verify import FirstBad, verify, verify_file
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import EnvironmentRoot, Project, environment_root
+from agent_studio.errors import UsageError
 from agent_studio.storage import chain
 
 if TYPE_CHECKING:
@@ -222,6 +223,40 @@ def test_a_checkpoint_is_signed_and_a_changed_one_is_told(root: EnvironmentRoot)
     assert verify([root]).faults != []
 
 
+def test_a_checkpoint_that_somebody_adds_does_not_cancel_one_that_is_there(root: EnvironmentRoot) -> None:
+    done = _noted(root)
+    folder = root.folder("metrics").path
+    for place in folder.glob("llm-usage*.log"):
+        place.unlink()
+    ledger.append_lines(root, [{"number": -number} for number in range(done.seq)])
+    own = ledger.head(root)
+    place = root.project.path / ".agent-studio/staging/checkpoints.jsonl"
+    added = {**json.loads(place.read_text()), "hash": own.hash, "sig": None}
+    with place.open("a") as file:
+        file.write(json.dumps(added) + "\n")
+    assert not verify([root]).passed
+
+
+def test_a_checkpoint_kept_elsewhere_tells_what_those_beside_the_ledger_do_not(
+    root: EnvironmentRoot, tmp_path: Path
+) -> None:
+    _noted(root)
+    beside = root.project.path / ".agent-studio/staging/checkpoints.jsonl"
+    away = tmp_path / "kept.jsonl"
+    away.write_bytes(beside.read_bytes())
+    beside.unlink()
+    for place in root.folder("metrics").path.glob("llm-usage*.log"):
+        place.unlink()
+    ledger.append_lines(root, [{"number": 1}])
+    assert verify([root]).passed
+    found = verify([root], checkpoints.kept(away)).first_bad
+    assert found is not None
+    assert found.kind == "truncated"
+    away.write_text("{}\n")
+    with pytest.raises(UsageError, match="something else"):
+        checkpoints.kept(away)
+
+
 def test_a_stranger_s_signature_does_not_count(root: EnvironmentRoot) -> None:
     _noted(root)
     signers = root.project.path / ".agent-studio/checkpoint_signers"
@@ -355,6 +390,15 @@ def test_damage_in_a_log_of_the_original_is_found(tmp_path: Path, edit: Any, lin
     found = verify_file(place).first_bad
     assert found is not None
     assert (found.line, found.kind) == (line, kind)
+
+
+def test_import_leaves_out_what_was_altered_in_the_original_s_ledger_and_says_so(bare: Studio) -> None:
+    bare.run("init", "--env", "production")
+    place = _original(bare.path / ".claude/context/metrics")
+    place.write_bytes(place.read_bytes().replace(b'"inputTokens":100', b'"inputTokens":1'))
+    done = bare.run("cost", "import", "--env", "production", "--config-dir", str(bare.path), "--json")
+    assert (done.data["written"], done.data["refusedLines"]) == (1, 2)  # another of its lines has no count of tokens
+    assert "original" in [one["code"] for one in done.envelope["problems"]]
 
 
 def test_import_takes_what_the_original_recorded_once(bare: Studio) -> None:

@@ -89,7 +89,7 @@ class Screen:
             number = heading in numbers
             table.add_column(heading, overflow="fold", no_wrap=number, justify="right" if number else "left")
         for row in rows:
-            table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
+            table.add_row(*(Text("-" if cell is None else harmless(str(cell))) for cell in row))
         Console(file=self._stream, highlight=False).print(table)
 
 
@@ -226,6 +226,11 @@ def _write_envelope(
 
         text = redact(text)
     screen.line(text)
+
+
+def harmless(text: str) -> str:
+    """Return a text without what could act on a terminal."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else "\ufffd" for one in text)
 
 
 def _carries(text: str, stream: TextIO) -> bool:

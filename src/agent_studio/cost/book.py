@@ -35,8 +35,28 @@ CREATE INDEX usage_request ON usage (request);
 CREATE INDEX usage_at ON usage (at_ms);
 CREATE INDEX usage_session ON usage (session);
 """
-_POSITION = "position"
+_POSITION, _MOVED, _BEGUN = "position", "moved", "begun"
 _BATCH = 20_000
+_AMENDED = f"INSERT OR REPLACE INTO usage VALUES ({MARKS})"
+_LARGEST = {
+    **{name: f"MAX(usage.{name}, excluded.{name})" for name in COUNTS if name != "cache_write5m"},
+    "cache_write5m": "MAX(usage.cache_write5m + usage.cache_write1h, excluded.cache_write5m + excluded.cache_write1h) "
+    "- MAX(usage.cache_write1h, excluded.cache_write1h)",
+}
+"""What `Tokens.grown` does."""
+_KEPT = ("session", "agent", "skill", "project", "price", "tier", "speed", "region", "task")
+_TOLD_AGAIN = (
+    f"INSERT INTO usage VALUES ({MARKS}) ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{name} = {largest}" for name, largest in _LARGEST.items())
+    + ", "
+    + ", ".join(f"{name} = COALESCE(excluded.{name}, usage.{name})" for name in _KEPT)
+    + ", at_ms = MIN(usage.at_ms, excluded.at_ms), origin = excluded.origin, pico_usd = CASE WHEN "
+    + " AND ".join(f"excluded.{name} = {largest}" for name, largest in _LARGEST.items())
+    + " THEN excluded.pico_usd WHEN "
+    + " AND ".join(f"usage.{name} = {largest}" for name, largest in _LARGEST.items())
+    + " THEN usage.pico_usd END"
+)
+"""A response told of twice without an amendment: of each figure the largest, with the cost of just these, if known."""
 _WEAKEST = "otel"
 """What telemetry tells is known better by a transcript: its agent, its skill, its splits."""
 
@@ -107,8 +127,6 @@ class Book:
         self._root = root
         self.damaged = 0
         """Lines of the ledger that could not be understood."""
-        self.moved = False
-        """Whether the ledger did not go on where it was read last: somebody else cut or rewrote it."""
 
     def catch_up(self) -> None:
         """Take in what was appended to the ledger since."""
@@ -117,11 +135,22 @@ class Book:
         try:
             self._follow(position)
         except segments.MovedError:
-            self.moved = True
+            self.table.put_note(_MOVED, "yes")
+            self.table.put_note(_BEGUN, str(int(self.table.note(_BEGUN) or 0) + 1))
             self.table.db.execute("DELETE FROM usage")
-            self.table.changed()
+            self._at(segments.START, 0)
             self._follow(segments.START)
         self.damaged = int(self.table.note("damaged") or 0)
+
+    @property
+    def moved(self) -> bool:
+        """Whether somebody else cut or rewrote the ledger, and no import has taken in again what it lacks."""
+        return bool(self.table.note(_MOVED))
+
+    def mended(self) -> None:
+        """Say that what the ledger lacks has been taken in again where that was possible."""
+        self.table.put_note(_MOVED, "")
+        self.table.commit()
 
     def _follow(self, position: segments.Position) -> None:
         decoder = msgspec.json.Decoder(_Line)
@@ -155,7 +184,8 @@ class Book:
             line.inputTokens, line.outputTokens, line.cacheReadTokens, line.cacheWrite5mTokens,
             line.cacheWrite1hTokens, line.webSearches,
         )  # fmt: skip
-        if at_ms is None or min(said) < 0 or max(said) > MOST:
+        pico_usd = None if line.costUsd is None else pico_of(line.costUsd)
+        if at_ms is None or min(said) < 0 or max(said) > MOST or (pico_usd is None and line.costUsd is not None):
             return False
         has_id = line.messageId or line.requestId
         identity = bytes.fromhex(
@@ -163,14 +193,14 @@ class Book:
         )
         if line.amends is not None:
             self._replaced(line.amends, identity)
-        name, db = self.table.name, self.table.db
-        db.execute(
-            f"INSERT OR REPLACE INTO usage VALUES ({MARKS})",
+        name = self.table.name
+        self.table.db.execute(
+            _TOLD_AGAIN if line.amends is None else _AMENDED,
             (
-                identity, at_ms, name(line.sessionId), name(line.model), name(line.agent), name(line.skill),
-                name(line.project), name(line.environment), name(line.provider), name(line.source), *said,
-                None if line.costUsd is None else pico_of(line.costUsd), name(line.priceSource), line.serviceTier,
-                line.speed, line.region, line.messageId or "", line.requestId or "", line.taskId, seq,
+                identity, at_ms, name(line.sessionId or None), name(line.model), name(line.agent), name(line.skill),
+                name(line.project or None), name(line.environment), name(line.provider), name(line.source), *said,
+                pico_usd, name(line.priceSource), line.serviceTier, line.speed, line.region, line.messageId or "",
+                line.requestId or "", line.taskId, seq,
             ),
         )  # fmt: skip
         return True
@@ -217,9 +247,9 @@ class Book:
 
     @property
     def identity(self) -> str:
-        """What tells this ledger from one that was put in its place: its first line; empty when it has none."""
+        """What tells this ledger from one that was put in its place, or cut: its first line, and how often that was."""
         row = self.table.db.execute("SELECT hex(id) FROM usage ORDER BY origin LIMIT 1").fetchone()
-        return "" if row is None else str(row[0])
+        return f"{'' if row is None else row[0]}:{self.table.note(_BEGUN) or 0}"
 
     def unpriced(self) -> list[tuple[LlmUsage, str]]:
         """Return what the ledger holds without a price, with its environment."""
@@ -316,9 +346,9 @@ def _with(record: LlmUsage, said: Tokens) -> LlmUsage:
 
 
 @contextmanager
-def opened(root: EnvironmentRoot) -> Iterator[Book]:
+def opened(root: EnvironmentRoot, *, wait_s: float = table.WAIT_S) -> Iterator[Book]:
     """Open the book of a ledger, alone, and bring it up to date; `root` is its owner (`environment.context`)."""
-    with table.opened(root.state, FILE, more=_TABLES) as found:
+    with table.opened(root.state, FILE, more=_TABLES, wait_s=wait_s) as found:
         book = Book(found, root)
         book.catch_up()
         yield book

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cost.money import PICO, usd_text
@@ -124,17 +124,15 @@ def _choice(name: str, value: Any, valid: tuple[str, ...]) -> list[str]:
 def _amount(name: str, value: Any, most: int) -> list[str]:
     if value is None:
         return []
-    try:
-        amount = Decimal("NaN") if isinstance(value, bool) else Decimal(str(value))
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        amount = Decimal(str(value))
         if 0 < amount <= most and (name == "usd" or amount == int(amount)):
             return []
-    except InvalidOperation:
-        pass
     return [f"`{name}` is {value!r}: write a {'number' if name == 'usd' else 'whole number'} over 0, to {most:,}"]
 
 
 def _is_level(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and 0 < value <= _LEVEL_MAX
+    return not isinstance(value, bool) and isinstance(value, int | float) and 1 <= value <= _LEVEL_MAX
 
 
 def _of(entry: Any, environment: str) -> Iterator[Budget]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
-from agent_studio.cost import ledger, pricing
+from agent_studio.cost import ledger, places, pricing
 from agent_studio.cost.counting import MOST, Tokens
 from agent_studio.cost.money import pico_of, usd_text
-from agent_studio.cost.responses import named
+from agent_studio.cost.responses import LATEST_MS, named
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import choose_environment, choose_project
 from agent_studio.environment.roots import Project
@@ -50,6 +50,7 @@ class Ledger:
     def __init__(self, context: Context) -> None:
         """Raise `ConfigurationError` when a price in the configuration is wrong."""
         self._prices: PriceTable = pricing.table(context)
+        self._project = places.project_name(context.project.path)
         self._writer = ledger.Writer(context.root)
 
     def prepared(
@@ -62,14 +63,18 @@ class Ledger:
     ) -> LlmUsage:  # fmt: skip
         """Return the record of what one response used, priced by its time unless `cost_usd` is given.
 
+        Without a `project` it is this one, called as the client calls it.
+
         Raises `UsageError` for counts that cannot be.
         """
         said = _checked(Tokens(
             input_tokens, output_tokens, cache_read_tokens, cache_write5m_tokens, cache_write1h_tokens, web_searches
         ))  # fmt: skip
-        if not model:
+        if not model.strip():
             raise UsageError("a call without a model", hint="name the model that answered, as the API spells it")
         moment = at or clock.now()
+        if not 0 < moment.timestamp() * 1000 < LATEST_MS:
+            raise UsageError(f"a call of {moment.isoformat()}", hint="a time after 1970 and before the year 3000")
         request = named(request_id) or ("" if message_id else f"own:{uuid.uuid4().hex}")
         cost, source = _given(cost_usd)
         if source is None:
@@ -82,7 +87,7 @@ class Ledger:
         return LlmUsage(
             timestamp=clock.timestamp(moment), session_id=named(session_id), request_id=request,
             message_id=named(message_id), provider=named(provider), model=named(model), agent=agent and named(agent),
-            skill=skill and named(skill), project=named(project), task_id=task_id and named(task_id),
+            skill=skill and named(skill), project=named(project or self._project), task_id=task_id and named(task_id),
             input_tokens=said.input, output_tokens=said.output, cache_read_tokens=said.cache_read,
             cache_write5m_tokens=said.cache_write5m, cache_write1h_tokens=said.cache_write1h,
             web_searches=said.web_searches, service_tier=service_tier, speed=speed, region=region, cost_usd=cost,
@@ -126,7 +131,7 @@ def _given(cost_usd: str | Decimal | None) -> tuple[str | None, str | None]:
         text = ""
     pico = pico_of(text)
     if pico is None:
-        raise UsageError(f"cost_usd is {cost_usd!r}", hint="decimal text of at most 12 places, such as 0.0125")
+        raise UsageError(f"cost_usd is {cost_usd!r}", hint="decimal text such as 0.0125, of at most 12 places")
     return usd_text(pico), "given"
 
 

@@ -19,10 +19,13 @@ import msgspec
 from agent_studio import clock
 from agent_studio.cost import segments
 from agent_studio.environment.roots import STATE
+from agent_studio.errors import UsageError
 from agent_studio.storage import journal, signatures
 from agent_studio.storage.signatures import SignerMissingError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agent_studio.environment.roots import EnvironmentRoot, Project
     from agent_studio.storage.chain import Head
 
@@ -66,16 +69,31 @@ class Reading:
 
 def read(root: EnvironmentRoot) -> Reading:
     """Return every checkpoint, as written; a line that is none is counted."""
-    kept = journal.read(root.state, FILE)
-    found = [_parsed(record) for record in kept.records]
+    written = journal.read(root.state, FILE)
+    found = [_parsed(record) for record in written.records]
     good = [one for one in found if one is not None]
-    return Reading(good, kept.damaged_lines + len(found) - len(good))
+    return Reading(good, written.damaged_lines + len(found) - len(good))
+
+
+def kept(place: Path) -> list[Checkpoint]:
+    """Return the checkpoints that were kept elsewhere, in a file like ours; raise `UsageError` for another one."""
+    try:
+        lines = place.read_bytes().splitlines()
+        found = [_parsed(json.loads(line)) for line in lines if line.strip()]
+    except OSError as error:
+        raise UsageError(f"{place}: {error.strerror}", hint="name a copy of checkpoints.jsonl") from None
+    except (ValueError, RecursionError):
+        found = [None]
+    good = [one for one in found if one is not None]
+    if not good or len(good) < len(found):
+        raise UsageError(f"{place} holds something else than checkpoints", hint="name a copy of checkpoints.jsonl")
+    return good
 
 
 def write(root: EnvironmentRoot, head: Head) -> Checkpoint:
     """Append where the ledger ended, unless the last checkpoint says so already; signed where that is possible."""
-    if (kept := read(root).found) and (kept[-1].seq, kept[-1].hash) == (head.seq, head.hash):
-        return kept[-1]
+    if (before := read(root).found) and (before[-1].seq, before[-1].hash) == (head.seq, head.hash):
+        return before[-1]
     size, time = _size(root, head.seq), clock.timestamp(clock.now())
     root.state.make()
     try:

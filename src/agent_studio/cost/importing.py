@@ -5,6 +5,7 @@ Only files that have changed since the last import are looked at. What the ledge
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ class Imported:
     """Lines added to the ledger."""
     amended: int = 0
     """Of those, lines that amend one before: a response that had grown, a price that was not known then."""
+    refused: int = 0
+    """Lines of a ledger of the original's that are not as they were written."""
     elsewhere: set[str] = field(default_factory=set)
     """Sessions left out because they are not this environment's."""
     reconciliation: Reconciliation | None = None
@@ -52,7 +55,7 @@ def run(
 ) -> Imported:  # fmt: skip
     """Bring the ledger up to date with the transcripts in configuration folders.
 
-    `project` is the client's name of the one project to take. Unless `every_session`, sessions that are known to be
+    `project` is the path of the one project to take. Unless `every_session`, sessions that are known to be
     another environment's are left out; an environment with data of its own takes only those it has recorded.
     """
     roots = sharing(context)
@@ -75,9 +78,11 @@ def run(
         _write(held, batch, roots, prices, done)
         batch = [Told(record, name) for record, name in _unpriced(held) if name in roots]
         _write(held, batch, roots, prices, done)
-        _write(held, _original(context), roots, prices, done)
-        told.db.execute("UPDATE file SET is_taken = 1")
-        told.commit()
+        old = original.read(context.root)
+        done.refused = old.refused
+        _write(held, [Told(record, str(context.environment)) for record in old.records], roots, prices, done)
+        held.mended()
+        _taken(told, held, done.elsewhere)
         done.reconciliation = reconcile.run(told)
     return done
 
@@ -89,11 +94,23 @@ def _write(held: Book, batch: list[Told], roots: Any, prices: PriceTable, done: 
     batch.clear()
 
 
+def _taken(told: Table, held: Book, elsewhere: set[str]) -> None:
+    """Note which files need not be looked at again: not those of sessions that another import may take."""
+    told.db.execute(
+        "UPDATE file SET is_taken = 1 WHERE id NOT IN ("
+        "WITH spared AS (SELECT usage.id, origin FROM usage JOIN name ON name.id = session "
+        "JOIN json_each(?) ON value = text) "
+        "SELECT origin FROM spared UNION SELECT file FROM copy JOIN spared USING (id))",
+        (json.dumps(sorted(elsewhere)),),
+    )
+    told.put_note(_LEDGER, held.identity)
+    told.commit()
+
+
 def _renew(told: Table, held: Book) -> None:
     """Look at every file again when the ledger is not the one that they were last taken into."""
-    if held.moved or told.note(_LEDGER) != held.identity:
+    if told.note(_LEDGER) != held.identity:
         told.db.execute("UPDATE file SET is_taken = 0")
-    told.put_note(_LEDGER, held.identity)
 
 
 def _fresh(told: Table) -> Iterator[LlmUsage]:
@@ -135,10 +152,6 @@ def _fresh(told: Table) -> Iterator[LlmUsage]:
 
 def _unpriced(held: Book) -> Iterator[tuple[LlmUsage, str]]:
     yield from held.unpriced()
-
-
-def _original(context: Context) -> list[Told]:
-    return [Told(record, str(context.environment)) for record in original.records(context.root)]
 
 
 class _Sessions:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from agent_studio.storage.chain import Body, Head
 
 FILE_LIMIT_BYTES = 64 << 20
+_OTHERS, _RIGHTS = 0o077, 0o777
+_PATIENCE_S = 10.0
+"""How long to wait for a writer that holds the lock; it takes microseconds unless it was stopped."""
 
 
 def append(
@@ -38,7 +41,8 @@ def append(
     """Append usage records with their `eventId`s by one write; return the numbers they got in the chain.
 
     The cost of an append does not grow with the file. `sync` waits until the disk has it. Raises `StorageError`, then
-    nothing stays appended, and `IntegrityError` when the ledger's last line is not one of a chain.
+    nothing stays appended, `BusyError` when another process holds the lock for too long, and `IntegrityError` when the
+    ledger's last line is not one of a chain.
     """
     with Writer(root) as writer:
         return writer.append(records, release=release, sync=sync)
@@ -109,11 +113,11 @@ class Writer:
         renamed = None
         while True:
             descriptor = self._opened()
-            with disk_faults(self._place), locked(descriptor):
+            with disk_faults(self._place), locked(descriptor, _PATIENCE_S):
                 if self._is_current():
                     head, end, torn = self._end(descriptor)
                     if end < self._limit_bytes or torn or not self._rename(descriptor):
-                        data, numbers = _linked(head, bodies, torn)
+                        data, numbers = _behind(head, bodies, torn)
                         _write(descriptor, data, end, torn)
                         if sync:
                             os.fsync(descriptor)
@@ -126,6 +130,7 @@ class Writer:
             try:
                 self._descriptor = self._folder.open(FILE, os.O_RDWR | os.O_CREAT)
                 self._opened_as = os.fstat(self._descriptor)
+                _make_private(self._descriptor, self._opened_as)
             except FileNotFoundError:
                 raise StorageError(
                     f"{self._folder.path} is missing", hint=f"agent-studio init --env {self._root.environment}"
@@ -180,10 +185,14 @@ def _head(line: bytes, place: Path) -> Head:
     return found
 
 
-def _linked(head: Head, bodies: Sequence[Body], torn: bytes) -> tuple[bytes, list[int]]:
-    """Return the bytes to write behind a head, and the numbers of the bodies in them."""
+def _behind(head: Head, bodies: Sequence[Body], torn: bytes) -> tuple[bytes, list[int]]:
+    """Return the bytes to write behind a head in the place of what is torn, and the numbers of the bodies in them."""
     parts, numbers = [], []
-    if torn:
+    whole = chain.after(head, torn) if torn else None
+    if whole is not None:  # of this record only the line break is missing
+        parts.append(torn + b"\n")
+        head = whole
+    elif torn:
         note = {"type": "torn", "bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}
         line, head = chain.seal(head, note)
         parts.append(line)
@@ -206,6 +215,13 @@ def _write(descriptor: int, data: bytes, end: int, torn: bytes) -> None:
         write_all(descriptor, torn)
         os.ftruncate(descriptor, end + len(torn))
         raise
+
+
+def _make_private(descriptor: int, status: os.stat_result) -> None:
+    """Take from all but its owner what rights somebody gave them."""
+    if hasattr(os, "fchmod") and status.st_mode & _OTHERS:
+        with suppress(OSError):  # another owner's
+            os.fchmod(descriptor, status.st_mode & ~_OTHERS & _RIGHTS)
 
 
 def _broken(place: Path) -> IntegrityError:

@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.cost.counting import MOST
 from agent_studio.cost.money import pico_of, usd_text
 from agent_studio.cost.responses import instant_ms
 from agent_studio.records import LlmUsage
-from agent_studio.storage import journal
 from agent_studio.storage.chain import Head
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from agent_studio.environment.roots import EnvironmentRoot
 
@@ -62,16 +61,28 @@ def kind(head: Head, data: bytes) -> tuple[str, str]:
     return "deleted", f"lines are missing behind entry {head.seq}, or two writers appended at once"
 
 
-def records(root: EnvironmentRoot) -> Iterator[LlmUsage]:
-    """Yield what the original recorded in this environment's data, with the costs it wrote; broken lines are left out.
+class Reading(NamedTuple):
+    """What the original recorded."""
+
+    records: list[LlmUsage]
+    refused: int
+    """Lines that are not as they were written, or whose figures cannot be."""
+
+
+def read(root: EnvironmentRoot) -> Reading:
+    """Return what the original recorded in this environment's data, with the costs it wrote.
 
     It names a tier instead of a model, and no session.
     """
     place = root.original(LlmUsage.kind, LlmUsage.file, beside=True)
-    if place is None:
-        return
-    folder, name = place
-    for entry in journal.read(folder, name).records:
+    lines = [] if place is None else [line for line in place[0].read(place[1]).split(b"\n") if line.strip()]
+    sound = [json.loads(line) for line in lines if (entry := _entry(line)) is not None and _is_sound(entry)]
+    found = list(_records(sound))
+    return Reading(found, len(lines) - len(found))
+
+
+def _records(entries: Iterable[dict[str, Any]]) -> Iterator[LlmUsage]:
+    for entry in entries:
         said, written = _count(entry.get("inputTokens")), _count(entry.get("outputTokens"))
         cost, at = pico_of(str(entry.get("cost"))), str(entry.get("timestamp"))
         if said is None or written is None or instant_ms(at) is None:

@@ -20,6 +20,8 @@ _PROJECTS = "projects"
 _META_MAX_BYTES = 64 << 10
 _AGENT = re.compile(r"agent-([\w-]{1,100})\.jsonl")
 _LAUNCH = re.compile(rb'"agentId"\s*:\s*"([\w-]{1,100})"')
+_FOLDER = re.compile(rb'"cwd"\s*:\s*("(?:[^"\\]|\\.)*")')
+_HEAD_BYTES = 256 << 10
 _DEPTH_MAX = 8
 
 
@@ -55,16 +57,16 @@ def config_folders(given: Sequence[str], variables: Mapping[str, str], home: Pat
     return list(dict.fromkeys(os.path.realpath(folder) for folder in found))
 
 
-def project_name(path: Path) -> str:
+def project_name(path: Path | str) -> str:
     """Return what the client calls a project at a path."""
     return re.sub(r"[^A-Za-z0-9]", "-", str(path))
 
 
 def transcripts(folders: Iterable[str], project: str | None = None) -> Iterator[Transcript]:
-    """Yield the transcripts in configuration folders; of one project and the folders in it when it is named."""
+    """Yield the transcripts in configuration folders; of one project and the folders in it when its path is given."""
     for folder in folders:
         for entry in _entries(os.path.join(folder, _PROJECTS)):  # noqa: PTH118 - half the time of Path
-            if entry.is_dir() and (project is None or _belongs(entry.name, project)):
+            if entry.is_dir() and (project is None or _belongs(entry, project)):
                 yield from _below(entry.path, entry.name, 0)
 
 
@@ -79,8 +81,25 @@ def of_session(main: str) -> Iterator[Transcript]:
             yield from _below(os.path.join(folder, name.removesuffix(".jsonl")), project, 0)  # noqa: PTH118
 
 
-def _belongs(name: str, project: str) -> bool:
-    return name == project or name.startswith(f"{project}-")
+def _belongs(entry: os.DirEntry[str], project: str) -> bool:
+    """Tell whether a folder of transcripts is of a project or of a folder in it, not of one that is called alike."""
+    name = project_name(project)
+    if entry.name == name:
+        return True
+    return entry.name.startswith(f"{name}-") and any(
+        os.path.realpath(folder).startswith(project + os.sep) for folder in _working_folders(entry.path)
+    )
+
+
+def _working_folders(folder: str) -> Iterator[str]:
+    """Yield where a client worked, as its transcripts in a folder say; each tells it in one of its first lines."""
+    for transcript in _below(folder, "", 0):
+        with suppress(OSError), open(transcript.path, "rb") as file:  # noqa: PTH123
+            match = _FOLDER.search(file.read(_HEAD_BYTES))
+            if match:
+                with suppress(ValueError):
+                    yield str(json.loads(match[1]))
+                    return
 
 
 def _below(folder: str, project: str, depth: int) -> Iterator[Transcript]:

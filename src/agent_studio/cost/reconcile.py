@@ -52,18 +52,20 @@ def run(told: Table) -> Reconciliation:
     for session, closing in told.db.execute(
         "SELECT session, closing FROM file WHERE closing IS NOT NULL AND is_main"
     ).fetchall():
-        usage = _closing(closing)
+        said = json.loads(closing)
+        usage = _closing(said)
         if usage is None:
             continue
         found.sessions += 1
-        different = list(_compared(session, _ours(told, session), usage))
+        ours = _ours(told, session)
+        different = [*_compared(session, ours, usage), *_total(session, ours, said.get("totalCostUSD"))]
         found.agreed += not different
         found.differences += different[: max(_LISTED - len(found.differences), 0)]
     return found
 
 
-def _closing(text: str) -> dict[str, dict[str, Any]] | None:
-    usage = json.loads(text).get("modelUsage")
+def _closing(said: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
+    usage = said.get("modelUsage")
     if not isinstance(usage, dict):
         return None
     return {_plain(str(model)): counts for model, counts in usage.items() if isinstance(counts, dict)}
@@ -110,6 +112,16 @@ def _compared(
             yield Difference(session, model, "costUSD", "no price", str(other.get("costUSD")))
         elif not _near(Decimal(pico) / PICO, other.get("costUSD", 0)):
             yield Difference(session, model, "costUSD", f"{Decimal(pico) / PICO:f}", str(other.get("costUSD")))
+
+
+def _total(session: str, ours: dict[str, dict[str, int | None]], client: Any) -> Iterator[Difference]:
+    """Yield the client's total when it is not ours; what has no price is told by its model."""
+    picos = [counts["pico"] for counts in ours.values()]
+    if client is None or None in picos:
+        return
+    total = Decimal(sum(pico or 0 for pico in picos)) / PICO
+    if not _near(total, client):
+        yield Difference(session, "all", "totalCostUSD", f"{total:f}", str(client))
 
 
 def _near(ours: Decimal, client: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -118,7 +117,7 @@ def report(
     only: Mapping[str, Any] | None = None,
 ) -> Report:  # fmt: skip
     """Sum a table by dimensions; `only` holds columns that must have a value."""
-    labels = {name: _label(name, where, found, since_ms, until_ms, only) for name in by if DIMENSIONS[name].is_time}
+    labels = {name: _label(name, where, found) for name in by if DIMENSIONS[name].is_time}
     rows = found.sums(by, since_ms=since_ms, until_ms=until_ms, where=only, periods=labels)
     texts = found.texts() if len(labels) < len(by) else {}
     total = Sum()
@@ -134,16 +133,17 @@ def report(
     return Report(tuple(by), where, total)
 
 
-def _label(
-    kind: str, where: Zone, found: Table, since_ms: int | None, until_ms: int | None, only: Mapping[str, Any] | None
-) -> Callable[[int], str]:  # fmt: skip
+def _label(kind: str, where: Zone, found: Table) -> Callable[[int], str]:
     """Return what tells the period of a kind that a quarter of an hour is in."""
     if kind != "block":
         return periods.labels(kind, where).__getitem__
-    starts = periods.blocks(
-        [row[0] for row in found.sums(["quarter"], since_ms=since_ms, until_ms=until_ms, where=only)]
-    )
+    starts = _blocks(found)
     return lambda quarter: _stamp(starts[quarter])
+
+
+def _blocks(found: Table) -> dict[int, int]:
+    """Return the start of each block: they follow from all usage, whatever part of it a report is of."""
+    return periods.blocks([row[0] for row in found.sums(["quarter"])])
 
 
 def _stamp(at_ms: int) -> str:
@@ -200,11 +200,8 @@ class Block(NamedTuple):
     total: Sum
     elapsed_ms: int
     """From its first response until now."""
-
-    @property
-    def remaining_ms(self) -> int:
-        """Until it ends."""
-        return max(periods.BLOCK_MS - self.elapsed_ms, 0)
+    remaining_ms: int
+    """Until it ends."""
 
 
 def data_of_block(block: Block) -> dict[str, Any]:
@@ -226,12 +223,12 @@ def data_of_block(block: Block) -> dict[str, Any]:
 
 def running_block(found: Table, now_ms: int, only: Mapping[str, Any] | None = None) -> Block | None:
     """Return the block that is running now, or None."""
-    rows = list(found.sums(["quarter"], since_ms=now_ms - 48 * 3_600_000, until_ms=now_ms + 1, where=only))
-    totals: dict[int, Sum] = defaultdict(Sum)
-    starts = periods.blocks([row[0] for row in rows])
-    for quarter, *figures in rows:
-        totals[starts[quarter]].add(figures)
-    start = max(totals, default=None)
-    if start is None or now_ms >= start + periods.BLOCK_MS:
+    start_ms = max(_blocks(found).values(), default=None)
+    if start_ms is None or not start_ms <= now_ms < start_ms + periods.BLOCK_MS:
         return None
-    return Block(start, totals[start], now_ms - start)
+    total = Sum()
+    for figures in found.sums([], since_ms=start_ms, until_ms=now_ms + 1, where=only):
+        if figures[0]:
+            total.add(figures)
+    (first_ms,) = found.db.execute("SELECT MIN(at_ms) FROM usage WHERE at_ms >= ?", (start_ms,)).fetchone()
+    return Block(start_ms, total, now_ms - first_ms, start_ms + periods.BLOCK_MS - now_ms)

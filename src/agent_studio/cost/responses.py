@@ -27,6 +27,8 @@ _STAMP_LENGTH = len("2026-01-31T09:30:00.000Z")
 _ID = re.compile(r"(?:msg|req)_[A-Za-z0-9]{1,64}")
 """What the API calls its responses; there are too many of them to look for secrets in each."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_MS = 32_503_680_000_000
+"""The year 3000: local days of what is later cannot all be named."""
 
 
 class _Split(msgspec.Struct, gc=False):
@@ -261,7 +263,7 @@ def _ids(line: _Line, message: _Message, data: bytes | bytearray) -> tuple[str, 
 
 
 def instant_ms(written: str | None) -> int | None:
-    """Return an RFC 3339 time in ms since 1970, or None when it is none."""
+    """Return an RFC 3339 time in ms since 1970, or None when it is none or no time of a response can be."""
     if written is None:
         return None
     try:
@@ -270,15 +272,17 @@ def instant_ms(written: str | None) -> int | None:
         return None
     since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     whole = (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
-    return whole if whole > 0 else None
+    return whole if 0 < whole < LATEST_MS else None
 
 
 def named(value: str) -> str:
-    """Return a name fit to be recorded: short, without secrets and without what UTF-8 cannot carry."""
+    """Return a name fit to be recorded: short, without secrets, control characters and what UTF-8 cannot carry."""
     return value if _ID.fullmatch(value) else _named(value)
 
 
 @lru_cache(maxsize=16_384)
 def _named(value: str) -> str:
     text = value[:_NAME_MAX]
+    if not text.isprintable():
+        text = "".join(one if one.isprintable() else "\ufffd" for one in text)
     return redact(text if text.isascii() else text.encode("utf-8", "replace").decode())

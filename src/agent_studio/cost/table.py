@@ -24,7 +24,10 @@ MARKS = ",".join("?" * (2 + len(NAMES) + len(COUNTS) + 9))
 """For a whole row of usage."""
 QUARTER_MS = 900_000
 """Every time zone of today is a whole number of quarters of an hour away from UTC."""
-_VERSION = 3
+WAIT_S = 30.0
+"""How long to wait for another process that has the table."""
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_VERSION = 4
 _NEVER_MS = QUARTER_MS << 32
 _ROLLED = "rolled"
 _ROLLED_BY = ("model", "agent", "skill", "project", "environment")
@@ -137,23 +140,29 @@ class Table:
 
 
 @contextmanager
-def opened(folder: Folder, file: str, *, more: str = "") -> Iterator[Table]:
-    """Open a table, alone; `more` are further tables of its owner.
+def opened(folder: Folder, file: str, *, more: str = "", wait_s: float = WAIT_S) -> Iterator[Table]:
+    """Open a table, alone, after at most `wait_s`; `more` are further tables of its owner.
 
-    What is not committed is taken back. Raises `StorageError`.
+    What is not committed is taken back. Raises `StorageError`; a table that proves to be damaged is removed before, so
+    that the next one to open it begins anew.
     """
     folder.make()
     connection = None
     try:
         try:
-            connection = _connected(folder, file, _TABLES + more)
+            connection = _connected(folder, file, _TABLES + more, wait_s)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
             _remove(folder, file)
-            connection = _connected(folder, file, _TABLES + more)
+            connection = _connected(folder, file, _TABLES + more, wait_s)
         yield Table(connection)
     except sqlite3.Error as error:
+        if error.sqlite_errorcode in _DAMAGE:
+            _remove(folder, file)
+            raise StorageError(
+                f"{folder.path / file} was damaged and has been removed", hint="run the command again: it is rebuilt"
+            ) from error
         raise StorageError(
             f"cannot use {folder.path / file}: {error}",
             hint=f"free space or mend the permissions; {file} can be removed, its contents are rebuilt",
@@ -165,9 +174,9 @@ def opened(folder: Folder, file: str, *, more: str = "") -> Iterator[Table]:
             connection.close()
 
 
-def _connected(folder: Folder, file: str, tables: str) -> sqlite3.Connection:
+def _connected(folder: Folder, file: str, tables: str, wait_s: float) -> sqlite3.Connection:
     os.close(folder.open(file, os.O_RDWR | os.O_CREAT))
-    connection = sqlite3.connect(folder.path / file, isolation_level=None, timeout=30)
+    connection = sqlite3.connect(folder.path / file, isolation_level=None, timeout=wait_s)
     try:
         connection.execute("PRAGMA journal_mode = TRUNCATE")
         connection.execute("PRAGMA synchronous = OFF")  # what a power failure damages is rebuilt

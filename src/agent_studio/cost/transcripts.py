@@ -66,10 +66,12 @@ class Reading:
 
 
 @contextmanager
-def opened(folder: Folder, folders: Sequence[str], project: str | None) -> Iterator[Table]:
+def opened(
+    folder: Folder, folders: Sequence[str], project: str | None, *, wait_s: float = table.WAIT_S
+) -> Iterator[Table]:  # fmt: skip
     """Open the table of these configuration folders; each choice of them has its own."""
     choice = hashlib.sha256("\0".join((*sorted(folders), project or "")).encode("utf-8", "surrogateescape"))
-    with table.opened(folder, f"transcripts-{choice.hexdigest()[:12]}.sqlite3", more=_TABLES) as found:
+    with table.opened(folder, f"transcripts-{choice.hexdigest()[:12]}.sqlite3", more=_TABLES, wait_s=wait_s) as found:
         yield found
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 4 << 20
 _SIGNATURES_CHECKED = 10
 """The newest ones: an old checkpoint that agrees with the chain proves nothing more by its signature."""
+_MARKS = (b'"_seq"', b'"_prevHash"', b'"_hash"')
 _TORN_NOTE = b'{"type":"torn",'
 
 
@@ -86,20 +87,25 @@ class _Line(NamedTuple):
     data: bytes
 
 
-def verify(roots: Sequence[EnvironmentRoot]) -> Verdict:
-    """Verify a ledger against its chain and the checkpoints of every environment that shares it; the owner is first."""
+def verify(roots: Sequence[EnvironmentRoot], kept: Sequence[Checkpoint] = ()) -> Verdict:
+    """Verify a ledger against its chain and the checkpoints of every environment that shares it; the owner is first.
+
+    `kept` are checkpoints from elsewhere.
+    """
     owner, anchors, verdict = roots[0], [], Verdict()
     for root in roots:
         reading = checkpoints.read(root)
         anchors += reading.found
         if reading.damaged_lines:
             verdict.faults.append(f"{root.state.path / checkpoints.FILE}: {reading.damaged_lines} lines are none")
+    signed = [*anchors[-_SIGNATURES_CHECKED:], *kept]
+    anchors += kept
     folder = owner.folder(LlmUsage.kind)
     files = [folder.path / one.name for one in segments.segments(owner)]
     if not files and folder.has_file(segments.FILE):
         files = [folder.path / segments.FILE]
     _check(files, anchors, verdict, folder.path / segments.FILE)
-    for checkpoint in anchors[-_SIGNATURES_CHECKED:]:
+    for checkpoint in signed:
         if (wrong := checkpoints.fault(checkpoint, owner.project)) is not None:
             verdict.faults.append(f"the checkpoint of {checkpoint.time} at record {checkpoint.seq}: {wrong}")
     verdict.unsigned = sum(one.sig is None for one in anchors)
@@ -127,7 +133,10 @@ def _start(first: _Line | None) -> Head:
 
 def _check(files: list[Path], anchors: list[Checkpoint], verdict: Verdict, newest: Path, start: Head = Head()) -> None:  # noqa: B008 - frozen
     """Follow the chain through its files and fill in the verdict."""
-    promised = {one.seq: one for one in anchors if one.seq}
+    promised: dict[int, list[Checkpoint]] = {}
+    for one in anchors:
+        if one.seq:
+            promised.setdefault(one.seq, []).append(one)
     verdict.head = agreed = start
     before, last = None, None
     lines = _lines(files, verdict)
@@ -137,19 +146,22 @@ def _check(files: list[Path], anchors: list[Checkpoint], verdict: Verdict, newes
         if follows is None:
             verdict.first_bad = _kind(verdict.head, before, line, agreed, lambda: _lines(files, Verdict()))
             break
-        anchor = promised.pop(follows.seq, None)
-        if anchor is not None and anchor.hash != follows.hash:
-            verdict.first_bad = _rewritten(files, agreed, anchor)
+        said = promised.pop(follows.seq, ())
+        broken = next((anchor for anchor in said if anchor.hash != follows.hash), None)
+        if broken is not None:
+            verdict.first_bad = _rewritten(files, agreed, broken)
             break
-        if anchor is not None:
+        if said:
             agreed = follows
-            verdict.checkpoints += 1
+            verdict.checkpoints += len(said)
         verdict.head, before, last = follows, line, line
         verdict.size += len(line.data) + 1
         verdict.torn_notes += line.data.startswith(_TORN_NOTE)
     else:
         cut = min(
-            (one for one in promised.values() if one.seq > verdict.head.seq), key=lambda one: one.seq, default=None
+            (one for said in promised.values() for one in said if one.seq > verdict.head.seq),
+            key=lambda one: one.seq,
+            default=None,
         )
         if cut is not None:
             where = (last.file, last.number + 1) if last else (newest.name, 1)
@@ -184,7 +196,7 @@ def _kind(head: Head, before: _Line | None, line: _Line, agreed: Head, every: An
         return FirstBad(*where, "inserted", f"record {head.seq + 1} follows behind it")
     if own is None or not own.sound:
         if rest.is_empty and (own is None or not line.data.strip()):
-            added = b'"_seq"' not in line.data
+            added = not any(mark in line.data for mark in _MARKS)
             return FirstBad(
                 *where, "inserted" if added else "changed", "the last line is none of the chain" + _look(line)
             )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from agent_studio.environment.context import Context
 
 _RUNNING = "running"
+_GUARD_WAIT_S = 0.1
+"""Less than a decision may take: what is busy then cannot be looked at, and the budget says what that means."""
 _NAMED = ("session", "model", "agent", "skill", "project")
 _SAME = ("at_ms", *COUNTS, "pico_usd", "tier", "speed", "region", "message", "request")
 _LATE_MS = 600_000
@@ -32,6 +34,8 @@ class Standing(NamedTuple):
     """Crossings that were not noticed before."""
     damaged: int
     """Lines of the ledger that are no usage."""
+    moved: bool
+    """Whether somebody else cut or rewrote the ledger."""
 
 
 def standing(context: Context, wanted: list[Budget] | None = None) -> Standing:
@@ -42,14 +46,14 @@ def standing(context: Context, wanted: list[Budget] | None = None) -> Standing:
     wanted = budgets(context) if wanted is None else wanted
     with book.opened(next(iter(sharing(context).values()))) as held:
         found = statuses(held.table, wanted, now_ms())
-        damaged = held.damaged
+        damaged, moved = held.damaged, held.moved
     notices.show_left(context.root, found)
-    return Standing(found, notices.new_notices(context.root, found), damaged)
+    return Standing(found, notices.new_notices(context.root, found), damaged, moved)
 
 
 def of_session(context: Context, wanted: list[Budget], session: str, transcript: str) -> list[Status]:
     """Return where budgets stand for a running session, with what its transcript tells that the ledger does not."""
-    with book.opened(next(iter(sharing(context).values()))) as held:
+    with book.opened(next(iter(sharing(context).values())), wait_s=_GUARD_WAIT_S) as held:
         _add_running(context, held, session, transcript)
         return statuses(held.table, wanted, now_ms(), session=session, forecasts=False)
 
@@ -67,7 +71,7 @@ def _add_running(context: Context, held: Book, session: str, transcript: str) ->
     (last,) = held.table.db.execute(
         "SELECT MAX(at_ms) FROM usage WHERE session = (SELECT id FROM name WHERE text = ?)", (session,)
     ).fetchone()
-    with transcripts.opened(context.root.state, [_RUNNING], None) as told:
+    with transcripts.opened(context.root.state, [_RUNNING], None, wait_s=_GUARD_WAIT_S) as told:
         old_ns = (now_ms() - DAY_MS) * 1_000_000
         transcripts.update(told, files, pricing.table(context), forget_before_ns=old_ns)
         texts = told.texts()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from agent_studio.errors import BusyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CHUNK_BYTES = 1 << 20
+_PAUSE_S, _PAUSE_MAX_S = 0.00002, 0.002
 _WINDOWS_LOCK_AT = 0x7FFF_0000
 """Windows locks bytes and keeps others from reading them: lock one where no data is."""
 
@@ -62,18 +66,36 @@ def unlock(descriptor: int) -> None:
 
 
 class locked:  # noqa: N801 - used as a function; made of a generator it takes as long as the locking
-    """Wait for the exclusive lock of an open file or folder; go on without where the file system has none."""
+    """Wait for the exclusive lock of an open file or folder; go on without where the file system has none.
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    With a patience (seconds) raise `BusyError` when it is over.
+    """
+
+    def __init__(self, descriptor: int, patience_s: float | None = None) -> None:
+        self._descriptor, self._patience_s = descriptor, patience_s
 
     def __enter__(self) -> None:
         with suppress(OSError):
-            _wait_for_lock(self._descriptor)
+            if self._patience_s is None:
+                _wait_for_lock(self._descriptor)
+            elif not try_lock(self._descriptor):
+                _wait_patiently(self._descriptor, self._patience_s)
 
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):
             unlock(self._descriptor)
+
+
+def _wait_patiently(descriptor: int, patience_s: float) -> None:
+    until, pause_s = time.monotonic() + patience_s, _PAUSE_S
+    while not try_lock(descriptor):
+        if time.monotonic() > until:
+            raise BusyError(
+                f"another process has held a lock for {patience_s:g} s",
+                hint="end it, or let it go on if it was stopped, and run the command again",
+            )
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _PAUSE_MAX_S)
 
 
 def _wait_for_lock(descriptor: int) -> None:

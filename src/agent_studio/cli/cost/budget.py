@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
+from agent_studio.cli.cost.ledger_state import ledger_problems
 from agent_studio.cli.output import Problem, Result
 from agent_studio.errors import ExitCode, UsageError, did_you_mean
 
@@ -82,8 +83,7 @@ def _problems(found: Standing, wanted: list[Budget]) -> Iterator[Problem]:
             used = f"{one.budget.shown(one.used)} of {one.budget.shown(one.budget.limit)}"
             least = "at least " if one.unpriced else ""
             yield Problem("over" if one.is_over else "warn", f"{name}: {least}{used} used, {one.share:.3g} %")
-    if found.damaged:
-        yield Problem("ledger-damaged", f"{found.damaged} lines of the ledger are no usage", "agent-studio cost verify")
+    yield from ledger_problems(moved=found.moved, damaged=found.damaged)
 
 
 def _render(screen: Screen, found: list[Status]) -> None:

@@ -38,6 +38,11 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     problems = reading_problems(done.reading)
     if done.reconciliation:
         problems += reconciliation_problems(done.reconciliation)
+    if done.refused:
+        problems.append(Problem(
+            "original", f"{done.refused} lines of the original's ledger are not as they were written: not taken",
+            "agent-studio cost verify FILE names the first of them",
+        ))  # fmt: skip
     if done.elsewhere:
         problems.append(
             Problem(
@@ -54,7 +59,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         ))  # fmt: skip
     data = {
         "responses": done.responses, "written": done.written, "amended": done.amended,
-        "sessionsElsewhere": len(done.elsewhere), "transcripts": reading_data(done.reading),
+        "sessionsElsewhere": len(done.elsewhere), "refusedLines": done.refused,
+        "transcripts": reading_data(done.reading),
     }  # fmt: skip
     if done.reconciliation:
         data["reconciliation"] = reconciliation_data(done.reconciliation)

@@ -74,7 +74,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 
 def _lines() -> Any:
-    fields = {_camel(name): name.replace("-", "_") for name in ("model", *_COUNTS, *_TEXTS)} | {"timestamp": "at"}
+    fields = {_camel(name): name.replace("-", "_") for name in ("model", "project", *_COUNTS, *_TEXTS)}
+    fields["timestamp"] = "at"
     for number, text in enumerate(sys.stdin, start=1):
         if not text.strip():
             continue
@@ -96,7 +97,7 @@ def _camel(name: str) -> str:
 
 
 def _prepared(ledger: Ledger, fields: dict[str, Any], where: str) -> LlmUsage:
-    texts = {"model", "at", *(name.replace("-", "_") for name in _TEXTS)}
+    texts = {"model", "project", "at", *(name.replace("-", "_") for name in _TEXTS)}
     for name, value in fields.items():
         if name in texts and not isinstance(value, str):
             raise UsageError(f"{where}{name} is {value!r}", hint="write it as text")

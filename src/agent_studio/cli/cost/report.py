@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.cost import selection
-from agent_studio.cli.output import Problem, Result
+from agent_studio.cli.cost.ledger_state import ledger_problems
+from agent_studio.cli.output import Problem, Result, harmless
 from agent_studio.cost import periods, places, pricing, transcripts
 from agent_studio.cost.report import DIMENSIONS, Report, data_of_block, report, running_block
 from agent_studio.environment.sharing import sharing
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from agent_studio.cli.cost.selection import Range
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.cost.book import Book
     from agent_studio.cost.periods import Zone
     from agent_studio.cost.reconcile import Reconciliation
     from agent_studio.cost.report import Sum
@@ -118,7 +118,7 @@ def _from_ledger(args: argparse.Namespace, session: Session, found: _Found) -> N
     context = session.context
     every = args.all_environments or "environment" in found.by
     with book.opened(next(iter(sharing(context).values()))) as held:
-        found.problems += _book_problems(held)
+        found.problems += ledger_problems(moved=held.moved, damaged=held.damaged)
         found.sum(held.table, _only(args, held.table, None if every else str(context.environment)))
 
 
@@ -162,20 +162,6 @@ def _session(table: Table, start: str) -> str:
 def _block(table: Table, by: tuple[str, ...], only: Mapping[str, Any]) -> dict[str, Any] | None:
     found = running_block(table, int(time.time() * 1000), only) if "block" in by else None
     return None if found is None else data_of_block(found)
-
-
-def _book_problems(held: Book) -> list[Problem]:
-    found = []
-    if held.moved:
-        found.append(Problem(
-            "ledger-rewritten", "the ledger does not go on where it was last read: somebody else cut or rewrote it",
-            "agent-studio cost verify",
-        ))  # fmt: skip
-    if held.damaged:
-        found.append(
-            Problem("ledger-damaged", f"{held.damaged} lines of the ledger are no usage", "agent-studio cost verify")
-        )
-    return found
 
 
 def reading_data(reading: transcripts.Reading) -> dict[str, Any]:
@@ -312,5 +298,6 @@ def _csv(screen: Screen, made: Report) -> None:
 
 
 def _harmless(text: str) -> str:
-    """Return a name that no spreadsheet takes for a formula."""
+    """Return a name that no spreadsheet takes for a formula, and no terminal for a command."""
+    text = harmless(text)
     return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} and not _PLAIN.fullmatch(text) else text

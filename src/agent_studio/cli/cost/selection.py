@@ -22,7 +22,7 @@ class Folders(NamedTuple):
 
     folders: list[str]
     project: str | None
-    """The client's name of the one project, None for all."""
+    """The path of the one project, None for all."""
 
 
 class Range(NamedTuple):
@@ -49,7 +49,7 @@ def folders(args: argparse.Namespace, session: Session) -> Folders:
     home = Path(session.variables.get("HOME") or session.variables.get("USERPROFILE") or Path.home())
     found = places.config_folders(args.config_dir, session.variables, home)
     everything = args.all_projects or bool(args.config_dir)
-    return Folders(found, None if everything else places.project_name(session.project.path))
+    return Folders(found, None if everything else str(session.project.path))
 
 
 def add_range(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from agent_studio.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("file", nargs="?", metavar="FILE", help="a ledger elsewhere, in our format or the original's")
+    parser.add_argument(
+        "--checkpoint", action="append", default=[], metavar="FILE",
+        help="also against checkpoints that were kept elsewhere, a copy of checkpoints.jsonl; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--no-checkpoint", action="store_true", help="do not note where the ledger ends now")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Verify, note a checkpoint when all is well, and report; exit 8 when anything is not as it was written."""
     if args.file is not None:
+        if args.checkpoint:
+            raise UsageError("--checkpoint is for this environment's ledger", hint="leave FILE out")
         place = Path(args.file)
         if not place.is_file():
             raise UsageError(f"{args.file} is not a file", hint="name a ledger, or leave it out for this environment's")
@@ -36,17 +43,17 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             verdict = verify_file(place)
     else:
         with working("verifying"):
-            verdict = verified(session.context, note=not args.no_checkpoint)
+            verdict = verified(session.context, note=not args.no_checkpoint, kept=args.checkpoint)
     return Result(verdict.to_json(), lambda screen: _render(screen, verdict), code_of(verdict), problems(verdict))
 
 
-def verified(context: Context, *, note: bool = False) -> Verdict:
-    """Verify an environment's ledger; `note` where a sound one ends now."""
+def verified(context: Context, *, note: bool = False, kept: Sequence[str] = ()) -> Verdict:
+    """Verify an environment's ledger; `note` where a sound one ends now, `kept` names files with checkpoints."""
     from agent_studio.cost import checkpoints  # noqa: PLC0415 - only what the chosen sub-verb needs
     from agent_studio.cost.verify import verify  # noqa: PLC0415
 
     roots = list(sharing(context).values())
-    verdict = verify(roots)
+    verdict = verify(roots, [one for file in kept for one in checkpoints.kept(Path(file))])
     if note and verdict.passed and verdict.head.seq:
         done = checkpoints.write(roots[0], verdict.head)
         verdict.unsigned += done.sig is None and not verdict.unsigned

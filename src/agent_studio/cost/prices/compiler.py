@@ -8,15 +8,14 @@ whose whole input (with what the cache read and wrote) is larger than a number o
 from __future__ import annotations
 
 import json
+import re
+from datetime import date, time
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent_studio.cost.prices import extras
 from agent_studio.cost.prices.table import FORMAT, KINDS
 from agent_studio.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from datetime import date
 
 _PUBLISHED = (
     "input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "cache_write_1h_mtok", "web_searches_kcount",
@@ -77,17 +76,17 @@ def _model(provider: str, found: Any) -> dict[str, Any] | None:
     try:
         where = f"model {found['id']} of {provider}"
         entries = _entries(found["prices"], where)
-        rules = _rules(found["match"])
-    except (KeyError, TypeError, AttributeError):
-        raise _unfit(f"a model of {provider} lacks id, match or prices") from None
-    if not entries:
-        return None
-    model: dict[str, Any] = {"provider": provider, "id": str(found["id"]), "match": rules, "prices": entries}
-    for variant in found.get("price_variants") or []:
-        when = variant.get("when") or {}
-        name = _VARIANTS.get(next(iter(when.items()), ("", ""))) if len(when) == 1 else None
-        if name:
-            model.setdefault(name, []).extend(_entries([variant], where))
+        if not entries:
+            return None
+        model: dict[str, Any] = {"provider": provider, "id": str(found["id"]), "match": _rules(found["match"])}
+        model["prices"] = entries
+        for variant in found.get("price_variants") or []:
+            when = variant.get("when") or {}
+            name = _VARIANTS.get(next(iter(when.items()), ("", ""))) if len(when) == 1 else None
+            if name:
+                model.setdefault(name, []).extend(_entries([variant], where))
+    except (KeyError, TypeError, AttributeError, ValueError, re.error) as error:
+        raise _unfit(f"a model of {provider} lacks id, match or prices that can be read: {error}") from None
     return model
 
 
@@ -97,7 +96,10 @@ def _rules(match: Any) -> list[Any]:
         return [rule for part in text for rule in _rules(part)]
     if how == "and":
         return [[rule for part in text for rule in _rules(part)]]
-    return [_RULES[how] + str(text).lower()] if how != "regex" else [_RULES[how] + str(text)]
+    if how == "regex":
+        re.compile(str(text))
+        return [_RULES[how] + str(text)]
+    return [_RULES[how] + str(text).lower()]
 
 
 def _entries(prices: Any, where: str) -> list[dict[str, Any]]:
@@ -115,9 +117,10 @@ def _entries(prices: Any, where: str) -> list[dict[str, Any]]:
 def _when(constraint: dict[str, Any]) -> dict[str, Any]:
     when: dict[str, Any] = {}
     if "start_date" in constraint:
-        when["from"] = str(constraint["start_date"])
+        when["from"] = date.fromisoformat(str(constraint["start_date"])).isoformat()
     if "start_time" in constraint:
-        when["hours"] = [str(constraint["start_time"])[:5], str(constraint["end_time"])[:5]]
+        times = (time.fromisoformat(str(constraint[name])) for name in ("start_time", "end_time"))
+        when["hours"] = [f"{one:%H:%M}" for one in times]
     return when
 
 

@@ -55,6 +55,8 @@ def add(models: MutableMapping[tuple[str, str], dict[str, Any]]) -> None:
 def _complete(entry: dict[str, Any]) -> None:
     """Add the multiples that hold for every model: writes for 5 minutes 1.25, for an hour 2 times the input."""
     entry.setdefault("webSearch", _SEARCH)
+    if "input" not in entry:
+        return
     derived = []
     for name, quarters in (("cacheWrite5m", 5), ("cacheWrite1h", 8)):
         if name not in entry:

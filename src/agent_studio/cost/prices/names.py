@@ -20,7 +20,7 @@ _ARN = re.compile(r"arn:aws[\w-]*:bedrock:[^/]*(?::|/)(?:inference-profile|found
 _BEDROCK = re.compile(r"(?:[a-z-]+\.)?anthropic\.claude")
 _VERTEX = re.compile(r"(?:.*/)?publishers/[\w-]+/models/([^/]+)")
 _VERSION = re.compile(
-    r"(?:\.[01])?(?:[-@](?:\d{8}|\d{4}-\d\d-\d\d|latest|default))?(?:-v\d+(?::\d+)?)?(?::(?:beta|thinking))?"
+    r"(?:\.[01])?(?:[-@](?:\d{8}|\d{4}-\d\d-\d\d|latest|default))?(?:-v\d+)?(?::\d+)?(?::(?:beta|thinking))?"
 )
 """What may follow the name of a Claude model that a rule gives the start of."""
 _YEAR = re.compile(r"-20\d\d$")

@@ -9,6 +9,7 @@ from operator import mul
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent_studio.cost.money import MOST
 from agent_studio.cost.prices import names
 from agent_studio.errors import ConfigurationError
 
@@ -98,11 +99,15 @@ class PriceTable:
             entries = found.get(kind) or (found["prices"] if kind in {"prices", "priority", "flex"} else [])
             listed = [_rates(entry, self.source, percent) for entry in entries]
         spelled = {name.model for name in names.readings(model, provider)} | ({found["id"]} if found else set())
-        for override in self._given:
-            meant = override.provider == provider and override.fits(spelled)
-            if meant and (override.rates is None or kind in {"prices", "priority", "flex"}):
-                listed = _overridden(override, listed)
-        return tuple(listed) or None
+        meant = [one for one in self._given if one.provider == provider and one.fits(spelled)]
+        rates = listed
+        for override in meant:
+            if override.rates is None:
+                rates = _discounted_from(override, listed, rates)
+        for override in meant:
+            if override.rates is not None and kind in {"prices", "priority", "flex"}:
+                rates = _replaced_from(override, override.rates, rates)
+        return tuple(rates) or None
 
     def _percent(self, found: dict[str, Any] | None, region: str | None) -> int | None:
         """Return what a region costs of the normal price, in percent; None for one without a price."""
@@ -186,19 +191,23 @@ def _day(text: str | None) -> int:
 def _overrides(given: Sequence[Mapping[str, Any]]) -> list[Override]:
     from agent_studio.cost.prices.overrides import Override  # noqa: PLC0415 - few projects have any
 
-    return [Override.of(entry) for entry in given]
+    return sorted((Override.of(entry) for entry in given), key=lambda one: one.since or "")
 
 
-def _overridden(override: Override, listed: list[Rates]) -> list[Rates]:
-    """Return prices under an override: it holds from its day on, what was before stays."""
+def _replaced_from(override: Override, rates: Mapping[str, int], known: list[Rates]) -> list[Rates]:
+    """Return prices of which those from an override's day on are its own; what was before stays."""
     start = _day(override.since)
-    before = [rates for rates in listed if rates.from_day < start]
-    if override.rates is not None:
-        base = tuple(override.rates.get(kind) for kind in KINDS)
-        return [*before, Rates(start, None, base, (), OVERRIDE)]
-    valid = [rates for rates in listed if rates.from_day >= start]
-    running = [rates._replace(from_day=start) for rates in before if rates.from_day == before[-1].from_day]
-    return before + [_discounted(rates, override) for rates in (*running, *valid)]
+    base = tuple(rates.get(kind) for kind in KINDS)
+    return [*(one for one in known if one.from_day < start), Rates(start, None, base, (), OVERRIDE)]
+
+
+def _discounted_from(override: Override, listed: list[Rates], known: list[Rates]) -> list[Rates]:
+    """Return prices of which those from an override's day on are the list's with its factor."""
+    start = _day(override.since)
+    before = [one for one in listed if one.from_day < start]
+    running = [one._replace(from_day=start) for one in before if one.from_day == before[-1].from_day]
+    valid = [one for one in listed if one.from_day >= start]
+    return [*(one for one in known if one.from_day < start), *(_discounted(one, override) for one in running + valid)]
 
 
 def _discounted(rates: Rates, override: Override) -> Rates:
@@ -230,7 +239,8 @@ def _cost(rates: Rates, tokens: Tokens) -> Cost | None:
         if any(count and rate is None for count, rate in zip(tokens, listed, strict=True)):
             return None
         listed = tuple(rate or 0 for rate in listed)
-    return Cost(sum(map(mul, tokens, listed)), rates.source)
+    pico_usd = sum(map(mul, tokens, listed))
+    return Cost(pico_usd, rates.source) if pico_usd <= MOST else None
 
 
 def load(updated: bytes | None, given: Sequence[Mapping[str, Any]] = ()) -> PriceTable:

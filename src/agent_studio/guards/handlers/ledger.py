@@ -25,6 +25,7 @@ _NAMED = re.compile(
     r"llm-usage|\.agent-studio\S*(?:checkpoint|ledger\.sqlite3|budget-notices)|checkpoint_signers", re.IGNORECASE
 )
 _HARMLESS = re.compile(r"2>\s*(?:/dev/null|&1)")
+_PATH_MAX = 4_096
 _PATHS = ("file_path", "notebook_path", "path")
 _WRITERS = frozenset({"Edit", "MultiEdit", "NotebookEdit", "Write"})
 _READERS = frozenset(
@@ -50,7 +51,10 @@ _READERS = frozenset(
         "wc",
     }
 )
-_SEPARATORS = frozenset({";", "&&", "||", "|", "&", "(", ")", "\n"})
+_SEPARATORS = frozenset(";&|()\n")
+_OUR_VERBS = frozenset({"cost", "doctor", "monitor", "status"})
+_HIDDEN = ("`", "$(", "<(", ">(")
+"""What runs a command inside a word."""
 _REASON = (
     "agent-studio: {what} is the record of what was spent, and only agent-studio writes it. "
     "agent-studio cost report and cost verify read it."
@@ -77,9 +81,12 @@ def _written(tool: str, given: dict[str, Any], folder: str) -> str | None:
     command = given.get("command")
     if isinstance(command, str) and (found := _NAMED.search(command)) and not _reads(command):
         return found[0]
-    if tool not in _WRITERS and not tool.startswith("mcp__"):
+    if tool.startswith("mcp__"):
+        named = [value for value in given.values() if isinstance(value, str) and len(value) <= _PATH_MAX]
+    elif tool in _WRITERS:
+        named = [given[name] for name in _PATHS if isinstance(given.get(name), str)]
+    else:
         return None
-    named = [given[name] for name in _PATHS if isinstance(given.get(name), str)]
     return next((path for path in named if any(map(_is_ours, _spellings(path, folder)))), None)
 
 
@@ -96,16 +103,16 @@ def _is_ours(path: str) -> bool:
 def _reads(command: str) -> bool:
     """Tell whether every part of a command that names the ledger plainly reads; what is not plain does not."""
     lexer = shlex.shlex(_HARMLESS.sub(" ", command), posix=True, punctuation_chars="();<>|&\n")
-    lexer.whitespace, lexer.whitespace_split = " \t\r", True
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
     try:
         words = list(lexer)
     except ValueError:
         return False
-    if "`" in command or "$(" in command:
+    if any(mark in command for mark in _HIDDEN):
         return False
     parts: list[list[str]] = [[]]
     for word in words:
-        if word in _SEPARATORS:
+        if _SEPARATORS.issuperset(word):
             parts.append([])
         else:
             parts[-1].append(word)
@@ -113,8 +120,10 @@ def _reads(command: str) -> bool:
 
 
 def _part_reads(words: list[str]) -> bool:
-    redirected = any(">" in word for word in words)
-    return not redirected and os.path.basename(words[0]) in _READERS  # noqa: PTH119 - text
+    program = os.path.basename(words[0])  # noqa: PTH119 - text
+    if any(">" in word for word in words) or program not in _READERS:
+        return False
+    return program != "agent-studio" or not _OUR_VERBS.isdisjoint(words[1:2])
 
 
 HANDLER = Handler("ledger", decide)
