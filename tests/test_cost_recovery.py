@@ -160,6 +160,7 @@ def test_a_smaller_repetition_keeps_the_cost(staged: Studio) -> None:
 def test_a_ledger_that_others_may_read_is_made_private_again(staged: Studio) -> None:
     _record(staged, "--input-tokens", "5")
     _ledger(staged).chmod(0o644)
+    assert "others may use" in staged.run("doctor", *STAGING).out
     _record(staged, "--input-tokens", "5")
     assert _ledger(staged).stat().st_mode & 0o777 == 0o600
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 MOST = 1_000_000_000
 """More tokens of one kind than any response has."""
 _PLAUSIBLE_BITS = 29
+SIDE_CHAIN = "sidechain"
+"""The agent of what the oldest clients write into the main file for their agents, without saying which."""
 SYNTHETIC = "<synthetic>"
 """The model of what the client itself says in a model's place; nobody bills it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 PICO = 1_000_000_000_000
-MOST = 9 * 10**18
+MOST_PICO_USD = 9 * 10**18
 """Nine million USD: more than any response costs, and what an SQLite integer holds."""
 _TEXT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,12}))?")
 
@@ -18,7 +18,7 @@ def usd_text(pico_usd: int) -> str:
 
 
 def pico_of(text: str) -> int | None:
-    """Return what a decimal text says, in pico-USD, or None when it is none of ours or more than `MOST`."""
+    """Return what a decimal text says, in pico-USD, or None when it is none of ours or more than `MOST_PICO_USD`."""
     match = _TEXT.fullmatch(text)
     found = -1 if match is None else int(match[1]) * PICO + int((match[2] or "").ljust(12, "0"))
-    return found if 0 <= found <= MOST else None
+    return found if 0 <= found <= MOST_PICO_USD else None

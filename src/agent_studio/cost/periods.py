@@ -40,7 +40,9 @@ def zone(name: str | None) -> Zone:
         return _machine()
     if name.upper() in {"UTC", "Z"}:
         return Zone("UTC", UTC)
-    found = _known(name)
+    found = _known(name) if name else None
+    if not name:
+        raise UsageError("a time zone without a name", hint="such as Europe/Berlin, or UTC")
     if found is None:
         raise UsageError(f"unknown time zone {name!r}", hint=did_you_mean(name, available_timezones()))
     return found
@@ -62,8 +64,8 @@ def _machine() -> Zone:
     known = _known(named) if named else None
     if known is not None:
         return Zone("UTC", UTC) if named in {"UTC", "Etc/UTC"} else known
-    own = datetime.now().astimezone().tzinfo or UTC
-    return Zone(str(own), own)
+    own = datetime.now().astimezone()
+    return Zone(f"UTC{own:%z}", own.tzinfo or UTC)
 
 
 def moment(text: str, where: Zone, now_ms: int, *, end: bool) -> int:

@@ -71,13 +71,14 @@ class _Line(msgspec.Struct, gc=False):
     timestamp: str | None = None
     attributionSkill: str | None = None  # noqa: N815
     isApiErrorMessage: bool | None = None  # noqa: N815
+    isSidechain: bool | None = None  # noqa: N815
 
 
 class Response:
     """One response, as the lines read so far tell it."""
 
     __slots__ = (
-        "at_ms", "message", "model", "region", "request", "session", "skill", "speed", "tier", "tokens",
+        "at_ms", "is_side", "message", "model", "region", "request", "session", "skill", "speed", "tier", "tokens",
     )  # fmt: skip
 
     def __init__(self, message: str, request: str, at_ms: int, said: Tokens) -> None:
@@ -86,6 +87,8 @@ class Response:
         """When the earliest of its lines was written, ms since 1970."""
         self.tokens = said
         self.session = self.model = ""
+        self.is_side = False
+        """Whether an agent asked, and not the main conversation."""
         self.skill: str | None = None
         self.tier: str | None = None
         self.speed: str | None = None
@@ -185,6 +188,7 @@ class Reader:
         else:
             known.tokens = known.tokens.grown(said)
             known.at_ms = min(known.at_ms, at_ms)
+        known.is_side = line.isSidechain or known.is_side
         known.session = line.sessionId or known.session
         known.model = message.model or known.model
         known.skill = line.attributionSkill or known.skill
@@ -211,7 +215,7 @@ class Reader:
             _in(split, "ephemeral_1h_input_tokens"), _in(searches, "web_search_requests"),
         )  # fmt: skip
         texts: dict[str, Any] = {name: _text(whole.get(name)) for name in _TEXTS}
-        line = _Line(**texts, isApiErrorMessage=whole.get(_ERROR) is True)
+        line = _Line(**texts, isApiErrorMessage=whole.get(_ERROR) is True, isSidechain=whole.get(_SIDE) is True)
         modes: dict[str, Any] = {name: _text(usage.get(name)) for name in ("service_tier", "speed", "inference_geo")}
         about = _Usage(**modes)
         self._take(line, _Message(_text(message.get("id")), _text(message.get("model"))), about, said, data)
@@ -244,7 +248,7 @@ def _said(usage: _Usage) -> Tokens | None:
     )  # fmt: skip
 
 
-_ERROR = "isApiErrorMessage"
+_ERROR, _SIDE = "isApiErrorMessage", "isSidechain"
 _TEXTS = ("type", "requestId", "sessionId", "uuid", "timestamp", "attributionSkill")
 
 

@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cost import places, table
-from agent_studio.cost.counting import Tokens, identity
+from agent_studio.cost.counting import SIDE_CHAIN, Tokens, identity
 from agent_studio.cost.table import COUNTS
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class _Update:
         def name(text: str | None) -> int | None:
             return self._table.name(text and named(text))
 
-        agent_id, project_id = name(agent), name(project)
+        agent_id, side_id, project_id = name(agent), name(SIDE_CHAIN), name(project)
         rows = []
         for told in responses:
             model, at_ms, message, request = (
@@ -227,7 +227,8 @@ class _Update:
             )
             pico, price = (None, None) if cost is None else (cost.pico_usd, name(cost.source))
             rows.append((
-                identity(message, request), at_ms, name(told.session or session), name(model), agent_id,
+                identity(message, request), at_ms, name(told.session or session), name(model),
+                side_id if agent is None and told.is_side else agent_id,
                 name(told.skill), project_id, *told.tokens, pico, price, told.tier, told.speed, told.region, message,
                 request, file_id,
             ))  # fmt: skip

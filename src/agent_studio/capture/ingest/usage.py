@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.capture.ingest import lines
 from agent_studio.cost.book import Told
-from agent_studio.cost.counting import SYNTHETIC, Tokens, tokens
+from agent_studio.cost.counting import SIDE_CHAIN, SYNTHETIC, Tokens, tokens
 from agent_studio.records import LlmUsage
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def take(work: Work, file: dict[str, Any], line: dict[str, Any], message: dict[s
     held["ns"] = min(at_ns, held["ns"])
     held["model"] = model or held.get("model") or "unknown"
     held["stop"] = bool(message.get("stop_reason")) or held.get("stop", False)
+    held["side"] = line.get("isSidechain") is True or held.get("side", False)
     held["skill"] = lines.text(line.get("attributionSkill")) or held.get("skill")
     for name, written in (("tier", "service_tier"), ("speed", "speed"), ("region", "inference_geo")):
         held[name] = lines.text(message["usage"].get(written)) or held.get(name)
@@ -114,7 +115,7 @@ def _record(session: Session, held: dict[str, Any], agent: str | None, task: str
         held["ns"],
         Tokens(*held["tokens"]),
         source="transcript",
-        agent=agent,
+        agent=agent or (SIDE_CHAIN if held.get("side") else None),
         task_id=task,
         skill=held.get("skill"),
         project=project_of(session.transcript),

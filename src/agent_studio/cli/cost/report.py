@@ -140,12 +140,14 @@ def _dimensions(args: argparse.Namespace) -> tuple[str, ...]:
 
 def _only(args: argparse.Namespace, table: Table, environment: str | None) -> dict[str, Any]:
     only: dict[str, Any] = {} if environment is None else {"environment": environment}
-    if args.session:
+    if args.session is not None:
         only["session"] = _session(table, args.session)
     return only
 
 
 def _session(table: Table, start: str) -> str:
+    if not start:
+        raise UsageError("--session without an id", hint="list them: agent-studio cost report --by session")
     rows = table.db.execute(
         "SELECT text FROM name WHERE substr(text, 1, ?) = ? AND id IN (SELECT session FROM usage) LIMIT 3",
         (len(start), start),

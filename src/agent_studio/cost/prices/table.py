@@ -9,7 +9,7 @@ from operator import mul
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.cost.money import MOST
+from agent_studio.cost.money import MOST_PICO_USD
 from agent_studio.cost.prices import names
 from agent_studio.errors import ConfigurationError
 
@@ -240,7 +240,7 @@ def _cost(rates: Rates, tokens: Tokens) -> Cost | None:
             return None
         listed = tuple(rate or 0 for rate in listed)
     pico_usd = sum(map(mul, tokens, listed))
-    return Cost(pico_usd, rates.source) if pico_usd <= MOST else None
+    return Cost(pico_usd, rates.source) if pico_usd <= MOST_PICO_USD else None
 
 
 def load(updated: bytes | None, given: Sequence[Mapping[str, Any]] = ()) -> PriceTable:
