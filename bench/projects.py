@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.measure import clean_variables
+from bench.measure import REPOSITORY, clean_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _SUITE = (sys.executable, "-c", "print('3 passed in 0.01s')")
+_SESSIONS = REPOSITORY / "examples/bookshop/claude-config"
 _OWN = (".agent-studio/", ".claude/staging/")
 _WRITTEN_ONCE = {".claude/config.yaml", ".claude/config.staging.yaml", ".gitignore"}
 _RESTORED = {".claude/settings.json", ".claude/settings.local.json"}
@@ -30,11 +31,15 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], set[int]]] = {
     "status": (("status",), {0}),
     "doctor": (("doctor",), {0, 1}),
     "config check": (("config", "check"), {0}),
-    "kb search": (("kb", "search", "review", "reviewing", "code"), {0}),
+    "kb search": (("kb", "search", "review", "reviewing", "code"), {0, 1}),  # 1: nothing of the kind is there
     "kb build": (("kb", "build"), {0}),
     "hooks wrap": (("hooks", "wrap", "--yes"), {0}),
     "hooks status": (("hooks", "status"), {0}),
     "ingest": (("ingest",), {0}),
+    "cost import": (("cost", "import", "--config-dir", str(_SESSIONS)), {0}),
+    "cost report": (("cost", "report", "--by", "day,model"), {0}),
+    "cost verify": (("cost", "verify"), {0}),
+    "cost budget": (("cost", "budget"), {0}),
     "hooks uninstall": (("hooks", "uninstall", "--yes"), {0}),
 }
 """What is run, in this order, and the exit codes that are right."""

@@ -95,7 +95,7 @@ def hooks_are_timed(journey: Journey) -> Iterator[str]:
             actual[HookRun(one["event"], tool, _script(one), one["status"])] += 1
         yield from _difference(environment, expected, actual)
         for record in found:
-            shortest = {"slow.sh": scenario.SLOW_SECONDS * 900, "tidy.sh": 50}.get(_script(record), 0)
+            shortest = {"slow.sh": scenario.SLOW_SECONDS * 500, "tidy.sh": 50}.get(_script(record), 0)
             if not shortest <= (record["executionTimeMs"] or 0) < _SLOWEST_MS:
                 yield f"{environment}: {_script(record)} took {record['executionTimeMs']} ms"
 
