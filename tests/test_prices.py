@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_studio.cost.counting import Tokens
+from agent_studio.cost.counting import MOST, Tokens
 from agent_studio.cost.money import usd_text
 from agent_studio.cost.prices import overrides
 from agent_studio.cost.prices.compiler import compiled
@@ -187,7 +187,7 @@ def test_hours_of_the_day_have_their_own_price() -> None:
 
 @given(
     model=st.sampled_from(["claude-opus-5-5", "claude-sonnet-4-5", "claude-haiku-5-5", "claude-3-haiku"]),
-    counts=st.lists(st.integers(0, 10**9), min_size=6, max_size=6),
+    counts=st.lists(st.integers(0, 10**8), min_size=6, max_size=6),
     more=st.lists(st.integers(0, 10**6), min_size=6, max_size=6),
 )
 def test_more_tokens_never_cost_less_and_nothing_is_ever_negative(
@@ -198,6 +198,12 @@ def test_more_tokens_never_cost_less_and_nothing_is_ever_negative(
     assert less is not None
     assert greater is not None
     assert 0 <= less.pico_usd <= greater.pico_usd
+
+
+def test_what_no_response_can_cost_has_no_price() -> None:
+    assert TABLE.cost("claude-opus-5-5", NOW, Tokens(web_searches=MOST)) is None
+    absurd = load(None, [{"model": "house", "inputUsd": 1_000_000}])
+    assert absurd.cost("house", NOW, Tokens(input=MOST)) is None
 
 
 def test_a_factor_and_prices_of_ones_own_come_before_the_list() -> None:
