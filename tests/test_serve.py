@@ -566,7 +566,8 @@ def test_it_can_be_stopped_at_any_moment_of_its_start(idle: Daemon) -> None:
         time.sleep(delay)
         idle.process.send_signal(signal.SIGINT)
         _, said = idle.process.communicate(timeout=20)
-        assert idle.process.returncode in {0, 130, -signal.SIGINT}, said
+        starting = "runpy" in said  # Python itself was interrupted before it had come to us
+        assert starting or idle.process.returncode in {0, 130, -signal.SIGINT}, said
         left = {place.name for place in idle.state.iterdir()} if idle.state.exists() else set()
         assert left <= {"serve.lock"}
 
