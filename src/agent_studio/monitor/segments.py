@@ -1,8 +1,8 @@
 """The files that a journal consists of: those of closed days, sealed, and the live one.
 
-The live file is renamed when its day has closed: `hooks.jsonl` becomes `hooks.<day>.<number>.jsonl`, the UTC day on which
-it was begun and a number from 1. A sealed file never changes again, may be gzipped, and has a twin of columns in the
-lake. A record is in exactly one segment, so nobody who reads each once counts anything twice.
+The live file is renamed when its day has closed: `hooks.jsonl` becomes `hooks.<day>.<number>.jsonl`, the UTC day on
+which it was begun and a number from 1. A sealed file never changes again, may be gzipped, and has a twin of columns in
+the lake. A record is in exactly one segment, so nobody who reads each once counts anything twice.
 """
 
 from __future__ import annotations

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
+SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
+"""From the gravest down."""
 COUNTED = ("MEDIUM", "HIGH", "CRITICAL")
 """Severities that count towards the errors of an hour."""
 
@@ -72,7 +77,7 @@ class ErrorHour(NamedTuple):
 
     hour_ms: int
     severity: str
-    count: int
+    count: int  # type: ignore[assignment] # a tuple's own count is of no use here
 
 
 class SpendHour(NamedTuple):
@@ -122,3 +127,34 @@ class Summary(NamedTuple):
     def error_count(self) -> int:
         """Errors of the severities that count."""
         return sum(one.count for one in self.errors if one.severity in COUNTED)
+
+
+def hooks_in_order(found: Iterable[HookFigures]) -> list[HookFigures]:
+    """Return hooks, most calls first, then by name."""
+    return sorted(found, key=lambda one: (-one.calls, one.hook))
+
+
+def agents_in_order(found: Iterable[AgentFigures]) -> list[AgentFigures]:
+    """Return agents, most runs first, then by name."""
+    return sorted(found, key=lambda one: (-one.runs, one.agent))
+
+
+def errors_in_order(found: Iterable[ErrorHour]) -> list[ErrorHour]:
+    """Return errors by hour, then severity from CRITICAL down; a severity that is none comes last."""
+    ranks = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+    return sorted(found, key=lambda one: (one.hour_ms, ranks.get(one.severity, len(ranks)), one.severity))
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Return the arithmetic mean, None of nothing."""
+    return sum(values) / len(values) if values else None
+
+
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """Return a percentile of values in order by linear interpolation, None of nothing."""
+    if not ordered:
+        return None
+    position = (len(ordered) - 1) * share
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)

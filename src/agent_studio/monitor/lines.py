@@ -1,0 +1,77 @@
+"""What a line of a journal says, by the lake's own rules: a record has a time, from 1970 on, and an environment."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+UNKNOWN = "unknown"
+"""What a record without a name is counted under."""
+LARGEST = 1e15
+"""A figure beyond it is none."""
+_MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
+_REST = re.compile(r":([0-5]\d)\.(\d{3})Z", re.ASCII)
+_SURROGATES = (b"\\ud", b"\\uD")
+
+
+def record_of(line: bytes) -> tuple[dict[str, Any], int] | None:
+    """Return a line's record and its time, ms since 1970, or None when it is damaged."""
+    try:
+        record = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or record.get("environment") is None:
+        return None
+    at_ms = instant_ms(record.get("timestamp"))
+    if at_ms is None or (any(half in line for half in _SURROGATES) and not _is_text(record)):
+        return None
+    return record, at_ms
+
+
+def _is_text(record: dict[str, Any]) -> bool:
+    """Tell whether all of a record can be written as UTF-8: half a surrogate pair cannot."""
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def instant_ms(text: Any) -> int | None:
+    """Return what a record's timestamp says, ms since 1970, or None for anything not written as records have it."""
+    if not isinstance(text, str):
+        return None
+    minute, rest = _minute_ms(text[:16]), _REST.fullmatch(text, 16)
+    return None if minute is None or rest is None else minute + 1000 * int(rest[1]) + int(rest[2])
+
+
+@lru_cache(maxsize=8_192)
+def _minute_ms(text: str) -> int | None:
+    if not _MINUTE.fullmatch(text):
+        return None
+    try:
+        at_ms = int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
+    except ValueError:
+        return None
+    return at_ms if at_ms >= 0 else None
+
+
+def number_of(value: Any) -> float | None:
+    """Return a figure, or None when it is none."""
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if -LARGEST <= number <= LARGEST else None
+
+
+def name_of(value: Any) -> str:
+    """Return a name; what is not text as JSON writes it, `unknown` for none."""
+    if isinstance(value, str):
+        return value
+    return UNKNOWN if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
