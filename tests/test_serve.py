@@ -246,7 +246,7 @@ def test_what_cannot_be_taken_is_refused_with_its_reason(
 def test_another_method_or_path_is_not_served(daemon: Daemon) -> None:
     assert daemon.ask("GET", "/v1/logs")[0] == 405
     assert daemon.ask("POST", "/v1/profiles", b"{}", JSON)[0] == 404
-    assert daemon.ask("GET", "/")[0] == 404
+    assert daemon.ask("GET", "/v2")[0] == 404
 
 
 def test_records_of_another_environment_are_kept_apart(daemon: Daemon) -> None:
