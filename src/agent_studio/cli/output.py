@@ -177,11 +177,14 @@ def echo(text: str) -> None:
         sys.stderr.flush()
 
 
-def announce(text: str) -> None:
-    """Write to stdout at once, while the command goes on; a reader that is gone ends nothing."""
-    with suppress(OSError, ValueError):
+def announce(text: str) -> bool:
+    """Write to stdout at once, while the command goes on; return whether somebody still reads."""
+    try:
         Screen(sys.stdout).line(text)
         sys.stdout.flush()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def ask(question: str, *, yes: bool) -> None:

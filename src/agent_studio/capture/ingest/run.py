@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from agent_studio import clock
+from agent_studio import clock, log
 from agent_studio.capture.ingest import events, hooks, lines, segments, state, telemetry
 from agent_studio.capture.ingest.report import Report
 from agent_studio.capture.ingest.settle import settle
@@ -73,6 +73,10 @@ def ingest(context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0) -> R
                 with suppress(AgentStudioError):  # a budget that is wrong is told by those who look at budgets
                     report.budget_notices = watch.standing(context).fresh
     report.seconds = round(time.monotonic() - started, 3)
+    if report.events or report.written:
+        level = "warning" if report.damaged or report.altered else "info"
+        told = ("events", "records", "damaged", "unknown", "cut", "unrouted", "altered", "seconds")
+        log.write(context, level, "ingest.finished", {name: getattr(report, name) for name in told})
     return report
 
 
