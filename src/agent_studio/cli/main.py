@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "ingest": "Turn recorded events into typed records",
     "serve": "Run the daemon: OTLP/HTTP receiver, http hooks, decision socket",
     "export": "Send our records to a collector as OTLP",
+    "monitor": "Show how an environment does, once, live or in a browser",
     "statusline": "Print the status line of Claude Code",
     "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",

@@ -7,13 +7,13 @@ makes them harmless.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agent_studio import clock
 from agent_studio.capture.recorder import routes
 from agent_studio.dashboard import figures
 from agent_studio.monitor import metrics
-from agent_studio.monitor.summary import DAY_MS, HOUR_MS, Window
+from agent_studio.monitor.summary import DAY_MS, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from agent_studio.monitor.rules import Verdict
     from agent_studio.monitor.summary import Summary
 
+Engine = Literal["plain", "sql"]
+_LIMIT = (
+    "rule", "label", "state", "severity", "value", "low", "high", "limit", "unit", "count", "needed", "message",
+)  # fmt: skip
 _EVERYTHING = ""
 """The label of a verdict on all hooks or agents together."""
-_FORMS = {"usd": "USD", "tokens": "tokens"}
 
 
 def last(hours: float) -> Window:
     """Return the hours up to now."""
-    until_ms = now_ms()
-    return Window(until_ms - round(hours * HOUR_MS), until_ms)
+    return metrics.last_hours(hours)
 
 
 def now_ms() -> int:
@@ -39,7 +41,7 @@ def now_ms() -> int:
     return int(clock.now().timestamp() * 1000)
 
 
-def overview(context: Context, window: Window, *, engine: str | None = None) -> dict[str, Any]:
+def overview(context: Context, window: Window, *, engine: Engine | None = None) -> dict[str, Any]:
     """Return the state of one environment at a glance; `data` of `monitor --json`.
 
     `{environment, window{from, to, hours}, state, limits[LIMIT],
@@ -55,12 +57,13 @@ def overview(context: Context, window: Window, *, engine: str | None = None) -> 
 
     LIMIT: `{rule, label, state, severity, value, low, high, limit, unit, count, needed, message}`; label is the hook or
     agent, empty for all together; low and high bound the value; needed: how many more runs a verdict takes.
-    ALERT: `{id, rule, label, state, severity, value, limit, unit, since, message, acknowledged, silenced}`.
+    ALERT: `{id, rule, label, state (pending, firing, resolved), severity, value, low, high, limit, unit, count,
+    message, since, updated, acknowledged{at, who, note} or null, silenced{pattern, until, who, why} or null, ...}`.
     """
     from agent_studio.monitor import alerts, rules  # noqa: PLC0415 - the ledger's table comes with them
 
     summary = metrics.summary(context, window, engine=engine)
-    verdicts = rules.verdicts(context, summary)
+    verdicts = rules.verdicts(context, summary, metrics.summary(context, last(1)))
     return overview_of(context, summary, verdicts, alerts.current(context))
 
 
@@ -196,13 +199,16 @@ def session(context: Context, session_id: str, window: Window) -> dict[str, Any]
 def trends(context: Context, days: int = 7) -> dict[str, Any]:
     """Return the last days, each a day (UTC), the running one last; days without records are there with 0.
 
-    `{window, days[{date, calls, failures, blocked, failureRate, p50Ms, p95Ms, runs, agentFailures, errors, sessions,
-    tokens, costUsd}]}`; errors are those that count.
+    `{environment, window, days[{date, calls, failures, blocked, failureRate, p50Ms, p95Ms, runs, agentFailures,
+    agentFailureRate, errors, sessions, tokens, costUsd}]}`; errors are those that count.
     """
-    until_ms = now_ms()
-    first = until_ms // DAY_MS * DAY_MS - (days - 1) * DAY_MS
-    window = Window(first, until_ms)
-    return {"window": figures.of_window(window), "days": _rows(context, "trends_by_day", window)}
+    until_ms = last(1).until_ms
+    window = Window((until_ms // DAY_MS - days + 1) * DAY_MS, until_ms)
+    return {
+        "environment": str(context.environment),
+        "window": figures.of_window(window),
+        "days": _rows(context, "trends_by_day", window),
+    }
 
 
 def alerts(context: Context) -> dict[str, Any]:
@@ -214,12 +220,12 @@ def alerts(context: Context) -> dict[str, Any]:
 
 def of_verdict(one: Verdict) -> dict[str, Any]:
     """Return LIMIT of `overview`."""
-    return dict(one._asdict())
+    return {name: getattr(one, name) for name in _LIMIT}
 
 
 def of_alert(one: Alert) -> dict[str, Any]:
     """Return ALERT of `overview`."""
-    return dict(one._asdict())
+    return one._asdict()
 
 
 def _standing(verdicts: Sequence[Verdict]) -> str:
