@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent_studio import clock
+from agent_studio.errors import StorageError
 from agent_studio.monitor import plain, usage
 from agent_studio.monitor.segments import JOURNALS, segments
 from agent_studio.monitor.summary import HOUR_MS, Window
@@ -35,7 +36,28 @@ def summary(context: Context, window: Window, *, engine: Literal["plain", "sql"]
     spent, now_ms = usage.by_hour(context, window), _now_ms()
     if chosen == "plain":
         return _settled(context, lambda: plain.summary(context, window, spent, now_ms))
-    raise NotImplementedError
+    from agent_studio.monitor import sql  # noqa: PLC0415 - short stretches do without the engine behind it
+
+    return _settled(context, lambda: sql.summary(context, window, spent, now_ms))
+
+
+def rows(context: Context, query: str, window: Window, **parameters: Any) -> list[dict[str, Any]]:
+    """Return the rows of a named query over a stretch of time; moments are ms since 1970.
+
+    Raises `UsageError` for an unknown query or parameters that are not its own, `StorageError` for files that cannot
+    be read.
+    """
+    from agent_studio.monitor import sql  # noqa: PLC0415 - as above
+
+    now_ms = _now_ms()
+    return _settled(context, lambda: sql.rows(context, query, window, now_ms, parameters))
+
+
+def queries() -> dict[str, str]:
+    """Return what each query gives, by its name."""
+    from agent_studio.monitor import sql  # noqa: PLC0415 - as above
+
+    return sql.queries()
 
 
 def _settled(context: Context, read: Callable[[], Found]) -> Found:
@@ -44,10 +66,12 @@ def _settled(context: Context, read: Callable[[], Found]) -> Found:
         before = _names(context)
         try:
             found = read()
-        except FileNotFoundError:
-            continue
-        if _names(context) == before:
-            return found
+        except (FileNotFoundError, StorageError):
+            if _names(context) == before:
+                raise
+        else:
+            if _names(context) == before:
+                return found
     return read()
 
 
@@ -57,8 +81,3 @@ def _names(context: Context) -> list[str]:
 
 def _now_ms() -> int:
     return int(clock.now().timestamp() * 1000)
-
-
-def rows(context: Context, query: str, window: Window, **parameters: Any) -> list[dict[str, Any]]:
-    """Return the rows of a named query over a stretch of time."""
-    raise NotImplementedError
