@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +29,16 @@ def acknowledge(context: Context, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def silence(context: Context, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Send nothing of what fits `pattern` for some `hours`, and say `why`."""
+    """Tell nobody of a `rule`, of one `label` or of all together, for some `hours`, and say `why`."""
     hours = wanted.get("hours")
     if not isinstance(hours, int | float) or isinstance(hours, bool) or not 0 < hours <= _HOURS_MAX:
         raise UsageError("hours is no length of time", hint=f"a number up to {_HOURS_MAX}")
+    label = _text(wanted, "label", needed=False)
+    pattern = _literal(_text(wanted, "rule")) + (f":{_literal(label)}" if label else ":")
     from agent_studio.monitor import alerts  # noqa: PLC0415 - as above
 
-    until = clock.now() + timedelta(hours=hours)
-    alerts.silence(context, _text(wanted, "pattern"), until, _who(), _text(wanted, "why"))
-    return {"silenced": _text(wanted, "pattern"), "until": clock.timestamp(until)}
+    made = alerts.silence(context, pattern, clock.now() + timedelta(hours=hours), _who(), _text(wanted, "why"))
+    return {"silenced": made.pattern, "until": made.until}
 
 
 ACTIONS: Mapping[str, Callable[[Context, Mapping[str, Any]], dict[str, Any]]] = {
@@ -50,6 +52,11 @@ def _text(wanted: Mapping[str, Any], name: str, *, needed: bool = True) -> str:
     if not isinstance(value, str) or len(value) > _TEXT_MAX or (needed and not value.strip()):
         raise UsageError(f"{name} is {'missing' if not value else 'no short text'}")
     return redact(value.strip())
+
+
+def _literal(name: str) -> str:
+    """Return a pattern that only this name fits, whatever a record has called it."""
+    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _who() -> str:

@@ -105,12 +105,19 @@ class Api:
 
         try:
             asked = _question(parameters)
-            revisions = [self._contexts.revision(one)() for one in self._looked_at(name, asked)]
+            revisions = [self._revision(one) for one in self._looked_at(name, asked)]
             return _json(self._answers.get((name, asked, *revisions), compute))
         except AgentStudioError as error:
             return _problem(error)
         except Exception as error:  # noqa: BLE001 - a page is told, the server goes on
             return self._bug(name, error)
+
+    def _revision(self, environment: str) -> str:
+        """Return an environment's revision; one that cannot be read has its fault for one, and its view tells."""
+        try:
+            return self._contexts.revision(environment)()
+        except AgentStudioError as error:
+            return error.message
 
     @staticmethod
     def _looked_at(name: str, asked: Question) -> list[str]:
@@ -138,8 +145,10 @@ class Api:
             wanted = json.loads(data)
             if not isinstance(wanted, dict):
                 return _problem(UsageError("send one JSON object"))
-            context = self._contexts.open(str(wanted.get("env", "")))
-            return _json(json.dumps(actions.ACTIONS[name](context, wanted)).encode())
+            environment = str(wanted.get("env", ""))
+            done = actions.ACTIONS[name](self._contexts.open(environment), wanted)
+            self._contexts.revision(environment).forget()
+            return _json(json.dumps(done).encode())
         except (ValueError, RecursionError):
             return _problem(UsageError("that is no JSON"))
         except AgentStudioError as error:

@@ -48,6 +48,11 @@ class Revision:
                 self._until = time.monotonic() + LOOK_SECONDS
             return self._known
 
+    def forget(self) -> None:
+        """Look anew when asked next: who has just done something wants to see it."""
+        with self._looking:
+            self._until = 0.0
+
     def _look(self) -> str:
         seen = hashlib.sha256()
         for kind in ("metrics", "sessions"):

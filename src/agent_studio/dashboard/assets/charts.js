@@ -1,7 +1,7 @@
 // Charts of uPlot that read like the rest of the page: its colours, a readout in words, the same figures as a table.
 
 import { h } from "./dom.js";
-import { count, moment } from "./format.js";
+import { count, hour, moment } from "./format.js";
 
 const HEIGHT = 180;
 
@@ -10,12 +10,12 @@ const HEIGHT = 180;
  *
  * `times` are RFC 3339, each series is `{ name, values, colour (a CSS variable) }`, `show` writes one value.
  */
-export function bars(title, times, series, { show = count, step = 3_600 } = {}) {
+export function bars(title, times, series, { show = count, tick = show, step = 3_600 } = {}) {
   const tops = [];
   series.forEach((one, at) => tops.push(one.values.map((value, i) => (value ?? 0) + (tops[at - 1]?.[i] ?? 0))));
   const x = times.map(seconds);
   return chart(title, x, series, {
-    show,
+    show, tick,
     drawn: tops.map((values, at) => ({ values, ...series[at] })).reverse(),
     paint: (colour) => ({ fill: colour, stroke: colour, width: 0, paths: uPlot.paths.bars({ size: [0.78, 40], gap: 0 }), points: { show: false } }),
     scale: { x: { time: true, range: () => [x[0] - step / 2, x.at(-1) + step / 2] }, y: fromZero(0) },
@@ -24,9 +24,9 @@ export function bars(title, times, series, { show = count, step = 3_600 } = {}) 
 }
 
 /** Lines over time, and a limit where there is one. */
-export function lines(title, times, series, { show = count, limit = null } = {}) {
+export function lines(title, times, series, { show = count, tick = show, limit = null } = {}) {
   return chart(title, times.map(seconds), series, {
-    show,
+    show, tick,
     limit,
     drawn: series,
     paint: (colour) => ({ stroke: colour, width: 1.75, spanGaps: true, points: { size: 4, fill: colour } }),
@@ -48,9 +48,9 @@ export function histogram(title, labels, values, { show = count } = {}) {
   });
 }
 
-function chart(title, x, series, { drawn, show, limit = null, paint, scale, name, axis = {} }) {
+function chart(title, x, series, { drawn, show, tick = show, limit = null, paint, scale, name, axis = {} }) {
   const keys = h("span", { class: "keys", "aria-hidden": "true" }, series.length > 1 || limit !== null
-    ? [...series.map((one) => key(one.name, one.colour)), limit !== null && key(`limit ${show(limit)}`, "--bad")] : []);
+    ? [...series.map((one) => key(one.name, one.colour)), limit !== null && key(`limit ${tick(limit)}`, "--bad")] : []);
   const readout = h("span", { "aria-hidden": "true" });
   const place = h("div", { class: "plot", role: "img", "aria-label": `${title}: ${spoken(series, show)}` });
   const figure = h("figure", {}, h("figcaption", {}, keys, readout), place, asTable(title, x, series, show, name));
@@ -59,12 +59,12 @@ function chart(title, x, series, { drawn, show, limit = null, paint, scale, name
       : `${name(at)}: ${series.map((one) => (series.length > 1 ? `${one.name} ` : "") + show(one.values[at])).join(", ")}`;
   };
   whenPlaced(place, (width) => plot(place, width, [x, ...drawn.map((one) => one.values)], {
-    series: drawn.map((one) => paint(colour(one.colour))), scale, axis, show, read, limit,
+    series: drawn.map((one) => paint(colour(one.colour))), scale, axis, tick, read, limit,
   }));
   return figure;
 }
 
-function plot(place, width, data, { series, scale, axis, show, read, limit }) {
+function plot(place, width, data, { series, scale, axis, tick, read, limit }) {
   const ink = colour("--quiet");
   const font = `11px ${getComputedStyle(document.body).fontFamily}`;
   const common = { stroke: ink, font, ticks: { show: false } };
@@ -75,11 +75,16 @@ function plot(place, width, data, { series, scale, axis, show, read, limit }) {
     scales: scale,
     series: [{}, ...series],
     axes: [
-      { ...common, grid: { show: false }, space: 70, size: 28, ...axis },
-      { ...common, grid: { stroke: colour("--line"), width: 1 }, space: 36, size: 64, gap: 6, values: (_, ticks) => ticks.map(show) },
+      { ...common, grid: { show: false }, space: 70, size: 28, values: (_, at) => at.map(hour), ...axis },
+      { ...common, grid: { stroke: colour("--line"), width: 1 }, space: 36, size: wide, gap: 8, values: (_, at) => at.map(tick) },
     ],
     hooks: { setCursor: [(u) => read(u.cursor.idx)], draw: limit === null ? [] : [(u) => drawLimit(u, limit)] },
   }, data, place);
+}
+
+/** Room for the longest label of an axis. */
+function wide(_, labels) {
+  return 14 + 6.5 * Math.max(2, ...(labels ?? []).map((label) => label.length));
 }
 
 function drawLimit(u, limit) {

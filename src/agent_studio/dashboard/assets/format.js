@@ -29,6 +29,11 @@ export function duration(ms) {
   return span(ms / 1_000);
 }
 
+/** The same without figures that say nothing: of a limit, or on an axis. */
+export function exact(ms) {
+  return ms === 0 ? "0" : duration(ms).replace(/\.0+(?= )/, "");
+}
+
 /** A stretch of time in its largest unit. */
 export function span(seconds) {
   if (seconds < 60) return `${Math.max(0, Math.round(seconds))} s`;
@@ -39,14 +44,19 @@ export function span(seconds) {
 
 export function usd(value) {
   if (value === null || value === undefined) return NONE;
-  const digits = value !== 0 && Math.abs(value) < 1 ? 4 : 2;
+  const digits = value !== 0 && Math.abs(value) < 0.1 ? 4 : 2;
   return `$${value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
+
+/** An amount on an axis. */
+export function price(value) {
+  return `$${Number(value.toFixed(4))}`;
 }
 
 /** A value of a limit, in its own unit. */
 export function amount(value, unit) {
   if (value === null || value === undefined) return NONE;
-  if (unit === "ms") return duration(value);
+  if (unit === "ms") return exact(value);
   if (unit === "ratio") return rate(value);
   if (unit === "USD" || unit === "usd") return usd(Number(value));
   if (unit === "s") return span(value);
@@ -62,6 +72,13 @@ export function moment(time) {
   const isToday = date.toDateString() === new Date().toDateString();
   const at = clock(time);
   return isToday ? at : `${date.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${at.slice(0, 5)}`;
+}
+
+/** A mark on an axis of time: the day where one begins, else the hour. */
+export function hour(seconds) {
+  const date = new Date(seconds * 1_000);
+  if (date.getHours() || date.getMinutes()) return clock(date).slice(0, 5);
+  return date.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
 }
 
 export function ago(time) {

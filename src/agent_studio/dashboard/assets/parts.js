@@ -14,7 +14,7 @@ const OUTCOMES = {
 export function lead(title, about, { crumb = null, state = null } = {}) {
   return h("div", { class: "lead" },
     crumb && h("p", { class: "crumb" }, crumb),
-    h("h1", { tabindex: "-1" }, state && h("span", { class: "state", "data-state": state }), title),
+    h("h1", { tabindex: "-1" }, state && dot(state), title),
     about && h("p", {}, about),
   );
 }
@@ -28,6 +28,11 @@ export function section(title, aside, ...children) {
 
 export function badge(state, text = STATES[state] ?? state) {
   return h("span", { class: "badge", "data-state": state in STATES ? state : outcome(state) }, text);
+}
+
+/** A state as a dot, for the eye; words say it beside it. */
+export function dot(state, size = null) {
+  return h("span", { class: size ? `dot ${size}` : "dot", "data-state": state, role: "img", "aria-label": STATES[state] });
 }
 
 /** The state that an outcome or a severity is shown as. */

@@ -30,14 +30,16 @@ export default {
 
 function trees(runs, app) {
   if (!runs.length) return empty("No agent ran in this time.");
-  const sessions = Map.groupBy(runs, (one) => one.sessionId);
-  return [...sessions].slice(0, SESSIONS).map(([sessionId, own]) => h("div", { class: "card" },
-    h("div", { class: "row" }, h("h3", {}, "Session ", app.link("session", sessionId, sessionId.slice(0, 8))), h("span", { class: "end" }, plural(own.length, "run"))),
-    tree(sessionId, own)));
+  const sessions = [...Map.groupBy(runs, (one) => one.sessionId)].slice(0, SESSIONS);
+  const heads = [["Agent"], ["", "optional"], ["Began", "number"], ["Took", "number"], ["Tokens", "number"]];
+  return h("div", { class: "scroll" }, h("table", { class: "tree" },
+    h("caption", { class: "hidden" }, "Latest runs by session"),
+    h("thead", {}, h("tr", {}, heads.map(([title, kind]) => h("th", { scope: "col", class: kind }, title)))),
+    sessions.map(([sessionId, own]) => tree(sessionId, own, app))));
 }
 
 /** One session's runs in the order they began, children below their parents, each a bar on the session's own time. */
-function tree(sessionId, runs) {
+function tree(sessionId, runs, app) {
   const spans = runs.map((one) => {
     const until = new Date(one.time).getTime();
     return { ...one, until, from: until - (one.durationMs ?? 0) };
@@ -45,17 +47,16 @@ function tree(sessionId, runs) {
   const from = Math.min(...spans.map((one) => one.from));
   const length = Math.max(1, Math.max(...spans.map((one) => one.until)) - from);
   const share = (ms) => `${(ms / length) * 100}%`;
-  const rows = nested(spans).map(([one, depth]) => h("tr", {},
-    h("th", { scope: "row", "aria-level": depth + 1, "--depth": depth }, one.agent, " ", one.status === "completed" ? null : badge(one.status)),
-    h("td", { class: "optional" }, h("div", { class: "bar", "data-state": one.status === "completed" ? null : outcome(one.status), "aria-hidden": "true" },
-      h("i", { "--from": share(one.from - from), "--width": share(one.until - one.from) }))),
-    h("td", { class: "number" }, time(new Date(one.from).toISOString(), moment(one.from))),
-    h("td", { class: "number" }, duration(one.durationMs)),
-    h("td", { class: "number" }, short(one.tokens)),
-  ));
-  const heads = ["Agent", "", "Began", "Took", "Tokens"].map((title, at) => h("th", { scope: "col", class: ["", "optional", "number", "number", "number"][at] || null }, title));
-  return h("div", { class: "scroll" }, h("table", { class: "tree" },
-    h("caption", { class: "hidden" }, `Runs of session ${sessionId}`), h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows)));
+  return h("tbody", {},
+    h("tr", {}, h("th", { scope: "rowgroup", colspan: 5 }, h("span", { class: "quiet" }, "Session "), sessionId ? app.link("session", sessionId, sessionId.slice(0, 8)) : "not known",
+      h("span", { class: "quiet" }, ` · ${plural(runs.length, "run")} in ${duration(length)}`))),
+    nested(spans).map(([one, depth]) => h("tr", {},
+      h("th", { scope: "row", class: depth ? "child" : null, "--depth": depth }, one.agent, " ", one.status === "completed" ? null : badge(one.status)),
+      h("td", { class: "optional" }, h("div", { class: "bar", "data-state": one.status === "completed" ? null : outcome(one.status), "aria-hidden": "true" },
+        h("i", { "--from": share(one.from - from), "--width": share(one.until - one.from) }))),
+      h("td", { class: "number" }, time(new Date(one.from).toISOString(), moment(one.from))),
+      h("td", { class: "number" }, duration(one.durationMs)),
+      h("td", { class: "number" }, short(one.tokens)))));
 }
 
 function nested(runs) {

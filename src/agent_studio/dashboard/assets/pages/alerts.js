@@ -2,7 +2,7 @@
 
 import { act, hasToken } from "../api.js";
 import { h } from "../dom.js";
-import { amount, plural } from "../format.js";
+import { amount, moment, plural } from "../format.js";
 import { badge, empty, lead, problem, section, time } from "../parts.js";
 import { nameOf } from "./limits.js";
 
@@ -35,8 +35,8 @@ function list(alerts, app, none = "") {
 function standing(one) {
   const words = [
     one.state === "pending" && "not yet sure",
-    one.acknowledged && `acknowledged${typeof one.acknowledged === "object" ? ` by ${one.acknowledged.who}` : ""}`,
-    one.silenced && "silenced",
+    one.acknowledged && `acknowledged by ${one.acknowledged.who}${one.acknowledged.note ? `: ${one.acknowledged.note}` : ""}`,
+    one.silenced && `silenced until ${moment(one.silenced.until)} by ${one.silenced.who}: ${one.silenced.why}`,
   ].filter(Boolean);
   return words.length ? h("span", { class: "quiet small" }, words.join(", ")) : null;
 }
@@ -81,5 +81,5 @@ const silencing = {
     h("label", {}, "For how long", h("select", { name: "hours" }, [[1, "1 hour"], [4, "4 hours"], [24, "a day"], [168, "a week"]].map(([value, text]) => h("option", { value }, text)))),
     h("label", {}, "Why", h("input", { name: "why", required: true, maxlength: 500, autocomplete: "off" })),
   ],
-  wanted: (alert, form) => ({ pattern: alert.label ? `${alert.rule}:${alert.label}` : alert.rule, hours: Number(form.get("hours")), why: form.get("why") }),
+  wanted: (alert, form) => ({ rule: alert.rule, label: alert.label, hours: Number(form.get("hours")), why: form.get("why") }),
 };

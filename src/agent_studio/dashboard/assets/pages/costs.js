@@ -2,7 +2,7 @@
 
 import { bars } from "../charts.js";
 import { h } from "../dom.js";
-import { amount, count, moment, short, usd } from "../format.js";
+import { amount, count, moment, price, short, usd } from "../format.js";
 import { badge, empty, figures, lead, meter, section, table } from "../parts.js";
 
 const COLOURS = ["--series-1", "--series-5", "--series-2", "--series-6", "--series-3"];
@@ -38,13 +38,13 @@ function byHour({ spend, models, timeline }) {
     const row = values.get(named.includes(one.model) ? one.model : "others");
     if (at.has(one.hour)) row[at.get(one.hour)] += one.costUsd ?? 0;
   }
-  return bars("Cost by hour", hours, names.map((name, i) => ({ name, values: values.get(name), colour: COLOURS[i] })), { show: usd });
+  return bars("Cost by hour", hours, names.map((name, i) => ({ name, values: values.get(name), colour: COLOURS[i] })), { show: usd, tick: price });
 }
 
 function budgets(rows) {
   if (!rows.length) return empty("No budgets are set. Write some to cost.budgets in the configuration.");
   return h("ul", { class: "rows" }, rows.map((one) => {
-    const state = one.share === null ? "OFF" : one.share >= 1 ? "BREACH" : one.level ? "UNKNOWN" : "OK";
+    const state = one.share === null ? "OFF" : one.share >= 100 ? "BREACH" : one.level ? "UNKNOWN" : "OK";
     const words = { BREACH: "used up", UNKNOWN: `over ${one.level} %`, OK: "within", OFF: "no limit" }[state];
     return h("li", {}, h("div", { class: "row" }, h("strong", {}, one.name), h("span", { class: "quiet" }, `per ${one.per}${one.key ? `, ${one.key}` : ""}`), badge(state, words),
       h("span", { class: "end" }, `${amount(Number(one.used), one.unit)} of ${amount(Number(one.limit), one.unit)}${one.forecast ? `, reached ${moment(one.forecast.earliest)} at the earliest` : ""}`)),

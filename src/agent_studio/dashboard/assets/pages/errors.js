@@ -7,6 +7,8 @@ import { badge, empty, lead, record, section, time } from "../parts.js";
 
 const SEVERITIES = { CRITICAL: "--series-3", HIGH: "--series-2", MEDIUM: "--series-1", LOW: "--series-4" };
 
+const LATEST = 40;
+
 export default {
   title: () => "Errors",
   draw(data, shown, app) {
@@ -14,7 +16,7 @@ export default {
       lead("Errors", `${plural(data.errors.total, "error")}; ${count(data.errors.counted)} of severity medium or above, which count towards the limit.`),
       section("By hour", null, bySeverity(data)),
       section("Grouped", "by type, severity, source and message", groups(data, app)),
-      section("Latest", null, data.latest.length ? h("ul", { class: "rows" }, data.latest.slice(0, 50).map((one) => entry(one, app, "latest"))) : empty("No errors in this time.")),
+      section("Latest", "open one to see its record", data.latest.length ? h("ul", { class: "rows tight" }, data.latest.slice(0, LATEST).map((one) => entry(one, app, "latest"))) : empty("No errors in this time.")),
     ];
   },
 };
@@ -47,20 +49,28 @@ function groups({ groups: rows, latest }, app) {
       h("span", { class: "end" }, `${count(one.count)} ×, last `, time(one.last))),
     h("p", {}, one.shape),
     records.length > 0 && h("details", { "data-key": `group ${one.errorType} ${one.severity} ${one.source} ${one.shape}` },
-      h("summary", {}, plural(records.length, "latest record")), h("ul", { class: "rows" }, records.slice(0, 10).map((error) => entry(error, app, "group")))));
+      h("summary", {}, plural(records.length, "latest record")), h("ul", { class: "rows tight" }, records.slice(0, 10).map((error) => entry(error, app, "group")))));
   }));
 }
 
+/** Whether a record is one of a group, whose shape has a `#` where its messages differ: its parts occur in order. */
 function isOf(error, group) {
-  return error.errorType === group.errorType && error.severity === group.severity && error.source === group.source
-    && (error.shape === undefined || error.shape === group.shape);
+  if (error.errorType !== group.errorType || error.severity !== group.severity || error.source !== group.source) return false;
+  const message = error.message ?? "";
+  let at = 0;
+  return group.shape.split("#").every((part, number) => {
+    const found = message.indexOf(part, at);
+    at = found + part.length;
+    return number ? found >= 0 : found === 0;
+  });
 }
 
 function entry(error, app, where) {
-  const { time: at = error.timestamp, sessionId } = error;
-  return h("li", {}, h("div", { class: "row" }, badge(error.severity, error.severity.toLowerCase()), h("span", {}, error.errorType), h("span", { class: "quiet" }, error.source),
-    h("span", { class: "end" }, time(at, moment(at)))),
-  h("p", {}, error.message),
-  h("details", { "data-key": `${where} ${error.eventId ?? `${at} ${error.message}`}` }, h("summary", {}, "The record"), record(error),
-    sessionId && h("p", {}, app.link("session", sessionId, "Its session"))));
+  const { time: at, sessionId, ...rest } = error;
+  return h("li", {}, h("details", { "data-key": `${where} ${error.eventId}` },
+    h("summary", { class: "row" },
+      badge(error.severity, error.severity.toLowerCase()), h("span", {}, error.errorType), h("span", { class: "text" }, error.message),
+      h("span", { class: "end" }, time(at, moment(at)))),
+    record({ time: at, ...rest }),
+    sessionId && h("p", {}, "Session ", app.link("session", sessionId))));
 }

@@ -2,7 +2,7 @@
 
 import { histogram, lines, bars } from "../charts.js";
 import { h } from "../dom.js";
-import { count, duration, rate } from "../format.js";
+import { count, duration, exact, rate } from "../format.js";
 import { badge, empty, figures, lead, section } from "../parts.js";
 
 export default {
@@ -19,7 +19,7 @@ export default {
         ["Failed", rate(hook.failureRate), `${count(hook.failures)}`],
         ["Blocked", count(hook.blocked)],
         ["p50", duration(hook.p50Ms)],
-        ["p95", duration(hook.p95Ms), data.limitMs ? `of ${duration(data.limitMs)}` : null],
+        ["p95", duration(hook.p95Ms), data.limitMs ? `limit ${exact(data.limitMs)}` : null],
         ["p99", duration(hook.p99Ms)],
         ["State", badge(hook.state)],
       ),
@@ -33,7 +33,7 @@ export default {
 
 function spread(rows) {
   if (!rows.length) return empty("No run was timed in this time.");
-  return histogram("Runs by duration", rows.map((one) => (one.toMs === null ? `from ${duration(one.fromMs)}` : duration(one.fromMs))), rows.map((one) => one.calls));
+  return histogram("Runs by duration", rows.map((one) => `from ${exact(one.fromMs)}`), rows.map((one) => one.calls));
 }
 
 function history({ history: rows, limitMs }) {
@@ -43,7 +43,7 @@ function history({ history: rows, limitMs }) {
     { name: "p50", values: of("p50Ms"), colour: "--series-4" },
     { name: "p95", values: of("p95Ms"), colour: "--series-1" },
     { name: "p99", values: of("p99Ms"), colour: "--series-2" },
-  ], { show: duration, limit: limitMs });
+  ], { show: duration, tick: exact, limit: limitMs });
 }
 
 function runs(rows) {

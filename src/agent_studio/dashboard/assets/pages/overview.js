@@ -2,12 +2,14 @@
 
 import { bars } from "../charts.js";
 import { h } from "../dom.js";
-import { ago, amount, count, duration, plural, rate, short, span, usd } from "../format.js";
-import { badge, empty, lead, meter, problem, section, table, time } from "../parts.js";
+import { ago, amount, count, duration, plural, price, rate, short, span, usd } from "../format.js";
+import { badge, dot, empty, lead, meter, problem, section, table, time } from "../parts.js";
 import { bySeverity } from "./errors.js";
 import { nameOf } from "./limits.js";
 
 const WORST = 5;
+const MOST = 8;
+const WATCHERS = ["silence", "ingest", "ledger"]; // there is no figure to compare, only a state
 
 export default {
   title: () => "Overview",
@@ -16,7 +18,7 @@ export default {
     if (own.problem) return [lead(verdict(own)), problem(own.problem), sides(data.environments, shown, app)];
     return [
       lead(verdict(own), freshness(own), { state: own.state }),
-      open(own, app),
+      attention(own, app),
       sides(data.environments, shown, app),
       h("div", { class: "columns" },
         section("Errors", `${count(own.errors.total)} in all`, bySeverity(own, app)),
@@ -26,10 +28,11 @@ export default {
   },
 };
 
-function verdict({ environment, state, problem: fault }) {
+function verdict({ environment, state, limits, problem: fault }) {
   const name = environment[0].toUpperCase() + environment.slice(1);
   if (fault) return `${name} cannot be read`;
-  return { OK: `${name} is within its limits`, BREACH: `${name} is over a limit`, UNKNOWN: `${name}: too little data to tell`, OFF: `${name} has no limits` }[state];
+  const broken = limits.filter((one) => one.state === "BREACH").length;
+  return { OK: `${name} is within its limits`, BREACH: `${name} is over ${plural(broken, "limit")}`, UNKNOWN: `${name}: too little data to tell`, OFF: `${name} has no limits` }[state];
 }
 
 /** How far the figures can be trusted, in one line. */
@@ -45,16 +48,21 @@ function freshness(own) {
   ].filter(Boolean).join(" · ");
 }
 
-function open(own, app) {
-  const alerts = own.alerts.filter((one) => one.state === "firing");
-  if (!alerts.length) return null;
-  return section("Open alerts", app.link("alerts", "", "All alerts"), h("ul", { class: "rows card" }, alerts.slice(0, WORST).map((one) =>
-    h("li", {}, h("div", { class: "row" }, badge(one.severity, one.severity.toLowerCase()), h("span", {}, one.message), h("span", { class: "end" }, "since ", time(one.since)))))));
+/** What is over its limit now, whether or not an alert has begun. */
+function attention(own, app) {
+  const since = new Map(own.alerts.filter((one) => one.state !== "resolved").map((one) => [`${one.rule}:${one.label}`, one.since]));
+  const broken = own.limits.filter((one) => one.state === "BREACH");
+  if (!broken.length) return null;
+  return section("Needs attention", app.link("alerts", "", "Alerts"), h("ul", { class: "rows card" }, broken.slice(0, MOST).map((one) =>
+    h("li", {}, h("div", { class: "row" },
+      badge(one.severity, one.severity.toLowerCase()), h("strong", {}, one.label || nameOf(one.rule)), h("span", {}, one.message),
+      since.has(`${one.rule}:${one.label}`) && h("span", { class: "end" }, "since ", time(since.get(`${one.rule}:${one.label}`))))))),
+  broken.length > MOST && h("p", { class: "quiet small" }, `and ${broken.length - MOST} more`));
 }
 
 /** Each measure of all hooks or agents together, one column an environment, its limit as a mark on the bar. */
 function sides(environments, shown, app) {
-  const rules = [...new Set(environments.flatMap((one) => (one.limits ?? []).filter((limit) => !limit.label).map((limit) => limit.rule)))];
+  const rules = [...new Set(environments.flatMap((one) => (one.limits ?? []).filter((limit) => !limit.label && !WATCHERS.includes(limit.rule)).map((limit) => limit.rule)))];
   const plain = [
     ["Hook runs", (one) => count(one.totals.calls)],
     ["Blocked by a hook", (one) => count(one.totals.blocked)],
@@ -62,18 +70,26 @@ function sides(environments, shown, app) {
     ["Sessions open", (one) => count(one.sessions.open)],
     ["Tokens", (one) => short(one.totals.tokens)],
     ["Cost", (one) => usd(one.totals.costUsd)],
+    ["Silence, ingest, ledger", watched],
     ["Newest record", (one) => ago(one.newest)],
   ];
   const cells = (of) => environments.map((one) => h("td", { class: one.environment === shown.env ? "own" : null }, one.problem ? "–" : of(one)));
   const heads = environments.map((one) => h("th", { scope: "col", class: one.environment === shown.env ? "own" : null },
-    h("a", { href: app.to("overview", { env: one.environment }) }, one.environment),
-    one.problem ? badge("BREACH", "unreadable") : badge(one.state)));
+    dot(one.problem ? "BREACH" : one.state, "small"), h("a", { href: app.to("overview", { env: one.environment }) }, one.environment)));
   return section("Environments side by side", null, h("div", { class: "card scroll" }, h("table", { class: "sides" },
     h("caption", { class: "hidden" }, "Measures and limits of each environment"),
     h("thead", {}, h("tr", {}, h("td"), heads)),
     h("tbody", {},
       rules.map((rule) => h("tr", {}, h("th", { scope: "row" }, nameOf(rule)), cells((one) => limited(one.limits.find((limit) => limit.rule === rule && !limit.label))))),
       plain.map(([name, of]) => h("tr", {}, h("th", { scope: "row" }, name), cells(of)))))));
+}
+
+/** What is watched without a figure: only what is not as it should be is named. */
+function watched({ limits }) {
+  const found = limits.filter((one) => WATCHERS.includes(one.rule) && !one.label);
+  const wrong = found.filter((one) => one.state !== "OK");
+  if (!wrong.length) return found.length ? "in order" : "–";
+  return wrong.map((one) => h("span", { class: "toned", "data-state": one.state, title: one.message }, `${nameOf(one.rule)}: ${one.state === "BREACH" ? "broken" : "not known"} `));
 }
 
 function limited(found) {
@@ -94,7 +110,7 @@ function spent({ tokens, costUsd, unpricedTokens }) {
 
 function spend(own) {
   if (!own.timeline.some((one) => one.tokens)) return empty("Nothing was spent in this time.");
-  return bars("Spend by hour", own.timeline.map((one) => one.hour), [{ name: "cost", values: own.timeline.map((one) => one.costUsd), colour: "--series-5" }], { show: usd });
+  return bars("Spend by hour", own.timeline.map((one) => one.hour), [{ name: "cost", values: own.timeline.map((one) => one.costUsd), colour: "--series-5" }], { show: usd, tick: price });
 }
 
 function slowest(own, app) {
