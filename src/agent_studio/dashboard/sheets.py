@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _TRENDS = (
     # heading, field, unit, rank
     ("calls", "calls", "count", 0),
-    ("failed", "failureRate", "ratio", 0),
+    ("hook fail", "failureRate", "ratio", 0),
     ("p50", "p50Ms", "ms", 6),
     ("p95", "p95Ms", "ms", 0),
     ("runs", "runs", "count", 4),
-    ("failed", "agentFailureRate", "ratio", 3),
+    ("agent fail", "agentFailureRate", "ratio", 3),
     ("errors", "errors", "count", 0),
     ("sessions", "sessions", "count", 5),
     ("tokens", "tokens", "count", 2),

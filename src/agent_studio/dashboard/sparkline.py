@@ -55,4 +55,4 @@ def gauge(
 
 
 def _cell(value: float | None, scale: float, width: int) -> int:
-    return max(0, min(int((value or 0) / scale * width), width - 1))
+    return min(int(min((value or 0) / scale, 1.0) * width), width - 1)

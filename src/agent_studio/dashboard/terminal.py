@@ -34,7 +34,6 @@ _WIDE = 110
 _NAME_MAX = 120
 _STALE_S = 15 * 60
 _DAYS_FROM_H = 72
-_LIMITS_MAX = 12
 SORTS = ("calls", "p95Ms", "failureRate")
 """By what hooks can be in order, the most first."""
 
@@ -46,7 +45,18 @@ class Look(NamedTuple):
     unicode: bool = True
     rows: int | None = None
     """Hooks and agents at most, each; None: all."""
+    limits: int = 12
+    """Limits at most."""
+    is_airy: bool = True
+    """Whether a blank line stands between sections."""
+    more: str = ": --all"
+    """What shows the rows that are left out."""
     sort: str = SORTS[0]
+
+    @property
+    def gap(self) -> list[Text]:
+        """What stands between sections."""
+        return [Text()] if self.is_airy else []
 
     @property
     def cut(self) -> str:
@@ -67,7 +77,7 @@ def overview(data: dict[str, Any], look: Look) -> Group:
         *_alert_lines(data["alerts"], look),
         *_hooks(data, look),
         *_agents(data, look),
-        Text(),
+        *look.gap,
         *_activity(data, look),
         *_data_lines(data, look),
     )
@@ -120,10 +130,10 @@ def _limits(data: dict[str, Any], look: Look) -> Iterable[RenderableType]:
         Column("", lambda one: _gauge(one, width, look), 1, is_left=True),
         Column("", lambda one: state(one["state"], look, _needed(one)), is_left=True),
     )
-    yield Text()
-    yield from grid.lines(columns, shown[:_LIMITS_MAX], look.width, look.cut)
-    if len(shown) > _LIMITS_MAX:
-        yield Text(f"{words.many(len(shown) - _LIMITS_MAX, 'more limit')}: --alerts", "dim")
+    yield from look.gap
+    yield from grid.lines(columns, shown[: look.limits], look.width, look.cut)
+    if len(shown) > look.limits:
+        yield Text(f"{words.many(len(shown) - look.limits, 'more limit')}{look.more}", "dim")
     if watched:
         yield _watched(watched, look)
 
@@ -185,7 +195,7 @@ def _alert_lines(alerts: Sequence[dict[str, Any]], look: Look) -> Iterable[Rende
     if len(open_) < len(firing):
         line.append(f", {len(firing) - len(open_)} acknowledged or silenced")
     line.append(f"  the worst {worst}, the oldest since {words.moment(min(one['since'] for one in firing))}", "dim")
-    yield Text()
+    yield from look.gap
     yield line
 
 
@@ -224,13 +234,13 @@ def _agents(data: dict[str, Any], look: Look) -> Iterable[RenderableType]:
 def _section(
     columns: Sequence[Column], rows: Sequence[dict[str, Any]], look: Look, noun: str
 ) -> Iterable[RenderableType]:  # fmt: skip
-    yield Text()
+    yield from look.gap
     if not rows:
         yield Text(f"no {noun} ran", "dim")
         return
     yield from grid.lines(columns, rows[: look.rows], look.width, look.cut)
     if look.rows is not None and len(rows) > look.rows:
-        yield Text(f"{words.many(len(rows) - look.rows, f'more {noun}')}: --all", "dim")
+        yield Text(f"{words.many(len(rows) - look.rows, f'more {noun}')}{look.more}", "dim")
 
 
 def _named(one: dict[str, Any], kind: str, look: Look) -> Text:
@@ -298,4 +308,6 @@ def _data_lines(data: dict[str, Any], look: Look) -> Iterable[RenderableType]:
         if number:
             parts.append((words.many(number, noun, nouns), "yellow"))
     if parts:
-        yield Text(" · " if look.unicode else " - ").join(Text(said, style) for said, style in parts)
+        line = Text(" · " if look.unicode else " - ").join(Text(said, style) for said, style in parts)
+        line.no_wrap, line.overflow = True, look.overflow
+        yield line

@@ -60,11 +60,25 @@ def overview(context: Context, window: Window, *, engine: Engine | None = None) 
     ALERT: `{id, rule, label, state (pending, firing, resolved), severity, value, low, high, limit, unit, count,
     message, since, updated, acknowledged{at, who, note} or null, silenced{pattern, until, who, why} or null, ...}`.
     """
-    from agent_studio.monitor import alerts, rules  # noqa: PLC0415 - the ledger's table comes with them
+    from agent_studio.monitor import alerts  # noqa: PLC0415 - only for this
+
+    summary, verdicts = judged(context, window, engine)
+    return overview_of(context, summary, verdicts, alerts.current(context))
+
+
+def judged(context: Context, window: Window, engine: Engine | None = None) -> tuple[Summary, list[Verdict]]:
+    """Return the figures of a stretch of time, and the verdict on every limit; there are none where nothing is watched.
+
+    Failures in a burst are those of the last hour, whatever the stretch.
+    """
+    from agent_studio.monitor import rules  # noqa: PLC0415 - the ledger's table comes with it
+    from agent_studio.monitor.times import times  # noqa: PLC0415 - the same
 
     summary = metrics.summary(context, window, engine=engine)
-    verdicts = rules.verdicts(context, summary, metrics.summary(context, last(1)))
-    return overview_of(context, summary, verdicts, alerts.current(context))
+    if not rules.is_watched(context):
+        return summary, []
+    recent = metrics.summary(context, last(1))
+    return summary, rules.verdicts(context, summary, recent, durations=times)
 
 
 def overview_of(
@@ -99,7 +113,7 @@ def hooks(context: Context, window: Window) -> dict[str, Any]:
 
     `{window, hooks[as in overview], events[{event, tool, calls, failures, blocked, failureRate, p50Ms, p95Ms, p99Ms}],
     slowest[{hook, event, tool, time, durationMs, status, sessionId}], failing[{hook, calls, failures, failureRate}],
-    silent[{kind (hook, agent), name, last, usualGapMs, silentMs}]}`.
+    silent[{kind (hook, agent), name, last, usualGapMs, silentMs}]}`; the hundred slowest runs, those that fail most.
     """
     found = overview(context, window)
     return {
@@ -142,7 +156,8 @@ def errors(context: Context, window: Window) -> dict[str, Any]:
     """Return errors, by hour, grouped, and the latest.
 
     `{window, errors{total, counted, bySeverity, hours[]}, groups[{errorType, severity, source, shape, count, first,
-    last}], latest[the record's fields]}`; shape is a message without what differs from one to the next.
+    last}], latest[{time, errorType, severity, source, message, tool, sessionId, eventId, metadata (JSON text)}]}`;
+    shape is a message without what differs from one to the next.
     """
     found = overview(context, window)
     return {
@@ -207,7 +222,10 @@ def trends(context: Context, days: int = 7) -> dict[str, Any]:
     return {
         "environment": str(context.environment),
         "window": figures.of_window(window),
-        "days": _rows(context, "trends_by_day", window),
+        "days": [
+            {**day, "agentFailureRate": figures.ratio(day["agentFailures"], day["runs"])}
+            for day in _rows(context, "trends_by_day", window)
+        ],
     }
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from agent_studio.dashboard import terminal
+from agent_studio.dashboard import terminal, words
 from agent_studio.dashboard.keyboard import keys
+from agent_studio.errors import AgentStudioError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 HOURS = (1, 24, 168)
 """The stretches of time that `w` goes through."""
 _QUIT = ("q", "Q", "\x1b")
-_ROWS_LEAST = 3
+_FORMS = ((12, True, 8), (8, True, 5), (8, False, 5), (5, False, 3), (4, False, 2), (3, False, 1))
+"""From a large screen to a small one: limits at most, blank lines, hooks and agents at least."""
 _AGED_S = 60
 """Without anything new the figures are still made anew so often: old records leave the stretch of time."""
 _SLOW_S = 1.0
@@ -77,6 +80,7 @@ class _Screen:
         self._seen: object = None
         self._data: dict[str, Any] = {}
         self._at_s = 0.0
+        self._fault = ""
         self._engine: Engine | None = None
         self.cost_s = 0.0
 
@@ -86,7 +90,13 @@ class _Screen:
         if self._data and seen == self._seen and now_s - self._at_s < _AGED_S:
             self.cost_s = 0.0
             return
-        self._data, self._seen = self._reader.read(self._hours, self._engine), seen
+        try:
+            self._data, self._seen, self._fault = self._reader.read(self._hours, self._engine), seen, ""
+        except AgentStudioError as error:
+            if not self._data:
+                raise
+            self._fault = error.message  # what is on the screen stays there, and ages
+            return
         self._at_s = time.monotonic()
         self.cost_s = self._at_s - now_s
         if self.cost_s > _SLOW_S:
@@ -103,25 +113,31 @@ class _Screen:
             self._seen = None
 
     def draw(self) -> RenderableType:
-        """Return what fits on the screen; hooks and agents get the rows that nothing else needs."""
+        """Return what fits on the screen: the smaller it is, the fewer limits, blank lines, hooks and agents."""
         width, height = self._console.size
+        room = height - 1
+        look = terminal.Look(width, self._unicode, sort=terminal.SORTS[self._sort], more="")
         data = self._aged()
-        look = terminal.Look(width, self._unicode, None, terminal.SORTS[self._sort])
-        most = len(data["hooks"]) + len(data["agents"])
-        rows = max(most, _ROWS_LEAST)
-        while True:
-            drawn = terminal.overview(data, look._replace(rows=rows))
-            lines = self._console.render_lines(drawn, self._console.options.update(height=None), pad=False)
-            if len(lines) < height or rows <= _ROWS_LEAST:
+        for limits, is_airy, rows in _FORMS:
+            look = look._replace(limits=limits, is_airy=is_airy, rows=rows)
+            if len(terminal.overview(data, look).renderables) <= room:
                 break
-            rows = max(rows - max((len(lines) - height) // 2, 1), _ROWS_LEAST)
-        drawn.renderables.append(self._keys(look))
-        return drawn
+        most = max(len(data["hooks"]), len(data["agents"]))
+        while (look.rows or 0) < most:
+            wider = look._replace(rows=(look.rows or 0) + 1)
+            if len(terminal.overview(data, wider).renderables) > room:
+                break
+            look = wider
+        lines = terminal.overview(data, look).renderables[:room]
+        return Group(*lines, *[Text()] * (room - len(lines)), self._keys(look))
 
     def _keys(self, look: terminal.Look) -> Text:
         by = {"calls": "calls", "p95Ms": "p95", "failureRate": "failures"}[look.sort]
-        text = f"q quit  s sort ({by})  w window ({self._hours:g} h)  r look again"
-        return Text(text, "dim", no_wrap=True, overflow="crop")
+        line = Text(no_wrap=True, overflow="crop")
+        if self._fault:
+            line.append(f"{words.plain(self._fault)}  ", "red")
+        line.append(f"q quit  s sort ({by})  w window ({self._hours:g} h)  r look again", "dim")
+        return line
 
     def _aged(self) -> dict[str, Any]:
         """Return the figures as old as they are by now."""

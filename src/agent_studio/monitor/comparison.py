@@ -10,8 +10,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.monitor import intervals, limits, metrics, rules, shift
-from agent_studio.monitor.durations import durations
 from agent_studio.monitor.summary import COUNTED
+from agent_studio.monitor.times import times as times_of
 from agent_studio.monitor.verdict import BREACH, OK, UNKNOWN
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def compare(first: Context, second: Context, window: Window) -> Comparison:
 
 def _look(context: Context, window: Window) -> Look:
     summary = metrics.summary(context, window)
-    times = dict(durations(context, window))
+    times = dict(times_of(context, window))
     times[""] = sorted(one for hook, held in times.items() if hook != rules.DECISION for one in held)
     found = rules.verdicts(context, summary, durations=lambda *_: times)
     return Look(str(context.environment), summary, found, times)

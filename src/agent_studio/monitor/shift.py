@@ -70,7 +70,9 @@ def judged(found: Shift, p: float) -> Shift:
     return found._replace(verdict=WORSE if found.effect > 0.5 else BETTER, p=p)  # noqa: PLR2004 - one half
 
 
-def of_rates(hits: int, count: int, their_hits: int, their_count: int) -> Shift:
+def of_rates(
+    hits: int, count: int, their_hits: int, their_count: int, confidence: float = intervals.CONFIDENCE
+) -> Shift:  # fmt: skip
     """Compare two rates by the bounds of their difference.
 
     R. G. Newcombe, Interval estimation for the difference between independent proportions, Stat. Med. 17 (1998)
@@ -79,7 +81,7 @@ def of_rates(hits: int, count: int, their_hits: int, their_count: int) -> Shift:
     if not count or not their_count:
         return Shift("newcombe", UNKNOWN, None)
     ours, theirs = hits / count, their_hits / their_count
-    mine, its = intervals.rate(hits, count), intervals.rate(their_hits, their_count)
+    mine, its = intervals.rate(hits, count, confidence), intervals.rate(their_hits, their_count, confidence)
     effect = ours - theirs
     low = effect - math.hypot(ours - mine.low, its.high - theirs)
     high = effect + math.hypot(mine.high - ours, theirs - its.low)

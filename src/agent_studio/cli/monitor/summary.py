@@ -57,11 +57,11 @@ def checked_hours(given: float | None) -> float:
 def look(context: Context, hours: float, engine: Engine | None = None) -> dict[str, Any]:
     """Return `view.overview`; alerts are judged on the way when the stretch is the one they are judged on."""
     from agent_studio.dashboard import view  # noqa: PLC0415 - only what the chosen form needs
-    from agent_studio.monitor import alerts, metrics, rules  # noqa: PLC0415
+    from agent_studio.monitor import alerts, rules  # noqa: PLC0415
 
-    summary = metrics.summary(context, view.last(hours), engine=engine)
-    verdicts = rules.verdicts(context, summary, metrics.summary(context, view.last(1)))
-    known = alerts.evaluate(context, verdicts) if hours == HOURS else alerts.current(context)
+    summary, verdicts = view.judged(context, view.last(hours), engine)
+    is_due = hours == HOURS and rules.is_watched(context)
+    known = alerts.evaluate(context, verdicts) if is_due else alerts.current(context)
     return view.overview_of(context, summary, verdicts, known)
 
 
