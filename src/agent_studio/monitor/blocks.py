@@ -55,6 +55,14 @@ class Stretch(NamedTuple):
     """The time of the last record before it."""
 
 
+class Skipped(NamedTuple):
+    """A block that need not be read."""
+
+    newest_ms: int
+    segment: Segment
+    part: Stretch
+
+
 class Index:
     """The blocks of all files of one journal, kept in a file of the state folder."""
 
@@ -65,6 +73,8 @@ class Index:
         self._held = self._read()
         self._used: dict[str, Any] = {}
         self._is_changed = False
+        self.skipped: list[Skipped] = []
+        """What `stretches` left out."""
 
     def stretches(self, segment: Segment, since_ms: int, until_ms: int, now_ms: int) -> list[Stretch]:
         """Return what has to be read of a file for a stretch of time and for what claims to be from the future.
@@ -76,6 +86,8 @@ class Index:
         for block in blocks:
             if block.newest_ms >= since_ms and (block.oldest_ms < until_ms or block.newest_ms > now_ms):
                 found.append(Stretch(start, block.end, before))
+            else:
+                self.skipped.append(Skipped(block.newest_ms, segment, Stretch(start, block.end, before)))
             start, before = block.end, block.last_ms
         if segment.is_live:
             found.append(Stretch(start, None, before))

@@ -243,7 +243,12 @@ def _of_json(kind: str) -> str:
 
 
 def _set_files(db: DuckDBPyConnection, kind: str, form: str, places: Iterable[Path]) -> None:
-    db.execute(f"SET VARIABLE {kind}_{form} = ?", [[_WILD.sub(r"[\1]", str(place)) for place in places]])
+    db.execute(f"SET VARIABLE {kind}_{form} = ?", [[_literal(place) for place in places]])
+
+
+def _literal(place: Path) -> str:
+    """Return a path in which the engine sees no pattern."""
+    return _WILD.sub(r"[\1]", str(place))
 
 
 @contextmanager
@@ -253,7 +258,7 @@ def _connected(files: Iterable[Path]) -> Iterator[DuckDBPyConnection]:
 
     db = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": ""})
     try:
-        db.execute("SET allowed_paths = ?", [[str(place) for place in files]])
+        db.execute("SET allowed_paths = ?", [[name for place in files for name in (str(place), _literal(place))]])
         db.execute("SET enable_external_access = false")
         yield db
     except duckdb.Error as error:

@@ -28,23 +28,25 @@ from agent_studio.monitor.summary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from agent_studio.environment.context import Context
-    from agent_studio.monitor.blocks import Stretch
+    from agent_studio.monitor.blocks import Skipped, Stretch
     from agent_studio.monitor.segments import Segment
     from agent_studio.monitor.summary import SpendHour, Window
     from agent_studio.storage.folder import Folder
 
 _CHUNK_BYTES = 1 << 20
+_LOOKED_THROUGH = 64
+"""Blocks at most that are looked through for nothing but the newest record."""
 _FAILED = frozenset(("failure", "timeout"))
 
 
 def summary(context: Context, window: Window, spend: list[SpendHour], now_ms: int) -> Summary:
     """Return the figures of a stretch of time."""
     reading = _Reading(str(context.environment), window, now_ms)
-    for kind in JOURNALS:
-        _read(context, kind, reading)
+    skipped = [one for kind in JOURNALS for one in _read(context, kind, reading)]
+    _look_for_newest(context, skipped, reading)
     return Summary(
         window, hooks=hooks_in_order(reading.hooks()), agents=agents_in_order(reading.agents()),
         errors=errors_in_order(reading.errors()), spend=spend, sessions=reading.session_figures(),
@@ -52,7 +54,8 @@ def summary(context: Context, window: Window, spend: list[SpendHour], now_ms: in
     )  # fmt: skip
 
 
-def _read(context: Context, kind: str, reading: _Reading) -> None:
+def _read(context: Context, kind: str, reading: _Reading) -> list[Skipped]:
+    """Read what a journal holds of the stretch; return what was left out."""
     owner = next(iter(sharing(context, JOURNALS[kind][0]).values()))
     folder = folder_of(context.root, kind)
     index = blocks.Index(owner.state, folder, kind)
@@ -62,6 +65,15 @@ def _read(context: Context, kind: str, reading: _Reading) -> None:
         if parts:
             reading.take_all(kind, folder, segment, parts)
     index.keep()
+    return index.skipped
+
+
+def _look_for_newest(context: Context, skipped: Iterable[Skipped], reading: _Reading) -> None:
+    """Find how fresh the records are when the newest is not in the stretch; an environment may have none at all."""
+    for one in sorted(skipped, key=lambda one: -one.newest_ms)[:_LOOKED_THROUGH]:
+        if one.newest_ms <= (reading.newest_ms or 0):
+            return
+        reading.freshen(folder_of(context.root, one.segment.kind), one.segment, one.part)
 
 
 class _Hook:
@@ -160,6 +172,14 @@ class _Reading:
                     self.damaged += self._is_within(last_ms)
             if part.end is None:
                 self.damaged += waiting  # a file without a single record
+
+    def freshen(self, folder: Folder, segment: Segment, part: Stretch) -> None:
+        """Take from a block only how new its records are."""
+        for _, lines in _read_parts(folder, segment, [part]):
+            for line in lines:
+                found = record_of(line)
+                if found is not None and found[0]["environment"] == self._environment and found[1] <= self.now_ms:
+                    self.newest_ms = max(self.newest_ms or 0, found[1])
 
     def _is_within(self, at_ms: int) -> bool:
         return self.window.since_ms <= at_ms < self.window.until_ms
