@@ -23,7 +23,7 @@ from agent_studio.log.reader import Log, Wanted
 from agent_studio.storage.folder import Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Finished, Studio
@@ -104,7 +104,9 @@ def test_what_a_command_was_told_is_not_in_the_log(studio: Studio) -> None:
     who, why = "Hamlet", "to be or not to be"
     assert studio.run("flags", "kill", "partyMode", *STAGING, f"--reason={why}", "--by", who).code == 0
     assert studio.run("flags", "set", "Ophelia", *STAGING, "--on", "--reason", why).code == 2
-    assert studio.run("run", *STAGING, "--", "sh", "-c", ": a question --json").code == 2, "it has no data folders yet"
+    assert studio.run("run", *STAGING, "--", "sh", "-c", ": a question", "--json").code == 2, "it has no folders yet"
+    assert studio.run("flags", "set", "partyMode", *STAGING, "--rollout", "-5", "--reason", why).code == 2
+    assert _last(studio)["options"] == ["--env", "--rollout", "--reason"]
     assert not any(word in _written(studio) for word in ("Hamlet", "to be", "Ophelia", "question", "--json"))
     killed = next(entry for entry in _entries(studio) if entry["event"] == "flag.changed")
     assert (killed["flag"], killed["action"], killed["after"]) == ("partyMode", "kill", False)
@@ -159,6 +161,16 @@ def test_every_text_is_redacted_and_bounded_wherever_it_stands(studio: Studio) -
     entry = _last(studio)
     assert entry["event"] == "event [REDACTED:anthropic-key]"
     assert (len(entry["long"]), len(entry["many"])) == (2_000, 100)
+    log.info(_context(studio), "wide", table={f"column {number}": number for number in range(1_000)})
+    assert len(_last(studio)["table"]) == 100
+
+
+def test_a_secret_at_the_end_of_what_is_looked_at_is_not_kept_by_half(studio: Studio) -> None:
+    long = ("sk-ant-" + "api03-" + "x1" * 950 + " ") * 4
+    before = 8_000 - len(long) - 25
+    log.info(_context(studio), "one", text=long + "y" * (before - 1) + " " + SECRET + " more")
+    assert _last(studio)["text"].startswith("[REDACTED:anthropic-key] ")
+    assert SECRET[:10] not in _written(studio)
 
 
 class _Speechless:
@@ -256,6 +268,54 @@ def test_a_file_that_has_grown_is_put_aside_and_only_a_few_are_kept(
     assert [entry["number"] for entry in _reader(studio).last(25)] == list(range(175, 200))
     for name in names:
         assert (studio.path / STATE / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_what_somebody_else_has_just_put_aside_is_not_put_aside_again(studio: Studio) -> None:
+    context = _context(studio)
+    log.info(context, "one")
+    log._rotate(context.root.state)
+    assert log.put_aside(context.root.state) == []
+
+
+class _Racing(Folder):
+    """A folder in which the log is put aside just before it is opened, or just after, once."""
+
+    before: Callable[[], None] | None = None
+    after: Callable[[], None] | None = None
+
+    def open(self, relative: str, flags: int = os.O_RDONLY) -> int:
+        if self.before:
+            act, self.before = self.before, None
+            act()
+        descriptor = super().open(relative, flags)
+        if self.after:
+            act, self.after = self.after, None
+            act()
+        return descriptor
+
+
+def test_a_log_that_is_put_aside_at_the_very_moment_is_read_once(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, folder = _context(studio), _Racing(studio.path, STATE)
+    log.info(context, "counted", number=1)
+
+    def put_aside_and_go_on() -> None:
+        monkeypatch.setattr(log, "SIZE_MAX_BYTES", 1)
+        log.info(context, "counted", number=2)
+        monkeypatch.undo()
+        for number in range(3, 6):
+            log.info(context, "counted", number=number)
+
+    reader = Log(folder, Wanted())
+    folder.after = put_aside_and_go_on
+    seen = [entry["number"] for entry in reader.last()]
+    for _ in range(2):
+        seen += [entry["number"] for entry in reader.more()]
+    assert seen == [1, 2, 3, 4, 5]
+    folder.before = put_aside_and_go_on
+    seen = [entry["number"] for _ in range(3) for entry in reader.more()]
+    assert seen == [2, 3, 4, 5]
 
 
 @pytest.mark.slow
