@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent_studio import clock
+from agent_studio import clock, log
 from agent_studio.capture.otlp import daemon as daemons
 from agent_studio.capture.otlp.daemon import Daemon
 from agent_studio.capture.otlp.gate import LOOPBACK, OPEN_PATHS, Gate
@@ -242,6 +242,8 @@ class _Ingest:
                 state = error.message
             except Exception as error:  # noqa: BLE001 - the daemon outlives a bug in a round
                 state = f"{type(error).__name__}: {error}"
+                if state != self.state:
+                    log.exception(self._context, "ingest.crashed", error)
             if state not in {"ok", self.state}:
                 self._say(f"ingest: {state}")
             self.state = state
