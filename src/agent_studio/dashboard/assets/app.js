@@ -97,6 +97,7 @@ function frame() {
   const current = PAGES[shown.page].under ?? shown.page;
   put(element("pages"), h("ul", {}, LISTED.map((name) =>
     h("li", {}, h("a", { href: app.to(name), "aria-current": name === current ? "page" : null }, PAGES[name].title({}))))));
+  element("pages").querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 function segments(label, choices) {

@@ -41,7 +41,7 @@ export function histogram(title, labels, values, { show = count } = {}) {
   return chart(title, labels.map((_, at) => at), series, {
     show,
     drawn: series,
-    paint: (colour) => ({ fill: colour, stroke: colour, width: 0, paths: uPlot.paths.bars({ size: [0.9, 80], gap: 0 }), points: { show: false } }),
+    paint: (colour) => ({ fill: colour, stroke: colour, width: 0, paths: uPlot.paths.bars({ size: [0.94, 200], gap: 0 }), points: { show: false } }),
     scale: { x: { time: false, range: [-0.6, labels.length - 0.4] }, y: fromZero(0) },
     name: (at) => labels[at],
     axis: { values: (_, at) => at.map((one) => (Number.isInteger(one) ? labels[one] : "")), incrs: [1, 2, 4, 8, 16] },

@@ -34,6 +34,13 @@ export function exact(ms) {
   return ms === 0 ? "0" : duration(ms).replace(/\.0+(?= )/, "");
 }
 
+/** From one duration to another, the unit once: 5.7–8 ms. */
+export function range(fromMs, toMs) {
+  const [from, to] = [exact(fromMs), exact(toMs)];
+  const unit = to.slice(to.indexOf(" "));
+  return `${from.endsWith(unit) ? from.slice(0, -unit.length) : from}–${to}`;
+}
+
 /** A stretch of time in its largest unit. */
 export function span(seconds) {
   if (seconds < 60) return `${Math.max(0, Math.round(seconds))} s`;

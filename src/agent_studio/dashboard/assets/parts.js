@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { ago } from "./format.js";
 
 const STATES = { OK: "within limits", BREACH: "over a limit", UNKNOWN: "too little data", OFF: "no limit" };
+const NOTHING = ["0", "0 %", "–"];
 const SEVERITIES = { CRITICAL: "BREACH", HIGH: "BREACH", MEDIUM: "UNKNOWN", LOW: "OFF" };
 const OUTCOMES = {
   failure: "BREACH", failed: "BREACH", timeout: "BREACH", blocked: "UNKNOWN", cancelled: "UNKNOWN",
@@ -99,12 +100,14 @@ function head(column, order) {
 }
 
 function line(columns, row) {
-  return h("tr", {}, columns.map((column, at) =>
-    h(at ? "td" : "th", { scope: at ? null : "row", class: classes(column) }, column.of(row))));
+  return h("tr", {}, columns.map((column, at) => {
+    const shown = column.of(row);
+    return h(at ? "td" : "th", { scope: at ? null : "row", class: classes(column, NOTHING.includes(shown)) }, shown);
+  }));
 }
 
-function classes(column) {
-  return [column.number && "number", column.optional && "optional"].filter(Boolean).join(" ") || null;
+function classes(column, isNothing = false) {
+  return [column.number && "number", column.optional && "optional", isNothing && "quiet"].filter(Boolean).join(" ") || null;
 }
 
 function compare(a, b) {

@@ -2,7 +2,7 @@
 
 import { act, hasToken } from "../api.js";
 import { h } from "../dom.js";
-import { amount, moment, plural } from "../format.js";
+import { moment, plural } from "../format.js";
 import { badge, empty, lead, problem, section, time } from "../parts.js";
 import { nameOf } from "./limits.js";
 
@@ -26,7 +26,6 @@ function list(alerts, app, none = "") {
     h("div", { class: "row" },
       badge(one.state === "resolved" ? "OK" : one.severity, one.state === "resolved" ? "resolved" : one.severity.toLowerCase()),
       h("strong", {}, nameOf(one.rule)), one.label && h("span", {}, one.label),
-      one.value !== null && one.value !== undefined && h("span", { class: "quiet" }, `${amount(one.value, one.unit)}, limit ${amount(one.limit, one.unit)}`),
       h("span", { class: "end" }, "since ", time(one.since))),
     h("p", {}, one.message),
     one.state === "resolved" ? null : h("div", { class: "row" }, standing(one), one.acknowledged ? null : button("Acknowledge", one, app, acknowledging), one.silenced ? null : button("Silence", one, app, silencing)))));

@@ -2,7 +2,7 @@
 
 import { histogram, lines, bars } from "../charts.js";
 import { h } from "../dom.js";
-import { count, duration, exact, rate } from "../format.js";
+import { count, duration, exact, range, rate } from "../format.js";
 import { badge, empty, figures, lead, section } from "../parts.js";
 
 export default {
@@ -33,7 +33,7 @@ export default {
 
 function spread(rows) {
   if (!rows.length) return empty("No run was timed in this time.");
-  return histogram("Runs by duration", rows.map((one) => `from ${exact(one.fromMs)}`), rows.map((one) => one.calls));
+  return histogram("Runs by duration", rows.map((one) => range(one.fromMs, one.toMs)), rows.map((one) => one.calls));
 }
 
 function history({ history: rows, limitMs }) {

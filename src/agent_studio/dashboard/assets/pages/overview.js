@@ -9,6 +9,7 @@ import { nameOf } from "./limits.js";
 
 const WORST = 5;
 const MOST = 8;
+const SEVERITIES = ["CRITICAL", "HIGH", "MEDIUM", "LOW"];
 const WATCHERS = ["silence", "ingest", "ledger"]; // there is no figure to compare, only a state
 
 export default {
@@ -51,7 +52,7 @@ function freshness(own) {
 /** What is over its limit now, whether or not an alert has begun. */
 function attention(own, app) {
   const since = new Map(own.alerts.filter((one) => one.state !== "resolved").map((one) => [`${one.rule}:${one.label}`, one.since]));
-  const broken = own.limits.filter((one) => one.state === "BREACH");
+  const broken = own.limits.filter((one) => one.state === "BREACH").sort((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity));
   if (!broken.length) return null;
   return section("Needs attention", app.link("alerts", "", "Alerts"), h("ul", { class: "rows card" }, broken.slice(0, MOST).map((one) =>
     h("li", {}, h("div", { class: "row" },

@@ -28,8 +28,8 @@ function event({ time: at, kind, name, status, durationMs, detail }, app) {
   const state = status ? outcome(status) : null;
   return h("li", { "data-state": state === "OFF" ? null : state },
     time(at, clock(at)),
-    h("span", { class: "quiet small" }, kind),
-    h("span", { class: "name" }, kind === "hook" ? app.link("hook", name) : name ?? "–", " ", status && state !== "OK" && status !== name ? h("span", { class: "toned small", "data-state": state }, status) : null),
-    h("span", { class: "quiet small number" }, durationMs === null || durationMs === undefined ? "" : duration(durationMs)),
-    detail ? h("span", { class: "detail" }, String(detail)) : null);
+    h("span", { class: "quiet small kind" }, kind),
+    h("span", { class: "name" }, kind === "hook" ? app.link("hook", name) : name ?? "–", " ", status && state !== "OK" && status !== name ? h("span", { class: "toned small", "data-state": state }, status.toLowerCase()) : null),
+    h("span", { class: "detail" }, detail ? String(detail) : ""),
+    h("span", { class: "quiet small number" }, durationMs === null || durationMs === undefined ? "" : duration(durationMs)));
 }
