@@ -252,7 +252,7 @@ def test_the_live_dashboard_fits_the_smallest_usual_terminal(staged: Studio) -> 
         records.agent(f"agent-{number}", minutes_ago=5)
     records.write()
     with _live(staged, lines=24, columns=60) as screen:
-        shown = screen.until("q quit")
+        shown = screen.until("q quit").rpartition("\x1b[H")[2]
         last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).replace("\r", "").split("\n")
         assert len(last) <= 25
         assert any(line.startswith("spend") for line in last)

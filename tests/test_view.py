@@ -17,8 +17,8 @@ from agent_studio.dashboard.sparkline import gauge, sparkline
 from agent_studio.monitor.summary import HOUR_MS, ErrorHour, SessionFigures, SpendHour, Summary, Window
 
 HOSTILE = (
-    "\x1b[2J\x1b]0;owned\x07", "\x9b31m", "a\r\nb\tc", "\u202edrowssap", "\u200b\u2066\ufeff", "[bold red]x[/]", "\ud800",
-    "\x00\x7f\x85", "界" * 90, "e" + "\u0301" * 90, "<script>", "'; DROP TABLE hooks; --", "", " " * 50,
+    "\x1b[2J\x1b]0;owned\x07", "\x9b31m", "a\r\nb\tc", "\u202edrowssap", "\u200b\u2066\ufeff", "[bold red]x[/]",
+    "\ud800", "\x00\x7f\x85", "界" * 90, "e" + "\u0301" * 90, "<script>", "'; DROP TABLE hooks; --", "", " " * 50,
 )  # fmt: skip
 NEVER = {chr(code) for code in (*range(32), 0x7F, *range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
@@ -135,7 +135,7 @@ def _overview(name: str) -> dict[str, Any]:
         "timeline": [{"hour": "", "errors": 1, "tokens": 1, "costUsd": None}] * 25, "newest": None, "ageSeconds": 7_000,
         "damagedLines": 1, "futureRecords": 2, "waitingBytes": 3, "unrouted": 4,
         "alerts": [{**limit, "id": name, "state": "firing", "since": "2026-01-31T09:00:00.000Z", "acknowledged": None,
-                    "silenced": None}],
+                    "silenced": None, "open": True}],
     }  # fmt: skip
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from agent_studio.dashboard.terminal import Look
 
+_ID_SHOWN = 8
+"""Characters of an id: the start of one is enough to name it."""
 _TRENDS = (
     # heading, field, unit, rank
     ("calls", "calls", "count", 0),
@@ -66,11 +68,13 @@ def alerts(data: dict[str, Any], look: Look) -> Group:
         Column("at most", at_most, 2),
         Column("", lambda one: severity(one["severity"], look), is_left=True),
         Column("", _standing, is_left=True),
-        Column("since (UTC)", lambda one: words.moment(one["since"]), 1),
-        Column("id", lambda one: words.plain(one["id"], 16), 0),
+        Column("since", lambda one: words.age(words.seconds_between(one["since"], data["window"]["to"])), 1),
+        Column("id", lambda one: words.plain(one["id"], _ID_SHOWN)),
     )
     parts: list[Text] = [header(data, look), Text()]
     parts += grid.lines(columns, rows, look.width, look.cut) if rows else [Text("no alerts", "dim")]
+    if any(one["open"] for one in rows):
+        parts += [Text(), Text("agent-studio alerts ack ID says that somebody looks after it", "dim")]
     return Group(*parts, *_open_questions(data, look))
 
 

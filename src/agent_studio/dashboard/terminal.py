@@ -27,9 +27,11 @@ _RULES = {
     "hookExecutionTimeMs": "hook p95",
     "hookFailureRate": "hook failures", "hookFailureBurst": "hook failures, last hour",
     "agentFailureRate": "agent failures", "agentFailureBurst": "agent failures, last hour",
-    "errorRatePerHour": "errors an hour", "tokenBudgetPerDay": "tokens today",
+    "errorRatePerHour": "errors an hour", "tokenBudgetPerDay": "tokens today", "budget": "budget",
 }  # fmt: skip
-"""Limits as people call them."""
+"""Limits that have a figure, as people call them."""
+_WATCHED = {("silence", ""): "agents end", ("silence", "hooks"): "hooks report", ("ingest", ""): "ingest keeps up"}
+"""What else is watched."""
 _WIDE = 110
 _NAME_MAX = 120
 _STALE_S = 15 * 60
@@ -116,10 +118,13 @@ def _word(name: str) -> str:
 
 
 def _limits(data: dict[str, Any], look: Look) -> Iterable[RenderableType]:
-    known = [one for one in data["limits"] if one["rule"] in _RULES or one["rule"] == "budget"]
+    known = [one for one in data["limits"] if one["rule"] in _RULES]
     shown = [one for one in data["limits"] if one["state"] == "BREACH"]
     shown += [one for one in known if one["state"] != "BREACH" and (not one["label"] or one["rule"] == "budget")]
-    watched = [one for one in data["limits"] if one not in known and one["state"] != "BREACH"]
+    watched = [
+        one for one in data["limits"]
+        if one["rule"] not in _RULES and one["state"] != "BREACH" and (not one["label"] or one["label"] == "hooks")
+    ]  # fmt: skip
     if not shown:
         return
     width = 12 if look.width < _WIDE else 36
@@ -149,7 +154,8 @@ def _watched(found: Sequence[dict[str, Any]], look: Look) -> Text:
 
 def rule(one: dict[str, Any]) -> str:
     """Return what a limit is called, with the hook or agent that it is of."""
-    return words.plain(f"{_RULES.get(one['rule'], one['rule'])} {one['label']}".strip(), _NAME_MAX)
+    name = _WATCHED.get((one["rule"], one["label"]))
+    return name or words.plain(f"{_RULES.get(one['rule'], one['rule'])} {one['label']}".strip(), _NAME_MAX)
 
 
 def at_most(one: dict[str, Any]) -> Text:
@@ -188,7 +194,7 @@ def _alert_lines(alerts: Sequence[dict[str, Any]], look: Look) -> Iterable[Rende
     firing = [one for one in alerts if one["state"] == "firing"]
     if not firing:
         return
-    open_ = [one for one in firing if not one["acknowledged"] and not one["silenced"]]
+    open_ = [one for one in firing if one["open"]]
     worst = (open_ or firing)[0]["severity"]
     line = Text(no_wrap=True, overflow=look.overflow)
     line.append_text(severity(worst, look, f"{words.many(len(firing), 'alert')} firing"))

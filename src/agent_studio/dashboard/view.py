@@ -58,7 +58,8 @@ def overview(context: Context, window: Window, *, engine: Engine | None = None) 
     LIMIT: `{rule, label, state, severity, value, low, high, limit, unit, count, needed, message}`; label is the hook or
     agent, empty for all together; low and high bound the value; needed: how many more runs a verdict takes.
     ALERT: `{id, rule, label, state (pending, firing, resolved), severity, value, low, high, limit, unit, count,
-    message, since, updated, acknowledged{at, who, note} or null, silenced{pattern, until, who, why} or null, ...}`.
+    message, since, updated, acknowledged{at, who, note} or null, silenced{pattern, until, who, why} or null,
+    open (it fires, and nobody has taken note), ...}`.
     """
     from agent_studio.monitor import alerts  # noqa: PLC0415 - only for this
 
@@ -243,7 +244,7 @@ def of_verdict(one: Verdict) -> dict[str, Any]:
 
 def of_alert(one: Alert) -> dict[str, Any]:
     """Return ALERT of `overview`."""
-    return one._asdict()
+    return {**one._asdict(), "open": one.is_open}
 
 
 def _standing(verdicts: Sequence[Verdict]) -> str:

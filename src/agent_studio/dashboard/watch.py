@@ -31,8 +31,8 @@ _FORMS = ((12, True, 8), (8, True, 5), (8, False, 5), (5, False, 3), (4, False, 
 """From a large screen to a small one: limits at most, blank lines, hooks and agents at least."""
 _AGED_S = 60
 """Without anything new the figures are still made anew so often: old records leave the stretch of time."""
-_SLOW_S = 1.0
-"""A reader that takes longer is helped by the SQL engine, which costs more to start and less to go on."""
+_SLOW_S = 3.0
+"""When the plain reader takes longer, the SQL engine is tried, and the faster of the two stays."""
 
 
 class Reader(NamedTuple):
@@ -59,6 +59,7 @@ def run(console: Console, reader: Reader, *, hours: float, refresh_ms: int, unic
     """Show the dashboard until somebody ends it."""
     screen = _Screen(console, reader, hours, unicode=unicode)
     with keys() as pressed, Live(console=console, screen=True, auto_refresh=False, transient=True) as live:
+        live.update(Text("reading the journals", "dim"), refresh=True)
         try:
             while True:
                 screen.look()
@@ -82,6 +83,7 @@ class _Screen:
         self._at_s = 0.0
         self._fault = ""
         self._engine: Engine | None = None
+        self._taken_s: dict[Engine | None, float] = {}
         self.cost_s = 0.0
 
     def look(self) -> None:
@@ -98,9 +100,11 @@ class _Screen:
             self._fault = error.message  # what is on the screen stays there, and ages
             return
         self._at_s = time.monotonic()
-        self.cost_s = self._at_s - now_s
-        if self.cost_s > _SLOW_S:
+        self.cost_s = self._taken_s[self._engine] = self._at_s - now_s
+        if self.cost_s > _SLOW_S and "sql" not in self._taken_s:
             self._engine = "sql"
+        else:
+            self._engine = min(self._taken_s, key=self._taken_s.__getitem__)
 
     def press(self, key: str) -> None:
         """Do what a key says."""
@@ -108,7 +112,7 @@ class _Screen:
             self._sort = (self._sort + 1) % len(terminal.SORTS)
         elif key == "w":
             self._hours = next((hours for hours in HOURS if hours > self._hours), HOURS[0])
-            self._seen = None
+            self._seen, self._engine, self._taken_s = None, None, {}
         elif key:
             self._seen = None
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Problem, Result, working
-from agent_studio.errors import ExitCode, UsageError
+from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
@@ -30,11 +32,31 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.trends:
         return _trends(session.context)
     if args.alerts:
-        return _alerts(session.context)
+        return _alerts(session)
     with working("reading the journals"):
         data = look(session.context, hours)
     rows = None if args.all else _ROWS
-    return Result(data, lambda screen: draw(screen, "overview", data, rows), problems=list(_problems(data)))
+    return _telling(session, Result(data, lambda screen: draw(screen, "overview", data, rows), 0, _problems(data)))
+
+
+def _telling(session: Session, result: Result) -> Result:
+    """Return a result that also has alerts sent: after it is drawn, because a destination may be slow."""
+    if session.common.json:
+        _tell(session)
+        return result
+
+    def render(screen: Screen) -> None:
+        result.render(screen)
+        _tell(session)
+
+    return result._replace(render=render)
+
+
+def _tell(session: Session) -> None:
+    from agent_studio.monitor import notify  # noqa: PLC0415 - as in `look`
+
+    with working("sending alerts"):
+        notify.deliver(session.context, session.variables)
 
 
 def _hours(args: argparse.Namespace) -> float:
@@ -65,9 +87,11 @@ def look(context: Context, hours: float, engine: Engine | None = None) -> dict[s
     return view.overview_of(context, summary, verdicts, known)
 
 
-def _problems(data: dict[str, Any]) -> Iterator[Problem]:
-    if data["damagedLines"]:
-        yield Problem("damaged-lines", f"{data['damagedLines']} lines of the journals are no records, and not counted")
+def _problems(data: dict[str, Any]) -> list[Problem]:
+    if not data["damagedLines"]:
+        return []
+    many = "1 line" if data["damagedLines"] == 1 else f"{data['damagedLines']} lines"
+    return [Problem("damaged-lines", f"{many} of the journals could not be read as records, and are not counted")]
 
 
 def draw(screen: Screen, name: str, data: dict[str, Any], rows: int | None = None) -> None:
@@ -90,27 +114,44 @@ def _trends(context: Context) -> Result:
     return Result(data, lambda screen: draw(screen, "trends", data))
 
 
-def _alerts(context: Context) -> Result:
-    data = look(context, HOURS)
+def _alerts(session: Session) -> Result:
+    data = look(session.context, HOURS)
     names = ("environment", "window", "state", "alerts", "limits", "newest", "ageSeconds")
     kept = {name: data[name] for name in names}
-    firing = any(one["state"] == "firing" and not one["silenced"] for one in data["alerts"])
-    code = ExitCode.FAILED if firing else ExitCode.DONE
-    return Result(kept, lambda screen: draw(screen, "alerts", kept), code)
+    code = ExitCode.FAILED if any(one["open"] for one in data["alerts"]) else ExitCode.DONE
+    return _telling(session, Result(kept, lambda screen: draw(screen, "alerts", kept), code))
 
 
 def _live(session: Session, hours: float) -> Result:
-    context = session.context
     if session.common.json:
         raise UsageError("--live is for people, --json for programs", hint="leave one of them out")
-    return Result({}, lambda screen: _watch(screen, context, hours))
+    return Result({}, lambda screen: _watch(screen, session, hours))
 
 
-def _watch(screen: Screen, context: Context, hours: float) -> None:
+def _watch(screen: Screen, session: Session, hours: float) -> None:
+    from threading import Thread  # noqa: PLC0415 - only for people who stay
+
     from agent_studio.dashboard import watch  # noqa: PLC0415 - Rich, and only for people
+    from agent_studio.monitor import notify  # noqa: PLC0415 - as in `look`
 
     if not screen.is_terminal:
         raise UsageError("--live needs a terminal", hint="leave --live out")
-    reader = watch.Reader(lambda wanted, engine: look(context, wanted, engine), lambda: watch.journal_marks(context))
+    context, telling = session.context, Thread()
+
+    def read(wanted: float, engine: Engine | None) -> dict[str, Any]:
+        nonlocal telling
+        found = look(context, wanted, engine)
+        if not telling.is_alive():  # a slow destination must not hold up the screen, nor its end
+            telling = Thread(target=partial(_quietly, notify.deliver, context, session.variables), daemon=True)
+            telling.start()
+        return found
+
+    reader = watch.Reader(read, partial(watch.journal_marks, context))
     refresh_ms = context.config["monitoring.dashboardRefreshMs"]
     watch.run(screen.console(), reader, hours=hours, refresh_ms=refresh_ms, unicode=screen.unicode)
+
+
+def _quietly(deliver: Callable[..., object], *arguments: object) -> None:
+    """Deliver; what fails is tried again by whoever delivers next, and `alerts list` tells of it."""
+    with suppress(AgentStudioError):
+        deliver(*arguments)
