@@ -231,13 +231,19 @@ class _Ingest:
 
     def _run(self) -> None:
         from agent_studio.capture.ingest.run import ingest  # noqa: PLC0415 - a third of a daemon's start otherwise
+        from agent_studio.monitor.retention import Tidying  # noqa: PLC0415 - as above
 
+        tidying = Tidying()
         while True:
             last = self._stop.wait(self._interval_s)
             state = "ok"
             try:
-                for notice in ingest(self._context).budget_notices:
+                report = ingest(self._context)
+                for notice in report.budget_notices:
                     self._say(f"budget {notice['budget']}: {notice['level']} % reached")
+                if not last:
+                    for fault in tidying.after(self._context, was_sealed=bool(report.sealed)).faults:
+                        self._say(f"{fault.name}: {fault.reason}")
             except AgentStudioError as error:
                 state = error.message
             except Exception as error:  # noqa: BLE001 - the daemon outlives a bug in a round

@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from agent_studio.capture.ingest.state import State
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.records import Record
     from agent_studio.storage.folder import Folder
 
-JOURNALS = {"hooks": HookExecution, "agents": AgentRun, "errors": ErrorEvent, "sessions": SessionEvent}
+JOURNALS: Mapping[str, type[Record]] = {
+    "hooks": HookExecution, "agents": AgentRun, "errors": ErrorEvent, "sessions": SessionEvent,
+}  # fmt: skip
 """What is sealed, by the kind that its closed days are kept under."""
 SEAL_BYTES = 256 << 20
 """Size from which a journal is closed before its day is."""
