@@ -556,7 +556,7 @@ def test_it_says_where_it_is_and_takes_that_back(idle: Daemon) -> None:
     assert (status.returncode, json.loads(status.stdout)["data"]) == (0, {"running": True, **said})
     assert json.loads(idle.ask("GET", "/healthz")[2])["status"] == "ok"
     assert idle.stop(signal.SIGINT)[0] == 0
-    assert sorted(place.name for place in idle.state.iterdir()) == ["serve.lock"]
+    assert sorted(place.name for place in idle.state.iterdir()) == ["log.jsonl", "serve.lock"]
 
 
 def test_it_can_be_stopped_at_any_moment_of_its_start(idle: Daemon) -> None:
@@ -568,7 +568,7 @@ def test_it_can_be_stopped_at_any_moment_of_its_start(idle: Daemon) -> None:
         _, said = idle.process.communicate(timeout=20)
         assert idle.process.returncode in {0, 130, -signal.SIGINT}, said
         left = {place.name for place in idle.state.iterdir()} if idle.state.exists() else set()
-        assert left <= {"serve.lock"}
+        assert left <= {"log.jsonl", "serve.lock"}
 
 
 def test_it_can_be_stopped_by_name(idle: Daemon) -> None:
