@@ -106,12 +106,13 @@ def _all_times(summary: Summary, times: Mapping[str, Sequence[float]], limit: fl
     own, severity = [one for one in summary.hooks if one.hook != DECISION], _SEVERITIES[HOOK_TIME]
     if any(held for hook, held in times.items() if hook != DECISION):
         pooled = sorted(one for hook, held in times.items() if hook != DECISION for one in held)
-        verdict = limits.p95(HOOK_TIME, "", pooled, limit, severity)
-    else:
-        worst = max((one.p95_ms for one in own if one.p95_ms is not None), default=None)
-        verdict = limits.p95_within(HOOK_TIME, "", worst, sum(one.timed for one in own), limit, severity)
-        verdict = verdict._replace(value=None, high=worst, message="no hook's " + verdict.message)
-    return verdict
+        return limits.p95(HOOK_TIME, "", pooled, limit, severity)
+    worst = max((one.p95_ms for one in own if one.p95_ms is not None), default=None)
+    if worst is not None and worst > limit:
+        return unknown(HOOK_TIME, severity, "of so long a time only each hook's own p95 is looked at", unit="ms")
+    verdict = limits.p95_within(HOOK_TIME, "", worst, sum(one.timed for one in own), limit, severity)
+    said = verdict.message if worst is None else "no hook is slower than " + verdict.message
+    return verdict._replace(value=None, high=worst, message=said)
 
 
 def _rates(context: Context, names: tuple[str, str], runs: Sequence[Runs], recent: Sequence[Runs]) -> Iterator[Verdict]:

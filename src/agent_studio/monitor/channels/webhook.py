@@ -98,6 +98,8 @@ class _Watched(HTTPSHandler, HTTPHandler):
     def __init__(self) -> None:
         super().__init__()
         self.connections: list[HTTPConnection] = []
+        self.is_over = False
+        """Whether the time was over before there was a whole answer."""
 
     def http_open(self, request: Request) -> Any:
         return self.do_open(self._remembered(HTTPConnection), request)
@@ -124,6 +126,7 @@ class _Watched(HTTPSHandler, HTTPHandler):
             timer.cancel()
 
     def _cut(self) -> None:
+        self.is_over = True
         for one in self.connections:
             if one.sock is not None:
                 with suppress(OSError):
@@ -136,6 +139,8 @@ def _post(request: Request, timeout_s: float) -> None:
     watched = _Watched()
     try:
         with watched.limited(timeout_s), build_opener(_NoRedirect, watched).open(request, timeout=timeout_s) as answer:
+            if watched.is_over:  # an answer that was cut short looks like a whole one
+                raise TimeoutError("its answer was cut short")
             if answer.status // 100 != 2:  # noqa: PLR2004 - done
                 raise DeliveryError(f"{shown} answered {answer.status}")
     except HTTPError as error:
