@@ -126,7 +126,7 @@ def _metric(one: dict[str, Any]) -> Text:
 
 
 _ORDER = ("hookExecutionTimeMs", "hookFailureRate", "agentFailureRate", "errorRatePerHour", "tokenBudgetPerDay")
-_SHIFTS = {"WORSE": "worse", "BETTER": "better", "NONE": "none seen", "UNKNOWN": "too few"}
+_SHIFTS = {"WORSE": "worse", "BETTER": "better", "NONE": "-", "UNKNOWN": "too few"}
 _STATES = {"PASS": "OK", "FAIL": "BREACH", "INSUFFICIENT": "UNKNOWN"}
 
 

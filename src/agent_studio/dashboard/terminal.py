@@ -136,7 +136,7 @@ def _limits(data: dict[str, Any], look: Look) -> Iterable[RenderableType]:
         Column("", lambda one: state(one["state"], look, _needed(one)), is_left=True),
     )
     yield from look.gap
-    yield from grid.lines(columns, shown[: look.limits], look.width, look.cut)
+    yield from grid.lines(columns, shown[: look.limits], look.width, look.cut, name_least=22)
     if len(shown) > look.limits:
         yield Text(f"{words.many(len(shown) - look.limits, 'more limit')}{look.more}", "dim")
     if watched:
