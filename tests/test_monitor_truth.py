@@ -129,7 +129,7 @@ class World:
                        "status": pick(["completed"] * 5 + ["failed", "cancelled"])}  # fmt: skip
         elif kind == "errors":
             record |= {"errorType": "SystemError", "severity": pick(["CRITICAL", "HIGH", "MEDIUM", "LOW", "ODD"]),
-                       "source": "hook", "message": f"broke {self.chance.randrange(999)} times", "sessionId": session}  # fmt: skip
+                       "source": "hook", "message": f"broke {duration} times", "sessionId": session}  # fmt: skip
         else:
             record |= {"sessionId": session, "event": pick(["start", "prompt", "prompt", "stop", "end"])}
         record |= {"metadata": {"a": [1, {"b": "\n"}]}, "environment": environment, "release": None}
@@ -303,7 +303,7 @@ def test_an_index_that_grew_with_the_file_leaves_nothing_out(
     )  # both are there: one counts
     sealed.unlink()
     for engine in ("plain", "sql"):
-        check(metrics.summary(world.context, window, engine=engine), Truth(world.files, window))  # type: ignore[arg-type]
+        check(metrics.summary(world.context, window, engine=engine), Truth(world.files, window))
 
 
 _TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
