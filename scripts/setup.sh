@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace) when it may.
+# Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace, Chromium) when it may.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,6 +25,7 @@ find_python() {
 missing=()
 for tool in git strace; do command -v "$tool" >/dev/null || missing+=("$tool"); done
 command -v ssh-keygen >/dev/null || missing+=(openssh-client)
+command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
 if [ "${#missing[@]}" -gt 0 ]; then
   install_packages "${missing[@]}" || echo "setup: could not install ${missing[*]}; some tests need them" >&2
 fi

@@ -32,8 +32,9 @@ from agent_studio.environment.roots import Project
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agent_studio.environment.context import Context
     from tests.conftest import Studio
+
+    from agent_studio.environment.context import Context
 
 ASSETS = Path(agent_studio.dashboard.__file__).parent / "assets"
 OWN = {"host": "127.0.0.1:4392"}
