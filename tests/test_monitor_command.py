@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -269,3 +270,20 @@ def test_after_the_clock_went_back_nothing_is_older_than_nothing(
     data = staged.json("monitor", *STAGING)
     assert data["futureRecords"] > 0
     assert data["ageSeconds"] is None or data["ageSeconds"] >= 0
+
+
+def test_the_dashboard_in_a_browser_is_served_until_it_is_ended(staged: Studio) -> None:
+    command = [sys.executable, "-m", "agent_studio", "monitor", "web", *STAGING, "--port", "0"]
+    process = subprocess.Popen(command, cwd=staged.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        address = said.removeprefix("dashboard: ").partition("#")[0].strip()
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    assert staged.run("monitor", "web", *STAGING, "--port", "70000").code == 2

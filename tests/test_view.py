@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+import json
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
+from tests.monitor_records import Records
 
-from agent_studio.dashboard import figures, grid, sheets, terminal, words
+from agent_studio.dashboard import figures, grid, sheets, terminal, view, words
 from agent_studio.dashboard.grid import Column
 from agent_studio.dashboard.sparkline import gauge, sparkline
+from agent_studio.environment.context import open_context
+from agent_studio.environment.detect import Choice, Environment
+from agent_studio.environment.roots import Project
 from agent_studio.monitor.summary import HOUR_MS, ErrorHour, SessionFigures, SpendHour, Summary, Window
+
+if TYPE_CHECKING:
+    from tests.conftest import Studio
 
 HOSTILE = (
     "\x1b[2J\x1b]0;owned\x07", "\x9b31m", "a\r\nb\tc", "\u202edrowssap", "\u200b\u2066\ufeff", "[bold red]x[/]",
@@ -175,3 +184,70 @@ def test_every_hour_of_the_stretch_is_in_the_timeline() -> None:
     assert figures.total(summary.spend) == {"tokens": 11, "costUsd": 1.0, "unpricedTokens": 5}
     assert figures.of_errors(summary.errors)["counted"] == 3
     assert [one["model"] for one in figures.of_models(summary.spend)] == ["n", "m"]
+
+
+def _promised(function: Any) -> dict[str, Any]:
+    """The names in the first `{...}` of a docstring, each with those of the objects that it holds."""
+    text = re.sub(r"\([^()]*\)|\s|\[|\]", "", function.__doc__)
+    words = iter(re.findall(r"\w+|[{},]", text[text.index("{") + 1 :]))
+
+    def names() -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        last = ""
+        for word in words:
+            if word == "}":
+                break
+            if word == "{":
+                found[last] = names()
+            elif word != ",":
+                last, found[word] = word, {}
+        return found
+
+    return names()
+
+
+def _check(promised: dict[str, Any], data: Any, place: str) -> None:
+    for one in data if isinstance(data, list) else [data]:
+        if one is not None and promised:
+            assert promised.keys() <= one.keys(), place
+            for name, inner in promised.items():
+                _check(inner, one[name], f"{place}.{name}")
+
+
+def test_every_view_is_json_and_holds_what_it_promises(staged: Studio) -> None:
+    records = Records(staged, "staging")
+    for number in range(30):
+        records.hook(
+            "guard", ms=float(number + 1), minutes_ago=number + 1, status="failure" if number < 3 else "success"
+        )
+    records.hook("quiet", minutes_ago=5)
+    records.agent("reviewer")
+    records.error()
+    records.session("start", minutes_ago=40)
+    records.write()
+    context = open_context(Project(staged.path), Choice(Environment.STAGING, "test"), {})
+    window = view.last(24)
+    seen = {
+        view.overview: view.overview(context, window),
+        view.hooks: view.hooks(context, window),
+        view.hook: view.hook(context, "guard", window),
+        view.agents: view.agents(context, window),
+        view.errors: view.errors(context, window),
+        view.costs: view.costs(context, window),
+        view.sessions: view.sessions(context, window),
+        view.session: view.session(context, "s1", window),
+        view.trends: view.trends(context),
+        view.alerts: view.alerts(context),
+    }
+    for function, data in seen.items():
+        json.dumps(data, allow_nan=False)
+        _check(_promised(function), data, function.__name__)
+    kinds = {one["kind"] for one in seen[view.session]["events"]}
+    assert kinds == {"session", "hook", "agent", "error"}
+    assert sum(one["calls"] for one in seen[view.hook]["histogram"]) == 30
+    assert seen[view.hooks]["slowest"][0]["durationMs"] == 30.0
+    assert [one["hook"] for one in seen[view.hooks]["failing"]] == ["guard"]
+    assert seen[view.errors]["groups"][0]["count"] == 1
+    assert seen[view.sessions]["sessions"][0]["calls"] == 31
+    assert view.hook(context, "nobody", window)["hook"] is None
+    assert [one["environment"] for one in view.environments([context], window)] == ["staging"]

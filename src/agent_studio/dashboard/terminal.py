@@ -127,7 +127,7 @@ def _limits(data: dict[str, Any], look: Look) -> Iterable[RenderableType]:
     ]  # fmt: skip
     if not shown:
         return
-    width = 12 if look.width < _WIDE else 36
+    width = 10 if look.width < _WIDE else 36
     columns = (
         Column("limit", rule),
         Column("now", lambda one: Text(_now(one, look), _STYLES.get(one["state"], ""))),

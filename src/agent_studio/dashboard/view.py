@@ -44,20 +44,20 @@ def now_ms() -> int:
 def overview(context: Context, window: Window, *, engine: Engine | None = None) -> dict[str, Any]:
     """Return the state of one environment at a glance; `data` of `monitor --json`.
 
-    `{environment, window{from, to, hours}, state, limits[LIMIT],
+    `{environment, window{from, to, hours}, state, limits[],
     hooks[{hook, calls, failures, blocked, timed, failureRate, avgMs, p50Ms, p95Ms, p99Ms, last, state}],
     agents[{agent, runs, failures, cancelled, failureRate, tokens, avgMs, p95Ms, last, state}],
-    errors{total, counted, bySeverity{name: n}, hours[{hour, severity, count}]},
+    errors{total, counted, bySeverity (severity: n), hours[{hour, severity, count}]},
     spend[{model, hour, tokens, costUsd, unpricedTokens}], models[{model, tokens, costUsd, unpricedTokens}],
     totals{calls, failures, blocked, failureRate, runs, agentFailures, agentFailureRate, tokens, costUsd,
     unpricedTokens}, timeline[{hour, errors, tokens, costUsd}] (every hour, errors that count),
-    sessions{started, ended, prompts, open}, alerts[ALERT],
+    sessions{started, ended, prompts, open}, alerts[],
     newest (time or null), ageSeconds (of the newest record, or null), damagedLines, futureRecords, waitingBytes
     (recorded and not yet ingested), unrouted}`.
 
-    LIMIT: `{rule, label, state, severity, value, low, high, limit, unit, count, needed, message}`; label is the hook or
-    agent, empty for all together; low and high bound the value; needed: how many more runs a verdict takes.
-    ALERT: `{id, rule, label, state (pending, firing, resolved), severity, value, low, high, limit, unit, count,
+    A limit is `{rule, label, state, severity, value, low, high, limit, unit, count, needed, message}`; label is the
+    hook or agent, empty for all together; low and high bound the value; needed: how many more runs a verdict takes.
+    An alert is `{id, rule, label, state (pending, firing, resolved), severity, value, low, high, limit, unit, count,
     message, since, updated, acknowledged{at, who, note} or null, silenced{pattern, until, who, why} or null,
     open (it fires, and nobody has taken note), ...}`.
     """
@@ -112,9 +112,10 @@ def environments(contexts: Iterable[Context], window: Window) -> list[dict[str, 
 def hooks(context: Context, window: Window) -> dict[str, Any]:
     """Return all hooks.
 
-    `{window, hooks[as in overview], events[{event, tool, calls, failures, blocked, failureRate, p50Ms, p95Ms, p99Ms}],
+    `{window, hooks[], events[{event, tool, calls, failures, blocked, failureRate, p50Ms, p95Ms, p99Ms}],
     slowest[{hook, event, tool, time, durationMs, status, sessionId}], failing[{hook, calls, failures, failureRate}],
-    silent[{kind (hook, agent), name, last, usualGapMs, silentMs}]}`; the hundred slowest runs, those that fail most.
+    silent[{kind (hook, agent), name, last, usualGapMs, silentMs}]}`; hooks as in
+    `overview`, the hundred slowest runs, those that fail most.
     """
     found = overview(context, window)
     return {
@@ -130,7 +131,7 @@ def hooks(context: Context, window: Window) -> dict[str, Any]:
 def hook(context: Context, name: str, window: Window) -> dict[str, Any]:
     """Return one hook.
 
-    `{window, hook (as in overview, or null), limitMs (p95 at most, or null), histogram[{fromMs, toMs, calls}],
+    `{window, hook (as in `overview`, or null), limitMs (p95 at most, or null), histogram[{fromMs, toMs, calls}],
     history[{time, calls, failures, blocked, p50Ms, p95Ms, p99Ms}]}`; history by hour, by day above 3 days.
     """
     found = overview(context, window)
@@ -146,8 +147,8 @@ def hook(context: Context, name: str, window: Window) -> dict[str, Any]:
 def agents(context: Context, window: Window) -> dict[str, Any]:
     """Return all agents and their latest runs.
 
-    `{window, agents[as in overview], runs[{time, agent, agentId, sessionId, parent, durationMs, tokens, status,
-    errorMessage}]}`; parent is the agentId that started it, null for the session itself.
+    `{window, agents[], runs[{time, agent, agentId, sessionId, parent, durationMs, tokens, status, errorMessage}]}`;
+    agents as in `overview`; parent is the agentId that started it, null for the session itself.
     """
     found = overview(context, window)
     return {"window": found["window"], "agents": found["agents"], "runs": _rows(context, "agent_runs", window)}
@@ -172,8 +173,8 @@ def errors(context: Context, window: Window) -> dict[str, Any]:
 def costs(context: Context, window: Window) -> dict[str, Any]:
     """Return spend and budgets.
 
-    `{window, spend[], models[], timeline[], totals{tokens, costUsd, unpricedTokens} as in overview,
-    budgets[as `cost budget --json` has them]}`.
+    `{window, spend[], models[], timeline[], totals{tokens, costUsd, unpricedTokens}, budgets[]}`; all but the budgets
+    as in `overview`, those as `cost budget --json` has them.
     """
     found = overview(context, window)
     kept = {name: found[name] for name in ("window", "spend", "models", "timeline", "totals")}
@@ -231,7 +232,7 @@ def trends(context: Context, days: int = 7) -> dict[str, Any]:
 
 
 def alerts(context: Context) -> dict[str, Any]:
-    """Return alerts: `{alerts[ALERT as in overview]}`, open ones first, then by severity."""
+    """Return alerts: `{alerts[]}` as in `overview`, open ones first, then by severity."""
     from agent_studio.monitor import alerts as kept  # noqa: PLC0415 - only for alerts
 
     return {"alerts": [of_alert(one) for one in kept.current(context)]}
