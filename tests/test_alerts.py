@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,10 @@ from agent_studio.errors import UsageError
 from agent_studio.monitor import alert_history, alerts
 from agent_studio.monitor.alert import CLEAR_MS, HOLD_MS, step
 from agent_studio.monitor.verdict import BREACH, OK, UNKNOWN, Verdict, unknown
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
+
+from bench import alert_quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -376,3 +381,13 @@ def test_what_is_kept_is_for_its_owner_only(staged: Studio) -> None:
     state = staged.path / ".agent-studio/staging"
     modes = {place.name: place.stat().st_mode & 0o777 for place in state.iterdir() if place.name.startswith("alerts")}
     assert set(modes.values()) == {0o600} or os.name == "nt"
+
+
+@pytest.mark.slow
+def test_alerts_are_quiet_at_half_the_limit_and_soon_at_five_times() -> None:
+    ours, raw = alert_quality.ours, alert_quality.raw_rate
+    quiet = alert_quality.alarms_a_week(ours, 0.5, 150, 1)
+    assert quiet <= alert_quality.FALSE_ALARMS_MOST
+    assert quiet < alert_quality.alarms_a_week(raw, 0.5, 40, 1) / 10
+    assert alert_quality.hours_to_see(ours, 5, 150, 1, is_warm=False) <= alert_quality.HOURS_MOST
+    assert alert_quality.hours_to_see(ours, 5, 60, 1, is_warm=True) <= 12

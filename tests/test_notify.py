@@ -32,6 +32,7 @@ from agent_studio.monitor import alerts, notify
 from agent_studio.monitor.channels import webhook
 from agent_studio.monitor.destinations import destinations
 from agent_studio.monitor.verdict import BREACH, OK, Verdict
+from agent_studio.monitor.watch import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -541,3 +542,60 @@ def test_a_kill_while_it_is_sent_loses_nothing_and_repeats_only_the_same_message
     assert len(ids) == 2
     assert ids[0] == ids[1], "a receiver can tell that it has it"
     assert receiver.bodies[0] == receiver.bodies[1]
+
+
+def _until(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_watcher_looks_again_and_again_and_says_each_problem_once(staged: Studio, receiver: Receiver) -> None:
+    context = _context(staged, _hook(receiver))
+    said: list[str] = []
+    faults = iter([ConfigurationError("wrong"), ConfigurationError("wrong"), ValueError("a bug")])
+
+    def fresh() -> Context:
+        for fault in faults:
+            raise fault
+        return context
+
+    watcher = Watcher(fresh, {}, said.append, interval_s=0.05)
+    watcher.start()
+    assert _until(lambda: len(said) == 2)
+    _failing(staged, hooks=1)
+    assert _until(lambda: receiver.steps == ["guard-0 firing"])
+    watcher.finish()
+    assert said == ["alerts: wrong", "alerts: ValueError: a bug"]
+
+
+@pytest.mark.slow
+def test_the_daemon_tells_of_an_alert_without_being_asked(staged: Studio, receiver: Receiver) -> None:
+    _context(staged, _hook(receiver))
+    _failing(staged, hooks=1)
+    command = [sys.executable, "-m", "agent_studio", "serve", *STAGING, "--port", "0"]
+    process = subprocess.Popen(command, cwd=staged.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert _until(lambda: receiver.steps == ["guard-0 firing"])
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def test_doctor_says_where_alerts_go_and_where_they_do_not_arrive(
+    staged: Studio, receiver: Receiver, at: Callable[[float], datetime]
+) -> None:
+    context = _context(staged, _hook(receiver))
+    assert [one.message for one in notify.checks(context)] == ["alerts are sent to webhook"]
+    receiver.answer = lambda one: receiver.say(one, 500)
+    alerts.evaluate(context, [_verdict()])
+    for seconds in (0, 1_000, 2_000):
+        at(seconds)
+        notify.deliver(context)
+    (found,) = notify.checks(context)
+    assert (str(found.severity), "3 attempts" in found.message) == ("warning", True)
+    wrong = _context(staged, "{channel: webhook}")
+    assert [str(one.severity) for one in notify.checks(wrong)] == ["error"]

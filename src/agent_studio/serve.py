@@ -113,6 +113,7 @@ class _Server:
         say: Callable[[str], None],
     ) -> None:
         from agent_studio.guards.listener import DecisionServer  # noqa: PLC0415 - as above
+        from agent_studio.monitor.watch import Watcher  # noqa: PLC0415 - as above
 
         self._root = context.root
         self._context = context
@@ -120,7 +121,9 @@ class _Server:
         self._options = options
         self._deciding = deciding
         self._say = say
-        self._decisions = DecisionServer(_Fresh(context, variables), say)
+        fresh = _Fresh(context, variables)
+        self._decisions = DecisionServer(fresh, say)
+        self._watcher = Watcher(fresh, variables, say)
         self._ingest = _Ingest(context, options.ingest_interval_s, say) if options.ingest_interval_s > 0 else None
 
     def run(self, daemon: Daemon, listener: socket.socket, stop: Stop, started: Callable[[Daemon], None]) -> None:
@@ -164,11 +167,13 @@ class _Server:
                 await self._decisions.start(self._deciding)
             if self._ingest is not None:
                 self._ingest.start()
+                self._watcher.start()
             started()
             yield
             await self._decisions.stop()
             if self._ingest is not None:
                 self._ingest.finish()
+                self._watcher.finish()
 
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
         dashboard = self._dashboard(stop)

@@ -11,11 +11,12 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from agent_studio import clock
+from agent_studio import clock, log
 from agent_studio.errors import UsageError, did_you_mean
 from agent_studio.monitor import alert_history as kept
 from agent_studio.monitor.alert import (
     ACKNOWLEDGED,
+    ESCALATED,
     FIRING,
     PENDING,
     RELEASED,
@@ -61,6 +62,7 @@ def evaluate(context: Context, verdicts: Sequence[Verdict], now: datetime | None
                 state.take(record)
         found = _shown(state, moment, {(one.rule, one.label): one for one in tidy})
         _show_open(context.root, found)
+    _log(context, steps)
     return found
 
 
@@ -132,6 +134,12 @@ def _steps(
         tells = happens in TOLD and not quiet and (happens != RESOLVED or subject.told)
         record = _record(context, subject, happens, now, _tellable(names, subject.severity) if tells else [])
         yield {**record, "silenced": True} if quiet else record
+
+
+def _log(context: Context, steps: Iterable[dict[str, Any]]) -> None:
+    for one in steps:
+        write = log.warning if one["step"] in {FIRING, ESCALATED} else log.info if one["step"] in TOLD else log.debug
+        write(context, f"alert.{one['step']}", **{name: one[name] for name in ("alert", "rule", "label", "severity")})
 
 
 def _tellable(names: Sequence[tuple[str, str]], severity: str) -> list[str]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
+from agent_studio.environment.findings import Finding, Severity
 from agent_studio.errors import BusyError, ConfigurationError
 from agent_studio.monitor import alert_history as kept
 from agent_studio.monitor import channels
@@ -37,6 +38,8 @@ _BATCH = 50
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 15.0, 900.0
 _EXPIRY_S = 7 * 86_400
 _DETAIL_MAX = 300
+_WORRYING = 3
+"""Failures in a row from which doctor speaks up."""
 
 
 class Outcome(NamedTuple):
@@ -132,6 +135,23 @@ def waiting(context: Context) -> dict[str, int]:
         for one in wanted
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def checks(context: Context) -> Iterator[Finding]:
+    """Yield what doctor says of where alerts are sent."""
+    try:
+        wanted = destinations(context)
+    except ConfigurationError as error:
+        yield Finding("notify", Severity.ERROR, error.message, error.hint)
+        return
+    boxes, late = _boxes(context.root), waiting(context)
+    for one in wanted:
+        failures = boxes[one.name].failures if one.name in boxes else 0
+        if one.name in late and failures >= _WORRYING:
+            said = f"{late[one.name]} alerts could not be sent to {one.name} in {failures} attempts"
+            yield Finding("notify", Severity.WARNING, said, f"agent-studio alerts test --env {context.environment}")
+        else:
+            yield Finding("notify", Severity.OK, f"alerts are sent to {one.name}")
 
 
 def _done(boxes: Mapping[str, _Box], name: str) -> set[str]:
