@@ -10,7 +10,9 @@ import resource
 import shutil
 import signal
 import stat
+import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +20,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_studio import clock
-from agent_studio.capture.ingest import sealing
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.monitor import lake, retention, segments
 from agent_studio.monitor.retention import Tidying, tidy
-from agent_studio.storage import sealed
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.conftest import Studio
+
+pytestmark = pytest.mark.slow  # columns are made by an engine that takes a while to load
 
 EVERY = int(os.environ.get("KILLS_EVERY", "8"))
 """Of the planned kills one in so many is carried out."""
@@ -112,24 +114,6 @@ def _line(at: datetime, number: int) -> bytes:
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(clock, "now", lambda: NOW)
     return Store(tmp_path / "project")
-
-
-def test_sealing_and_monitoring_mean_the_same_files() -> None:
-    assert set(sealing.JOURNALS) == set(segments.JOURNALS)
-    assert segments.LAKE == sealed.LAKE
-    for kind, record in sealing.JOURNALS.items():
-        assert segments.JOURNALS[kind] == (record.kind, record.file)
-        for day, number in (("2026-03-10", 1), ("0001-01-01", 999_999_999)):
-            one = sealed.Sealed(record.file.removesuffix(".jsonl"), day, number)
-            assert segments.sealed_name(kind, day, number) == one.name
-            for name in (one.name, one.name + sealed.GZIP):
-                assert segments._SEALED.fullmatch(name)
-                assert sealed.parse(name) == one
-            own = segments.Segment(one.name, kind, day, number, 0, is_live=False, is_gzip=False)
-            assert own.parquet == f"{sealed.LAKE}/{kind}/{one.parquet}"
-    for name in ("hooks.jsonl", "hooks.2026-03-10.0.jsonl", "hooks.2026-3-10.1.jsonl", "hooks.2026-03-10.1.jsonl.bz2"):
-        assert sealed.parse(name) is None
-        assert not segments._SEALED.fullmatch(name)
 
 
 def test_a_closed_day_becomes_columns_then_gzip_then_moves_to_the_archive(store: Store) -> None:
@@ -365,10 +349,12 @@ def test_doctor_tells_when_nothing_tidies(staged: Studio) -> None:
         return next((one for one in found if one["code"] == "retention"), {})
 
     assert finding() == {}
-    old = datetime.now(UTC) - timedelta(days=2)
+    old = datetime.now(UTC) - timedelta(days=8)
     place = staged.write(f".claude/staging/metrics/hooks.{old:%Y-%m-%d}.1.jsonl", _line(old, 1))
     place.chmod(0o600)
     assert finding()["severity"] == "ok"
+    os.utime(place, (old.timestamp() + 86_400 * 6, old.timestamp() + 86_400 * 6))
+    assert finding()["severity"] == "info"
     os.utime(place, (old.timestamp(), old.timestamp()))
     assert finding()["severity"] == "warning"
     assert finding()["fix"] == "agent-studio ingest --env staging"
@@ -377,6 +363,27 @@ def test_doctor_tells_when_nothing_tidies(staged: Studio) -> None:
         "converted": [place.name], "gzipped": [place.name], "archived": [], "kept": []
     }  # fmt: skip
     assert finding()["severity"] == "ok"
+
+
+def test_the_daemon_and_following_tidy_as_well(staged: Studio) -> None:
+    old = datetime.now(UTC) - timedelta(days=400)
+    for number, command in enumerate((["serve", "--port", "0", "--ingest-interval", "0.1"], ["ingest", "--follow"]), 1):
+        place = staged.write(f".claude/staging/metrics/hooks.{old:%Y-%m-%d}.{number}.jsonl", _line(old, 1))
+        os.utime(place, (old.timestamp(), old.timestamp()))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agent_studio", *command, *STAGING], cwd=staged.path, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            archived = staged.path / f".agent-studio/staging/archive/{place.name}.gz"
+            until = time.monotonic() + 30
+            while not archived.exists() and time.monotonic() < until:
+                time.sleep(0.05)
+        finally:
+            process.terminate()
+            out, _ = process.communicate(timeout=30)
+        assert archived.exists(), command
+    assert f"archived: {place.name}" in out.decode()
 
 
 # Cut short
@@ -400,7 +407,6 @@ def _child(work: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("limit", [100, 700, 1_500, 2_500])
 def test_on_a_full_disk_everything_stays_and_is_done_later(store: Store, limit: int) -> None:
     """A limit for the size of files stands for a disk that fills: writes fail in the same places."""
@@ -448,7 +454,6 @@ class _Plan:
         return point if code == -signal.SIGKILL else None
 
 
-@pytest.mark.slow
 def test_killed_at_any_system_call_that_changes_a_file_every_record_stays_and_the_next_run_repairs(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.errors import StorageError
+from agent_studio.monitor import segments
 from agent_studio.storage import sealed
 from agent_studio.storage.folder import Folder
 
@@ -243,6 +244,24 @@ def test_a_compressed_file_that_was_cut_short_gives_what_it_has(tmp_path: Path) 
     assert list(sealed.lines(segment, folder)) == []
 
 
+def test_sealing_and_monitoring_mean_the_same_files() -> None:
+    assert set(sealing.JOURNALS) == set(segments.JOURNALS)
+    assert segments.LAKE == sealed.LAKE
+    for kind, record in sealing.JOURNALS.items():
+        assert segments.JOURNALS[kind] == (record.kind, record.file)
+        for day, number in (("2026-03-10", 1), ("0001-01-01", 999_999_999)):
+            one = sealed.Sealed(record.file.removesuffix(".jsonl"), day, number)
+            assert segments.sealed_name(kind, day, number) == one.name
+            for name in (one.name, one.name + sealed.GZIP):
+                assert segments._SEALED.fullmatch(name)
+                assert sealed.parse(name) == one
+            own = segments.Segment(one.name, kind, day, number, 0, is_live=False, is_gzip=False)
+            assert own.parquet == f"{sealed.LAKE}/{kind}/{one.parquet}"
+    for name in ("hooks.jsonl", "hooks.2026-03-10.0.jsonl", "hooks.2026-3-10.1.jsonl", "hooks.2026-03-10.1.jsonl.bz2"):
+        assert sealed.parse(name) is None
+        assert not segments._SEALED.fullmatch(name)
+
+
 class _Collector:
     """Counts what an export sends."""
 
@@ -300,6 +319,37 @@ def test_an_export_goes_on_across_sealed_and_compressed_files(desk: Desk, monkey
     (place,) = (desk.state / "export").glob("*.json")
     place.unlink()
     assert sent() == 14
+
+
+def test_what_is_renamed_while_an_export_runs_is_sent_by_the_next_one_and_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agent_studio.capture.export import journals
+
+    collector, options = _Collector(monkeypatch), Options("http://127.0.0.1:9", signals=("logs",))
+    desk.events(4)
+    desk.ingest()
+    export(desk.context.root, options)
+    real = journals.files
+
+    def listed_before(*arguments: Any) -> Any:
+        found = real(*arguments)
+        monkeypatch.setattr(journals, "files", real)
+        desk.later(days=1)
+        desk.events(2)
+        desk.ingest()
+        return found
+
+    desk.events(3)
+    desk.ingest()
+    monkeypatch.setattr(journals, "files", listed_before)
+    export(desk.context.root, options)
+    assert len(collector.sent) == 4 + 2
+    monkeypatch.setattr(journals, "files", lambda *given: (real(*given)[0], ["errors.2001-01-01.1.jsonl"]))
+    export(desk.context.root, options)
+    monkeypatch.setattr(journals, "files", real)
+    export(desk.context.root, options)
+    assert len(collector.sent) == len(set(collector.sent)) == 4 + 3 + 2
 
 
 def test_a_cursor_of_an_earlier_version_is_understood(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

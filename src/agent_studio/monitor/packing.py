@@ -90,7 +90,7 @@ def compress(folder: Folder, segment: Segment) -> str:
 
 
 def archive(owner: EnvironmentRoot, folder: Folder, segment: Segment) -> None:
-    """Move a segment to the archive, compressed; its columns go, so that no view has it any more."""
+    """Move a segment to the archive, compressed: no view has it any more."""
     owner.state.make(ARCHIVE)
     target = owner.state.at(ARCHIVE)
     name = compress(folder, segment)
@@ -104,8 +104,6 @@ def archive(owner: EnvironmentRoot, folder: Folder, segment: Segment) -> None:
         raise StorageError(
             f"{target.path / name} is there and differs from {folder.path / name}", hint="move one of the two away"
         )
-    with suppress(FileNotFoundError):
-        owner.state.remove(segment.parquet)
 
 
 def _pack(folder: Folder, name: str, target: str) -> None:

@@ -36,7 +36,7 @@ BURNIN = "burnin.json"
 """`{"since": "2026-01-31T09:30:00.000Z"}` in an environment's state folder: keep what was written from then on."""
 _LOCK = "tidy.lock"
 _DEFAULT_KEY, _KEYS = "monitoring.retention.metricsDays", {"errors": "monitoring.retention.errorsDays"}
-_OVERDUE = timedelta(days=1)
+_OVERDUE, _LONG_OVERDUE = timedelta(days=1), timedelta(days=7)
 _DAY = timedelta(days=1)
 _EVERY_S = 3_600
 
@@ -168,23 +168,24 @@ class Tidying:
 
 
 def checks(context: Context) -> Iterator[Finding]:
-    """Yield findings: files for which something is due for a day, as if nothing ran."""
-    waiting, count, moment = [], 0, clock.now() - _OVERDUE
+    """Yield findings: files for which something is due for a day, as if nothing ran; for a week, that is a warning."""
+    closed: list[tuple[_Journal, _Closed]] = []
     for kind in JOURNALS:
         try:
             journal = _journal(context, kind)
-            closed = [] if journal is None else [(journal, one) for one in journal.closed()]
+            closed += [] if journal is None else [(journal, one) for one in journal.closed()]
         except AgentStudioError as error:
             yield Finding("retention", Severity.ERROR, error.message, error.hint)
-            continue
-        count += len(closed)
-        waiting += [one.segment.name for journal, one in closed if journal.is_waiting(one, moment)]
-    if waiting:
-        message = f"{len(waiting)} files of closed days wait to be tidied, {waiting[0]} first"
-        command = f"agent-studio ingest --env {context.environment}"
-        yield Finding("retention", Severity.WARNING, message, command)
-    elif count:
-        yield Finding("retention", Severity.OK, f"{count} files of closed days are at hand")
+    late, very_late = (
+        [one.segment.name for journal, one in closed if journal.is_waiting(one, clock.now() - overdue)]
+        for overdue in (_OVERDUE, _LONG_OVERDUE)
+    )
+    if late:
+        severity = Severity.WARNING if very_late else Severity.INFO
+        message = f"{len(late)} files of closed days wait to be tidied, {(very_late or late)[0]} first"
+        yield Finding("retention", severity, message, f"agent-studio ingest --env {context.environment}")
+    elif closed:
+        yield Finding("retention", Severity.OK, f"{len(closed)} files of closed days are at hand")
 
 
 def _journal(context: Context, kind: str) -> _Journal | None:

@@ -115,17 +115,18 @@ class _Work:
         known = {} if self.options.again else dict(self.cursor.of(signal))
         size = _WINDOW if signal == "metrics" else _BATCH
         seen = [self._send_file(signal, journal, folder, name, size, known) for name in names]
-        if journals.files(self.root, journal)[1] == names:  # else a file may have been passed over while it moved
-            self.cursor.forget(signal, journal, but=seen)
+        keys = [key for key in seen if key is not None]
+        if keys == seen and journals.files(self.root, journal)[1] == names:  # else one may have been missed as it moved
+            self.cursor.forget(signal, journal, but=keys)
 
     def _send_file(
         self, signal: str, journal: str, folder: Folder, name: str, size: int, known: Mapping[str, Position]
-    ) -> str:
-        """Send what is new in a file; return what its position is kept under."""
+    ) -> str | None:
+        """Send what is new in a file; return what its position is kept under, or None when it has moved on."""
         lost = late = 0
         with journals.opened(folder, name, journal) as source:
             if source is None:
-                return ""
+                return None
             environment = str(self.root.environment)
             for chunk in source.chunks(
                 source.resume(known), environment=environment, since=self.options.since, size=size

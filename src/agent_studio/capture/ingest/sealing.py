@@ -135,6 +135,7 @@ def _name(one: Journal, day: str) -> str:
 def _begin_anew(state: State, one: Journal) -> None:
     """Have an empty journal, of which nothing is remembered."""
     one.folder.create(one.file, b"")
+    one.folder.sync()  # what is remembered from now on is of the new file: the disk must not go back to the old one
     state.put_output(one.place, 0)
 
 
