@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import json
 import os
-import re
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -29,7 +28,9 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 256 << 10
 _ANCHOR_BYTES = 64
 _VERSION = 1
-_LEADING = re.compile(rb'^\{"timestamp":"([^"]{24})"', re.MULTILINE)
+_LEADING = b'{"timestamp":"'
+"""How our own lines begin."""
+_LEADING_AT = slice(len(_LEADING), len(_LEADING) + 24)
 _EVER = (0, 1 << 62)
 """Of a block without a single record."""
 
@@ -189,7 +190,7 @@ def _further(file: IO[bytes], known: list[Block], *, to_end: bool) -> Iterator[B
 
 def _block(data: bytes, end: int, before: int | None) -> Block:
     lines = data.removesuffix(b"\n").split(b"\n")
-    times = _times(data, lines)
+    times = _times(lines)
     head = record_of(lines[0])
     if head is None and before is not None:
         times.append(before)  # damage at the start is of the time of the record before
@@ -198,9 +199,9 @@ def _block(data: bytes, end: int, before: int | None) -> Block:
     return Block(end, oldest, newest, last)
 
 
-def _times(data: bytes, lines: list[bytes]) -> list[int]:
+def _times(lines: list[bytes]) -> list[int]:
     """Return at least the oldest and the newest time of the records in a block."""
-    leading = _LEADING.findall(data)
+    leading = [line[_LEADING_AT] for line in lines if line.startswith(_LEADING)]  # times sort as they are written
     if len(leading) == len(lines):
         ends = [instant_ms(one.decode("latin-1")) for one in (min(leading), max(leading))]
         if None not in ends:

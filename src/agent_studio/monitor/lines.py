@@ -12,23 +12,33 @@ UNKNOWN = "unknown"
 """What a record without a name is counted under."""
 LARGEST = 1e15
 """A figure beyond it is none."""
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined] # it is there, and not in the stubs
+"""Parses the value at a place in a text and says where it ends."""
 _MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
 _REST = re.compile(r":([0-5]\d)\.(\d{3})Z", re.ASCII)
-_SURROGATES = (b"\\ud", b"\\uD")
 
 
 def record_of(line: bytes) -> tuple[dict[str, Any], int] | None:
     """Return a line's record and its time, ms since 1970, or None when it is damaged."""
     try:
-        record = json.loads(line.decode())
+        record = _parsed(line.decode())
     except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or record.get("environment") is None:
         return None
     at_ms = instant_ms(record.get("timestamp"))
-    if at_ms is None or (any(half in line for half in _SURROGATES) and not _is_text(record)):
+    if at_ms is None or ((b"\\ud" in line or b"\\uD" in line) and not _is_text(record)):
         return None
     return record, at_ms
+
+
+def _parsed(text: str) -> Any:
+    """Return what a text is in JSON, at half the cost of `json.loads` where nothing stands around it."""
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        return json.loads(text)
+    return value if end == len(text) else json.loads(text)
 
 
 def _is_text(record: dict[str, Any]) -> bool:
@@ -61,6 +71,8 @@ def _minute_ms(text: str) -> int | None:
 
 def number_of(value: Any) -> float | None:
     """Return a figure, or None when it is none."""
+    if type(value) is float and -LARGEST <= value <= LARGEST:
+        return value
     if value is None:
         return None
     try:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 1 << 20
 _LOOKED_THROUGH = 64
 """Blocks at most that are looked through for nothing but the newest record."""
-_FAILED = frozenset(("failure", "timeout"))
 
 
 def summary(context: Context, window: Window, spend: list[SpendHour], now_ms: int) -> Summary:
@@ -84,8 +83,9 @@ class _Hook:
     def take(self, record: dict[str, Any], at_ms: int) -> None:
         status = record.get("status")
         self.calls += 1
-        self.failures += status in _FAILED if isinstance(status, str) else 0
-        self.blocked += status == "blocked"
+        if status != "success":
+            self.failures += status in {"failure", "timeout"} if isinstance(status, str) else 0
+            self.blocked += status == "blocked"
         self.last_ms = max(self.last_ms, at_ms)
         duration = number_of(record.get("executionTimeMs"))
         if duration is not None:
@@ -143,29 +143,41 @@ class _Reading:
     def __init__(self, environment: str, window: Window, now_ms: int) -> None:
         self.window, self.now_ms = window, now_ms
         self.damaged = self.future = 0
-        self.newest_ms: int | None = None
+        self._newest_ms = -1
+        self._since_ms, self._until_ms = window
         self._environment = environment
         self._hooks: defaultdict[str, _Hook] = defaultdict(_Hook)
         self._agents: defaultdict[str, _Agent] = defaultdict(_Agent)
         self._errors: Counter[tuple[int, str]] = Counter()
         self._sessions: defaultdict[str, _Session] = defaultdict(_Session)
         self._prompts = 0
+        self._takers = {
+            "hooks": self._take_hook, "agents": self._take_agent, "errors": self._take_error,
+            "sessions": self._take_session,
+        }  # fmt: skip
+
+    @property
+    def newest_ms(self) -> int | None:
+        """When the newest record is from."""
+        return self._newest_ms if self._newest_ms >= 0 else None
 
     def take_all(self, kind: str, folder: Folder, segment: Segment, parts: Sequence[Stretch]) -> None:
         """Take in what was found to be worth reading of a file.
 
         Damage has no time of its own: it is of the time of the record before it, at a file's start of that after it.
         """
+        take = self._takers[kind]
         for part, lines in _read_parts(folder, segment, parts):
             last_ms, waiting = part.before_ms, 0
             for line in lines:
                 found = record_of(line)
                 if found is not None:
                     record, last_ms = found
-                    self.damaged += waiting if self._is_within(last_ms) else 0
-                    waiting = 0
-                    if record["environment"] == self._environment:
-                        self._take(kind, record, last_ms)
+                    if waiting:
+                        self.damaged += waiting if self._is_within(last_ms) else 0
+                        waiting = 0
+                    if record["environment"] == self._environment and self._counts(last_ms):
+                        take(record, last_ms)
                 elif last_ms is None:
                     waiting += 1
                 else:
@@ -179,28 +191,32 @@ class _Reading:
             for line in lines:
                 found = record_of(line)
                 if found is not None and found[0]["environment"] == self._environment and found[1] <= self.now_ms:
-                    self.newest_ms = max(self.newest_ms or 0, found[1])
+                    self._newest_ms = max(self._newest_ms, found[1])
 
     def _is_within(self, at_ms: int) -> bool:
-        return self.window.since_ms <= at_ms < self.window.until_ms
+        return self._since_ms <= at_ms < self._until_ms
 
-    def _take(self, kind: str, record: dict[str, Any], at_ms: int) -> None:
+    def _counts(self, at_ms: int) -> bool:
+        """Note how new a record is; return whether it is in the stretch."""
         if at_ms <= self.now_ms:
-            self.newest_ms = max(self.newest_ms or 0, at_ms)
-        elif at_ms >= self.window.until_ms:
+            self._newest_ms = max(self._newest_ms, at_ms)
+        elif at_ms >= self._until_ms:
             self.future += 1
-        if not self._is_within(at_ms):
-            return
-        if kind == "hooks":
-            self._hooks[name_of(record.get("hook"))].take(record, at_ms)
-        elif kind == "agents":
-            self._agents[name_of(record.get("agent"))].take(record, at_ms)
-        elif kind == "errors":
-            self._errors[at_ms - at_ms % HOUR_MS, name_of(record.get("severity"))] += 1
-        else:
-            event = name_of(record.get("event"))
-            self._prompts += event == "prompt"
-            self._sessions[name_of(record.get("sessionId"))].take(event, at_ms)
+        return self._since_ms <= at_ms < self._until_ms
+
+    def _take_hook(self, record: dict[str, Any], at_ms: int) -> None:
+        self._hooks[name_of(record.get("hook"))].take(record, at_ms)
+
+    def _take_agent(self, record: dict[str, Any], at_ms: int) -> None:
+        self._agents[name_of(record.get("agent"))].take(record, at_ms)
+
+    def _take_error(self, record: dict[str, Any], at_ms: int) -> None:
+        self._errors[at_ms - at_ms % HOUR_MS, name_of(record.get("severity"))] += 1
+
+    def _take_session(self, record: dict[str, Any], at_ms: int) -> None:
+        event = name_of(record.get("event"))
+        self._prompts += event == "prompt"
+        self._sessions[name_of(record.get("sessionId"))].take(event, at_ms)
 
     def hooks(self) -> list[HookFigures]:
         return [one.figures(name) for name, one in self._hooks.items()]
