@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -24,6 +26,7 @@ from agent_studio import clock
 from agent_studio.capture.otlp.gate import LOOPBACK, OPEN_PATHS, Gate
 from agent_studio.dashboard import shell
 from agent_studio.dashboard.api import VIEWS
+from agent_studio.dashboard.live import Revision
 from agent_studio.dashboard.web import Dashboard
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
@@ -63,8 +66,8 @@ class Page:
 
         self.context = context_of(studio, environment)
         self.said: list[str] = []
-        dashboard = Dashboard(self.context, {}, lambda: TOKEN, is_stopping=lambda: False, say=self.said.append)
-        self.app = Gate(Starlette(routes=dashboard.routes()), LOOPBACK, None)
+        self.dashboard = Dashboard(self.context, {}, lambda: TOKEN, is_stopping=lambda: False, say=self.said.append)
+        self.app = Gate(Starlette(routes=self.dashboard.routes()), LOOPBACK, None)
 
     def get(self, path: str, headers: dict[str, str] | None = None, **query: str) -> Answer:
         return self.ask("GET", path, headers or OWN, query=query)
@@ -118,6 +121,12 @@ def hook(studio: Studio, at: datetime | None = None, environment: str = "staging
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("a") as journal:
         journal.write(json.dumps(record) + "\n")
+
+
+def line_of(place: Path) -> None:
+    """Append a line that is a record of nothing."""
+    with place.open("a") as journal:
+        journal.write("{}\n")
 
 
 def failing(studio: Studio) -> None:
@@ -310,6 +319,10 @@ def test_the_same_question_is_worked_out_once_until_something_is_recorded(
     monkeypatch.setattr(view, "overview", counted)
     page = Page(staged)
     hook(staged)
+    page.dashboard.warm()
+    for thread in threading.enumerate():
+        if thread.name == "first page":
+            thread.join(20)
     first = page.get("/api/overview").body
     assert page.get("/api/overview").body == first
     assert len(asked) == len(Environment)
@@ -336,6 +349,36 @@ def test_the_knowledge_base_is_searched_and_a_missing_one_is_said(staged: Studio
     assert [hit["name"] for hit in found["hits"]] == ["code-reviewer"]
     assert page.view("knowledge", of="shipp")["didYouMean"] == "ship"
     assert page.view("knowledge", env="production")["artifacts"] is None
+
+
+def test_what_is_recorded_sealed_or_acknowledged_is_news_and_what_only_waits_is_not(staged: Studio) -> None:
+    revision = Revision(context_of(staged).root)
+    metrics = staged.path / ".claude/staging/metrics"
+
+    def now() -> str:
+        revision.forget()
+        return revision()
+
+    seen = [now()]
+    (metrics / "events.jsonl").write_text("{}\n")
+    assert now() == seen[0]
+    for change in (
+        lambda: hook(staged),
+        lambda: (metrics / "hooks.jsonl").rename(metrics / "hooks.2026-01-31.1.jsonl"),
+        lambda: failing(staged),
+        lambda: line_of(staged.path / ".claude/staging/sessions/session-log.jsonl"),
+    ):
+        change()
+        assert now() not in seen
+        seen.append(now())
+
+
+def test_pages_are_told_by_streams_only_up_to_a_number(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    from agent_studio.dashboard import live
+
+    monkeypatch.setattr(live, "STREAMS", 0)
+    refused = page.get("/events")
+    assert (refused.status, refused.headers["retry-after"]) == (503, "60")
 
 
 # --- What it does ---------------------------------------------------------------------------------------------------
@@ -398,11 +441,12 @@ def test_what_is_asked_wrongly_changes_nothing(staged: Studio) -> None:
 class Served:
     """A dashboard as a process of its own."""
 
-    def __init__(self, studio: Studio, *words: str) -> None:
+    def __init__(self, studio: Studio, *words: str, variables: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "agent_studio", *(words or ("monitor", "web", "--port", "0"))]
         self.process = subprocess.Popen(
             [*command, "--env", "staging"],
             cwd=studio.path,
+            env={**os.environ, **(variables or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -440,7 +484,6 @@ def test_an_open_page_is_told_of_a_new_record_and_does_not_keep_the_server_from_
     stream = connection.getresponse()
     assert (stream.status, stream.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     first = [stream.readline() for _ in range(3)][1]
-    (staged.path / ".claude/staging/metrics/events.jsonl").write_text("{}\n")  # what waits is no news
     hook(staged)
     second = [stream.readline() for _ in range(3)][1]
     assert first.startswith(b"data: ")

@@ -346,11 +346,33 @@ def test_a_server_that_is_gone_is_told_and_its_return_is_noticed(desk: Desk) -> 
     window.get_by_text("Live", exact=True).wait_for()
     assert desk.served.stop()[0] == 0
     window.get_by_text("Not live").wait_for()
+    window.get_by_role("link", name="Errors").click()
+    window.get_by_text("The server does not answer.").wait_for()
     again = Served(desk.studio, "monitor", "web", "--port", str(desk.served.place[1]))
     try:
         window.get_by_text("Live", exact=True).wait_for()
     finally:
         again.stop()
+
+
+def test_an_address_that_others_can_reach_shows_nothing_without_its_token(staged: Studio, browser: Browser) -> None:
+    busy(staged)
+    open_to_all = ("serve", "--host", "0.0.0.0", "--port", "0", "--ingest-interval", "0")
+    served = Served(staged, *open_to_all, variables={"AGENT_STUDIO_SERVE_TOKEN": "for-this-test"})
+    try:
+        window = browser.new_page()
+        window.goto(f"http://127.0.0.1:{served.place[1]}/dashboard")
+        window.get_by_role("alert").wait_for()
+        assert "only with its token" in window.inner_text("main")
+        assert "format.sh" not in window.content()
+        window = browser.new_page()
+        window.goto(f"http://127.0.0.1:{served.place[1]}/dashboard#token=for-this-test")
+        window.get_by_role("link", name="format.sh").first.wait_for()
+        window.get_by_text("Live", exact=True).wait_for()
+    finally:
+        assert served.stop()[0] == 0
+        for context in browser.contexts:
+            context.close()
 
 
 def test_the_trial_of_many_events_paints_within_a_second(browser: Browser, tmp_path: Path) -> None:

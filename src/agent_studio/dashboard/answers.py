@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-KEPT = 64
+KEPT = 32
 FRESH_SECONDS = 15.0
 """Stretches of time move on even when nothing is written."""
 

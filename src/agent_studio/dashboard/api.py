@@ -84,6 +84,10 @@ class Api:
             *(Route(f"/api/alerts/{name}", self._do_with(name), methods=["POST"]) for name in actions.ACTIONS),
         ]
 
+    def warm(self) -> None:
+        """Work the first page out before anybody asks for it; what is wrong with it is told when it is asked for."""
+        self._answer("overview", {})
+
     async def events(self, request: Request) -> Response:
         """Tell a page of every change in its environment."""
         try:

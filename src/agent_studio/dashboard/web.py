@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from agent_studio.capture.otlp import daemon as daemons
@@ -51,6 +52,10 @@ class Dashboard:
         from agent_studio.dashboard import shell  # noqa: PLC0415 - as above
 
         return [*shell.routes(), *self._api.routes()]
+
+    def warm(self) -> None:
+        """Begin to work out the first page, beside what else is done."""
+        threading.Thread(target=self._api.warm, name="first page", daemon=True).start()
 
     @staticmethod
     def public() -> frozenset[str]:
@@ -109,6 +114,7 @@ def _run(
         limit_concurrency=_CONNECTIONS,
     )  # fmt: skip
     stop.server = uvicorn.Server(config)
+    dashboard.warm()
     started()  # the socket listens already: who comes now waits for the first answer
     if stop.requested:
         return

@@ -71,10 +71,18 @@ async function* revisions(body) {
 async function request(path, options = {}) {
   const token = sessionStorage.getItem(KEY);
   const headers = { ...options.headers, ...(token ? { authorization: `Bearer ${token}` } : {}) };
-  return fetch(path, { ...options, headers, cache: "no-store" });
+  try {
+    return await fetch(path, { ...options, headers, cache: "no-store" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("The server does not answer.", "Start it again; this page goes on by itself.");
+  }
 }
 
 async function answer(response) {
+  if (response.status === 401 && response.headers.get("content-type")?.startsWith("text/plain")) {
+    throw new Problem("This address is answered only with its token.", "Open it with the token once: /dashboard#token=TOKEN", 401);
+  }
   let found = null;
   try {
     found = await response.json();

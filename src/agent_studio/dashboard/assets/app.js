@@ -57,11 +57,21 @@ async function start() {
   element("project").textContent = about.project;
   document.addEventListener("click", clicked);
   addEventListener("popstate", () => show());
-  document.addEventListener("visibilitychange", () => (document.hidden ? following.abort() : listen()));
+  document.addEventListener("visibilitychange", seen);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawn = ""; load(); });
   document.addEventListener("focusout", () => setTimeout(() => due && load()));
   setInterval(() => document.hidden || load(), AGAIN_MS);
   await show();
+}
+
+/** A page that nobody sees asks nothing; a browser has only a handful of connections to a server. */
+function seen() {
+  if (document.hidden) {
+    following.abort();
+  } else {
+    listen();
+    load();
+  }
 }
 
 /** Links to our own pages change the page in place. */
