@@ -27,7 +27,7 @@ BEAT_SECONDS = 15.0
 """Between two signs of life of a stream on which nothing happens."""
 STREAMS = 64
 """Pages that are told at once."""
-_INBOX = "events.jsonl"
+_INBOX = "events."
 _STATE = ("alerts.jsonl", "silences.jsonl")
 
 
@@ -58,11 +58,11 @@ class Revision:
         for kind in ("metrics", "sessions"):
             folder = self._root.folder(kind)
             for name in _names(folder):
-                # A sealed segment says all by its name; only the live file grows, and the inbox is nobody's figure yet.
-                if name.count(".") == 1 and name != _INBOX:
-                    seen.update(f"{kind}/{name} {_size(folder, name)}\n".encode())
-                else:
-                    seen.update(f"{kind}/{name}\n".encode())
+                if name.startswith(_INBOX):
+                    continue  # what waits there is nobody's figure yet
+                # A sealed segment says all by its name; only the live file grows.
+                size = _size(folder, name) if name.count(".") == 1 else ""
+                seen.update(f"{kind}/{name} {size}\n".encode())
         for name in _STATE:
             seen.update(f"{name} {_size(self._root.state, name)}\n".encode())
         return seen.hexdigest()[:16]
