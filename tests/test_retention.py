@@ -15,7 +15,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -23,7 +23,7 @@ from agent_studio import clock
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.monitor import lake, retention, segments
+from agent_studio.monitor import lake, metrics, retention, segments
 from agent_studio.monitor.retention import Tidying, tidy
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
@@ -133,6 +133,20 @@ def test_a_closed_day_becomes_columns_then_gzip_then_moves_to_the_archive(store:
         "2026-03-09.1.parquet",
     ]  # fmt: skip
     assert lake.rows_in(store.lake / "sessions/2026-03-05.1.parquet", "sessions") == 200
+
+
+@pytest.mark.parametrize("engine", ["plain", "sql"])
+def test_figures_are_the_same_before_and_after(store: Store, engine: Literal["plain", "sql"]) -> None:
+    for days_ago in (0, 1, 5, 29):
+        for stem in ("hooks", "session-log"):
+            store.close(days_ago, stem, lines=250)
+    (store.metrics / f"hooks.{NOW:%Y-%m-%d}.1.jsonl").replace(store.metrics / "hooks.jsonl")
+    window = metrics.last_hours(30 * 24)
+    before = metrics.summary(store.context, window, engine=engine)
+    assert (sum(hook.calls for hook in before.hooks), before.damaged) == (4 * 248, 4 * 2 * 2)
+    done = store.tidy()
+    assert (len(done.converted), len(done.gzipped)) == (7, 4)
+    assert metrics.summary(store.context, window, engine=engine) == before
 
 
 def test_doing_it_again_changes_nothing(store: Store) -> None:
