@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -313,6 +314,19 @@ def test_a_whole_parquet_file_is_read_in_place_of_its_lines(place: Place) -> Non
     file.write_bytes(b"\n" * file.stat().st_size)
     assert place.rows("hooks")[0]["calls"] == 400
     assert lake.damaged(place.context, deep=True) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["plain", "sql"])
+def test_a_packed_file_that_is_cut_short_costs_its_own_records_alone(place: Place, engine: Any) -> None:
+    sealed(place).unlink()
+    file = place.file("hooks", "hooks.2026-05-05.1.jsonl")
+    packed = gzip.compress(file.read_bytes())
+    file.unlink()
+    file.with_name(f"{file.name}.gz").write_bytes(packed[: len(packed) // 2])
+    place.add("hooks", hook(1))
+    assert [one.calls for one in metrics.summary(place.context, TODAY, engine=engine).hooks] == [1]
+    assert lake.damaged(place.context, deep=True) == ["hooks.2026-05-05.1.jsonl.gz"]
 
 
 @pytest.mark.slow

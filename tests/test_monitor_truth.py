@@ -254,13 +254,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["plain", "sql"])
 @pytest.mark.parametrize("name", WINDOWS)
-def test_every_figure_is_true_whatever_the_journals_hold(
-    world: World, engine: Any, name: str, monkeypatch: pytest.MonkeyPatch
+def test_every_figure_is_true_whatever_the_journals_hold(world: World, name: str) -> None:
+    check(metrics.summary(world.context, WINDOWS[name], engine="sql"), Truth(world.files, WINDOWS[name]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block_bytes", [1, 3_000, 256 << 10])
+@pytest.mark.parametrize("name", WINDOWS)
+def test_every_figure_is_true_without_an_engine_however_files_are_cut_into_blocks(
+    world: World, name: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 3_000)  # many blocks in a small file
-    check(metrics.summary(world.context, WINDOWS[name], engine=engine), Truth(world.files, WINDOWS[name]))
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", block_bytes)
+    for index in world.path.glob(".agent-studio/staging/blocks-*.json"):
+        index.unlink()
+    for _ in range(2):  # as found out, and as kept
+        check(metrics.summary(world.context, WINDOWS[name], engine="plain"), Truth(world.files, WINDOWS[name]))
 
 
 def test_the_generated_world_has_what_it_is_for(world: World) -> None:

@@ -7,7 +7,6 @@ stretch. What is kept is derived: it grows with the file, is checked against it,
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -136,15 +135,36 @@ class Index:
         return files if isinstance(files, dict) else {}
 
 
+class DamagedFileError(Exception):
+    """A gzipped file was cut short or is rotten."""
+
+
 @contextmanager
 def opened(folder: Folder, segment: Segment) -> Iterator[IO[bytes]]:
-    """Open a segment for reading what it holds."""
+    """Open a segment for reading what it holds; `DamagedFileError` comes when that turns out to be damaged."""
     with disk_faults(folder.path / segment.name), os.fdopen(folder.open(segment.name), "rb") as file:
         if not segment.is_gzip:
             yield file
             return
-        with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
-            yield cast("IO[bytes]", unpacked)
+        import gzip  # noqa: PLC0415 - only files of earlier days are packed
+        import zlib  # noqa: PLC0415 - as above
+
+        try:
+            with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
+                yield cast("IO[bytes]", unpacked)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DamagedFileError(segment.name) from error
+
+
+def is_whole(folder: Folder, segment: Segment) -> bool:
+    """Tell whether all of a gzipped file can be unpacked."""
+    try:
+        with opened(folder, segment) as file:
+            while file.read(_BLOCK_BYTES):
+                pass
+    except DamagedFileError:
+        return False
+    return True
 
 
 def _joined(parts: list[Stretch]) -> list[Stretch]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.environment.sharing import sharing
 from agent_studio.errors import StorageError
+from agent_studio.monitor import blocks
 from agent_studio.monitor.lines import LARGEST, UNKNOWN
 from agent_studio.monitor.segments import JOURNALS, folder_of, segments
 from agent_studio.redaction import redact
@@ -119,12 +120,15 @@ def rows_in(parquet: Path, kind: str) -> int:
 
 
 def damaged(context: Context, kinds: Iterable[str] = tuple(JOURNALS), *, deep: bool = False) -> list[str]:
-    """Return the Parquet files that are there and not whole, by name; `deep` reads every row of every one."""
+    """Return the Parquet and gzipped files that are not whole, by name; `deep` reads all of every one."""
     found = []
     for kind in kinds:
         sources = _sources(context, kind, frozenset())
         found += sources.damaged
-        found += [name for name, place in sources.parquet.items() if deep and not _can_be_read(place, kind)]
+        if deep:
+            found += [name for name, place in sources.parquet.items() if not _can_be_read(place, kind)]
+            folder = folder_of(context.root, kind)
+            found += [one.name for one in sources.packed if not blocks.is_whole(folder, one)]
     return found
 
 
@@ -145,7 +149,7 @@ class Lake:
 
 @contextmanager
 def opened(context: Context, kinds: Iterable[str], *, distrusted: frozenset[str] = frozenset()) -> Iterator[Lake]:
-    """Open the views of some kinds, and `lines` of all of these; `distrusted` Parquet files are not used."""
+    """Open the views of some kinds, and `lines` of all of these; `distrusted` files are not used."""
     sources = {kind: _sources(context, kind, distrusted) for kind in kinds}
     files = [place for one in sources.values() for place in (*one.parquet.values(), *one.json)]
     with _connected(files) as db:
@@ -174,7 +178,9 @@ class _Sources:
         """By name."""
         self.json: list[Path] = []
         self.damaged: list[str] = []
-        """Parquet files that are there and not whole: their lines are read instead."""
+        """Parquet files that are there and not whole, their lines are read instead; packed files that are left out."""
+        self.packed: list[Segment] = []
+        """Gzipped files that are read themselves."""
 
 
 def _sources(context: Context, kind: str, distrusted: frozenset[str]) -> _Sources:
@@ -187,8 +193,11 @@ def _sources(context: Context, kind: str, distrusted: frozenset[str]) -> _Source
             continue
         if not segment.is_live and owner.state.status(segment.parquet) is not None:
             found.damaged.append(segment.parquet)
-        if segment.size:
+        if segment.name in distrusted:
+            found.damaged.append(segment.name)
+        elif segment.size:
             found.json.append(folder.resolve(segment.name))
+            found.packed += [segment] if segment.is_gzip else []
     return found
 
 

@@ -58,11 +58,14 @@ def _read(context: Context, kind: str, reading: _Reading) -> list[Skipped]:
     owner = next(iter(sharing(context, JOURNALS[kind][0]).values()))
     folder = folder_of(context.root, kind)
     index = blocks.Index(owner.state, folder, kind)
+    window = reading.window
     for segment in segments(context.root, kind):
-        window = reading.window
-        parts = index.stretches(segment, window.since_ms, window.until_ms, reading.now_ms)
-        if parts:
-            reading.take_all(kind, folder, segment, parts)
+        try:
+            parts = index.stretches(segment, window.since_ms, window.until_ms, reading.now_ms)
+            if parts:
+                reading.take_all(kind, folder, segment, parts)
+        except blocks.DamagedFileError:
+            reading.damaged += 1  # one line at least; what is in it is not known
     index.keep()
     return index.skipped
 
