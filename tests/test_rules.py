@@ -264,6 +264,19 @@ def _events(studio: Studio, *events: Mapping[str, Any], ago: timedelta) -> None:
         file.write(lines)
 
 
+def test_a_line_that_a_killed_recorder_left_torn_waits_for_nobody(staged: Studio) -> None:
+    _events(staged, {"hook_event_name": "Stop", "session_id": "s1"}, ago=timedelta(hours=2))
+    assert staged.run("ingest", *STAGING).code == 0
+    inbox = staged.path / ".claude/staging/metrics/events.jsonl"
+    torn = json.dumps({"ts": int((NOW - timedelta(hours=2)).timestamp() * 1e9), "pid": 1}).encode()
+    with inbox.open("ab") as file:
+        file.write(torn)
+    assert _found(rules.verdicts(_context(staged), _summary()))["ingest"].state == OK
+    with inbox.open("ab") as file:
+        file.write(b"\n")
+    assert _found(rules.verdicts(_context(staged), _summary()))["ingest"].state == BREACH
+
+
 @pytest.mark.slow
 def test_an_agent_that_started_and_never_stopped_is_missed(staged: Studio) -> None:
     common = {"session_id": "s1", "cwd": "/x", "transcript_path": str(staged.path / "none.jsonl")}

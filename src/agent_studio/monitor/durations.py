@@ -55,4 +55,4 @@ def _lines(context: Context, window: Window) -> Iterator[bytes]:
                 left = None if part.end is None else part.end - part.start
                 while (left is None or left > 0) and (line := file.readline()):
                     left = None if left is None else left - len(line)
-                    yield line
+                    yield line.removesuffix(b"\n")  # a record parses faster without what stands around it

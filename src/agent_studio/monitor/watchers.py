@@ -149,22 +149,27 @@ def _waiting_since(owner: EnvironmentRoot) -> int | None:
     status = folder.status(_INBOX) if folder.has_folder() else None
     if status is None or not status.st_size:
         return None
-    known = _asked(owner, "SELECT position FROM segment ORDER BY name DESC LIMIT 1")
-    position = int(known[0][0]) if known else 0
-    if position >= status.st_size:
-        return None  # all taken, or of a file that was sealed since: then what is in this one is new
+    taken = [int(row[0]) for row in _asked(owner, "SELECT position FROM segment ORDER BY name DESC")]
+    if status.st_size in taken:
+        return None
+    position = taken[0] if taken else 0
+    if position > status.st_size:
+        position = 0  # of a file that was sealed since
     with os.fdopen(folder.open(_INBOX), "rb") as file:
         file.seek(position)
-        found = _STAMP.search(file.read(_LINE_BYTES))
-    return int(found[1]) // 1_000_000 if found else None
+        first = file.read(_LINE_BYTES)
+        file.seek(max(status.st_size - 1, 0))
+        is_whole = b"\n" in first or file.read(1) == b"\n"
+    found = _STAMP.search(first)
+    return int(found[1]) // 1_000_000 if found and is_whole else None
 
 
 def _ledger(context: Context) -> Verdict:
     """Judge the end of the ledger; all of it is for `cost verify`."""
     try:
         found = ledger_tail.look(context)
-    except AgentStudioError as error:
-        return unknown(LEDGER, "CRITICAL", f"the ledger could not be looked at: {error.message}", unit="records")
+    except (OSError, AgentStudioError) as error:
+        return unknown(LEDGER, "CRITICAL", f"the ledger could not be looked at: {error}", unit="records")
     state = BREACH if found.fault else OK
     message = found.fault or f"the ledger's last {found.checked:,} records are as they were written"
     if found.fault:
