@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agent_studio.storage.folder import Folder
 
 _BLOCK_BYTES = 256 << 10
-_ANCHOR_BYTES = 64
+_ANCHOR_BYTES = 1 << 10
 _VERSION = 1
 _LEADING = b'{"timestamp":"'
 """How our own lines begin."""
