@@ -244,22 +244,22 @@ def test_a_compressed_file_that_was_cut_short_gives_what_it_has(tmp_path: Path) 
     assert list(sealed.lines(segment, folder)) == []
 
 
-def test_sealing_and_monitoring_mean_the_same_files() -> None:
+def test_sealing_and_monitoring_mean_the_same_files(desk: Desk) -> None:
     assert set(sealing.JOURNALS) == set(segments.JOURNALS)
-    assert segments.LAKE == sealed.LAKE
+    root, none = desk.context.root, ("2026-03-10.0.jsonl", "2026-3-10.1.jsonl", "2026-03-10.1.jsonl.bz2", "old.jsonl")
     for kind, record in sealing.JOURNALS.items():
         assert segments.JOURNALS[kind] == (record.kind, record.file)
-        for day, number in (("2026-03-10", 1), ("0001-01-01", 999_999_999)):
-            one = sealed.Sealed(record.file.removesuffix(".jsonl"), day, number)
-            assert segments.sealed_name(kind, day, number) == one.name
-            for name in (one.name, one.name + sealed.GZIP):
-                assert segments._SEALED.fullmatch(name)
-                assert sealed.parse(name) == one
-            own = segments.Segment(one.name, kind, day, number, 0, is_live=False, is_gzip=False)
-            assert own.parquet == f"{sealed.LAKE}/{kind}/{one.parquet}"
-    for name in ("hooks.jsonl", "hooks.2026-03-10.0.jsonl", "hooks.2026-3-10.1.jsonl", "hooks.2026-03-10.1.jsonl.bz2"):
-        assert sealed.parse(name) is None
-        assert not segments._SEALED.fullmatch(name)
+        folder, stem = root.folder(record.kind), record.file.removesuffix(".jsonl")
+        known = [sealed.Sealed(stem, "0001-01-01", 999_999_999), sealed.Sealed(stem, "2026-03-10", 2)]
+        for name in (known[0].name, known[1].name + sealed.GZIP, *(f"{stem}.{end}" for end in none), record.file):
+            folder.create(name, b"{}\n")
+        assert sealed.found(record.file, folder) == known
+        assert [one.name for one in segments.segments(root, kind)] == [
+            known[0].name, known[1].name + sealed.GZIP, record.file
+        ]  # fmt: skip
+        for one, twin in zip(known, segments.segments(root, kind), strict=False):
+            assert (one.day, one.number) == (twin.day, twin.number)
+            assert twin.parquet == f"{sealed.LAKE}/{kind}/{one.parquet}"
 
 
 class _Collector:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from agent_studio import clock
 from agent_studio.errors import StorageError
 from agent_studio.monitor.packing import content, drop
-from agent_studio.monitor.segments import LAKE
 from agent_studio.storage import temporaries
 from agent_studio.storage.descriptors import read_chunks
 from agent_studio.storage.folder import disk_faults
+from agent_studio.storage.sealed import LAKE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
