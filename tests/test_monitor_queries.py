@@ -330,6 +330,19 @@ def test_a_packed_file_that_is_cut_short_costs_its_own_records_alone(place: Plac
 
 
 @pytest.mark.slow
+def test_the_mark_that_an_editor_puts_at_the_start_of_a_file_costs_no_record(place: Place) -> None:
+    place.add("hooks", *(hook(ago) for ago in range(2_000, 0, -1)))
+    file = place.file("hooks")
+    expected = metrics.summary(place.context, TODAY, engine="plain")
+    for engine in ("plain", "sql"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        for window in (TODAY, Window(NOW_MS - 3 * DAY, NOW_MS + 1)):
+            found = metrics.summary(place.context, window, engine=engine)
+            assert (found.hooks[0].calls, found.damaged) == (1_439 if window == TODAY else 2_000, 0)
+    assert expected.hooks[0].calls == 1_439
+
+
+@pytest.mark.slow
 def test_what_cannot_be_read_at_all_is_one_clear_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.add("hooks", *(hook(1, hook=f"h{number}") for number in range(2_000)))
     monkeypatch.setattr(lake, "MEMORY_LIMIT", "1MB")

@@ -105,7 +105,9 @@ class World:
         if draw < 0.01:
             return [self._damage(kind, written_ms)]
         if draw < 0.02:
-            return [self._line(kind, NOW_MS + 1 + self.chance.randrange(30 * DAY))]  # a clock that was wrong
+            return [
+                self._line(kind, NOW_MS + 1 + self.chance.randrange(self.chance.choice([9 * HOUR, 30 * DAY])))
+            ]  # a clock that was wrong
         if draw < 0.06:
             return [self._line(kind, written_ms - self.chance.randrange(30 * HOUR))]  # late
         if draw < 0.07:
@@ -141,7 +143,7 @@ class World:
         cut = self.chance.randrange(1, len(data))
         kinds = (
             data[:cut], data[:cut] + data, data + data, b"\x00" * 40, b"\xff\xfe" + data[2:], b"[]", b"17", b"null",
-            b'"text"', b"{}", b"\xef\xbb\xbf" + data, b"nonsense", data.replace(b'"environment"', b'"nowhere"'),
+            b'"text"', b"{}", b"{\xef\xbb\xbf" + data[1:], b"nonsense", data.replace(b'"environment"', b'"nowhere"'),
             data.replace(b"T", b" ", 1), data.replace(b'"timestamp":"2', b'"timestamp":"x', 1),
             data.replace(b'"release"', b'"\\ud800"'), data[:cut] + b"\x01" + data[cut:],
         )  # fmt: skip

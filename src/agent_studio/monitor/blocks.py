@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from agent_studio.errors import StorageError
-from agent_studio.monitor.lines import instant_ms, record_of
+from agent_studio.monitor.lines import MARK, instant_ms, record_of
 from agent_studio.monitor.segments import live_name
 from agent_studio.storage.folder import disk_faults
 
@@ -210,6 +210,8 @@ def _further(file: IO[bytes], known: list[Block], *, to_end: bool) -> Iterator[B
 
 def _block(data: bytes, end: int, before: int | None) -> Block:
     lines = data.removesuffix(b"\n").split(b"\n")
+    if end == len(data):
+        lines[0] = lines[0].removeprefix(MARK)
     times = _times(lines)
     head = record_of(lines[0])
     if head is None and before is not None:

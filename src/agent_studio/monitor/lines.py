@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+MARK = b"\xef\xbb\xbf"
+"""What some editors put at the start of a file: no part of its first line."""
 UNKNOWN = "unknown"
 """What a record without a name is counted under."""
 LARGEST = 1e15

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from agent_studio.environment.sharing import sharing
 from agent_studio.monitor import blocks
-from agent_studio.monitor.lines import name_of, number_of, record_of
+from agent_studio.monitor.lines import MARK, name_of, number_of, record_of
 from agent_studio.monitor.segments import JOURNALS, folder_of, segments
 from agent_studio.monitor.summary import (
     HOUR_MS,
@@ -243,8 +243,9 @@ def _read_parts(
 ) -> Iterator[tuple[Stretch, Iterator[bytes]]]:
     with blocks.opened(folder, segment) as file:
         for part in parts:
-            file.seek(part.start)
-            yield part, _lines(file, None if part.end is None else part.end - part.start)
+            start = part.start or (len(MARK) if file.read(len(MARK)) == MARK else 0)
+            file.seek(start)
+            yield part, _lines(file, None if part.end is None else part.end - start)
 
 
 def _lines(file: IO[bytes], left: int | None) -> Iterator[bytes]:
