@@ -116,7 +116,7 @@ function whenPlaced(place, draw) {
 }
 
 function asTable(title, x, series, show, name) {
-  const head = h("tr", {}, h("th", { scope: "col" }, ""), series.map((one) => h("th", { scope: "col", class: "number" }, one.name)));
+  const head = h("tr", {}, h("td"), series.map((one) => h("th", { scope: "col", class: "number" }, one.name)));
   const rows = x.map((_, at) => h("tr", {}, h("th", { scope: "row" }, name(at)), series.map((one) => h("td", { class: "number" }, show(one.values[at])))));
   return h("details", { class: "data", "data-key": `table ${title}` }, h("summary", {}, "Show as table"),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, h("table", {}, h("thead", {}, head), h("tbody", {}, rows))));

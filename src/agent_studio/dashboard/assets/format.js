@@ -19,13 +19,14 @@ export function rate(value) {
   return percent < 0.1 ? "< 0.1 %" : `${percent.toFixed(percent < 10 ? 1 : 0)} %`;
 }
 
-/** Durations keep three figures: 0.52 ms, 14.1 ms, 830 ms, 2.4 s, 3 min. */
+/** Durations keep three figures: 0.52 ms, 14.1 ms, 830 ms, 2.4 s, 64 s, 3 min. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return NONE;
   if (ms < 1) return `${ms.toFixed(2)} ms`;
   if (ms < 100) return `${ms.toFixed(1)} ms`;
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  if (ms < 180_000) return `${Math.round(ms / 1_000)} s`;
   return span(ms / 1_000);
 }
 

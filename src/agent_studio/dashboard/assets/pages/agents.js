@@ -23,7 +23,7 @@ export default {
         { title: "Tokens", number: true, of: (one) => short(one.tokens), by: (one) => one.tokens },
         { title: "Last run", number: true, of: (one) => time(one.last), by: (one) => one.last, optional: true },
       ], data.agents, { none: "No agent ran in this time." })),
-      section("Latest runs", "by session, each under who started it", trees(data.runs, app)),
+      section("Latest runs", data.runs.some((one) => one.parent) ? "by session, each under who started it" : "by session", trees(data.runs, app)),
     ];
   },
 };
@@ -31,7 +31,7 @@ export default {
 function trees(runs, app) {
   if (!runs.length) return empty("No agent ran in this time.");
   const sessions = [...Map.groupBy(runs, (one) => one.sessionId)].slice(0, SESSIONS);
-  const heads = [["Agent"], ["", "optional"], ["Began", "number"], ["Took", "number"], ["Tokens", "number"]];
+  const heads = [["Agent"], [h("span", { class: "hidden" }, "When in its session"), "optional"], ["Began", "number"], ["Took", "number"], ["Tokens", "number"]];
   return h("div", { class: "scroll" }, h("table", { class: "tree" },
     h("caption", { class: "hidden" }, "Latest runs by session"),
     h("thead", {}, h("tr", {}, heads.map(([title, kind]) => h("th", { scope: "col", class: kind }, title)))),

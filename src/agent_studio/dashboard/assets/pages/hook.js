@@ -16,7 +16,7 @@ export default {
       head,
       figures(
         ["Runs", count(hook.calls)],
-        ["Failed", rate(hook.failureRate), `${count(hook.failures)}`],
+        ["Failed", rate(hook.failureRate), hook.failures ? `${count(hook.failures)} runs` : null],
         ["Blocked", count(hook.blocked)],
         ["p50", duration(hook.p50Ms)],
         ["p95", duration(hook.p95Ms), data.limitMs ? `limit ${exact(data.limitMs)}` : null],

@@ -10,7 +10,7 @@ export default {
       lead("Sessions", `${plural(data.sessions.length, "session")} in this time.`),
       section("Latest first", null, table("Sessions", [
         { title: "Session", of: (one) => app.link("session", one.sessionId, one.sessionId.slice(0, 8)), by: (one) => one.sessionId },
-        { title: "", of: (one) => (one.open ? badge("OK", "open") : ""), optional: true },
+        { title: "State", of: (one) => (one.open ? badge("OK", "open") : ""), optional: true },
         { title: "Began", of: (one) => time(one.first, moment(one.first)), by: (one) => one.first },
         { title: "Last heard of", of: (one) => time(one.last), by: (one) => one.last, optional: true },
         { title: "Model", of: (one) => one.model ?? "–", by: (one) => one.model, optional: true },
