@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # started as a script
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script
 
-import demo
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
+from scripts import demo
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TARGET = REPOSITORY / "docs" / "assets" / "terminal"
