@@ -508,6 +508,23 @@ def test_killed_between_renaming_and_remembering_and_again_while_writing(
     assert len(desk.ids()) == len(set(desk.ids()))
 
 
+@pytest.mark.slow
+def test_killed_while_learning_anew_what_was_sealed_nothing_is_doubled(tmp_path: Path, desk: Desk) -> None:
+    _a_day_passes(desk)
+    desk.ingest()
+    for place in desk.state.glob("ingest.sqlite3*"):
+        place.unlink()
+    expected, number = desk.ids(), 1
+    while True:
+        victim = _copy(desk, tmp_path / f"{number}")
+        if _child(_killed_at(number, victim.ingest)) == 0:
+            break
+        victim.ingest()
+        assert victim.ids() == expected, f"killed at {number}"
+        number += 3
+    assert number > 10  # else nothing was killed
+
+
 def _need_tracing() -> None:
     fault = kills.tracing_fault()
     if "not permitted" in fault:

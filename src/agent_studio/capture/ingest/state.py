@@ -209,9 +209,7 @@ def _connect(folder: Folder) -> tuple[sqlite3.Connection, bool]:
         if version < _VERSION:
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-            connection.execute("COMMIT")
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA user_version = {_VERSION}")  # kept with what is learnt, or not at all
     except BaseException:
         connection.close()
         raise
