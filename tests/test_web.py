@@ -25,8 +25,8 @@ import agent_studio.dashboard
 from agent_studio import clock
 from agent_studio.capture.otlp.gate import LOOPBACK, OPEN_PATHS, Gate
 from agent_studio.dashboard import shell
-from agent_studio.dashboard.api import VIEWS
 from agent_studio.dashboard.live import Revision
+from agent_studio.dashboard.questions import VIEWS
 from agent_studio.dashboard.web import Dashboard
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
@@ -66,6 +66,7 @@ class Page:
 
         self.context = context_of(studio, environment)
         self.said: list[str] = []
+        self.leaves = False
         self.dashboard = Dashboard(self.context, {}, lambda: TOKEN, is_stopping=lambda: False, say=self.said.append)
         self.app = Gate(Starlette(routes=self.dashboard.routes()), LOOPBACK, None)
 
@@ -90,7 +91,7 @@ class Page:
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }  # fmt: skip
         sent: list[Any] = []
-        incoming = [{"type": "http.request", "body": body, "more_body": False}]
+        incoming = [{"type": "http.request", "body": body, "more_body": self.leaves}]
 
         async def receive() -> Any:
             return incoming.pop() if incoming else {"type": "http.disconnect"}
@@ -433,6 +434,12 @@ def test_what_is_asked_wrongly_changes_nothing(staged: Studio) -> None:
     assert page.post("/api/alerts/acknowledge", {"id": "x"}, plain).status == 415
     assert staged.snapshot(".agent-studio/staging") == before
     assert page.said == []
+
+
+def test_a_sender_who_leaves_before_the_end_changes_nothing(page: Page) -> None:
+    page.leaves = True
+    gone = page.post("/api/alerts/acknowledge", {"id": "x"})
+    assert (gone.status, page.said) == (408, [])
 
 
 # --- As a process ---------------------------------------------------------------------------------------------------
