@@ -39,9 +39,13 @@ START = datetime(2026, 11, 20, 9, tzinfo=UTC)
 HOLD, CLEAR = timedelta(milliseconds=HOLD_MS), timedelta(milliseconds=CLEAR_MS)
 
 
+def opened(path: Path) -> Context:
+    return open_context(Project(path), Choice(Environment.STAGING, "--env"), {})
+
+
 @pytest.fixture
 def context(staged: Studio) -> Context:
-    return open_context(Project(staged.path), Choice(Environment.STAGING, "--env"), {})
+    return opened(staged.path)
 
 
 @pytest.fixture
@@ -84,6 +88,12 @@ def test_an_alert_fires_once_and_is_resolved_once(context: Context) -> None:
         found = alerts.evaluate(context, [_verdict(OK)], START + timedelta(minutes=minute))
     assert _states(found) == ["resolved"]
     assert _steps(context) == ["firing", "clearing", "resolved"]
+
+
+def test_an_alert_ends_only_when_its_figure_has_been_clear_for_a_while(context: Context) -> None:
+    for moment, state in ((timedelta(), BREACH), (timedelta(seconds=1), OK), (CLEAR, OK)):
+        assert _states(alerts.evaluate(context, [_verdict(state)], START + moment)) == ["firing"]
+    assert _states(alerts.evaluate(context, [_verdict(OK)], START + CLEAR + timedelta(seconds=1))) == ["resolved"]
 
 
 def test_a_breach_that_is_not_certain_must_last(context: Context) -> None:
@@ -189,10 +199,11 @@ def test_a_silenced_alert_is_told_of_when_the_silence_is_over(
     assert [one.record["step"] for one in alert_history.read(context.root).messages] == ["released"]
     assert alerts.silences(context) == []
     alerts.silence(context, "hookFailure*", START + timedelta(hours=9), "ada", "again")
-    alerts.evaluate(context, [_verdict(label="short")], at(timedelta(minutes=70)))
+    alerts.evaluate(context, [_verdict(), _verdict(label="short")], at(timedelta(minutes=70)))
+    alerts.silence(context, "hookFailure*", at(timedelta(minutes=74)), "ada", "over")
     alerts.evaluate(context, [], at(timedelta(minutes=75)))
     steps = [(one.record["label"], one.record["step"]) for one in alert_history.read(context.root).messages]
-    assert steps == [("guard", "released")], "nobody hears of the end of what nobody heard of"
+    assert steps == [("guard", "released"), ("guard", "resolved")], "nobody hears of the end of what nobody heard of"
 
 
 def test_an_acknowledgement_needs_one_open_alert(context: Context) -> None:
@@ -277,6 +288,43 @@ def _failing(studio: Studio, hooks: int = 1, ago_minutes: float = 10) -> None:
         for hook in range(hooks) for number in range(40)
     ]  # fmt: skip
     studio.write(".claude/staging/metrics/hooks.jsonl", "".join(lines))
+
+
+_AT_ONCE = """
+import sys, time
+from pathlib import Path
+from tests.test_alerts import START, alerts, timedelta, opened, _verdict
+context = opened(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(40):
+    verdicts = [_verdict("BREACH" if which <= number else "UNKNOWN", label=f"hook-{which}") for which in range(40)]
+    alerts.evaluate(context, verdicts, START + timedelta(minutes=number))
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_evaluate_at_the_same_moment_make_each_step_once(staged: Studio, context: Context) -> None:
+    alerts.evaluate(context, [], START)
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", _AT_ONCE, str(staged.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, cwd=Path(__file__).resolve().parent.parent,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    for one in running:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in running:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    assert [one.wait(60) for one in running] == [0, 0, 0]
+    for one in running:
+        one.communicate()
+    lines = (context.root.state.path / "alerts.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["label"] for line in lines) == sorted(f"hook-{number}" for number in range(40))
 
 
 @pytest.mark.slow

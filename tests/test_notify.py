@@ -502,6 +502,21 @@ def _failing(studio: Studio, hooks: int) -> None:
     studio.write(".claude/staging/metrics/hooks.jsonl", "".join(lines))
 
 
+def test_while_one_delivers_others_leave_it_to_it(staged: Studio, receiver: Receiver) -> None:
+    context = _context(staged, _hook(receiver))
+    found: list[list[notify.Outcome]] = []
+
+    def asked_again(one: BaseHTTPRequestHandler) -> None:
+        found.append(notify.deliver(context))
+        receiver.say(one, 200)
+
+    receiver.answer = asked_again
+    alerts.evaluate(context, [_verdict()])
+    assert _outcomes(notify.deliver(context)) == [("webhook", "sent")]
+    assert found == [[]]
+    assert len(receiver.requests) == 1
+
+
 @pytest.mark.slow
 def test_four_processes_deliver_each_step_once(staged: Studio, receiver: Receiver) -> None:
     _context(staged, _hook(receiver))

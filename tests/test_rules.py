@@ -324,7 +324,7 @@ def _ledger(studio: Studio) -> bytes:
     return (studio.path / ".claude/staging/metrics/llm-usage.log").read_bytes()
 
 
-@pytest.mark.parametrize("damage", ["changed", "cut", "rewritten", "removed first"])
+@pytest.mark.parametrize("damage", ["changed", "cut", "rewritten", "grown", "removed first"])
 def test_a_ledger_that_was_touched_is_seen_and_stays_seen(staged: Studio, damage: str) -> None:
     for _ in range(4):
         _spend(staged, 10)
@@ -340,7 +340,7 @@ def test_a_ledger_that_was_touched_is_seen_and_stays_seen(staged: Studio, damage
         data = b"".join(lines[1:])
     else:
         head, parts = chain.Head(), []
-        for line in lines:
+        for line in (*lines, *(lines[-1:] if damage == "grown" else ())):
             body = json.loads(line.rpartition(b',"_seq":')[0] + b"}")
             made, head = chain.seal(head, {**body, "outputTokens": 1})
             parts.append(made)
