@@ -346,8 +346,9 @@ def test_the_mark_that_an_editor_puts_at_the_start_of_a_file_costs_no_record(pla
 def test_what_cannot_be_read_at_all_is_one_clear_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.add("hooks", *(hook(1, hook=f"h{number}") for number in range(2_000)))
     monkeypatch.setattr(lake, "MEMORY_LIMIT", "1MB")
-    with pytest.raises(StorageError, match="cannot be read as a table"):
+    with pytest.raises(StorageError, match="need more memory than 1MB") as refused:
         place.rows("hooks")
+    assert refused.value.hint == "ask for a shorter stretch of time"
 
 
 @pytest.mark.slow

@@ -270,6 +270,11 @@ def _connected(files: Iterable[Path]) -> Iterator[DuckDBPyConnection]:
         db.execute("SET allowed_paths = ?", [[name for place in files for name in (str(place), _literal(place))]])
         db.execute("SET enable_external_access = false")
         yield db
+    except duckdb.OutOfMemoryException as error:
+        raise StorageError(
+            f"the records of this stretch need more memory than {MEMORY_LIMIT}",
+            hint="ask for a shorter stretch of time",
+        ) from error
     except duckdb.Error as error:
         raise StorageError(
             f"the records cannot be read as a table: {redact(str(error).splitlines()[0])}",
