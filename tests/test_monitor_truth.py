@@ -71,7 +71,8 @@ class World:
         (path / ".claude/config.staging.yaml").write_text("environment: staging\n")
         self.context = context_of(path)
         for kind, count in (("hooks", hooks), ("agents", hooks // 5), ("errors", hooks // 5), ("sessions", hooks // 5)):
-            self._journal(kind, count)
+            if count:
+                self._journal(kind, count)
 
     def _journal(self, kind: str, count: int) -> None:
         """Write a journal of six days: sealed with a twin, sealed, gzipped with and without one, and the live file."""
@@ -82,7 +83,7 @@ class World:
             written_ms = NOW_MS - span_ms + span_ms * number // count
             day = clock.of_ms(written_ms)[:10]
             days[day] += self.lines(kind, written_ms)
-        days[max(days)] += [self._line(kind, NOW_MS - self.chance.randrange(4 * DAY)) for _ in range(count // 20)]
+        days[max(days)] += [self.line(kind, NOW_MS - self.chance.randrange(4 * DAY)) for _ in range(count // 20)]
         self.files[kind] = list(days.values())
         place = self.path / ".claude/staging" / folder
         for number, (day, lines) in enumerate(sorted(days.items())):
@@ -106,15 +107,15 @@ class World:
             return [self._damage(kind, written_ms)]
         if draw < 0.02:
             return [
-                self._line(kind, NOW_MS + 1 + self.chance.randrange(self.chance.choice([9 * HOUR, 30 * DAY])))
+                self.line(kind, NOW_MS + 1 + self.chance.randrange(self.chance.choice([9 * HOUR, 30 * DAY])))
             ]  # a clock that was wrong
         if draw < 0.06:
-            return [self._line(kind, written_ms - self.chance.randrange(30 * HOUR))]  # late
+            return [self.line(kind, written_ms - self.chance.randrange(30 * HOUR))]  # late
         if draw < 0.07:
-            return [Line(b"", None, 0), self._line(kind, written_ms)]
-        return [self._line(kind, written_ms)]
+            return [Line(b"", None, 0), self.line(kind, written_ms)]
+        return [self.line(kind, written_ms)]
 
-    def _line(self, kind: str, at_ms: int) -> Line:
+    def line(self, kind: str, at_ms: int) -> Line:
         pick = self.chance.choice
         environment = pick(["staging"] * 9 + ["production"])
         duration = pick([None, round(self.chance.lognormvariate(2, 1), 3), self.chance.randrange(30)])
@@ -139,7 +140,7 @@ class World:
         return Line(text.encode(), record, at_ms)
 
     def _damage(self, kind: str, at_ms: int) -> Line:
-        data = self._line(kind, at_ms).data
+        data = self.line(kind, at_ms).data
         cut = self.chance.randrange(1, len(data))
         kinds = (
             data[:cut], data[:cut] + data, data + data, b"\x00" * 40, b"\xff\xfe" + data[2:], b"[]", b"17", b"null",
@@ -272,6 +273,21 @@ def test_every_figure_is_true_without_an_engine_however_files_are_cut_into_block
         index.unlink()
     for _ in range(2):  # as found out, and as kept
         check(metrics.summary(world.context, WINDOWS[name], engine="plain"), Truth(world.files, WINDOWS[name]))
+
+
+def test_damage_at_the_start_of_a_block_is_of_the_time_of_the_record_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, 3, hooks=0)
+    lines = [world.line("hooks", NOW_MS - HOUR // 2), Line(b"{torn", None, 0), world.line("hooks", NOW_MS - 9 * DAY)]
+    lines += [world.line("hooks", NOW_MS - 8 * DAY) for _ in range(9)]
+    (tmp_path / ".claude/staging/metrics/hooks.jsonl").write_bytes(b"".join(line.data + b"\n" for line in lines))
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", len(lines[0].data) + 1)
+    world.files["hooks"] = [lines]
+    for _ in range(2):
+        found = metrics.summary(world.context, WINDOWS["the last hour"], engine="plain")
+        assert found.damaged == 1
+        check(found, Truth(world.files, WINDOWS["the last hour"]))
 
 
 def test_the_generated_world_has_what_it_is_for(world: World) -> None:
