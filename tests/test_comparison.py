@@ -30,6 +30,7 @@ def test_the_effect_is_the_share_of_pairs_in_which_the_first_is_slower(ours: lis
     assert turned.p == pytest.approx(found.p)
 
 
+@pytest.mark.slow
 def test_p_is_that_of_shuffled_labels() -> None:
     source = random.Random(11)
     ours = [round(source.lognormvariate(2.0, 0.4)) for _ in range(25)]
