@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -285,6 +286,9 @@ class Matrix:
             if name.endswith("flags.jsonl"):
                 if found[name].count(b"\n") < expected[name].count(b"\n") - 1 or not found[name].endswith(b"\n"):
                     yield f"journal damaged: {name}"
+            elif name.endswith("/log.jsonl"):  # times and process ids
+                if not all(map(_is_entry, found[name].splitlines(keepends=True))):
+                    yield f"log damaged: {name}"
             elif found[name] not in {expected[name], self._before.get(name)}:
                 yield f"differs: {name}"
 
@@ -301,6 +305,10 @@ def tree(project: Path) -> Tree:
         for place in sorted(project.rglob("*"))
         if place.is_file() and not place.is_symlink()
     }
+
+
+def _is_entry(line: bytes) -> bool:
+    return line.endswith(b"}\n") and "event" in json.loads(line)
 
 
 def lost(before: Mapping[str, bytes], after: Mapping[str, bytes], when: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import corpus, ledger, measure, recorder, replay, reports
+from bench import corpus, ledger, measure, monitoring, recorder, replay, reports
 from bench.client.claude import ClientMissingError
 
 import agent_studio
@@ -119,6 +119,7 @@ def _figures(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
     yield from _recorders(folder / "recorders", scale)
     yield _status_line(scale)
     yield _ingest(scale, seed)
+    yield from _monitoring(folder / "monitoring", scale, seed)
     yield from _reports(folder / "reports", scale, seed)
     for one in ledger.measured(scale.less_of_ledger):
         verdict = "" if not one.limit else "held" if one.held else "ours MISSED"
@@ -186,6 +187,14 @@ def _ingest(scale: Scale, seed: int) -> Figure:
     told = f"{done.rate:,.0f} events/s, {done.peak_mb:.0f} MB, {'exact' if done.exact else 'NOT EXACT'}"
     verdict = "held" if done.held else "ours MISSED"
     return Figure(name, "", ">= 20,000 events/s, < 200 MB, exact", told, "-", verdict)
+
+
+def _monitoring(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
+    """Compare the summary of a day with a full scan; of thirty days by SQL only what they take."""
+    for one in monitoring.measured(folder, scale.events, scale.rounds, seed):
+        told = f"{one.wall_s:.2f} s" + ("" if one.peak_mb is None else f", {one.peak_mb:.0f} MB")
+        ratio = "-" if one.ratio is None else f"{one.ratio:.3f} to the scan"
+        yield Figure(one.name, "", one.limit, told, ratio, "held" if one.held else "ours MISSED")
 
 
 def _reports(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:

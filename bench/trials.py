@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import corpus, kills, ledger, measure
+from bench import browser, corpus, kills, ledger, measure
 from bench.client import claude, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
@@ -60,6 +60,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _client(version, wanted=not args.no_client)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()
+        yield browser.examine(place / "many events")
         yield _generated(place / "generated \u00fcn\u00ef", args.artifacts, args.seed)
         yield _packed(place / "tree", args.tree)
         for number, repository in enumerate(args.repository):

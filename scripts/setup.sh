@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace) when it may.
+# Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace, Chromium) when it may.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,6 +27,10 @@ for tool in git strace; do command -v "$tool" >/dev/null || missing+=("$tool"); 
 command -v ssh-keygen >/dev/null || missing+=(openssh-client)
 if [ "${#missing[@]}" -gt 0 ]; then
   install_packages "${missing[@]}" || echo "setup: could not install ${missing[*]}; some tests need them" >&2
+fi
+
+if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+  install_packages chromium || echo "setup: no Chromium; the tests that drive a browser are left out" >&2
 fi
 
 python=$(find_python)

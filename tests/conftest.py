@@ -123,12 +123,12 @@ class Studio:
         return place
 
     def snapshot(self, relative: str = ".") -> dict[str, bytes]:
-        """Return every file below a folder with its bytes."""
+        """Return every file below a folder with its bytes, but for our own log, which tells that a command ran."""
         base = self.path / relative
         return {
             str(place.relative_to(self.path)): place.read_bytes()
             for place in sorted(base.rglob("*"))
-            if place.is_file() and not place.is_symlink()
+            if place.is_file() and not place.is_symlink() and place.name != "log.jsonl"
         }
 
 

@@ -18,17 +18,18 @@ MODULES = {
     for place in SOURCE.rglob("*.py")
 }
 FLOORS = {
-    "errors": 0, "clock": 0, "redaction": 0, "records": 0, "storage": 0, "environment": 0,
+    "errors": 0, "clock": 0, "redaction": 0, "records": 0, "storage": 0, "environment": 0, "log": 0,
     "capture": 2, "monitor": 2, "cost": 2, "knowledge": 2, "memory": 2, "reasoning": 2, "isolation": 2,
     "staging": 3, "release": 3, "evals": 3, "evolution": 3, "guards": 3, "fleet": 3,
     "cli": 4, "dashboard": 4, "mcp": 4, "statusline": 4, "serve": 4,
     "__main__": 5,
 }  # fmt: skip
-GROUND_ORDER = ("errors", "clock", "redaction", "records", "storage", "environment")
+GROUND_ORDER = ("errors", "clock", "redaction", "records", "storage", "environment", "log")
 ARROWS = {
     ("capture", "cost"), ("capture", "knowledge"), ("capture", "memory"), ("monitor", "cost"),
     ("reasoning", "cost"), ("reasoning", "memory"), ("reasoning", "knowledge"),
-    ("cli", "serve"), ("cli", "statusline"), ("release", "staging"), ("evolution", "staging"), ("evals", "release"),
+    ("cli", "serve"), ("cli", "statusline"), ("cli", "dashboard"), ("serve", "dashboard"),
+    ("release", "staging"), ("evolution", "staging"), ("evals", "release"),
 }  # fmt: skip
 
 

@@ -104,8 +104,12 @@ class Desk:
         return self.event(payload, kind="exec")
 
     def records(self, file: str) -> list[dict[str, Any]]:
-        place = self.root / FILES[file] / file
-        return [json.loads(line) for line in place.read_bytes().splitlines()] if place.exists() else []
+        """Return the records of a journal, those of its days that are over included."""
+        folder, (stem, end) = self.root / FILES[file], file.rsplit(".", 1)
+        places = [*sorted(folder.glob(f"{stem}.2*.{end}")), folder / file]
+        return [
+            json.loads(line) for place in places if place.exists() for line in place.read_bytes().splitlines()
+        ]  # fmt: skip
 
     def everything(self) -> dict[str, list[str]]:
         """Return what was recorded, without what depends on the moment it was."""

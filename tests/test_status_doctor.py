@@ -24,7 +24,8 @@ def test_status_says_where_things_stand(staged: Studio) -> None:
     assert data["configFiles"] == [".claude/config.yaml", ".claude/config.staging.yaml"]
     assert set(data["flags"].values()) == {True}
     assert data["indexRows"] == 20
-    assert (data["release"], data["burnin"], data["alerts"]) == (None, None, None)
+    assert (data["release"], data["burnin"], data["alerts"]) == (None, None, {"open": 0, "firing": 0})
+    assert staged.json("status")["alerts"] is None, "development is not watched"
 
 
 def test_status_for_people_names_the_limits_and_the_next_step(staged: Studio) -> None:

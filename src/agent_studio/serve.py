@@ -1,4 +1,4 @@
-"""The daemon of one environment: one app from the receiver and health, the decision socket, and ingest in between.
+"""The daemon of one environment: one app from receiver, dashboard and health; decision socket and ingest beside it.
 
 It binds its port and says where it is in `serve.json`; one daemon an environment. Starlette and uvicorn are imported
 when it starts, not with this module.
@@ -7,9 +7,6 @@ when it starts, not with this module.
 from __future__ import annotations
 
 import os
-import secrets
-import signal
-import socket
 import stat
 import sys
 import threading
@@ -18,23 +15,26 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent_studio import clock
+from agent_studio import clock, log
 from agent_studio.capture.otlp import daemon as daemons
 from agent_studio.capture.otlp.daemon import Daemon
-from agent_studio.capture.otlp.gate import LOOPBACK, Gate
+from agent_studio.capture.otlp.gate import LOOPBACK, OPEN_PATHS, Gate
+from agent_studio.capture.otlp.process import listening, make_token, reached_at, stopping
 from agent_studio.capture.recorder import routes as inboxes
 from agent_studio.environment.context import open_context
-from agent_studio.errors import AgentStudioError, BusyError, ConfigurationError, StorageError, UsageError
+from agent_studio.errors import AgentStudioError, BusyError, ConfigurationError, StorageError
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator, Mapping
 
-    import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from agent_studio.capture.otlp.process import Stop
+    from agent_studio.dashboard.web import Dashboard
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
 
@@ -45,7 +45,6 @@ _KEEP_ALIVE_SECONDS = 65
 _FRESH_SECONDS = 2.0
 _SWITCH_SECONDS = 0.0005
 """A tenth of Python's own: a decision must not wait behind a batch that is unpacked or ingested."""
-_TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -80,16 +79,18 @@ def serve(
             hint=f"create it: agent-studio init --env {root.environment}",
         )
     root.state.make()
-    with _alone(root), _stopping() as stop, _listening(options, root) as listening:
+    port = daemons.PORTS[root.environment] if options.port is None else options.port
+    with _alone(root), stopping() as stop, listening(options.host, port) as listener:
         daemons.sweep(root)
         from agent_studio.guards.listener import listen  # noqa: PLC0415 - asyncio and anyio come with it
 
         deciding = listen(root)
-        daemon = _daemon(options.host, listening)
+        url, port = reached_at(listener)
+        daemon = Daemon(os.getpid(), port, options.host, url, clock.timestamp(clock.now()))
         daemons.write(root, daemon)
         try:
             server = _Server(context, variables, options, deciding, say)
-            server.run(daemon, listening, stop, started)
+            server.run(daemon, listener, stop, started)
         finally:
             daemons.sweep(root)
     return daemon
@@ -98,14 +99,6 @@ def serve(
 def needs_token(host: str) -> bool:
     """Tell whether an address can be reached from other machines."""
     return host not in LOOPBACK
-
-
-def make_token(root: EnvironmentRoot) -> str:
-    """Return the environment's token, made and kept for its owner only when there is none."""
-    state = root.state
-    state.make()
-    state.create(daemons.TOKEN, secrets.token_urlsafe(_TOKEN_BYTES).encode() + b"\n")
-    return state.read(daemons.TOKEN).decode().strip()
 
 
 class _Server:
@@ -120,15 +113,20 @@ class _Server:
         say: Callable[[str], None],
     ) -> None:
         from agent_studio.guards.listener import DecisionServer  # noqa: PLC0415 - as above
+        from agent_studio.monitor.watch import Watcher  # noqa: PLC0415 - as above
 
         self._root = context.root
+        self._context = context
+        self._variables = variables
         self._options = options
         self._deciding = deciding
         self._say = say
-        self._decisions = DecisionServer(_Fresh(context, variables), say)
+        fresh = _Fresh(context, variables)
+        self._decisions = DecisionServer(fresh, say)
+        self._watcher = Watcher(fresh, variables, say)
         self._ingest = _Ingest(context, options.ingest_interval_s, say) if options.ingest_interval_s > 0 else None
 
-    def run(self, daemon: Daemon, listening: socket.socket, stop: _Stop, started: Callable[[Daemon], None]) -> None:
+    def run(self, daemon: Daemon, listener: socket.socket, stop: Stop, started: Callable[[Daemon], None]) -> None:
         """Take requests until `stop`; those under way then have five seconds."""
         import uvicorn  # noqa: PLC0415 - see the module's docstring
 
@@ -136,7 +134,7 @@ class _Server:
 
         quiet(self._say)
         config = uvicorn.Config(
-            self._app(lambda: started(daemon)), loop="asyncio", http=Protocol, ws="none", lifespan="on",
+            self._app(lambda: started(daemon), stop), loop="asyncio", http=Protocol, ws="none", lifespan="on",
             log_config=None, access_log=False, proxy_headers=False, server_header=False, backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=GRACE_SECONDS,
             limit_concurrency=_CONNECTIONS,
@@ -147,7 +145,7 @@ class _Server:
         before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_SECONDS)
         try:
-            stop.server.run(sockets=[listening])
+            stop.server.run(sockets=[listener])
         except SystemExit:
             raise StorageError(
                 f"{self._root.environment} could not be served", hint="the reason is above; see: agent-studio doctor"
@@ -155,7 +153,7 @@ class _Server:
         finally:
             sys.setswitchinterval(before)
 
-    def _app(self, started: Callable[[], None]) -> Any:
+    def _app(self, started: Callable[[], None], stop: Stop) -> Any:
         from contextlib import asynccontextmanager  # noqa: PLC0415
 
         from starlette.applications import Starlette  # noqa: PLC0415
@@ -169,16 +167,28 @@ class _Server:
                 await self._decisions.start(self._deciding)
             if self._ingest is not None:
                 self._ingest.start()
+                self._watcher.start()
             started()
             yield
             await self._decisions.stop()
             if self._ingest is not None:
                 self._ingest.finish()
+                self._watcher.finish()
 
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
-        app = Starlette(routes=[*Receiver(self._root, self._say).routes(), *health], lifespan=lifespan)
+        dashboard = self._dashboard(stop)
+        routes = [*Receiver(self._root, self._say).routes(), *health, *dashboard.routes()]
+        app = Starlette(routes=routes, lifespan=lifespan)
         open_to_all = needs_token(self._options.host)
-        return Gate(app, None if open_to_all else LOOPBACK, self._options.token)
+        return Gate(app, None if open_to_all else LOOPBACK, self._options.token, dashboard.public() | OPEN_PATHS)
+
+    def _dashboard(self, stop: Stop) -> Dashboard:
+        from agent_studio.dashboard.web import Dashboard  # noqa: PLC0415 - nothing else of it is needed
+
+        def token() -> str:
+            return self._options.token or make_token(self._root)
+
+        return Dashboard(self._context, self._variables, token, is_stopping=lambda: stop.requested, say=self._say)
 
     async def _healthz(self, _: Request) -> Response:
         from starlette.responses import JSONResponse  # noqa: PLC0415
@@ -226,17 +236,25 @@ class _Ingest:
 
     def _run(self) -> None:
         from agent_studio.capture.ingest.run import ingest  # noqa: PLC0415 - a third of a daemon's start otherwise
+        from agent_studio.monitor.retention import Tidying  # noqa: PLC0415 - as above
 
+        tidying = Tidying()
         while True:
             last = self._stop.wait(self._interval_s)
             state = "ok"
             try:
-                for notice in ingest(self._context).budget_notices:
+                report = ingest(self._context)
+                for notice in report.budget_notices:
                     self._say(f"budget {notice['budget']}: {notice['level']} % reached")
+                if not last:
+                    for fault in tidying.after(self._context, was_sealed=bool(report.sealed)).faults:
+                        self._say(f"{fault.name}: {fault.reason}")
             except AgentStudioError as error:
                 state = error.message
             except Exception as error:  # noqa: BLE001 - the daemon outlives a bug in a round
                 state = f"{type(error).__name__}: {error}"
+                if state != self.state:
+                    log.exception(self._context, "ingest.crashed", error)
             if state not in {"ok", self.state}:
                 self._say(f"ingest: {state}")
             self.state = state
@@ -274,68 +292,6 @@ def _alone(root: EnvironmentRoot) -> Iterator[None]:
                 hint=f"stop it first: agent-studio serve --stop --env {root.environment}",
             ) from None
         yield
-
-
-class _Stop:
-    """What SIGTERM and SIGINT do before uvicorn takes them over, and after it has handed them back."""
-
-    requested = False
-    server: uvicorn.Server | None = None
-
-    def __call__(self, *_: object) -> None:
-        self.requested = True
-        if self.server is not None:
-            self.server.should_exit = True
-
-
-@contextmanager
-def _stopping() -> Iterator[_Stop]:
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _listening(options: Options, root: EnvironmentRoot) -> Iterator[socket.socket]:
-    port = daemons.PORTS[root.environment] if options.port is None else options.port
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    # The protocol is named so that asyncio knows TCP when it sees it: without its "no delay" answers take 40 ms.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name != "nt":  # there it would let two programs share a port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((options.host, port))
-            listening.listen(_BACKLOG)
-        except (OSError, OverflowError) as error:
-            raise _unbound(options.host, port, error) from None
-        yield listening
-    finally:
-        listening.close()
-
-
-def _unbound(host: str, port: int, error: Exception) -> AgentStudioError:
-    import errno  # noqa: PLC0415
-
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return BusyError(
-            f"port {port} on {host} is taken by another program", hint="choose another one: --port N, or any: --port 0"
-        )
-    return UsageError(f"cannot listen on {host} port {port}: {error}", hint="see: agent-studio serve --help")
-
-
-def _daemon(host: str, listening: socket.socket) -> Daemon:
-    address, port = listening.getsockname()[:2]
-    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared with, not bound
-    url = f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
-    return Daemon(os.getpid(), port, host, url, clock.timestamp(clock.now()))
 
 
 def _inbox_fault(root: EnvironmentRoot) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from agent_studio.cli import output
 from agent_studio.cli.main import ALIASES, COMMANDS
+from agent_studio.cli.running import Running
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, ProjectChoice, choose_environment, choose_project
 from agent_studio.environment.roots import Project
@@ -116,9 +117,11 @@ def _options(parser: Parser) -> Iterator[str]:
 class Session:
     """What a command may ask for; each part is worked out when first asked."""
 
-    def __init__(self, common: argparse.Namespace) -> None:
+    def __init__(self, common: argparse.Namespace, opened: Callable[[Context], None] | None = None) -> None:
+        """Take what is told of the environment once it is open."""
         self.common = common
         self.variables = dict(os.environ)
+        self._opened = opened
 
     def anew(self) -> Session:
         """Return a session of the same options that looks at everything again."""
@@ -147,29 +150,50 @@ class Session:
     @cached_property
     def context(self) -> Context:
         """The environment with its configuration and root; raises when the configuration is wrong."""
-        return open_context(self.project, self.choice, self.variables, self.overrides)
+        context = open_context(self.project, self.choice, self.variables, self.overrides)
+        if self._opened:
+            self._opened(context)
+        return context
+
+    @property
+    def sound_context(self) -> Context | None:
+        """The same, or None when the configuration is wrong."""
+        try:
+            return self.context
+        except AgentStudioError:
+            return None
 
 
 def dispatch(argv: list[str]) -> int:
-    """Run one command line and report its result or fault; return the exit code."""
+    """Run one command line, report its result or fault, and log it; return the exit code."""
+    running = Running(argv[: argv.index("--")] if "--" in argv else argv)
+    code = _dispatch(argv, running)
+    running.ended(code)
+    return code
+
+
+def _dispatch(argv: list[str], running: Running) -> int:
     as_json = "--json" in argv[: argv.index("--")] if "--" in argv else "--json" in argv
     screen = output.Screen(sys.stdout)
     schema = "usage"
     session = None
     try:
         common, rest, command = _split(argv)
-        session = Session(common)
+        session = Session(common, running.opened)
         if not rest or rest[0] in {"-h", "--help", "help"}:
             screen.line(overview())
             return ExitCode.DONE if rest else ExitCode.USAGE
         verb, module = _find(rest[0])
         schema = verb
-        args = _parser(verb, module).parse_args(rest[1:])
-        schema = "-".join(filter(None, (verb, getattr(args, "subverb", None))))
+        parser = _parser(verb, module)
+        args = parser.parse_args(rest[1:])
+        schema = running.name = "-".join(filter(None, (verb, getattr(args, "subverb", None))))
+        running.options = lambda: (*_options(parser), *COMMON)
         args.command = command
         result: output.Result = module.run(args, session)
         output.report(screen, schema, str(session.choice.environment), result, as_json=as_json)
     except AgentStudioError as error:
+        running.fault = error
         output.report_fault(screen, schema, _environment_name(session), error, as_json=as_json)
         return error.exit_code
     except KeyboardInterrupt:
@@ -181,6 +205,7 @@ def dispatch(argv: list[str]) -> int:
     except SystemExit as leaving:  # --help
         return int(leaving.code or 0)
     except Exception as error:  # noqa: BLE001 - the edge: everything else is a bug of ours
+        running.fault = error
         output.report_bug(screen, schema, argv, error, as_json=as_json)
         return ExitCode.BUG
     return result.code

@@ -18,13 +18,16 @@ COMMANDS: dict[str, str] = {
     "ingest": "Turn recorded events into typed records",
     "serve": "Run the daemon: OTLP/HTTP receiver, http hooks, decision socket",
     "export": "Send our records to a collector as OTLP",
+    "monitor": "Show how an environment does, once, live or in a browser",
+    "alerts": "Show alerts, acknowledge and silence them, test where they are sent",
     "statusline": "Print the status line of Claude Code",
     "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",
+    "log": "Show and follow what commands and the daemon did",
     "completion": "Print a shell's completion script",
 }
 """Verbs and what each does; `commands/<verb>.py` holds it."""
-ALIASES: dict[str, str] = {}
+ALIASES: dict[str, str] = {"dashboard": "monitor"}
 _COLLECTED_AFTER = 50_000
 """Objects more than before; importing makes thousands that all stay, and looking for cycles in them finds none."""
 

@@ -12,6 +12,8 @@ from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from rich.console import Console
+
 _BOX_WIDTH = 64
 _MARKS = {"ok": ("✓", "[ok]"), "bad": ("✗", "[!!]"), "none": ("-", "[--]"), "note": ("•", "[..]")}
 
@@ -91,6 +93,12 @@ class Screen:
         for row in rows:
             table.add_row(*(Text("-" if cell is None else harmless(str(cell))) for cell in row))
         Console(file=self._stream, highlight=False).print(table)
+
+    def console(self) -> Console:
+        """Return what draws more than lines and tables: colours and the terminal's width only where there is one."""
+        from rich.console import Console  # noqa: PLC0415 - as above
+
+        return Console(file=self._stream, width=None if self.is_terminal else self.width, highlight=False, emoji=False)
 
 
 def report(screen: Screen, schema: str, environment: str, result: Result, *, as_json: bool) -> None:
@@ -177,11 +185,14 @@ def echo(text: str) -> None:
         sys.stderr.flush()
 
 
-def announce(text: str) -> None:
-    """Write to stdout at once, while the command goes on; a reader that is gone ends nothing."""
-    with suppress(OSError, ValueError):
+def announce(text: str) -> bool:
+    """Write to stdout at once, while the command goes on; return whether somebody still reads."""
+    try:
         Screen(sys.stdout).line(text)
         sys.stdout.flush()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def ask(question: str, *, yes: bool) -> None:

@@ -6,6 +6,7 @@ Only files that have changed since the last import are looked at. What the ledge
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from agent_studio.cost.counting import usage_id
 from agent_studio.environment.context import other_roots
 from agent_studio.environment.sharing import sharing
 from agent_studio.records import LlmUsage, SessionEvent
-from agent_studio.storage import journal
+from agent_studio.storage import journal, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from agent_studio.cost.table import Table
     from agent_studio.cost.transcripts import Reading
     from agent_studio.environment.context import Context
+    from agent_studio.environment.roots import EnvironmentRoot
 
 _BATCH = 5_000
 _LEDGER = "ledger"
@@ -175,9 +177,17 @@ class _Sessions:
         return None if self._apart or session in self._others else self._own
 
 
-def _environments(root: Any) -> dict[str, str]:
-    log = journal.read(root.folder(SessionEvent.kind), SessionEvent.file)
-    return {str(line.get("sessionId")): str(line.get("environment")) for line in log.records}
+def _environments(root: EnvironmentRoot) -> dict[str, str]:
+    folder, held = root.folder(SessionEvent.kind), {}
+    folders = (folder, root.state.at(sealed.ARCHIVE))
+    log = journal.read(folder, SessionEvent.file)  # before the sealed ones: what is sealed meanwhile is read twice
+    for segment in sealed.found(SessionEvent.file, *folders):
+        for line in sealed.lines(segment, *folders):
+            with suppress(ValueError, RecursionError, AttributeError):
+                record = json.loads(line)
+                held[str(record.get("sessionId"))] = str(record.get("environment"))
+    held.update((str(line.get("sessionId")), str(line.get("environment"))) for line in log.records)
+    return held
 
 
 __all__ = ["Imported", "run", "usage_id"]

@@ -210,7 +210,7 @@ KEYS: tuple[Key, ...] = (
     ),
     Key("monitoring.retention.metricsDays", Form.INTEGER, 30, "Days metrics are kept.", minimum=1, maximum=3_650),
     Key("monitoring.retention.errorsDays", Form.INTEGER, 90, "Days errors are kept.", minimum=1, maximum=3_650),
-    Key("monitoring.notify", Form.OBJECTS, (), "Where alerts are sent."),
+    Key("monitoring.notify", Form.OBJECTS, (), "Where alerts are sent.", may_differ=True),
     *(
         Key(f"paths.{kind}", Form.STRING, None, f"Folder of {kind} data, from the project's root.", may_differ=True)
         for kind in KINDS

@@ -243,6 +243,11 @@ class Folder:
             walk.lstat(name)
             walk.rename(name, target_walk, new_name)
 
+    def sync(self) -> None:
+        """Make the names in this folder durable."""
+        with self._entered(()) as walk, disk_faults(self.path):
+            walk.sync()
+
     @staticmethod
     def _named(relative: str) -> tuple[str, ...]:
         parts = names.split(relative)

@@ -22,12 +22,17 @@ _NAME = re.compile(r"\.(?P<of>.+)\.(?P<pid>[0-9]+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 _OLD_SECONDS = 3_600
 
 
+def name_for(name: str) -> str:
+    """Return a name to write a file under before it is given its own; `sweep` knows it, should the writer die."""
+    return f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"  # two threads may write the same file
+
+
 def put(walk: Walk, name: str, data: bytes, *, durable: bool, mode: int = FILE_MODE, keep: bool = False) -> None:
     """Write bytes beside `name`, then give them its name; on any fault what was there stays as it was.
 
     `mode` is what a new file gets, less the umask; `keep` gives the rights of the file that is replaced.
     """
-    temporary = f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"  # two threads may write the same file
+    temporary = name_for(name)
     descriptor = walk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         try:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from agent_studio.capture.export.journals import Position
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from agent_studio.storage.folder import Folder
 
 PLACE = "export"
@@ -41,12 +43,24 @@ class Cursor:
             self._signals = {}
 
     def of(self, signal: str) -> dict[str, Position]:
-        """Return the position of every file for one signal."""
+        """Return the position of every file for one signal, by what names the file for good."""
         return self._signals.get(signal, {})
 
-    def save(self, signal: str, name: str, position: Position) -> None:
+    def forget(self, signal: str, journal: str, *, but: Collection[str]) -> None:
+        """Drop the positions of a journal's files that are there no more."""
+        files = self._signals.get(signal, {})
+        gone = [key for key in files if key.startswith(f"{journal}:") and key not in but]
+        for key in gone:
+            del files[key]
+        if gone:
+            self._write()
+
+    def save(self, signal: str, key: str, position: Position) -> None:
         """Note how far a file has reached the collector."""
-        self._signals.setdefault(signal, {})[name] = position
+        self._signals.setdefault(signal, {})[key] = position
+        self._write()
+
+    def _write(self) -> None:
         signals = {
             signal: {name: vars(position) for name, position in files.items()}
             for signal, files in self._signals.items()

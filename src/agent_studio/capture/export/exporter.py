@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent_studio.capture.export.journals import Chunk, Position
     from agent_studio.capture.export.signals import LogRecord, Metric, Span
     from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.storage.folder import Folder
 
 SIGNALS = ("traces", "logs", "metrics")
 """In the order they are sent: what has ids first, because metrics that are sent twice count twice."""
@@ -113,27 +114,40 @@ class _Work:
         folder, names = journals.files(self.root, journal)
         known = {} if self.options.again else dict(self.cursor.of(signal))
         size = _WINDOW if signal == "metrics" else _BATCH
-        for name in names:
-            position = journals.resume(folder, name, known)
-            lost = late = 0
-            for chunk in journals.chunks(
-                folder, name, position, environment=str(self.root.environment), since=self.options.since, size=size
-            ):
-                lost, late = lost + chunk.damaged, late + chunk.older
-                mapped = [(record, _mapped(journal, record)) for record in chunk.records]
-                whole = [(record, found) for record, found in mapped if not isinstance(found, Exception)]
-                lost += len(mapped) - len(whole)
-                if signal == "metrics":
-                    self._send_metrics(journal, [record for record, _ in whole])
-                else:
-                    self._send_items(signal, [found for _, found in whole if found is not None])
-                self._note(signal, name, chunk, known)
-            self.damaged[name] = max(self.damaged.get(name, 0), lost)
-            self.older[name] = max(self.older.get(name, 0), late)
+        seen = [self._send_file(signal, journal, folder, name, size, known) for name in names]
+        keys = [key for key in seen if key is not None]
+        if keys == seen and journals.files(self.root, journal)[1] == names:  # else one may have been missed as it moved
+            self.cursor.forget(signal, journal, but=keys)
 
-    def _note(self, signal: str, name: str, chunk: Chunk, known: Mapping[str, Position]) -> None:
-        if chunk.position.offset and chunk.position != known.get(name):
-            self.cursor.save(signal, name, chunk.position)
+    def _send_file(
+        self, signal: str, journal: str, folder: Folder, name: str, size: int, known: Mapping[str, Position]
+    ) -> str | None:
+        """Send what is new in a file; return what its position is kept under, or None when it has moved on."""
+        lost = late = 0
+        with journals.opened(folder, name, journal) as source:
+            if source is None:
+                return None
+            environment = str(self.root.environment)
+            for chunk in source.chunks(
+                source.resume(known), environment=environment, since=self.options.since, size=size
+            ):
+                late += chunk.older
+                lost += chunk.damaged + self._send_chunk(signal, journal, chunk)
+                if chunk.position.offset and chunk.position != known.get(source.key):
+                    self.cursor.save(signal, source.key, chunk.position)
+        self.damaged[name] = max(self.damaged.get(name, 0), lost)
+        self.older[name] = max(self.older.get(name, 0), late)
+        return source.key
+
+    def _send_chunk(self, signal: str, journal: str, chunk: Chunk) -> int:
+        """Send some records; return how many of them cannot be sent as anything."""
+        mapped = [(record, _mapped(journal, record)) for record in chunk.records]
+        whole = [(record, found) for record, found in mapped if not isinstance(found, Exception)]
+        if signal == "metrics":
+            self._send_metrics(journal, [record for record, _ in whole])
+        else:
+            self._send_items(signal, [found for _, found in whole if found is not None])
+        return len(mapped) - len(whole)
 
     def _send_items(self, signal: str, items: list[Any]) -> None:
         from agent_studio.capture.export import wire  # noqa: PLC0415 - as above

@@ -1,7 +1,7 @@
 """Our journals, read from where an export of them last ended.
 
-A position is a byte offset and a hash of what stands before it, so that a file that was replaced or renamed since is
-noticed: the first is read anew, the second is recognised.
+A position is a byte offset and a hash of what stands before it, kept under what names the file for good. So a file
+that was renamed or compressed since is recognised, and one that was replaced is read anew.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ import hashlib
 import json
 import os
 import re
+import zlib
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BufferedReader
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from agent_studio.environment.roots import LOGS
+from agent_studio.storage import sealed
 from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.storage.folder import Folder
@@ -61,8 +66,11 @@ def files(root: EnvironmentRoot, journal: str) -> tuple[Folder, list[str]]:
     if not folder.has_folder():
         return folder, []
     found = folder.names()
-    segments = [one for one in found if journal == "usage" and _SEGMENT.fullmatch(one)]
-    return folder, [*sorted(segments, key=_first_number), *([name] if name in found else [])]
+    if journal == "usage":
+        older = sorted((one for one in found if _SEGMENT.fullmatch(one)), key=_first_number)
+    else:
+        older = [one.name for one in sealed.found(name, folder)]
+    return folder, [*older, *([name] if name in found else [])]
 
 
 def _first_number(name: str) -> int:
@@ -70,34 +78,97 @@ def _first_number(name: str) -> int:
     return int(match[1]) if match else 0
 
 
-def resume(folder: Folder, name: str, known: Mapping[str, Position]) -> Position:
-    """Return where to read on: the file's own position, or that of the file it was renamed from; else the start."""
-    with disk_faults(folder.path / name), os.fdopen(folder.open(name), "rb") as file:
-        candidates = [known[name]] if name in known else []
-        candidates += [position for other, position in known.items() if other != name and _SEGMENT.fullmatch(name)]
-        return next((one for one in candidates if one.offset and _anchor(file, one.offset) == one.anchor), Position())
+class Source:
+    """A file of a journal that is being read.
 
-
-def chunks(
-    folder: Folder, name: str, position: Position, *, environment: str, since: str | None, size: int
-) -> Iterator[Chunk]:
-    """Yield the records of one environment after a position, `size` at a time; a last line without an end waits.
-
-    `since` is a timestamp as records have it.
+    It is known by its first line, which stays the same whatever the file is called by now, compressed or not.
     """
-    with disk_faults(folder.path / name), os.fdopen(folder.open(name), "rb") as file:
-        end, offset, chunk = os.fstat(file.fileno()).st_size, position.offset, Chunk()
-        file.seek(offset)
-        while offset < end and (line := file.readline()).endswith(b"\n"):
+
+    def __init__(self, file: BinaryIO, journal: str, place: Path) -> None:
+        self._file, self._place = file, place
+        with disk_faults(place):
+            self._is_packed = not isinstance(file, BufferedReader)
+            self._size = _size(file)
+            first = sealed.read_line(file)
+        self.key = f"{journal}:{hashlib.sha256(first).hexdigest()[:16]}" if first.endswith(b"\n") else ""
+        """What its position is kept under; empty while it has no whole line."""
+
+    def resume(self, known: Mapping[str, Position]) -> Position:
+        """Return where to read on: where the last reading of it ended, if it is as it was then; else the start.
+
+        What is compressed is as it was: it never changes, and looking would mean unpacking it.
+        """
+        own = known.get(self.key)
+        if self._is_packed:
+            return own or Position()
+        named = [position for key, position in known.items() if ":" not in key]  # as earlier versions kept them
+        candidates = named if own is None else [own]
+        return next((one for one in candidates if one.offset and self._anchor(one.offset) == one.anchor), Position())
+
+    def chunks(self, position: Position, *, environment: str, since: str | None, size: int) -> Iterator[Chunk]:
+        """Yield the records of one environment after a position, `size` at a time; a last line without an end waits.
+
+        `since` is a timestamp as records have it.
+        """
+        if not self.key or (self._is_packed and position.offset == self._size):
+            return
+        offset, chunk = position.offset, Chunk()
+        for line in self._lines(offset):
             offset += len(line)
             _take(chunk, line, environment, since)
             if len(chunk.records) == size:
-                chunk.position = Position(offset, _anchor(file, offset))
+                chunk.position = Position(offset, self._anchor(offset))
                 yield chunk
                 chunk = Chunk()
-                file.seek(offset)
-        chunk.position = Position(offset, _anchor(file, offset))
+        chunk.position = Position(offset, self._anchor(offset))
         yield chunk
+
+    def _lines(self, offset: int) -> Iterator[bytes]:
+        """Yield the whole lines from an offset on that were there when the file was opened."""
+        with disk_faults(self._place):
+            with suppress(EOFError, zlib.error):  # cut short: there are no lines then
+                self._file.seek(offset)
+            while self._is_packed or offset < self._size:
+                line = sealed.read_line(self._file)
+                if not line.endswith(b"\n"):
+                    return
+                offset += len(line)
+                yield line
+
+    def _anchor(self, offset: int) -> str:
+        """Return a hash of what stands before an offset; the file is read on from there."""
+        if self._is_packed:
+            return ""
+        start = max(0, offset - _ANCHOR_BYTES)
+        with disk_faults(self._place):
+            self._file.seek(start)
+            data = self._file.read(offset - start)
+        return hashlib.sha256(data).hexdigest() if len(data) == offset - start else ""
+
+
+def _size(file: BinaryIO) -> int:
+    """Return the length of a file's content; -1 when it is compressed and cut short."""
+    raw = getattr(file, "fileobj", None)
+    if raw is None:
+        return os.fstat(file.fileno()).st_size
+    size = sealed.unpacked_size(raw)
+    return -1 if size is None else size
+
+
+@contextmanager
+def opened(folder: Folder, name: str, journal: str) -> Iterator[Source | None]:
+    """Open a file of a journal; None when it has moved on since it was listed: the next listing has it."""
+    segment = sealed.parse(name)
+    with ExitStack() as stack:
+        try:
+            if segment is None:
+                file: BinaryIO = stack.enter_context(os.fdopen(folder.open(name), "rb"))
+            else:
+                file = stack.enter_context(sealed.opened(segment, folder))
+        except FileNotFoundError:
+            yield None
+            return
+        yield Source(file, journal, folder.path / name)
 
 
 def _take(chunk: Chunk, line: bytes, environment: str, since: str | None) -> None:
@@ -115,13 +186,6 @@ def _take(chunk: Chunk, line: bytes, environment: str, since: str | None) -> Non
         chunk.records.append(record)
     elif mine:
         chunk.older += 1
-
-
-def _anchor(file: BinaryIO, offset: int) -> str:
-    start = max(0, offset - _ANCHOR_BYTES)
-    file.seek(start)
-    data = file.read(offset - start)
-    return hashlib.sha256(data).hexdigest() if len(data) == offset - start else ""
 
 
 def responses(root: EnvironmentRoot, numbers: set[int]) -> Iterator[dict[str, Any]]:

@@ -34,6 +34,8 @@ class Report:
     """OpenTelemetry logs, metrics and traces seen; what becomes a record is in `records`."""
     segments_removed: int = 0
     """Sealed files of the inbox that were read to their end and removed."""
+    sealed: list[str] = field(default_factory=list)
+    """Journals that were closed, by the names they have now."""
     budget_notices: list[dict[str, Any]] = field(default_factory=list)
     """Levels of budgets that the usage of this run has crossed."""
     busy: bool = False

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from agent_studio import clock
-from agent_studio.capture.ingest import events, hooks, lines, segments, state, telemetry
+from agent_studio import clock, log
+from agent_studio.capture.ingest import events, hooks, lines, sealing, segments, state, telemetry
 from agent_studio.capture.ingest.report import Report
 from agent_studio.capture.ingest.settle import settle
 from agent_studio.capture.ingest.work import Work
@@ -68,11 +68,17 @@ def ingest(context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0) -> R
             report.busy = True
         else:
             with state.opened(folder) as opened:
+                report.sealed = sealing.begin(opened, context, inbox.roots)
                 _Run(context, inbox, opened, report).all(settle_ns=int(settle_s * lines.NS))
+                report.sealed += sealing.seal(opened, context, inbox.roots)
             if report.records.get(LlmUsage.file):
                 with suppress(AgentStudioError):  # a budget that is wrong is told by those who look at budgets
                     report.budget_notices = watch.standing(context).fresh
     report.seconds = round(time.monotonic() - started, 3)
+    if report.events or report.written:
+        level = "warning" if report.damaged or report.altered else "info"
+        told = ("events", "records", "damaged", "unknown", "cut", "unrouted", "altered", "seconds")
+        log.write(context, level, "ingest.finished", {name: getattr(report, name) for name in told})
     return report
 
 

@@ -42,9 +42,11 @@ class State:
         self.fresh = fresh
         """Whether there was no state: what was counted before has to be learnt from the journals."""
 
-    def commit(self) -> None:
-        """Keep all that was put since the last commit, at once."""
+    def commit(self, *, durable: bool = False) -> None:
+        """Keep all that was put since the last commit, at once; `durable`: even if the power fails after that."""
         self._db.execute("COMMIT")
+        if durable:
+            self._db.execute("PRAGMA wal_checkpoint(FULL)")
         self._db.execute("BEGIN IMMEDIATE")
 
     def segment(self, name: str) -> tuple[int, int, str] | None:
@@ -207,9 +209,7 @@ def _connect(folder: Folder) -> tuple[sqlite3.Connection, bool]:
         if version < _VERSION:
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-            connection.execute("COMMIT")
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA user_version = {_VERSION}")  # kept with what is learnt, or not at all
     except BaseException:
         connection.close()
         raise

@@ -17,7 +17,7 @@ from agent_studio.cost import book
 from agent_studio.environment.roots import LOGS, STATE
 from agent_studio.errors import StorageError
 from agent_studio.records import LlmUsage
-from agent_studio.storage import journal
+from agent_studio.storage import journal, sealed
 from agent_studio.storage.folder import Folder, disk_faults
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Writer:
             places = [(root.folder(kind), name) for kind, name in logs]
             places += [(root.state, DAMAGED), (root.state, UNKNOWN), (Folder(root.project.path, STATE), UNROUTED)]
             for folder, name in places:
-                for line in _lines(folder, name, 0):
+                for line in self._all_lines(folder, name):
                     found = _id_of(line, first=name in _IDS_FIRST)
                     if found:
                         anything = True
@@ -186,6 +186,13 @@ class Writer:
                 self._state.put_output(place, self._sizes[place])
         self._state.put_note("learning", anything)
         return anything
+
+    def _all_lines(self, folder: Folder, name: str) -> Iterator[bytes]:
+        """Yield the lines of a file, and before them those of what it was called before its days were over."""
+        folders = (folder, *(root.state.at(sealed.ARCHIVE) for root in self._roots.values()))
+        for segment in sealed.found(name, *folders):
+            yield from sealed.lines(segment, *folders)
+        yield from _lines(folder, name, 0)
 
 
 def _place(output: _Output) -> str:

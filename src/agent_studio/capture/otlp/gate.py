@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_OPEN_PATH = "/healthz"
+OPEN_PATHS = frozenset({"/healthz"})
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class Gate:
     hosts: frozenset[str] | None
     """Names the Host header may have (a page that rebinds its own name to loopback has another), None for any."""
     token: str | None
-    """What `Authorization: Bearer` must say, except for /healthz."""
+    """What `Authorization: Bearer` must say."""
+    open_paths: frozenset[str] = OPEN_PATHS
+    """Where it need not be said."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 421, 403 or 401 in place of the app."""
@@ -46,7 +48,7 @@ class Gate:
         origin = headers.get("origin")
         if origin is not None and _origin(origin) != host.lower():
             return 403, "pages of other sites may not call this server"
-        if self.token is not None and path != _OPEN_PATH and not self._knows_token(headers):
+        if self.token is not None and path not in self.open_paths and not self._knows_token(headers):
             return 401, "send the token: Authorization: Bearer TOKEN"
         return None
 

@@ -16,6 +16,7 @@ from agent_studio.environment.detect import Environment, choose_environment
 from agent_studio.environment.roots import Project, environment_root, refuse_overlap
 from agent_studio.environment.schema import is_owned, key_for
 from agent_studio.errors import ConfigurationError, ExitCode, UsageError, did_you_mean
+from agent_studio.monitor import destinations
 
 if TYPE_CHECKING:
     import argparse
@@ -203,7 +204,8 @@ def _check(args: argparse.Namespace, session: Session) -> Result:
         warnings.update({warning.message: warning for warning in config.warnings})
         faults.update({fault.message: fault for fault in (*problems, *_misplaced(session.project, config))})
     if not faults:
-        faults = {fault.message: fault for fault in findings.faults(session.context)}
+        found = (*findings.faults(session.context), *destinations.configuration_faults(session.context))
+        faults = {fault.message: fault for fault in found}
     return _report(sorted(files), list(faults.values()), list(warnings.values()), as_json=session.common.json)
 
 

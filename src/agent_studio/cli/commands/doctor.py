@@ -17,6 +17,7 @@ from agent_studio.environment import checks as environment_checks
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.errors import ConfigurationError, ExitCode
 from agent_studio.guards import wired
+from agent_studio.monitor import notify, retention
 from agent_studio.staging import diagnosis
 from agent_studio.staging.init import Options, initialise
 
@@ -64,6 +65,8 @@ def _findings(session: Session) -> Iterator[Finding]:
     if context:
         yield from diagnosis.checks(context)
         yield from cost_findings.checks(context)
+        yield from retention.checks(context)
+        yield from notify.checks(context)
         yield from wired.findings(context)
     yield from build.findings(session.project)
     yield from wiring.findings(session.project)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
 from agent_studio.capture.export.exporter import SIGNALS, Options, Report, export
 from agent_studio.capture.export.post import CollectorError, checked
 from agent_studio.capture.ingest.run import ingest
+from agent_studio.cli.moments import moment
 from agent_studio.cli.output import Problem, Result, Screen, warn, working
 from agent_studio.errors import BusyError, ExitCode, UsageError, did_you_mean
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from agent_studio.cli.dispatch import Session
 
 _FOLLOW_S = 2.0
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ITEMS = {"traces": "spans", "logs": "log records", "metrics": "data points"}
 
@@ -130,16 +130,7 @@ def _since(text: str | None, hours: float | None) -> str | None:
         return clock.timestamp(clock.now() - timedelta(hours=hours))
     if text is None:
         return None
-    span = re.fullmatch(r"([0-9]{1,6})([smhdw])", text.strip())
-    try:
-        if span:
-            return clock.timestamp(clock.now() - timedelta(**{_UNITS[span[2]]: int(span[1])}))
-        moment = datetime.fromisoformat(text.strip())
-        return clock.timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"--since {text!r} is no time", hint="such as 2026-01-31, 2026-01-31T09:30Z, 24h or 7d"
-        ) from None
+    return moment("--since", text)
 
 
 def _headers(given: list[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent_studio import log
 from agent_studio.cli.output import Problem, Result
 from agent_studio.environment import flags
 from agent_studio.errors import UsageError
@@ -130,6 +131,9 @@ def _kill(args: argparse.Namespace, context: Context) -> Result:
 
 
 def _changed(args: argparse.Namespace, context: Context, change: flags.Change) -> Result:
+    for record in () if args.dry_run else change.records:
+        told = {name: record[name] for name in ("flag", "action", "key", "before", "after")}
+        log.info(context, "flag.changed", **told)
     data = {
         "flag": args.name,
         "changed": bool(change.records) and not args.dry_run,

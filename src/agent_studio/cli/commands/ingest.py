@@ -1,7 +1,8 @@
 """Turn recorded events into typed records: hooks, agents, errors, sessions and what model responses used.
 
 Reads the environment's inbox and the transcripts that its events name, from where the last run ended. Every event is
-recorded once, whatever crashes in between; running it again adds nothing. --follow goes on until it is interrupted.
+recorded once, whatever crashes in between; running it again adds nothing. Journals of closed days are closed, and files
+that are older than they have to be kept move to the archive. --follow goes on until it is interrupted.
 Exit code: 0 done, 5 another process is ingesting.
 
   agent-studio ingest --env staging
@@ -20,6 +21,7 @@ from agent_studio.capture.ingest.report import Report
 from agent_studio.capture.ingest.run import ingest
 from agent_studio.cli.output import Problem, Result, warn, working
 from agent_studio.errors import BusyError, UsageError
+from agent_studio.monitor.retention import Tidied, Tidying, tidy
 
 if TYPE_CHECKING:
     import argparse
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if not 0 < interval <= _LONGEST_S:
         raise UsageError(f"--interval {interval:g} is no time to wait", hint=f"seconds, up to {_LONGEST_S}")
     if args.follow:
-        report = _follow(session, interval)
+        report, tidied = _follow(session, interval)
     else:
         with working("ingesting"):
             report = ingest(session.context, wait_s=WAIT_S)
@@ -68,20 +70,23 @@ def run(args: argparse.Namespace, session: Session) -> Result:
                 f"another process is ingesting the events of {session.context.environment}",
                 hint="wait until it is done; what it takes need not be taken again",
             )
-    environment = str(session.context.environment)
-    return Result(_data(report), lambda screen: _render(screen, report), problems=_problems(report, environment))
+        with working("tidying"):
+            tidied = tidy(session.context)
+    problems = [*_problems(report, str(session.context.environment)), *_unfinished(tidied)]
+    return Result(_data(report, tidied), lambda screen: _render(screen, report, tidied), problems=problems)
 
 
-def _follow(session: Session, interval: float) -> Report:
-    total = Report()
+def _follow(session: Session, interval: float) -> tuple[Report, Tidied]:
+    total, tidying, tidied = Report(), Tidying(), Tidied.nothing()
     with _stopping() as stopped:
         while not stopped.is_set():
             report = ingest(session.context, settle_s=_SETTLE_S)
             _add(total, report)
             if report.written or report.damaged:
                 warn(_news(report))
+            tidied = tidied.plus(tidying.after(session.context, was_sealed=bool(report.sealed)))
             stopped.wait(interval)
-    return total
+    return total, tidied
 
 
 @contextmanager
@@ -117,13 +122,17 @@ def _news(report: Report) -> str:
     return f"{report.events} events: {', '.join(parts)}"
 
 
-def _data(report: Report) -> dict[str, object]:
+def _data(report: Report, tidied: Tidied) -> dict[str, object]:
     camel = {
         "transcripts_missing": "transcriptsMissing", "segments_removed": "segmentsRemoved",
         "budget_notices": "budgetNotices",
     }  # fmt: skip
     data = {camel.get(name, name): value for name, value in asdict(report).items() if name != "busy"}
-    return {**data, "records": {name: report.records.get(name, 0) for name in {*_SHOWN, *report.records}}}
+    return {
+        **data,
+        "records": {name: report.records.get(name, 0) for name in {*_SHOWN, *report.records}},
+        "tidied": {**tidied._asdict(), "kept": [{"name": one.name, "reason": one.reason} for one in tidied.kept]},
+    }
 
 
 def _problems(report: Report, environment: str) -> list[Problem]:
@@ -138,9 +147,19 @@ def _problems(report: Report, environment: str) -> list[Problem]:
     ]
 
 
-def _render(screen: Screen, report: Report) -> None:
+def _unfinished(tidied: Tidied) -> list[Problem]:
+    return [Problem("retention", f"{one.name}: {one.reason}", "it is tried again") for one in tidied.faults]
+
+
+def _render(screen: Screen, report: Report, tidied: Tidied) -> None:
     screen.mark("ok", f"{report.events} events, {report.written} records in {report.seconds:.1f} s")
     for name in (*_SHOWN, *sorted(set(report.records) - set(_SHOWN))):
         screen.line(f"  {name:<24} {report.records.get(name, 0):>8}")
     if report.transcripts_missing:
         screen.line(f"  transcripts not found: {report.transcripts_missing}")
+    for what, names in (("closed", report.sealed), ("archived", tidied.archived)):
+        if names:
+            screen.line(f"  {what}: {', '.join(names)}")
+    for one in tidied.kept:
+        if not one.is_fault:
+            screen.line(f"  kept {one.name}: {one.reason}")

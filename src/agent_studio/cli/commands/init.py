@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from agent_studio import log
 from agent_studio.cli.output import Problem, Result, Screen, ask, working
 from agent_studio.environment.detect import VARIABLE, Environment
 from agent_studio.errors import ExitCode
@@ -54,8 +55,19 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if report.failure:
         problems.append(Problem(report.failure.code, report.failure.message, report.failure.hint))
     code = report.failure.exit_code if report.failure else ExitCode.DONE
+    _note(session, report)
     with_option = "" if VARIABLE in session.variables else f" --env {session.choice.environment}"
     return Result(_data(report), lambda screen: _render(screen, report, with_option), code, problems)
+
+
+def _note(session: Session, report: Report) -> None:
+    if context := session.sound_context:
+        items = [*report.items, *report.activity]
+        created = sum(item.created for item in items)
+        log.info(
+            context, "environment.initialised", created=created, kept=len(items) - created,
+            archived=report.archived is not None, complete=report.failure is None,
+        )  # fmt: skip
 
 
 def _days(text: str) -> int:

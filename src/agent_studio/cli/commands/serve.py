@@ -13,8 +13,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent_studio import log
 from agent_studio import serve as service
 from agent_studio.capture.otlp import daemon as daemons
+from agent_studio.capture.otlp.process import make_token
 from agent_studio.cli.output import Result, Screen, announce, warn
 from agent_studio.environment.roots import STATE
 from agent_studio.errors import BusyError, ExitCode, UsageError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "AGENT_STUDIO_SERVE_TOKEN"  # noqa: S105 - a variable's name
 _PORTS_END = 65_535
 _TOKEN_MAX = 4_096
+_LIBRARIES = ("uvicorn", "asyncio")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -86,14 +89,27 @@ def _serve(args: argparse.Namespace, session: Session, variable: str | None) -> 
     token = _token(args, session, variable)
     options = service.Options(args.host, args.port, token, args.ingest_interval)
     as_json = bool(session.common.json)
+    from agent_studio.log.libraries import Exceptions  # noqa: PLC0415 - not to ask whether one is served
+
+    context = session.context
+    exceptions = Exceptions(context, _LIBRARIES)
+
+    def say(text: str) -> None:
+        log.warning(context, "serve.problem", message=text)
+        warn(text)
 
     def started(daemon: Daemon) -> None:
+        exceptions.listen()
+        log.info(context, "serve.started", url=daemon.url)
         if as_json:
             warn(_running(session, daemon))
         else:
             announce("\n".join(_greeting(session, daemon, with_token=token is not None)))
 
-    daemon = service.serve(session.context, options, session.variables, started=started, say=warn)
+    try:
+        daemon = service.serve(context, options, session.variables, started=started, say=say)
+    finally:
+        exceptions.close()
     text = f"Stopped serving {session.choice.environment}; what was acknowledged is in its inbox"
     return Result(_data(daemon), lambda screen: _stopped(screen, text))
 
@@ -115,7 +131,7 @@ def _token(args: argparse.Namespace, session: Session, variable: str | None) -> 
         if not token or not token.isascii() or not token.isprintable():
             raise UsageError(f"{source} holds no usable token", hint="write one line of letters and figures")
         return token
-    return service.make_token(session.context.root) if service.needs_token(args.host) else None
+    return make_token(session.context.root) if service.needs_token(args.host) else None
 
 
 def _running(session: Session, daemon: Daemon) -> str:
@@ -130,6 +146,7 @@ def _greeting(session: Session, daemon: Daemon, *, with_token: bool) -> list[str
         "  telemetry   POST /v1/logs, /v1/metrics, /v1/traces (OTLP over HTTP: protobuf or JSON)",
         "  http hooks  POST /hooks",
         f"  decisions   {place}/{daemons.SOCKET}",
+        f"  dashboard   {daemon.url}/dashboard (to act on alerts: agent-studio monitor web --env {environment})",
         "  health      GET /healthz, /readyz",
         "For a client started by hand, in its shell:",
         "  export CLAUDE_CODE_ENABLE_TELEMETRY=1 OTEL_METRICS_EXPORTER=otlp OTEL_LOGS_EXPORTER=otlp",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent_studio import log
 from agent_studio.cli.output import Result, Screen
 from agent_studio.errors import StorageError
 from agent_studio.staging.smoke import SmokeReport, junit, run_smoke
@@ -31,6 +32,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Run the checks on the chosen environment."""
     report = run_smoke(Subject(session.project, session.choice, session.variables, session.overrides))
     environment = str(session.choice.environment)
+    if context := session.sound_context:
+        wrong = [outcome.name for outcome in report.outcomes if outcome.verdict != "PASS"]
+        log.info(context, "smoke.finished", passed=report.count("PASS"), notPassed=wrong)
     if args.junit:
         try:
             Path(args.junit).write_bytes(junit(report, environment))

@@ -10,6 +10,9 @@ from agent_studio.environment.flags import evaluate
 from agent_studio.environment.roots import INDEX_FILE
 from agent_studio.environment.schema import KINDS
 from agent_studio.knowledge import index
+from agent_studio.monitor import alerts
+from agent_studio.monitor.alert import FIRING
+from agent_studio.monitor.rules import is_watched
 from agent_studio.staging.suite import last_evidence
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "tests": _tests(evidence),
         "release": None,
         "burnin": None,
-        "alerts": None,
+        "alerts": _alerts(context),
     }
     return Result(data, lambda screen: _render(screen, data, context))
 
@@ -62,6 +65,14 @@ def _tests(evidence: dict[str, Any] | None) -> dict[str, Any] | None:
     return {name: evidence.get(name) for name in names} if evidence else None
 
 
+def _alerts(context: Context) -> dict[str, Any] | None:
+    """Return how many alerts there are, by what was known at the last look; None where nothing is watched."""
+    if not is_watched(context):
+        return None
+    found = alerts.current(context)
+    return {"open": sum(one.is_open for one in found), "firing": sum(one.state == FIRING for one in found)}
+
+
 def _render(screen: Screen, data: dict[str, Any], context: Context) -> None:
     flags, tests = data["flags"], data["tests"]
     off = [name for name, on in flags.items() if not on]
@@ -78,6 +89,7 @@ def _render(screen: Screen, data: dict[str, Any], context: Context) -> None:
         "Features": f"{len(flags) - len(off)} of {len(flags)} on" + (f"; off: {', '.join(off)}" if off else ""),
         "Limits": _limits(context),
         "Knowledge base": "no index" if data["indexRows"] is None else f"{data['indexRows']} rows",
+        "Alerts": _said(data["alerts"]),
         "Full suite": ran or "not run yet",
         "Separation": _separation(data["separation"], context),
     }
@@ -105,6 +117,14 @@ def _limits(context: Context) -> str:
     )
     shown = [text.format(value) for text, value in zip(texts, values, strict=True) if value is not None]
     return ", ".join(shown) + ("" if len(shown) == len(values) else "; the rest unlimited")
+
+
+def _said(alerts: dict[str, Any] | None) -> str:
+    if alerts is None:
+        return "not watched"
+    more = alerts["firing"] - alerts["open"]
+    rest = f"; {more} acknowledged or silenced" if more else ""
+    return (f"{alerts['open']} open (agent-studio alerts list)" if alerts["open"] else "none open") + rest
 
 
 def _separation(separation: str, context: Context) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent_studio import log
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.cost.prices import overrides
 from agent_studio.errors import ExitCode, StorageError, UsageError, did_you_mean
@@ -165,6 +166,7 @@ def _update(args: argparse.Namespace, session: Session) -> Result:
     context.root.state.make()
     context.root.state.replace(pricing.UPDATED, table.data)
     told = {"source": table.source, "models": len(table.models), "added": fresh, "changed": changed}
+    log.info(context, "prices.updated", models=len(table.models), added=len(fresh), changed=len(changed))
     return Result(told, lambda screen: _render_update(screen, told))
 
 
@@ -235,6 +237,7 @@ def _override(args: argparse.Namespace, session: Session) -> Result:
 
     with changed_file(context, {"cost.prices": wanted}):
         pass
+    log.info(context, "configuration.changed", key="cost.prices", entries=len(wanted))
     data = {"prices": wanted, "removed": bool(args.remove)}
     does = "no price of yours any more" if args.remove else "has your price"
     return Result(

@@ -1,0 +1,54 @@
+"""Show how an environment does: limits, hooks, agents, errors, spend, and how fresh all this is.
+
+agent-studio monitor --env staging
+agent-studio monitor --env staging --live
+agent-studio monitor --env staging --trends
+agent-studio monitor --env staging --alerts
+agent-studio monitor web --env staging
+agent-studio monitor compare staging production
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Parser, Session
+    from agent_studio.cli.output import Result
+
+_SUBVERBS = {
+    "compare": ("compare", "two environments side by side, each metric beside its limit, and a verdict on the first"),
+    "web": ("web", "the dashboard in a browser"),
+}
+"""Sub-verbs, the module of `cli/monitor/` that holds each, and what it does."""
+
+
+def configure(parser: Parser) -> None:
+    """Add the options of the summary, and the sub-verbs, each with the options of its own module."""
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--live", action="store_true", help="keep it on the screen and up to date; q ends it")
+    shown.add_argument("--trends", action="store_true", help="the last 7 days, day by day")
+    shown.add_argument("--alerts", action="store_true", help="alerts alone; exit 1 while one is firing")
+    parser.add_argument("--hours", type=float, metavar="N", help="the last N hours (default: 24)")
+    parser.add_argument("--all", action="store_true", help="every hook and agent, however many")
+    verbs = parser.add_subparsers(dest="subverb", metavar="SUBVERB")
+    for name, (module, does) in _SUBVERBS.items():
+        verb: Parser = verbs.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
+        verb.later(partial(_configure, module))
+
+
+def _configure(module: str, verb: Parser) -> None:
+    part = import_module(f"agent_studio.cli.monitor.{module}")
+    part.configure(verb)
+    verb.set_defaults(part=part)
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Show the summary, or do a sub-verb."""
+    part = getattr(args, "part", None) or import_module("agent_studio.cli.monitor.summary")
+    result: Result = part.run(args, session)
+    return result

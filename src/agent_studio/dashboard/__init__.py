@@ -1,0 +1,1 @@
+"""One view of an environment, drawn in the terminal and in the browser."""

@@ -1,0 +1,118 @@
+"""What pages may ask about an environment, and the views that answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio.dashboard import view
+from agent_studio.environment.detect import Environment
+from agent_studio.errors import AgentStudioError, IntegrityError, UsageError
+from agent_studio.knowledge import index, search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agent_studio.dashboard.contexts import Contexts
+    from agent_studio.environment.context import Context
+    from agent_studio.monitor.summary import Window
+
+HOURS = (1, 6, 24, 168, 720)
+"""Stretches a page may show."""
+_SUBJECT_MAX = 1_000
+_HITS = 30
+
+
+class Question(NamedTuple):
+    """What a page asks."""
+
+    environment: str
+    """Empty for the server's own."""
+    hours: int
+    subject: str
+    """A hook, a session, the words of a search."""
+
+    @property
+    def window(self) -> Window:
+        """The stretch up to now."""
+        return view.last(self.hours)
+
+
+def question(parameters: Mapping[str, str]) -> Question:
+    """Return what the parameters of an address ask; raise `UsageError` when that cannot be asked."""
+    written = parameters.get("hours", "24")
+    if written not in map(str, HOURS):
+        raise UsageError(f"hours cannot be {written[:20]!r}", hint=f"one of {', '.join(map(str, HOURS))}")
+    subject = parameters.get("of", "")
+    if len(subject) > _SUBJECT_MAX:
+        raise UsageError("what is asked about has too long a name")
+    return Question(parameters.get("env", ""), int(written), subject)
+
+
+def of_problem(error: AgentStudioError) -> dict[str, str]:
+    """Return a fault as pages are told of it."""
+    return {"code": error.code, "message": error.message, "hint": error.hint}
+
+
+def _about(contexts: Contexts, asked: Question) -> dict[str, Any]:
+    context = contexts.open(asked.environment)
+    return {
+        "project": context.project.path.name,
+        "environment": str(contexts.open("").environment),
+        "environments": list(Environment),
+        "hours": HOURS,
+    }
+
+
+def _overview(contexts: Contexts, asked: Question) -> dict[str, Any]:
+    """Return `{environments[overview, or {environment, problem} where one cannot be read]}`."""
+    return {"environments": [_side(contexts, name, asked.window) for name in Environment]}
+
+
+def _side(contexts: Contexts, name: str, window: Window) -> dict[str, Any]:
+    try:
+        return view.overview(contexts.open(name), window)
+    except AgentStudioError as error:
+        return {"environment": name, "problem": of_problem(error)}
+
+
+def _knowledge(contexts: Contexts, asked: Question) -> dict[str, Any]:
+    """Return `{query, artifacts, hits[{name, path, domain, description, score}], didYouMean}`."""
+    root = contexts.open(asked.environment).root
+    try:
+        rows = index.load(root)
+    except (FileNotFoundError, IntegrityError):
+        return {"query": asked.subject, "artifacts": None, "hits": [], "didYouMean": None}
+    hits = search.search(rows, asked.subject, limit=_HITS)
+    columns = ("name", "path", "domain", "description")
+    return {
+        "query": asked.subject,
+        "artifacts": sum(row["domain"] != index.TEST_DOMAIN for row in rows),
+        "hits": [{**{name: hit.row[name] for name in columns}, "score": hit.score} for hit in hits],
+        "didYouMean": search.suggest(rows, asked.subject) if asked.subject and not hits else None,
+    }
+
+
+def _of(show: Callable[[Context, Window], dict[str, Any]]) -> Callable[[Contexts, Question], dict[str, Any]]:
+    return lambda contexts, asked: show(contexts.open(asked.environment), asked.window)
+
+
+def _about_one(
+    show: Callable[[Context, str, Window], dict[str, Any]],
+) -> Callable[[Contexts, Question], dict[str, Any]]:
+    return lambda contexts, asked: show(contexts.open(asked.environment), asked.subject, asked.window)
+
+
+VIEWS: Mapping[str, Callable[[Contexts, Question], dict[str, Any]]] = {
+    "about": _about,
+    "overview": _overview,
+    "hooks": _of(view.hooks),
+    "hook": _about_one(view.hook),
+    "agents": _of(view.agents),
+    "errors": _of(view.errors),
+    "costs": _of(view.costs),
+    "sessions": _of(view.sessions),
+    "session": _about_one(view.session),
+    "trends": lambda contexts, asked: view.trends(contexts.open(asked.environment)),
+    "alerts": lambda contexts, asked: view.alerts(contexts.open(asked.environment)),
+    "knowledge": _knowledge,
+}

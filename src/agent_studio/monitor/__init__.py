@@ -1,0 +1,1 @@
+"""What the records of an environment say: figures, limits, alerts, comparison, retention."""

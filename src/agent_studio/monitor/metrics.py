@@ -1,0 +1,83 @@
+"""The one door to an environment's figures: the summary of a stretch of time, and the rows of named queries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from agent_studio import clock
+from agent_studio.errors import StorageError
+from agent_studio.monitor import plain, usage
+from agent_studio.monitor.segments import JOURNALS, segments
+from agent_studio.monitor.summary import HOUR_MS, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from agent_studio.environment.context import Context
+    from agent_studio.monitor.summary import Summary
+
+    Found = TypeVar("Found")
+
+PLAIN_HOURS = 48
+"""Longer stretches are a matter for the columns of the lake."""
+_TRIES = 5
+
+
+def last_hours(hours: float) -> Window:
+    """Return the stretch of time that ends with the millisecond after now."""
+    until_ms = _now_ms() + 1
+    return Window(until_ms - round(hours * HOUR_MS), until_ms)
+
+
+def summary(context: Context, window: Window, *, engine: Literal["plain", "sql"] | None = None) -> Summary:
+    """Return the figures of a stretch of time; both engines give the same."""
+    chosen = engine or ("plain" if window.hours <= PLAIN_HOURS else "sql")
+    spent, now_ms = usage.by_hour(context, window), _now_ms()
+    if chosen == "plain":
+        return _settled(context, lambda: plain.summary(context, window, spent, now_ms))
+    from agent_studio.monitor import sql  # noqa: PLC0415 - short stretches do without the engine behind it
+
+    return _settled(context, lambda: sql.summary(context, window, spent, now_ms))
+
+
+def rows(context: Context, query: str, window: Window, **parameters: Any) -> list[dict[str, Any]]:
+    """Return the rows of a named query over a stretch of time; moments are ms since 1970.
+
+    Raises `UsageError` for an unknown query or parameters that are not its own, `StorageError` for files that cannot
+    be read.
+    """
+    from agent_studio.monitor import sql  # noqa: PLC0415 - as above
+
+    now_ms = _now_ms()
+    return _settled(context, lambda: sql.rows(context, query, window, now_ms, parameters))
+
+
+def queries() -> dict[str, str]:
+    """Return what each query gives, by its name."""
+    from agent_studio.monitor import sql  # noqa: PLC0415 - as above
+
+    return sql.queries()
+
+
+def _settled(context: Context, read: Callable[[], Found]) -> Found:
+    """Read again when meanwhile a file was sealed or packed: it may have been seen twice or not at all."""
+    for _ in range(_TRIES - 1):
+        before = _names(context)
+        try:
+            found = read()
+        except (FileNotFoundError, StorageError):
+            if _names(context) == before:
+                raise
+        else:
+            if _names(context) == before:
+                return found
+    return read()
+
+
+def _names(context: Context) -> list[str]:
+    return [one.name for kind in JOURNALS for one in segments(context.root, kind)]
+
+
+def _now_ms() -> int:
+    return int(clock.now().timestamp() * 1000)

@@ -1,0 +1,55 @@
+"""The verdict on what is spent: the tokens of a day, and every budget."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from agent_studio.cost import book
+from agent_studio.cost.budgets import budgets
+from agent_studio.cost.spending import statuses
+from agent_studio.cost.watch import now_ms
+from agent_studio.environment.sharing import sharing
+from agent_studio.errors import AgentStudioError
+from agent_studio.monitor.verdict import BREACH, OK, Verdict, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent_studio.cost.spending import Status
+    from agent_studio.environment.context import Context
+
+TOKENS, BUDGET = "tokenBudgetPerDay", "budget"
+_NEARLY = 80
+"""Per cent from which a warning is more than mild."""
+
+
+def verdicts(context: Context) -> Iterator[Verdict]:
+    """Yield the verdict on every budget: a breach once it is used up, a warning from its first level on.
+
+    It is only looked at: crossings stay for `cost budget` and `ingest` to notice.
+    """
+    try:
+        wanted = budgets(context)
+        with book.opened(next(iter(sharing(context).values()))) as held:
+            found = statuses(held.table, wanted, now_ms())
+    except AgentStudioError as error:
+        yield unknown(BUDGET, "HIGH", f"budgets could not be looked at: {error.message}")
+        return
+    for one in found:
+        yield _verdict(one)
+
+
+def _verdict(one: Status) -> Verdict:
+    budget, is_built_in = one.budget, one.budget.name == TOKENS
+    name = f"{budget.name} ({one.key})" if one.key else budget.name
+    severity = "HIGH" if one.is_over else "MEDIUM" if one.share >= _NEARLY else "LOW"
+    least = "at least " if one.unpriced and budget.unit == "usd" else ""
+    used = float(budget.written(one.used))
+    share = "more than there is" if math.isinf(one.share) else f"{one.share:.3g} %"
+    return Verdict(
+        TOKENS if is_built_in else BUDGET, "" if is_built_in else name, BREACH if one.is_over else OK, severity,
+        used, used, None if least else used, float(budget.written(budget.limit)), budget.unit, 1, 0,
+        f"{least}{budget.shown(one.used)} of {budget.shown(budget.limit)} used ({share})",
+        clear=not one.crossed, warns=bool(one.crossed) and not one.is_over,
+    )  # fmt: skip

@@ -1,0 +1,65 @@
+"""What models used and cost, from the ledger's book, which knows what was amended."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.environment.sharing import sharing
+from agent_studio.monitor.lines import UNKNOWN
+from agent_studio.monitor.summary import HOUR_MS, SpendHour
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agent_studio.cost.table import Table
+    from agent_studio.environment.context import Context
+    from agent_studio.monitor.summary import Window
+
+_PICO = 1_000_000_000_000
+_QUARTER_MS = 900_000
+
+
+def by_hour(context: Context, window: Window) -> list[SpendHour]:
+    """Return what an environment spent, in order of hour, then model."""
+    totals: dict[tuple[int, str], SpendHour] = {}
+    for at_ms, model, *figures in rows(context, window, ("model",)):
+        key = (at_ms - at_ms % HOUR_MS, model or UNKNOWN)
+        totals[key] = _more(totals.get(key, SpendHour(*key, 0, None, 0)), figures)
+    return [totals[key] for key in sorted(totals)]
+
+
+def rows(context: Context, window: Window, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield sums by a quarter of an hour (its start, ms since 1970) and columns of `cost.table.NAMES`, as text.
+
+    Then follow, as `Table.sums` has them: responses, counts, whole and rest of the cost, tokens without a price.
+    """
+    with _opened(context) as table:
+        if table is None:
+            return
+        texts, own = table.texts(), {"environment": str(context.environment)}
+        sums = table.sums(("quarter", *columns), since_ms=window.since_ms, until_ms=window.until_ms, where=own)
+        for quarter, *rest in sums:
+            names = (texts[number] for number in rest[: len(columns)])
+            yield quarter * _QUARTER_MS, *names, *rest[len(columns) :]
+
+
+@contextmanager
+def _opened(context: Context) -> Iterator[Table | None]:
+    folder = context.root.folder("metrics")
+    names = folder.names() if folder.has_folder() else []
+    if not any(name.startswith("llm-usage.") for name in names):
+        yield None
+        return
+    from agent_studio.cost import book  # noqa: PLC0415 - it needs a parser that takes 30 ms to load
+
+    with book.opened(next(iter(sharing(context).values()))) as held:
+        yield held.table
+
+
+def _more(held: SpendHour, figures: Sequence[Any]) -> SpendHour:
+    _, given, said, _, short, long, _, whole, rest, unpriced = figures
+    pico = held.pico_usd if whole is None else (held.pico_usd or 0) + whole * _PICO + rest
+    return held._replace(
+        tokens=held.tokens + given + said + short + long, pico_usd=pico, unpriced=held.unpriced + unpriced
+    )
