@@ -275,18 +275,19 @@ def test_every_figure_is_true_without_an_engine_however_files_are_cut_into_block
         check(metrics.summary(world.context, WINDOWS[name], engine="plain"), Truth(world.files, WINDOWS[name]))
 
 
+@pytest.mark.parametrize(("before_ms", "after_ms", "damaged"), [(HOUR // 2, 9 * DAY, 1), (9 * DAY, HOUR // 2, 0)])
 def test_damage_at_the_start_of_a_block_is_of_the_time_of_the_record_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before_ms: int, after_ms: int, damaged: int
 ) -> None:
     world = World(tmp_path, 3, hooks=0)
-    lines = [world.line("hooks", NOW_MS - HOUR // 2), Line(b"{torn", None, 0), world.line("hooks", NOW_MS - 9 * DAY)]
+    lines = [world.line("hooks", NOW_MS - before_ms), Line(b"{torn", None, 0), world.line("hooks", NOW_MS - after_ms)]
     lines += [world.line("hooks", NOW_MS - 8 * DAY) for _ in range(9)]
     (tmp_path / ".claude/staging/metrics/hooks.jsonl").write_bytes(b"".join(line.data + b"\n" for line in lines))
     monkeypatch.setattr(blocks, "_BLOCK_BYTES", len(lines[0].data) + 1)
     world.files["hooks"] = [lines]
     for _ in range(2):
         found = metrics.summary(world.context, WINDOWS["the last hour"], engine="plain")
-        assert found.damaged == 1
+        assert found.damaged == damaged
         check(found, Truth(world.files, WINDOWS["the last hour"]))
 
 

@@ -418,6 +418,8 @@ def test_apprise_is_handed_title_and_text(staged: Studio, monkeypatch: pytest.Mo
 
         def notify(self, title: str, body: str) -> bool:
             told.append((title, body))
+            if len(told) > 2 and "guard" not in title:
+                raise RuntimeError("a bug of the service")
             return True
 
     monkeypatch.setitem(sys.modules, "apprise", SimpleNamespace(Apprise=Apprise))
@@ -425,6 +427,7 @@ def test_apprise_is_handed_title_and_text(staged: Studio, monkeypatch: pytest.Mo
     alerts.evaluate(context, [_verdict()])
     assert _outcomes(notify.deliver(context)) == [("apprise", "sent"), ("b", "failed")]
     assert told[1][0] == "FIRING HIGH staging: hookFailureRate guard"
+    assert "a bug of the service" in notify.send_test(context, destinations(context)[0]).detail
 
 
 def test_secrets_never_leave(staged: Studio, receiver: Receiver) -> None:

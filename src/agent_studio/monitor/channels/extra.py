@@ -24,5 +24,9 @@ def send(root: EnvironmentRoot, where: Destination, batch: Batch, variables: Map
     service = apprise.Apprise()
     if not service.add(where.address(variables)):
         raise DeliveryError("Apprise does not know this kind of address")
-    if not service.notify(title=batch.title, body=batch.text):
+    try:
+        was_taken = service.notify(title=batch.title, body=batch.text)
+    except Exception as error:  # noqa: BLE001 - the code of a hundred services
+        raise DeliveryError(f"the service failed: {type(error).__name__}: {error}") from None
+    if not was_taken:
         raise DeliveryError("the service did not take it")
