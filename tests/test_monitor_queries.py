@@ -305,6 +305,10 @@ def test_a_damaged_parquet_file_is_passed_over_for_its_lines(place: Place, harm:
     assert before.hooks[0].calls == 400
     assert before.damaged == 1
     assert lake.damaged(place.context, deep=True) == ["lake/hooks/2026-05-05.1.parquet"]
+    told = [json.loads(line) for line in (place.path / ".agent-studio/staging/log.jsonl").read_text().splitlines()]
+    assert [(one["event"], one["files"]) for one in told] == [
+        ("columns.damaged", ["lake/hooks/2026-05-05.1.parquet"])
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from agent_studio import log
 from agent_studio.environment.sharing import sharing
 from agent_studio.errors import StorageError
 from agent_studio.monitor import blocks
@@ -75,6 +76,8 @@ _NEAR = (
 _WILD = re.compile(r"([\[*?])")
 _MAGIC = b"PAR1"
 _LEAST_BYTES = 12
+_TOLD: set[tuple[Path, str]] = set()
+"""Damaged files that this process has told of."""
 
 
 def schema(kind: str) -> dict[str, str]:
@@ -151,6 +154,7 @@ class Lake:
 def opened(context: Context, kinds: Iterable[str], *, distrusted: frozenset[str] = frozenset()) -> Iterator[Lake]:
     """Open the views of some kinds, and `lines` of all of these; `distrusted` files are not used."""
     sources = {kind: _sources(context, kind, distrusted) for kind in kinds}
+    _tell_of_damage(context, [name for one in sources.values() for name in one.damaged])
     files = [place for one in sources.values() for place in (*one.parquet.values(), *one.json)]
     with _connected(files) as db:
         db.execute("SET VARIABLE environment = ?", [str(context.environment)])
@@ -168,6 +172,14 @@ def opened(context: Context, kinds: Iterable[str], *, distrusted: frozenset[str]
         if unions:
             db.execute(f"CREATE VIEW lines AS {unions}")
         yield Lake(db)
+
+
+def _tell_of_damage(context: Context, names: Iterable[str]) -> None:
+    """Say once in the log, not at every look of a page that is open, which files could not be used."""
+    fresh = [name for name in names if (context.root.path, name) not in _TOLD]
+    if fresh:
+        log.warning(context, "columns.damaged", files=fresh)
+        _TOLD.update((context.root.path, name) for name in fresh)
 
 
 class _Sources:
