@@ -80,6 +80,10 @@ _TOLD: set[tuple[Path, str]] = set()
 """Damaged files that this process has told of."""
 
 
+class TooManyRecordsError(StorageError):
+    """A query would need more memory than it is given."""
+
+
 def schema(kind: str) -> dict[str, str]:
     """Return the columns that a file of the lake has, with their types."""
     fields = {**COLUMNS[kind], **_COMMON}
@@ -143,15 +147,10 @@ def _can_be_read(parquet: Path, kind: str) -> bool:
     return True
 
 
-class Lake:
-    """An environment's records as views `hooks`, `agents`, `errors`, `sessions` of one connection."""
-
-    def __init__(self, db: DuckDBPyConnection) -> None:
-        self.db = db
-
-
 @contextmanager
-def opened(context: Context, kinds: Iterable[str], *, distrusted: frozenset[str] = frozenset()) -> Iterator[Lake]:
+def opened(
+    context: Context, kinds: Iterable[str], *, distrusted: frozenset[str] = frozenset()
+) -> Iterator[DuckDBPyConnection]:
     """Open the views of some kinds, and `lines` of all of these; `distrusted` files are not used."""
     sources = {kind: _sources(context, kind, distrusted) for kind in kinds}
     _tell_of_damage(context, [name for one in sources.values() for name in one.damaged])
@@ -171,7 +170,7 @@ def opened(context: Context, kinds: Iterable[str], *, distrusted: frozenset[str]
         unions = " UNION ALL ".join(f"SELECT * FROM lines_{kind}" for kind in sources)
         if unions:
             db.execute(f"CREATE VIEW lines AS {unions}")
-        yield Lake(db)
+        yield db
 
 
 def _tell_of_damage(context: Context, names: Iterable[str]) -> None:
@@ -283,7 +282,7 @@ def _connected(files: Iterable[Path]) -> Iterator[DuckDBPyConnection]:
         db.execute("SET enable_external_access = false")
         yield db
     except duckdb.OutOfMemoryException as error:
-        raise StorageError(
+        raise TooManyRecordsError(
             f"the records of this stretch need more memory than {MEMORY_LIMIT}",
             hint="ask for a shorter stretch of time",
         ) from error
