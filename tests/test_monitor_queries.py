@@ -278,6 +278,30 @@ def test_values_from_outside_never_become_sql(place: Place) -> None:
     assert {row["hook"] for row in place.rows("hooks")} == {evil, "lint"}
 
 
+@pytest.mark.slow
+def test_a_folder_whose_name_is_a_pattern_is_no_pattern(tmp_path: Path) -> None:
+    own, beside = Place(tmp_path / "p[x]*"), Place(tmp_path / "pxy")
+    own.add("hooks", hook(1))
+    beside.add("hooks", hook(1, hook="theirs"))
+    assert [row["hook"] for row in own.rows("hooks")] == ["lint"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["plain", "sql"])
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "1969-12-31T23:59:59.999Z", "2026-5-06T12:00:00.000Z", "2026-05-06T12:00:00.0Z", "2026-05-06T12:00:00.0000Z",
+        "2026-05-06T12:00:00Z", "2026-05-06 12:00:00.000Z", "2026-05-06T12:00:00.000+", "2026-02-30T12:00:00.000Z",
+        "2026-05-06T24:00:00.000Z", "2026-05-06T12:00:60.000Z", " 2026-05-06T12:00:00.00Z", "", None, 5,
+    ],
+)  # fmt: skip
+def test_a_time_that_is_not_written_as_ours_is_damage(place: Place, engine: Any, stamp: Any) -> None:
+    place.add("hooks", hook(2), hook(1, timestamp=stamp))
+    found = metrics.summary(place.context, TODAY, engine=engine)
+    assert ([one.calls for one in found.hooks], found.damaged) == ([1], 1)
+
+
 def sealed(place: Place, count: int = 400) -> Path:
     name = segments.sealed_name("hooks", "2026-05-05", 1)
     place.add("hooks", *(hook(60 * 20 + number / 10, executionTimeMs=number) for number in range(count)), name=name)

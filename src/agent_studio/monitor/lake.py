@@ -66,8 +66,12 @@ _FORMS: Mapping[str, tuple[str, str, str]] = {
     _WHOLE: ("DOUBLE", "BIGINT", f'CAST(trunc(CASE WHEN abs("{{0}}") <= {LARGEST:.0f} THEN "{{0}}" END) AS BIGINT)'),
 }
 """Of each form: how it is read, how it is kept, how the one becomes the other."""
+_FORM = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 _INSTANT = "epoch_ms(try_strptime(\"timestamp\", '%Y-%m-%dT%H:%M:%S.%gZ'))"
-_AT = f'CASE WHEN "environment" IS NOT NULL AND length("timestamp") = 24 AND {_INSTANT} >= 0 THEN {_INSTANT} END'
+_AT = (
+    f'CASE WHEN "environment" IS NOT NULL AND regexp_full_match("timestamp", \'{_FORM}\') AND {_INSTANT} >= 0 '
+    f"THEN {_INSTANT} END"
+)
 _NEAR = (
     "CASE WHEN at_ms IS NULL THEN coalesce("
     "last_value(at_ms IGNORE NULLS) OVER (PARTITION BY filename ORDER BY line), first_value(at_ms IGNORE NULLS) "
