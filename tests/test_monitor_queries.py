@@ -278,6 +278,17 @@ def test_values_from_outside_never_become_sql(place: Place) -> None:
     assert {row["hook"] for row in place.rows("hooks")} == {evil, "lint"}
 
 
+def test_the_files_of_a_journal_are_listed_oldest_first_and_each_once(place: Place) -> None:
+    names = ("hooks.jsonl", "hooks.2026-05-05.10.jsonl", "hooks.2026-05-05.2.jsonl", "hooks.2026-05-05.2.jsonl.gz",
+             "hooks.2026-04-30.1.jsonl.gz", "hooks.2026-05-05.0.jsonl", "hooks.today.jsonl", "agents.2026-05-05.1.jsonl",
+             "hooks.2026-05-05.3.jsonl.tmp")  # fmt: skip
+    for name in names:
+        place.file("hooks", name).write_text("")
+    assert [one.name for one in segments.segments(place.context.root, "hooks")] == [
+        "hooks.2026-04-30.1.jsonl.gz", "hooks.2026-05-05.2.jsonl", "hooks.2026-05-05.10.jsonl", "hooks.jsonl",
+    ]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_a_folder_whose_name_is_a_pattern_is_no_pattern(tmp_path: Path) -> None:
     own, beside = Place(tmp_path / "p[x]*"), Place(tmp_path / "pxy")
