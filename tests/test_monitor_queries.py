@@ -19,6 +19,7 @@ from agent_studio.cost.book import Told
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
+from agent_studio.environment.sharing import sharing
 from agent_studio.errors import StorageError, UsageError
 from agent_studio.monitor import lake, metrics, plain, segments, sql
 from agent_studio.monitor.dialect import DIALECTS
@@ -181,10 +182,10 @@ def test_errors_are_grouped_by_the_shape_of_their_message(place: Place) -> None:
     ]  # fmt: skip
 
 
-def spend(place: Place, *told: tuple[int, str, int, str | None]) -> None:
+def spend(context: Context, *told: tuple[int, str, int, str | None]) -> None:
     """Enter responses: minutes ago, model, input tokens, cost."""
-    root = place.context.root
-    with book.opened(root) as held:
+    roots = sharing(context)
+    with book.opened(next(iter(roots.values()))) as held:
         records = [
             LlmUsage(
                 timestamp=clock.of_ms(NOW_MS - ago * 60_000), session_id="s1", request_id=f"r{ago}",
@@ -195,13 +196,33 @@ def spend(place: Place, *told: tuple[int, str, int, str | None]) -> None:
             )
             for ago, model, tokens, cost in told
         ]  # fmt: skip
-        held.record([Told(one, "staging") for one in records], {"staging": root}, pricing.table(place.context))
+        held.record([Told(one, str(context.environment)) for one in records], roots, pricing.table(context))
+
+
+@pytest.mark.slow
+def test_environments_that_share_a_ledger_see_their_own_spend(tmp_path: Path) -> None:
+    (tmp_path / ".claude/metrics").mkdir(parents=True)
+    contexts = [
+        open_context(Project(tmp_path), Choice(one, "--env"), {})
+        for one in (Environment.PRODUCTION, Environment.DEVELOPMENT)
+    ]
+    for number, context in enumerate(contexts):
+        spend(context, (5 + number, f"model-{number}", 100, "0.5"))
+    for number, context in enumerate(contexts):
+        assert [one.model for one in metrics.summary(context, TODAY).spend] == [f"model-{number}"]
+        assert [row["model"] for row in metrics.rows(context, "spend_by_model", TODAY)] == [f"model-{number}"]
 
 
 @pytest.mark.slow
 def test_spend_is_the_ledgers_also_where_it_was_amended(place: Place) -> None:
-    spend(place, (5, "opus", 100, "0.5"), (10, "opus", 100, "0.25"), (70, "haiku", 7, None), (60 * 30, "opus", 1, "9"))
-    spend(place, (5, "opus", 400, "0.75"))  # it has grown: counted once, as it is now
+    spend(
+        place.context,
+        (5, "opus", 100, "0.5"),
+        (10, "opus", 100, "0.25"),
+        (70, "haiku", 7, None),
+        (60 * 30, "opus", 1, "9"),
+    )
+    spend(place.context, (5, "opus", 400, "0.75"))  # it has grown: counted once, as it is now
     found = metrics.summary(place.context, TODAY).spend
     hour = NOW_MS - NOW_MS % HOUR
     assert [(one.hour_ms, one.model, one.tokens, one.pico_usd) for one in found] == [
@@ -213,6 +234,8 @@ def test_spend_is_the_ledgers_also_where_it_was_amended(place: Place) -> None:
     dearest, unpriced = place.rows("spend_by_model")
     assert (dearest["model"], dearest["responses"], dearest["cost_usd"]) == ("opus", 2, 1.0)
     assert (unpriced["model"], unpriced["unpriced_tokens"], unpriced["cache_read_tokens"]) == ("haiku", 1_022, 1_000)
+    minutes = Window(NOW_MS - 6 * 60_000, NOW_MS + 1)  # it begins within the quarter of an hour that usage is summed by
+    assert [(row["tokens"], row["cost_usd"]) for row in place.rows("sessions", minutes)] == [(415, 0.75)]
     place.add("sessions", {"ago": 20, "sessionId": "s1", "event": "start"})
     assert place.rows("sessions")[0]["cost_usd"] == 1.0
     assert {row["kind"] for row in place.rows("session_timeline", session_id="s1")} == {"session", "usage"}
