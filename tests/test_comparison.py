@@ -31,10 +31,11 @@ def test_the_effect_is_the_share_of_pairs_in_which_the_first_is_slower(ours: lis
 
 
 @pytest.mark.slow
-def test_p_is_that_of_shuffled_labels() -> None:
+@pytest.mark.parametrize(("step", "middle"), [(0.01, 2.25), (6.0, 2.4)])
+def test_p_is_that_of_shuffled_labels_with_few_ties_and_with_many(step: float, middle: float) -> None:
     source = random.Random(11)
-    ours = [round(source.lognormvariate(2.0, 0.4)) for _ in range(25)]
-    theirs = [round(source.lognormvariate(2.25, 0.4)) for _ in range(30)]
+    ours = [round(source.lognormvariate(2.0, 0.4) / step) for _ in range(25)]
+    theirs = [round(source.lognormvariate(middle, 0.4) / step) for _ in range(30)]
     found = shift.of_durations(Counter(map(float, ours)), Counter(map(float, theirs)))
     assert found.p is not None
     assert found.effect is not None

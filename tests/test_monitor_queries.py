@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import re
-import threading
 import tracemalloc
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -20,6 +19,7 @@ from agent_studio.cost.book import Told
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
+from agent_studio.environment.sharing import sharing
 from agent_studio.errors import StorageError, UsageError
 from agent_studio.monitor import lake, metrics, plain, segments, sql
 from agent_studio.monitor.dialect import DIALECTS
@@ -182,10 +182,10 @@ def test_errors_are_grouped_by_the_shape_of_their_message(place: Place) -> None:
     ]  # fmt: skip
 
 
-def spend(place: Place, *told: tuple[int, str, int, str | None]) -> None:
+def spend(context: Context, *told: tuple[int, str, int, str | None]) -> None:
     """Enter responses: minutes ago, model, input tokens, cost."""
-    root = place.context.root
-    with book.opened(root) as held:
+    roots = sharing(context)
+    with book.opened(next(iter(roots.values()))) as held:
         records = [
             LlmUsage(
                 timestamp=clock.of_ms(NOW_MS - ago * 60_000), session_id="s1", request_id=f"r{ago}",
@@ -196,13 +196,33 @@ def spend(place: Place, *told: tuple[int, str, int, str | None]) -> None:
             )
             for ago, model, tokens, cost in told
         ]  # fmt: skip
-        held.record([Told(one, "staging") for one in records], {"staging": root}, pricing.table(place.context))
+        held.record([Told(one, str(context.environment)) for one in records], roots, pricing.table(context))
+
+
+@pytest.mark.slow
+def test_environments_that_share_a_ledger_see_their_own_spend(tmp_path: Path) -> None:
+    (tmp_path / ".claude/metrics").mkdir(parents=True)
+    contexts = [
+        open_context(Project(tmp_path), Choice(one, "--env"), {})
+        for one in (Environment.PRODUCTION, Environment.DEVELOPMENT)
+    ]
+    for number, context in enumerate(contexts):
+        spend(context, (5 + number, f"model-{number}", 100, "0.5"))
+    for number, context in enumerate(contexts):
+        assert [one.model for one in metrics.summary(context, TODAY).spend] == [f"model-{number}"]
+        assert [row["model"] for row in metrics.rows(context, "spend_by_model", TODAY)] == [f"model-{number}"]
 
 
 @pytest.mark.slow
 def test_spend_is_the_ledgers_also_where_it_was_amended(place: Place) -> None:
-    spend(place, (5, "opus", 100, "0.5"), (10, "opus", 100, "0.25"), (70, "haiku", 7, None), (60 * 30, "opus", 1, "9"))
-    spend(place, (5, "opus", 400, "0.75"))  # it has grown: counted once, as it is now
+    spend(
+        place.context,
+        (5, "opus", 100, "0.5"),
+        (10, "opus", 100, "0.25"),
+        (70, "haiku", 7, None),
+        (60 * 30, "opus", 1, "9"),
+    )
+    spend(place.context, (5, "opus", 400, "0.75"))  # it has grown: counted once, as it is now
     found = metrics.summary(place.context, TODAY).spend
     hour = NOW_MS - NOW_MS % HOUR
     assert [(one.hour_ms, one.model, one.tokens, one.pico_usd) for one in found] == [
@@ -214,6 +234,8 @@ def test_spend_is_the_ledgers_also_where_it_was_amended(place: Place) -> None:
     dearest, unpriced = place.rows("spend_by_model")
     assert (dearest["model"], dearest["responses"], dearest["cost_usd"]) == ("opus", 2, 1.0)
     assert (unpriced["model"], unpriced["unpriced_tokens"], unpriced["cache_read_tokens"]) == ("haiku", 1_022, 1_000)
+    minutes = Window(NOW_MS - 6 * 60_000, NOW_MS + 1)  # it begins within the quarter of an hour that usage is summed by
+    assert [(row["tokens"], row["cost_usd"]) for row in place.rows("sessions", minutes)] == [(415, 0.75)]
     place.add("sessions", {"ago": 20, "sessionId": "s1", "event": "start"})
     assert place.rows("sessions")[0]["cost_usd"] == 1.0
     assert {row["kind"] for row in place.rows("session_timeline", session_id="s1")} == {"session", "usage"}
@@ -278,6 +300,41 @@ def test_values_from_outside_never_become_sql(place: Place) -> None:
     assert {row["hook"] for row in place.rows("hooks")} == {evil, "lint"}
 
 
+def test_the_files_of_a_journal_are_listed_oldest_first_and_each_once(place: Place) -> None:
+    names = ("hooks.jsonl", "hooks.2026-05-05.10.jsonl", "hooks.2026-05-05.2.jsonl", "hooks.2026-05-05.2.jsonl.gz",
+             "hooks.2026-04-30.1.jsonl.gz", "hooks.2026-05-05.0.jsonl", "hooks.today.jsonl",
+             "agents.2026-05-05.1.jsonl", "hooks.2026-05-05.3.jsonl.tmp")  # fmt: skip
+    for name in names:
+        place.file("hooks", name).write_text("")
+    assert [one.name for one in segments.segments(place.context.root, "hooks")] == [
+        "hooks.2026-04-30.1.jsonl.gz", "hooks.2026-05-05.2.jsonl", "hooks.2026-05-05.10.jsonl", "hooks.jsonl",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_folder_whose_name_is_a_pattern_is_no_pattern(tmp_path: Path) -> None:
+    own, beside = Place(tmp_path / "p[x]*"), Place(tmp_path / "pxy")
+    own.add("hooks", hook(1))
+    beside.add("hooks", hook(1, hook="theirs"))
+    assert [row["hook"] for row in own.rows("hooks")] == ["lint"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["plain", "sql"])
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "1969-12-31T23:59:59.999Z", "2026-5-06T12:00:00.000Z", "2026-05-06T12:00:00.0Z", "2026-05-06T12:00:00.0000Z",
+        "2026-05-06T12:00:00Z", "2026-05-06 12:00:00.000Z", "2026-05-06T12:00:00.000+", "2026-02-30T12:00:00.000Z",
+        "2026-05-06T24:00:00.000Z", "2026-05-06T12:00:60.000Z", " 2026-05-06T12:00:00.00Z", "", None, 5,
+    ],
+)  # fmt: skip
+def test_a_time_that_is_not_written_as_ours_is_damage(place: Place, engine: Any, stamp: Any) -> None:
+    place.add("hooks", hook(2), hook(1, timestamp=stamp))
+    found = metrics.summary(place.context, TODAY, engine=engine)
+    assert ([one.calls for one in found.hooks], found.damaged) == ([1], 1)
+
+
 def sealed(place: Place, count: int = 400) -> Path:
     name = segments.sealed_name("hooks", "2026-05-05", 1)
     place.add("hooks", *(hook(60 * 20 + number / 10, executionTimeMs=number) for number in range(count)), name=name)
@@ -305,6 +362,10 @@ def test_a_damaged_parquet_file_is_passed_over_for_its_lines(place: Place, harm:
     assert before.hooks[0].calls == 400
     assert before.damaged == 1
     assert lake.damaged(place.context, deep=True) == ["lake/hooks/2026-05-05.1.parquet"]
+    told = [json.loads(line) for line in (place.path / ".agent-studio/staging/log.jsonl").read_text().splitlines()]
+    assert [(one["event"], one["files"]) for one in told] == [
+        ("columns.damaged", ["lake/hooks/2026-05-05.1.parquet"])
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -352,33 +413,26 @@ def test_what_cannot_be_read_at_all_is_one_clear_error(place: Place, monkeypatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["plain", "sql"])
-def test_sealing_in_the_midst_of_a_reading_loses_and_doubles_nothing(place: Place, engine: Any) -> None:
-    """A file that is renamed again and again while readers read."""
+@pytest.mark.parametrize("reader", [plain, lake])
+@pytest.mark.parametrize("begun", [b"", None])
+def test_sealing_in_the_midst_of_a_reading_loses_and_doubles_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch, reader: Any, begun: bytes | None
+) -> None:
+    """The file is renamed when it has been listed and not yet opened; the next one is begun, or not yet."""
     place.add("hooks", *(hook(1) for _ in range(300)))
-    live, stop = place.file("hooks"), threading.Event()
-    data = live.read_bytes()
+    live, listed = place.file("hooks"), reader.segments
 
-    def seal() -> None:
-        for number in range(1, 9):
-            if stop.wait(0.4):
-                return
-            live.rename(live.with_name(f"hooks.2026-05-06.{number}.jsonl"))
-            with live.open(
-                "ab"
-            ) as file:  # the next file is begun, with a whole number of times the first one's records
-                file.write(data)
+    def seal_behind(root: Any, kind: str) -> Any:
+        found = listed(root, kind)
+        if kind == "hooks" and live.exists() and live.stat().st_size:
+            live.rename(live.with_name("hooks.2026-05-06.1.jsonl"))
+            if begun is not None:
+                live.write_bytes(begun)
+        return found
 
-    thread = threading.Thread(target=seal)
-    thread.start()
-    try:
-        while thread.is_alive():
-            found = metrics.summary(place.context, TODAY, engine=engine)
-            assert found.damaged == 0
-            assert sum(one.calls for one in found.hooks) % 300 == 0
-    finally:
-        stop.set()
-        thread.join()
+    monkeypatch.setattr(reader, "segments", seal_behind)
+    found = metrics.summary(place.context, TODAY, engine="plain" if reader is plain else "sql")
+    assert ([one.calls for one in found.hooks], found.damaged) == ([300], 0)
 
 
 def test_the_index_is_private_derived_and_mended(place: Place) -> None:

@@ -36,6 +36,7 @@ _WIDE = 110
 _NAME_MAX = 120
 _STALE_S = 15 * 60
 _DAYS_FROM_H = 72
+_THOUSANDS = 10_000
 SORTS = ("calls", "p95Ms", "failureRate")
 """By what hooks can be in order, the most first."""
 
@@ -185,7 +186,8 @@ def _gauge(one: dict[str, Any], width: int, look: Look) -> Text:
 
 def _needed(one: dict[str, Any]) -> str:
     if one["state"] == "UNKNOWN" and one["needed"]:
-        return f"UNKNOWN, {words.count(one['needed'])} more"
+        needed = one["needed"]
+        return f"UNKNOWN, {words.count(needed) if needed < _THOUSANDS else f'{needed // 1_000}k'} more"
     return _word(one["state"])
 
 

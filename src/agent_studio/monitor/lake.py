@@ -13,6 +13,7 @@ import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from agent_studio import log
 from agent_studio.environment.sharing import sharing
 from agent_studio.errors import StorageError
 from agent_studio.monitor import blocks
@@ -65,8 +66,12 @@ _FORMS: Mapping[str, tuple[str, str, str]] = {
     _WHOLE: ("DOUBLE", "BIGINT", f'CAST(trunc(CASE WHEN abs("{{0}}") <= {LARGEST:.0f} THEN "{{0}}" END) AS BIGINT)'),
 }
 """Of each form: how it is read, how it is kept, how the one becomes the other."""
+_FORM = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 _INSTANT = "epoch_ms(try_strptime(\"timestamp\", '%Y-%m-%dT%H:%M:%S.%gZ'))"
-_AT = f'CASE WHEN "environment" IS NOT NULL AND length("timestamp") = 24 AND {_INSTANT} >= 0 THEN {_INSTANT} END'
+_AT = (
+    f'CASE WHEN "environment" IS NOT NULL AND regexp_full_match("timestamp", \'{_FORM}\') AND {_INSTANT} >= 0 '
+    f"THEN {_INSTANT} END"
+)
 _NEAR = (
     "CASE WHEN at_ms IS NULL THEN coalesce("
     "last_value(at_ms IGNORE NULLS) OVER (PARTITION BY filename ORDER BY line), first_value(at_ms IGNORE NULLS) "
@@ -75,6 +80,12 @@ _NEAR = (
 _WILD = re.compile(r"([\[*?])")
 _MAGIC = b"PAR1"
 _LEAST_BYTES = 12
+_TOLD: set[tuple[Path, str]] = set()
+"""Damaged files that this process has told of."""
+
+
+class TooManyRecordsError(StorageError):
+    """A query would need more memory than it is given."""
 
 
 def schema(kind: str) -> dict[str, str]:
@@ -140,17 +151,13 @@ def _can_be_read(parquet: Path, kind: str) -> bool:
     return True
 
 
-class Lake:
-    """An environment's records as views `hooks`, `agents`, `errors`, `sessions` of one connection."""
-
-    def __init__(self, db: DuckDBPyConnection) -> None:
-        self.db = db
-
-
 @contextmanager
-def opened(context: Context, kinds: Iterable[str], *, distrusted: frozenset[str] = frozenset()) -> Iterator[Lake]:
+def opened(
+    context: Context, kinds: Iterable[str], *, distrusted: frozenset[str] = frozenset()
+) -> Iterator[DuckDBPyConnection]:
     """Open the views of some kinds, and `lines` of all of these; `distrusted` files are not used."""
     sources = {kind: _sources(context, kind, distrusted) for kind in kinds}
+    _tell_of_damage(context, [name for one in sources.values() for name in one.damaged])
     files = [place for one in sources.values() for place in (*one.parquet.values(), *one.json)]
     with _connected(files) as db:
         db.execute("SET VARIABLE environment = ?", [str(context.environment)])
@@ -167,7 +174,15 @@ def opened(context: Context, kinds: Iterable[str], *, distrusted: frozenset[str]
         unions = " UNION ALL ".join(f"SELECT * FROM lines_{kind}" for kind in sources)
         if unions:
             db.execute(f"CREATE VIEW lines AS {unions}")
-        yield Lake(db)
+        yield db
+
+
+def _tell_of_damage(context: Context, names: Iterable[str]) -> None:
+    """Say once in the log, not at every look of a page that is open, which files could not be used."""
+    fresh = [name for name in names if (context.root.path, name) not in _TOLD]
+    if fresh:
+        log.warning(context, "columns.damaged", files=fresh)
+        _TOLD.update((context.root.path, name) for name in fresh)
 
 
 class _Sources:
@@ -271,7 +286,7 @@ def _connected(files: Iterable[Path]) -> Iterator[DuckDBPyConnection]:
         db.execute("SET enable_external_access = false")
         yield db
     except duckdb.OutOfMemoryException as error:
-        raise StorageError(
+        raise TooManyRecordsError(
             f"the records of this stretch need more memory than {MEMORY_LIMIT}",
             hint="ask for a shorter stretch of time",
         ) from error

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
+    from duckdb import DuckDBPyConnection
+
     from agent_studio.environment.context import Context
-    from agent_studio.monitor.lake import Lake
     from agent_studio.monitor.summary import SpendHour, Window
 
     Found = TypeVar("Found")
@@ -61,15 +62,13 @@ def queries() -> dict[str, str]:
 def rows(context: Context, query: str, window: Window, now_ms: int, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of a query; raise `UsageError` for an unknown one or parameters that are not its own."""
     _check(query, parameters)
-    return _with_lake(context, [query], window, lambda held: _run(held, query, window, now_ms, parameters))
+    return _with_lake(context, [query], window, lambda db: _run(db, query, window, now_ms, parameters))
 
 
 def summary(context: Context, window: Window, spend: list[SpendHour], now_ms: int) -> Summary:
     """Return the figures of a stretch of time."""
     names = ("hooks", "agents", "errors_by_hour", "summary_sessions", "summary_state", "summary_damage")
-    found = _with_lake(
-        context, names, window, lambda held: {name: _run(held, name, window, now_ms, {}) for name in names}
-    )
+    found = _with_lake(context, names, window, lambda db: {name: _run(db, name, window, now_ms, {}) for name in names})
     (sessions,), (state,), (damage,) = (found[name] for name in names[3:])
     return Summary(
         window,
@@ -90,17 +89,21 @@ def _check(query: str, parameters: dict[str, Any]) -> None:
         raise UsageError(f"the query {query} was given {given}", hint=f"it takes {', '.join(sorted(own)) or 'nothing'}")
 
 
-def _with_lake(context: Context, names: Sequence[str], window: Window, run: Callable[[Lake], Found]) -> Found:
+def _with_lake(
+    context: Context, names: Sequence[str], window: Window, run: Callable[[DuckDBPyConnection], Found]
+) -> Found:
     """Run queries; when a Parquet file turns out to be damaged inside, run them again over its lines instead."""
     kinds = {kind for name in names for kind in _VIEW.findall(_text(name))}
     wanted = [kind for kind in JOURNALS if kind in kinds or "lines" in kinds]
     distrusted: frozenset[str] = frozenset()
     while True:
         try:
-            with lake.opened(context, wanted, distrusted=distrusted) as held:
+            with lake.opened(context, wanted, distrusted=distrusted) as db:
                 if "usage" in kinds:
-                    _load_usage(held, context, window)
-                return run(held)
+                    _load_usage(db, context, window)
+                return run(db)
+        except lake.TooManyRecordsError:
+            raise
         except StorageError:
             damaged = frozenset(lake.damaged(context, wanted, deep=True))
             if damaged <= distrusted:
@@ -108,25 +111,27 @@ def _with_lake(context: Context, names: Sequence[str], window: Window, run: Call
             distrusted = damaged
 
 
-def _run(held: Lake, query: str, window: Window, now_ms: int, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+def _run(
+    db: DuckDBPyConnection, query: str, window: Window, now_ms: int, parameters: dict[str, Any]
+) -> list[dict[str, Any]]:
     text = _text(query)
     step = HOUR_MS if window.until_ms - window.since_ms <= _BY_HOUR_MS else DAY_MS
     bound = {"since": window.since_ms, "until": window.until_ms, "now": now_ms, "step": step, **parameters}
     used = set(_PARAMETER.findall(text))
-    done = held.db.execute(DUCKDB.render(text), {name: value for name, value in bound.items() if name in used})
+    done = db.execute(DUCKDB.render(text), {name: value for name, value in bound.items() if name in used})
     columns = [column[0] for column in done.description or ()]
     return [dict(zip(columns, row, strict=True)) for row in done.fetchall()]
 
 
-def _load_usage(held: Lake, context: Context, window: Window) -> None:
+def _load_usage(db: DuckDBPyConnection, context: Context, window: Window) -> None:
     """Put what the ledger holds of the stretch into a table, summed by session, model, agent and quarter of an hour."""
-    held.db.execute(f"CREATE TABLE usage ({', '.join(f'{name} {form}' for name, form in _USAGE.items())})")
+    db.execute(f"CREATE TABLE usage ({', '.join(f'{name} {form}' for name, form in _USAGE.items())})")
     lists = ", ".join(f"unnest($column_{name})" for name in _USAGE)
     found = usage.rows(context, window, ("session", "model", "agent"))
     while batch := list(islice(found, _LOADED_AT_ONCE)):
         columns = zip(*(_usage_row(row, window) for row in batch), strict=True)
         bound = {f"column_{name}": list(values) for name, values in zip(_USAGE, columns, strict=True)}
-        held.db.execute(f"INSERT INTO usage SELECT {lists}", bound)
+        db.execute(f"INSERT INTO usage SELECT {lists}", bound)
 
 
 def _usage_row(row: tuple[Any, ...], window: Window) -> tuple[Any, ...]:
