@@ -71,6 +71,8 @@ class AgentRun(Record):
     status: str
     """completed, failed or cancelled."""
     error_message: str | None = None
+    parent_agent_id: str | None = None
+    """The agent that called it; None for the main conversation's, and where it is not known."""
     metadata: dict[str, Any] = field(default_factory=dict)
 
 

@@ -42,7 +42,7 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "agents": {
         "agent": ("agent", _NAME), "agent_id": ("agentId", _TEXT), "session_id": ("sessionId", _TEXT),
         "task_id": ("taskId", _TEXT), "duration_ms": ("durationMs", _FIGURE), "tokens": ("tokensUsed", _WHOLE),
-        "status": ("status", _NAME), "error_message": ("errorMessage", _TEXT),
+        "status": ("status", _NAME), "error_message": ("errorMessage", _TEXT), "parent": ("parentAgentId", _TEXT),
     },
     "errors": {
         "error_type": ("errorType", _NAME), "severity": ("severity", _NAME), "source": ("source", _NAME),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     Found = TypeVar("Found")
 
-PLAIN_HOURS = 48
-"""Longer stretches are a matter for the columns of the lake."""
+PLAIN_HOURS, PLAIN_BYTES = 48, 64 << 20
+"""Longer stretches, and those that hold more, are a matter for the columns of the lake."""
 _TRIES = 5
 
 
@@ -32,13 +32,18 @@ def last_hours(hours: float) -> Window:
 
 def summary(context: Context, window: Window, *, engine: Literal["plain", "sql"] | None = None) -> Summary:
     """Return the figures of a stretch of time; both engines give the same."""
-    chosen = engine or ("plain" if window.hours <= PLAIN_HOURS else "sql")
     spent, now_ms = usage.by_hour(context, window), _now_ms()
+    chosen = engine or _engine(context, window, now_ms)
     if chosen == "plain":
         return _settled(context, lambda: plain.summary(context, window, spent, now_ms))
     from agent_studio.monitor import sql  # noqa: PLC0415 - short stretches do without the engine behind it
 
     return _settled(context, lambda: sql.summary(context, window, spent, now_ms))
+
+
+def _engine(context: Context, window: Window, now_ms: int) -> Literal["plain", "sql"]:
+    is_short = window.hours <= PLAIN_HOURS and plain.size_bytes(context, window, now_ms) <= PLAIN_BYTES
+    return "plain" if is_short else "sql"
 
 
 def rows(context: Context, query: str, window: Window, **parameters: Any) -> list[dict[str, Any]]:

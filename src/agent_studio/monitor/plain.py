@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from agent_studio.environment.sharing import sharing
@@ -51,6 +52,20 @@ def summary(context: Context, window: Window, spend: list[SpendHour], now_ms: in
         errors=errors_in_order(reading.errors()), spend=spend, sessions=reading.session_figures(),
         damaged=reading.damaged, future=reading.future, newest_ms=reading.newest_ms,
     )  # fmt: skip
+
+
+def size_bytes(context: Context, window: Window, now_ms: int) -> int:
+    """Return how much there is to read for a stretch of time."""
+    total = 0
+    for kind in JOURNALS:
+        owner = next(iter(sharing(context, JOURNALS[kind][0]).values()))
+        index = blocks.Index(owner.state, folder_of(context.root, kind), kind)
+        for segment in segments(context.root, kind):
+            with suppress(blocks.DamagedFileError):
+                parts = index.stretches(segment, window.since_ms, window.until_ms, now_ms)
+                total += sum((segment.size if part.end is None else part.end) - part.start for part in parts)
+        index.keep()
+    return total
 
 
 def _read(context: Context, kind: str, reading: _Reading) -> list[Skipped]:

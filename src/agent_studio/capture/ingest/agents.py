@@ -1,7 +1,7 @@
 """Agent runs, put together from several events and from the agents' own transcripts.
 
-An agent's document: `id, type, typed` (the event named a type, be it empty), `task` (tool_use_id), `start, stop,
-returned` (ns), `path`, `status, message` (what the client reported), `finished` (its meta file), `closed` (ns), `runs`.
+An agent's document: `id, type, typed` (the event named a type, be it empty), `task` (tool_use_id), `parent` (the id of
+the agent that called it), `start, stop, returned` (ns), `path`, `status, message` (what the client reported), `finished` (its meta file), `closed` (ns), `runs`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def called(session: Session, event: Event, near: Near) -> None:
     """Take note of a call of the agent tool."""
     given = event.payload.get("tool_input")
     kind, asked = lines.text(lines.at(given, "subagent_type")), mark(lines.at(given, "prompt"))
-    session.call(near.tool_use_id or f"?{event.id}", {"type": kind, "ns": event.at_ns, "asked": asked})
+    by = lines.name(event.payload.get("agent_id")) or None
+    session.call(near.tool_use_id or f"?{event.id}", {"type": kind, "ns": event.at_ns, "asked": asked, "by": by})
 
 
 def mark(prompt: Any) -> str | None:
@@ -89,7 +90,7 @@ def stopped(work: Work, session: Session, event: Event, near: Near) -> None:
 
 def _again(doc: dict[str, Any]) -> dict[str, Any]:
     """Return the document of an agent that goes on after its end, as it can when it is sent a message."""
-    names = ("id", "runs", "type", "task", "path", "tokens")
+    names = ("id", "runs", "type", "task", "parent", "path", "tokens")
     kept: dict[str, Any] = {name: doc[name] for name in names if name in doc}
     return {**kept, "after": doc["closed"]}
 
@@ -132,7 +133,7 @@ def call_failed(
         record = AgentRun(
             timestamp=lines.stamp(at_ns), agent=call["type"] or "unknown", agent_id=tool_use_id,
             session_id=session.id, task_id=tool_use_id, duration_ms=lines.elapsed_ms(call["ns"], at_ns), tokens_used=0,
-            status="failed", error_message=lines.text(said, lines.MESSAGE_MAX),
+            status="failed", error_message=lines.text(said, lines.MESSAGE_MAX), parent_agent_id=call.get("by"),
         )  # fmt: skip
         work.writer.once(record, event_id("agent", session.id, tool_use_id), session.environment)
 
@@ -156,6 +157,7 @@ def join(
         return
     if call:
         doc.setdefault("start", call["ns"])
+        doc.setdefault("parent", call.get("by"))
     doc["type"] = doc.get("type") or kind or (call["type"] if call else None)
     news = {"task": task, "returned": returned_ns, "finished": finished}
     doc.update({name: value for name, value in news.items() if value is not None})
@@ -248,7 +250,7 @@ def _record(
         timestamp=lines.stamp(end_ns), agent=doc.get("type") or "unknown", agent_id=doc["id"], session_id=session.id,
         task_id=doc.get("task"), duration_ms=lines.elapsed_ms(start, end_ns),
         tokens_used=None if tokens is None else max(tokens - (doc.get("tokens") or 0), 0), status=status,
-        error_message=message, metadata={"run": doc["runs"] + 1} if doc["runs"] else {},
+        error_message=message, parent_agent_id=doc.get("parent"), metadata={"run": doc["runs"] + 1} if doc["runs"] else {},
     )  # fmt: skip
     work.writer.once(record, event_id(*unique), session.environment)
     doc["tokens"] = tokens
