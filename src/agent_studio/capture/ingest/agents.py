@@ -1,7 +1,8 @@
 """Agent runs, put together from several events and from the agents' own transcripts.
 
 An agent's document: `id, type, typed` (the event named a type, be it empty), `task` (tool_use_id), `parent` (the id of
-the agent that called it), `start, stop, returned` (ns), `path`, `status, message` (what the client reported), `finished` (its meta file), `closed` (ns), `runs`.
+the agent that called it), `start, stop, returned` (ns), `path`, `status, message` (what the client reported),
+`finished` (its meta file), `closed` (ns), `runs`.
 """
 
 from __future__ import annotations
@@ -250,7 +251,8 @@ def _record(
         timestamp=lines.stamp(end_ns), agent=doc.get("type") or "unknown", agent_id=doc["id"], session_id=session.id,
         task_id=doc.get("task"), duration_ms=lines.elapsed_ms(start, end_ns),
         tokens_used=None if tokens is None else max(tokens - (doc.get("tokens") or 0), 0), status=status,
-        error_message=message, parent_agent_id=doc.get("parent"), metadata={"run": doc["runs"] + 1} if doc["runs"] else {},
+        error_message=message, parent_agent_id=doc.get("parent"),
+        metadata={"run": doc["runs"] + 1} if doc["runs"] else {},
     )  # fmt: skip
     work.writer.once(record, event_id(*unique), session.environment)
     doc["tokens"] = tokens
