@@ -133,12 +133,13 @@ def ours(project: Path, variables: Mapping[str, str], *words: str, later: bool =
 
 
 def records(project: Path, environment: str) -> Records:
-    """Return every record of an environment by file."""
+    """Return every record of an environment by file, those of closed days first."""
     root = project / ".claude" / ("staging" if environment == "staging" else "")
     found = {}
     for name, file in FILES.items():
-        place = root / file
-        lines = place.read_text(encoding="utf-8").splitlines() if place.exists() else []
+        live = root / file
+        closed = sorted(live.parent.glob(f"{live.stem}.????-??-??.*{live.suffix}"))
+        lines = [line for place in (*closed, live) if place.exists() for line in place.read_text("utf-8").splitlines()]
         found[name] = [json.loads(line) for line in lines if line.strip()]
     return found
 
