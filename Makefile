@@ -1,4 +1,4 @@
-# make run   set up and show a staging environment of the example project
+# make run   set up, and show a staging environment of the example project: proved, monitored, what it cost
 # make test  set up, check the code, run every test
 # make trials  the long trials, written to bench/TRIALS.md
 BIN := .venv/bin
@@ -11,9 +11,11 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: run test check fast trials bench reference lock clean
 
 run: $(STAMP)
-	@$(BIN)/agent-studio init --env staging --project $(EXAMPLE)
+	@$(BIN)/agent-studio init --env staging --with-activity --project $(EXAMPLE)
 	@$(BIN)/agent-studio smoke --env staging --project $(EXAMPLE)
 	@$(BIN)/agent-studio status --env staging --project $(EXAMPLE)
+	@$(BIN)/agent-studio monitor --env staging --project $(EXAMPLE)
+	@$(BIN)/agent-studio cost report --env staging --by model --project $(EXAMPLE)
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist worksteal
