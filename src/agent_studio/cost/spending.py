@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent_studio import clock
 from agent_studio.cost.money import PICO
 
 if TYPE_CHECKING:
@@ -75,6 +76,23 @@ class Status:
         if self.budget.per in {"session", "total"}:
             return self.key
         return self.budget.zone.local(self.start_ms).date().isoformat()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as commands and dashboards show them."""
+        budget, forecast = self.budget, self.forecast
+        return {
+            "name": budget.name, "per": budget.per, "key": self.key, "unit": budget.unit,
+            "used": budget.written(self.used), "limit": budget.written(budget.limit),
+            "share": round(self.share, 2) if budget.limit else None,
+            "level": self.crossed[-1] if self.crossed else None, "action": budget.action,
+            "remaining": budget.written(self.remaining), "unpricedTokens": self.unpriced,
+            "forecast": forecast and {
+                "earliest": clock.of_ms(forecast.earliest_ms),
+                "latest": None if forecast.latest_ms is None else clock.of_ms(forecast.latest_ms),
+            },
+            "periodStart": clock.of_ms(self.start_ms) if self.start_ms else None,
+            "periodEnd": None if self.end_ms is None else clock.of_ms(self.end_ms), "timezone": budget.zone.name,
+        }  # fmt: skip
 
 
 class _Used(NamedTuple):

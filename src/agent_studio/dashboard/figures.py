@@ -11,7 +11,6 @@ from agent_studio.monitor.summary import COUNTED, HOUR_MS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from agent_studio.cost.spending import Status
     from agent_studio.monitor.summary import AgentFigures, ErrorHour, HookFigures, SpendHour, Summary, Window
 
 WORST_FIRST = ("BREACH", "UNKNOWN", "OK", "OFF")
@@ -107,21 +106,6 @@ def timeline(summary: Summary) -> list[dict[str, Any]]:
         {"hour": clock.of_ms(at), "errors": one["errors"], "tokens": one["tokens"], "costUsd": usd(one["pico"])}
         for at, one in hours.items()
     ]
-
-
-def of_budget(one: Status) -> dict[str, Any]:
-    """Return one budget as `cost budget --json` has it."""
-    budget, forecast = one.budget, one.forecast
-    return {
-        "name": budget.name, "per": budget.per, "key": one.key, "unit": budget.unit, "used": budget.written(one.used),
-        "limit": budget.written(budget.limit), "share": round(one.share, 2) if budget.limit else None,
-        "level": one.crossed[-1] if one.crossed else None, "action": budget.action,
-        "remaining": budget.written(one.remaining), "unpricedTokens": one.unpriced,
-        "forecast": forecast and {
-            "earliest": clock.of_ms(forecast.earliest_ms),
-            "latest": None if forecast.latest_ms is None else clock.of_ms(forecast.latest_ms),
-        },
-    }  # fmt: skip
 
 
 def worst(states: Iterable[str], otherwise: str = "OFF") -> str:

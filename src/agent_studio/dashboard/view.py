@@ -189,7 +189,7 @@ def budgets(context: Context) -> list[dict[str, Any]]:
 
     listed = wanted(context)
     with book.opened(next(iter(sharing(context).values()))) as held:
-        return [figures.of_budget(one) for one in spending.statuses(held.table, listed, now_ms())]
+        return [one.to_json() for one in spending.statuses(held.table, listed, now_ms())]
 
 
 def sessions(context: Context, window: Window) -> dict[str, Any]:

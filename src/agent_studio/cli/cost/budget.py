@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from agent_studio import clock
 from agent_studio.cli.cost.ledger_state import ledger_problems
 from agent_studio.cli.output import Problem, Result
 from agent_studio.errors import ExitCode, UsageError, did_you_mean
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.action == "check":
         code = ExitCode.INSUFFICIENT if not wanted else ExitCode.FAILED if failing else ExitCode.DONE
     data = {
-        "budgets": [_data(one) for one in found.statuses],
+        "budgets": [one.to_json() for one in found.statuses],
         "crossed": [one.budget.name for one in found.statuses if one.crossed],
         "notices": found.fresh,
     }
@@ -56,22 +55,6 @@ def _wanted(listed: list[Budget], name: str | None) -> list[Budget]:
     if name is not None and not wanted:
         raise UsageError(f"there is no budget {name!r}", hint=did_you_mean(name, [one.name for one in listed]))
     return wanted
-
-
-def _data(one: Status) -> dict[str, Any]:
-    budget, forecast = one.budget, one.forecast
-    return {
-        "name": budget.name, "per": budget.per, "key": one.key, "unit": budget.unit, "used": budget.written(one.used),
-        "limit": budget.written(budget.limit), "share": round(one.share, 2) if budget.limit else None,
-        "level": one.crossed[-1] if one.crossed else None, "action": budget.action,
-        "remaining": budget.written(one.remaining), "unpricedTokens": one.unpriced,
-        "forecast": forecast and {
-            "earliest": clock.of_ms(forecast.earliest_ms),
-            "latest": None if forecast.latest_ms is None else clock.of_ms(forecast.latest_ms),
-        },
-        "periodStart": clock.of_ms(one.start_ms) if one.start_ms else None,
-        "periodEnd": None if one.end_ms is None else clock.of_ms(one.end_ms), "timezone": budget.zone.name,
-    }  # fmt: skip
 
 
 def _problems(found: Standing, wanted: list[Budget]) -> Iterator[Problem]:
