@@ -423,6 +423,12 @@ def test_a_silence_holds_from_the_command_line_and_is_lifted(staged: Studio) -> 
     assert staged.run("alerts", "list", *STAGING).code == 1
 
 
+def test_what_is_not_silenced_cannot_be_lifted(staged: Studio) -> None:
+    done = staged.run("alerts", "silence", *STAGING, "hookFailureRate:nobody", "--lift")
+    assert done.code == 2
+    assert "is not silenced" in done.err
+
+
 def test_what_is_kept_is_for_its_owner_only(staged: Studio) -> None:
     _failing(staged)
     staged.run("alerts", "list", *STAGING)

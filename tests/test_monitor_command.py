@@ -76,6 +76,65 @@ def test_the_summary_holds_what_the_journals_say(staged: Studio) -> None:
     assert (datetime.fromisoformat(data["window"]["to"]) - datetime.fromisoformat(data["window"]["from"])).days == 1
 
 
+def _slow(studio: Studio) -> Records:
+    """A hook that is over its limit beyond doubt."""
+    found = Records(studio, "staging")
+    for number in range(300):
+        found.hook("guard", ms=90.0, minutes_ago=10 + number)
+    found.session("prompt", minutes_ago=29)
+    found.write()
+    return found
+
+
+def _open_alerts(studio: Studio, *arguments: str) -> list[str]:
+    data = studio.run("monitor", *STAGING, "--json", *arguments).data
+    return [one["rule"] for one in data["alerts"] if one["open"]]
+
+
+def test_a_journal_that_was_emptied_is_no_good_news(staged: Studio) -> None:
+    _slow(staged)
+    assert _open_alerts(staged) == ["hookExecutionTimeMs"]
+    (staged.path / ".claude/staging" / HOOKS).write_bytes(b"")
+    data = staged.run("monitor", *STAGING, "--json").data
+    assert [one["rule"] for one in data["alerts"] if one["open"]] == ["hookExecutionTimeMs"]
+    states = {(one["rule"], one["label"]): one["state"] for one in data["limits"]}
+    assert states["silence", "hooks"] == "UNKNOWN"
+
+
+def test_of_a_day_without_any_record_nothing_is_said_to_be_well(staged: Studio) -> None:
+    found = Records(staged, "staging")
+    found.hook("guard", minutes_ago=10 * 24 * 60)
+    found.write()
+    limits = staged.run("monitor", *STAGING, "--json").data["limits"]
+    assert {one["state"] for one in limits if one["rule"] == "errorRatePerHour" and not one["label"]} == {"UNKNOWN"}
+
+
+def test_where_nothing_is_watched_any_more_every_alert_ends(staged: Studio) -> None:
+    _slow(staged)
+    assert _open_alerts(staged) == ["hookExecutionTimeMs"]
+    staged.write(".claude/config.staging.yaml", "environment: staging\nmonitoring: {enabled: false}\n")
+    assert staged.run("monitor", *STAGING, "--alerts").code == 0
+    assert _open_alerts(staged) == []
+
+
+def test_limits_that_are_only_supposed_wake_nobody(staged: Studio) -> None:
+    found = Records(staged, "staging")
+    for number in range(300):
+        found.hook("guard", ms=9.0, minutes_ago=10 + number)
+    found.write()
+    data = staged.run("monitor", *STAGING, "--json", "--set", "monitoring.thresholds.hookExecutionTimeMs=1").data
+    assert (data["state"], data["alerts"]) == ("BREACH", [])
+    assert not (staged.path / ".agent-studio/staging/alerts.jsonl").exists()
+
+
+@pytest.mark.parametrize("typed", ["--hourz", "--hour"])
+def test_an_option_that_is_misspelt_is_named_not_its_value(staged: Studio, typed: str) -> None:
+    done = staged.run("monitor", *STAGING, typed, "3")
+    assert done.code == 2
+    assert typed in done.err
+    assert "did you mean --hours?" in done.err
+
+
 def test_both_engines_and_the_alias_show_the_same(staged: Studio) -> None:
     _busy(staged).write()
     short, long = (staged.json("dashboard", *STAGING, "--hours", hours)["hooks"] for hours in ("47", "49"))

@@ -387,3 +387,9 @@ def test_one_look_goes_from_the_journals_to_verdicts(staged: Studio) -> None:
     assert (found["hookExecutionTimeMs slow"].state, found["hookExecutionTimeMs quick"].state) == (BREACH, OK)
     assert (found["hookExecutionTimeMs slow"].low, found["hookExecutionTimeMs slow"].value) == (60.0, 60.0)
     assert found["hookExecutionTimeMs"].count == 400
+
+
+@pytest.mark.parametrize(("hits", "count", "state"), [(1, 1, UNKNOWN), (1, 3, UNKNOWN), (2, 2, BREACH), (1, 6, BREACH)])
+def test_of_one_failure_in_a_few_runs_nothing_follows(hits: int, count: int, state: str) -> None:
+    found = limits.rate("agentFailureRate", "a", hits, count, 0.03, "HIGH")
+    assert (found.state, found.severity) == (state, "CRITICAL" if hits > 1 else "HIGH")

@@ -63,6 +63,7 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("epilog", EVERYWHERE)
         super().__init__(allow_abbrev=False, **options)
         self._later: Callable[[Parser], None] | None = None
+        self._given: list[str] = []
 
     def later(self, configure: Callable[[Parser], None]) -> None:
         """Let options be added when this parser is used: a verb of many parts imports only the one that is meant."""
@@ -77,6 +78,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Add what waits to be added, and parse."""
         self._add_waiting()
+        self._given = list(args or ())
         return super().parse_known_args(args, namespace)
 
     def _add_waiting(self) -> None:
@@ -87,13 +89,16 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing and leaving."""
         hint = f"see: {self.prog} --help"
+        self.complete()
+        known = {*_options(self), *COMMON}
+        unknown = [word for word in self._given if word.startswith("--") and word.partition("=")[0] not in known]
         choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
-        if choice:
+        if choice and unknown:  # its value was taken for a sub-verb
+            message = f"unrecognized arguments: {unknown[0]}"
+        elif choice:
             message = message[: choice.start()] + f"invalid choice {choice[1]!r}"
             hint = did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2]))
-        elif message.startswith("unrecognized"):
-            self.complete()
-            known = {*_options(self), *COMMON}
+        if message.startswith("unrecognized"):
             near = (nearest(word, known) for word in message.split() if word.startswith("--") and word not in known)
             hint = next((f"did you mean {option}?" for option in near if option), hint)
         raise UsageError(message, hint=hint)

@@ -107,9 +107,11 @@ def comparison(data: dict[str, Any], look: Look) -> Group:
     columns = (
         Column("", _metric),
         Column(left, lambda one: _side(one, "a", look), is_left=True),
-        Column("at most", lambda one: _limit(one, "a"), 2),
+        Column("between", lambda one: _bounds(one, "a", look), 2, is_left=True),
+        Column("at most", lambda one: _limit(one, "a")),
         Column(right, lambda one: _side(one, "b", look), is_left=True),
-        Column("at most", lambda one: _limit(one, "b"), 3),
+        Column("between", lambda one: _bounds(one, "b", look), 3, is_left=True),
+        Column("at most", lambda one: _limit(one, "b")),
         Column("shift", _shift, 1, is_left=True),
     )
     verdict = state(_STATES[data["verdict"]], look, data["verdict"])
@@ -134,11 +136,15 @@ def _side(one: dict[str, Any], name: str, look: Look) -> Text:
     side, unit = one[name], one["unit"]
     if side is None or side["value"] is None:
         return Text("-", "dim")
-    bounds = ""
-    if None not in {side["low"], side["high"]} and side["low"] != side["high"]:
-        bounds = f" ({_bare(side['low'], unit)}{'–' if look.unicode else '-'}{_bare(side['high'], unit)})"
     mark = state(side["state"], look, " ")
-    return Text.assemble(mark.plain.strip() + " ", words.amount(side["value"], unit), (bounds, "dim"), style=mark.style)
+    return Text.assemble(mark.plain.strip() + " ", words.amount(side["value"], unit), style=mark.style)
+
+
+def _bounds(one: dict[str, Any], name: str, look: Look) -> Text:
+    side, unit = one[name], one["unit"]
+    if side is None or None in {side["low"], side["high"]} or side["low"] == side["high"]:
+        return Text()
+    return Text(f"{_bare(side['low'], unit)}{'–' if look.unicode else '-'}{_bare(side['high'], unit)}", "dim")
 
 
 def _bare(value: float, unit: str) -> str:

@@ -27,7 +27,7 @@ from agent_studio.monitor.alert import (
 )  # fmt: skip
 from agent_studio.monitor.alert_history import Silence, State
 from agent_studio.monitor.texts import clean
-from agent_studio.monitor.verdict import RULES, SEVERITIES, Verdict
+from agent_studio.monitor.verdict import RULES, SEVERITIES, UNKNOWN, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -120,6 +120,8 @@ def _steps(
     for rule, label in sorted({*by_key, *state.open}):
         held, verdict = state.open.get((rule, label)), by_key.get((rule, label))
         quiet = state.silenced_by(rule, label, at)
+        if verdict is None and _knows_nothing(by_key.get((rule, ""))):
+            continue  # not its subject is gone, but all there was
         happens = step(held, verdict, lambda since: _elapsed_ms(since, now))
         if happens is None and held and held.state == FIRING and not held.told and not quiet:
             happens = RELEASED  # it began while it was silenced
@@ -134,6 +136,11 @@ def _steps(
         tells = happens in TOLD and not quiet and (happens != RESOLVED or subject.told)
         record = _record(context, subject, happens, now, _tellable(names, subject.severity) if tells else [])
         yield {**record, "silenced": True} if quiet else record
+
+
+def _knows_nothing(whole: Verdict | None) -> bool:
+    """Tell whether the verdict on all together is of nothing: a journal that was emptied ends no alert."""
+    return whole is not None and whole.state == UNKNOWN and not whole.count
 
 
 def _log(context: Context, steps: Iterable[dict[str, Any]]) -> None:

@@ -21,6 +21,8 @@ _CLEAR = 0.9
 """Share of a limit at which an alert may end: a figure that hovers at its limit must not come and go."""
 _FAINT = 0.5
 """An alert may end too when the lower bound is below this share of the limit: little is left of the evidence."""
+_LEAST_RUNS = 4
+"""Of a single failure in fewer runs nothing follows: of so few the bound is too sure of itself."""
 _MANY_TIMES = 2
 """A breach is one severity worse when even its lower bound is over so many times the limit."""
 _ENOUGH = 1_000
@@ -35,7 +37,7 @@ def rate(rule: str, label: str, hits: int, count: int, limit: float, severity: s
     value = hits / count if count else None
     least = intervals.size_for_rate(limit)
     state, needed = OK, 0
-    if low > limit:
+    if low > limit and (hits > 1 or count >= _LEAST_RUNS):
         state = BREACH
     elif count < least:
         state, needed = UNKNOWN, max(least, math.ceil(hits / limit) if limit else 0) - count
@@ -45,7 +47,7 @@ def rate(rule: str, label: str, hits: int, count: int, limit: float, severity: s
     clear = value is None or value <= _CLEAR * limit or low < _FAINT * limit
     message = f"{hits} of {count:,} runs failed ({_share(hits, count)}), limit {100 * limit:.3g} %"
     return Verdict(
-        rule, label, state, _raised(severity, low, limit), value,
+        rule, label, state, _raised(severity, low, limit) if hits > 1 else severity, value,
         low if count else None, high if count else None, limit, "ratio", count, needed, message + _more(needed),
         clear, sure,
     )  # fmt: skip

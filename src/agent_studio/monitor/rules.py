@@ -152,7 +152,7 @@ def _errors(context: Context, summary: Summary, recent: Summary | None) -> Itera
     if limit is None:
         return
     severity = _SEVERITIES[ERRORS]
-    if summary.newest_ms is None:
+    if not (summary.hooks or summary.agents or summary.errors or any(summary.sessions)):
         yield unknown(ERRORS, severity, "nothing was recorded", unit="errors")
         return
     hours: dict[int, int] = {}

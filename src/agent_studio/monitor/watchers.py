@@ -122,7 +122,7 @@ def _hooks(summary: Summary, recent: Summary) -> Verdict:
     before_calls, before_prompts = calls - heard, prompts - asked
     due = asked * before_calls / before_prompts if before_prompts > 0 else 0.0
     state = BREACH if not heard and due and math.exp(-due) < _CHANCE else OK
-    if not prompts:
+    if not prompts or not calls:
         state = UNKNOWN
     message = f"{heard:,} runs of hooks with {asked:,} prompts in the last hour, about {due:,.0f} were due"
     return Verdict(

@@ -138,6 +138,8 @@ def _silence(args: argparse.Namespace, context: Context) -> Result:
     if not args.lift and not args.why.strip():
         raise UsageError("a silence has a reason", hint='--why "..."')
     now = clock.now()
+    if args.lift and args.pattern not in (known := [one.pattern for one in alerts.silences(context, now)]):
+        raise UsageError(f"{args.pattern!r} is not silenced", hint=did_you_mean(args.pattern, known) if known else "")
     until = now if args.lift else now + _span(args.span)
     made = alerts.silence(context, args.pattern, until, _who(args, context), args.why)
 

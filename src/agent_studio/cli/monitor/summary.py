@@ -34,13 +34,20 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.alerts:
         return _alerts(session)
     with working("reading the journals"):
-        data = look(session.context, hours)
+        data = look(session.context, hours, is_trial=_is_trial(session))
     rows = None if args.all else _ROWS
     return _telling(session, Result(data, lambda screen: draw(screen, "overview", data, rows), 0, _problems(data)))
 
 
+def _is_trial(session: Session) -> bool:
+    """Tell whether limits are only supposed, by `--set`: that is nothing to wake anybody for."""
+    return any(one.strip().startswith("monitoring.") for one in session.overrides)
+
+
 def _telling(session: Session, result: Result) -> Result:
     """Return a result that also has alerts sent: after it is drawn, because a destination may be slow."""
+    if _is_trial(session):
+        return result
     if session.common.json:
         _tell(session)
         return result
@@ -76,14 +83,19 @@ def checked_hours(given: float | None) -> float:
     return float(hours)
 
 
-def look(context: Context, hours: float, engine: Engine | None = None) -> dict[str, Any]:
-    """Return `view.overview`; alerts are judged on the way when the stretch is the one they are judged on."""
+def look(
+    context: Context, hours: float, engine: Engine | None = None, *, is_trial: bool = False
+) -> dict[str, Any]:  # fmt: skip
+    """Return `view.overview`; alerts are judged on the way when the stretch is the one they are judged on.
+
+    A trial, of limits that are only supposed, leaves them alone.
+    """
     from agent_studio.dashboard import view  # noqa: PLC0415 - only what the chosen form needs
     from agent_studio.monitor import alerts, rules  # noqa: PLC0415
 
     summary, verdicts = view.judged(context, view.last(hours), engine)
-    is_due = hours == HOURS and rules.is_watched(context)
-    known = alerts.evaluate(context, verdicts) if is_due else alerts.current(context)
+    is_due = hours == HOURS or not rules.is_watched(context)  # nothing is watched: every alert ends
+    known = alerts.evaluate(context, verdicts) if is_due and not is_trial else alerts.current(context)
     return view.overview_of(context, summary, verdicts, known)
 
 
@@ -115,7 +127,7 @@ def _trends(context: Context) -> Result:
 
 
 def _alerts(session: Session) -> Result:
-    data = look(session.context, HOURS)
+    data = look(session.context, HOURS, is_trial=_is_trial(session))
     names = ("environment", "window", "state", "alerts", "limits", "newest", "ageSeconds")
     kept = {name: data[name] for name in names}
     code = ExitCode.FAILED if any(one["open"] for one in data["alerts"]) else ExitCode.DONE
