@@ -18,6 +18,7 @@ run: $(STAMP)
 	@$(BIN)/agent-studio cost report --env staging --by model --project $(EXAMPLE)
 
 test: check
+	@bash scripts/setup.sh browser
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(STAMP)
@@ -30,6 +31,7 @@ fast: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto -m "not slow"
 
 trials: $(STAMP)
+	@bash scripts/setup.sh browser
 	$(BIN)/python bench/trials.py
 
 bench: $(STAMP)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace, Chromium) when it may.
+# Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace) when it may.
+# setup.sh browser: only see to it that there is a Chromium, for the tests that drive one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,6 +10,12 @@ install_packages() {
   [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && sudo="sudo -n"; }
   $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq "$@" >/dev/null
 }
+
+if [ "${1:-}" = browser ]; then
+  command -v chromium >/dev/null || command -v google-chrome >/dev/null || install_packages chromium ||
+    echo "setup: no Chromium; the tests that drive a browser are left out" >&2
+  exit 0
+fi
 
 find_python() {
   local name
@@ -27,10 +34,6 @@ for tool in git strace; do command -v "$tool" >/dev/null || missing+=("$tool"); 
 command -v ssh-keygen >/dev/null || missing+=(openssh-client)
 if [ "${#missing[@]}" -gt 0 ]; then
   install_packages "${missing[@]}" || echo "setup: could not install ${missing[*]}; some tests need them" >&2
-fi
-
-if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
-  install_packages chromium || echo "setup: no Chromium; the tests that drive a browser are left out" >&2
 fi
 
 python=$(find_python)
