@@ -386,8 +386,32 @@ def test_a_packed_file_that_is_cut_short_costs_its_own_records_alone(place: Plac
     file.unlink()
     file.with_name(f"{file.name}.gz").write_bytes(packed[: len(packed) // 2])
     place.add("hooks", hook(1))
-    assert [one.calls for one in metrics.summary(place.context, TODAY, engine=engine).hooks] == [1]
+    for window in (TODAY, Window(NOW_MS - HOUR, NOW_MS + 1)):
+        found = metrics.summary(place.context, window, engine=engine)
+        assert ([one.calls for one in found.hooks], found.damaged) == ([1], 1)
     assert lake.damaged(place.context, deep=True) == ["hooks.2026-05-05.1.jsonl.gz"]
+    if engine == "sql":
+        told = [json.loads(line) for line in (place.path / ".agent-studio/staging/log.jsonl").read_text().splitlines()]
+        assert [one["files"] for one in told] == [["hooks.2026-05-05.1.jsonl.gz"]]
+
+
+@pytest.mark.slow
+def test_a_packed_file_that_rots_after_it_was_looked_through_is_damage_and_no_fault(place: Place) -> None:
+    sealed(place).unlink()
+    file = place.file("hooks", "hooks.2026-05-05.1.jsonl")
+    packed = gzip.compress(file.read_bytes())
+    file.unlink()
+    file = file.with_name(f"{file.name}.gz")
+    file.write_bytes(packed)
+    place.add("hooks", hook(1))
+    metrics.summary(place.context, TODAY, engine="plain")
+    file.write_bytes(packed[:40] + bytes(60) + packed[100:])  # as long as before
+    for engine in ("plain", "sql"):
+        for window in (TODAY, Window(NOW_MS - HOUR, NOW_MS + 1)):
+            found = metrics.summary(place.context, window, engine=engine)
+            assert found.newest_ms == NOW_MS - 60_000
+            assert [one.calls for one in found.hooks] == [1]
+        assert metrics.summary(place.context, TODAY, engine=engine).damaged == 1
 
 
 @pytest.mark.slow

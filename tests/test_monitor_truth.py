@@ -355,6 +355,46 @@ _LINES = st.lists(
 )  # fmt: skip
 
 
+_RECORD = (
+    b'{"timestamp":"2026-03-31T14:00:00.000Z","environment":"staging","hook":"a","executionTimeMs":4,"metadata":1}'
+)
+_ODD = {
+    **{f"{blank!r} before": blank + _RECORD for blank in (
+        b" \t", b"\x0b", b"\x0c", b"\r", b"\x00", b"\x85", b"\xc2\xa0",
+    )},
+    **{f"{blank!r} after": _RECORD + blank for blank in (b" \t", b"\x0b", b"\x0c", b"\r", b"\x1c", b"\xc2\xa0")},
+    "a vertical tab inside": _RECORD.replace(b"{", b"{\x0b"),
+    **{f"{depth} levels": _RECORD.replace(b":1}", b":" + b"[" * depth + b"]" * depth + b"}") for depth in (900, 1_500)},
+    "20000 objects": b"\x0b" + _RECORD.replace(b":1}", b":" + b'{"a]":' * 20_000 + b"1" + b"}" * 20_000 + b"}"),
+    "a level too few": _RECORD.replace(b":1}", b":" + b"[" * 1_500 + b"]" * 1_499 + b"}"),
+    "a level too many": _RECORD.replace(b":1}", b":" + b"[" * 1_500 + b"]" * 1_502 + b"}"),
+    "no JSON deep inside": _RECORD.replace(b":1}", b":" + b"[" * 1_500 + b"x" + b"]" * 1_500 + b"}"),
+    "half a pair deep inside": _RECORD.replace(b":1}", b":" + b"[" * 1_500 + b'"\\ud800"' + b"]" * 1_500 + b"}"),
+    "a record too deep": b"[" * 1_500 + _RECORD + b"]" * 1_500,
+    "5000 digits": _RECORD.replace(b":4", b":" + b"1" * 5_000),
+    "5000 digits inside": _RECORD.replace(b":1}", b":[-" + b"1" * 5_000 + b"]}"),
+    **{f"text {text!r}": _RECORD.replace(b":4", b":" + json.dumps(text).encode()) for text in (
+        "１２", "\u0661", "\u00a012", "12\u00a0", "\u200312", " 12 ", "\x0b12", "1_000", "_1", "inf", "nan", "+5",
+        "1e3",
+    )},
+}  # fmt: skip
+"""Lines on which a parser of Python's and the engine's have a view of their own."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _ODD)
+def test_both_readers_take_an_odd_line_for_the_same(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".claude/staging/metrics").mkdir(parents=True)
+    (tmp_path / ".claude/config.staging.yaml").write_text("environment: staging\n")
+    (tmp_path / ".claude/staging/metrics/hooks.jsonl").write_bytes(_RECORD + b"\n" + _ODD[name] + b"\n")
+    window = Window(NOW_MS - DAY, NOW_MS + 1)
+    plain, sql = (metrics.summary(context_of(tmp_path), window, engine=engine) for engine in ("plain", "sql"))
+    assert plain._replace(hooks=[]) == sql._replace(hooks=[])
+    figures = [[(one.hook, one.calls, one.timed, one.avg_ms) for one in found.hooks] for found in (plain, sql)]
+    assert figures[0] == figures[1]
+    assert plain.hooks[0].calls + plain.damaged == 2
+
+
 @settings(max_examples=40)
 @given(lines=_LINES, end=st.sampled_from([b"", b"\n"]))
 def test_both_readers_agree_on_any_bytes(

@@ -23,7 +23,7 @@ from agent_studio import clock
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.monitor import lake, metrics, retention, segments
+from agent_studio.monitor import blocks, lake, metrics, retention, segments
 from agent_studio.monitor.retention import Tidying, tidy
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
@@ -181,6 +181,54 @@ def test_a_file_that_was_copied_later_is_as_old_as_the_next_one_says(store: Stor
     os.utime(store.close(40))
     store.close(38)
     assert store.tidy().archived == ["hooks.2026-01-29.1.jsonl", "hooks.2026-01-31.1.jsonl"]
+
+
+def test_records_of_these_days_stay_at_hand_whatever_the_name_says(store: Store) -> None:
+    early = store.close(5).replace(store.metrics / "hooks.2026-01-01.1.jsonl")
+    store.close(40)
+    done = store.tidy()
+    assert (done.archived, done.faults) == (["hooks.2026-01-29.1.jsonl"], [])
+    assert tidy(store.context, NOW + timedelta(days=24.9)).archived == []
+    assert tidy(store.context, NOW + timedelta(days=25.1)).archived == [f"{early.name}.gz"]
+
+
+@pytest.mark.parametrize("told", ["in years", "in words", "as it was"])
+def test_the_time_of_the_file_counts_where_its_records_do_not_say(store: Store, told: str) -> None:
+    stamps = {"in years": b"2046-01-01T00:00:00.000Z", "in words": b"soon", "as it was": b""}
+    places = [store.close(days_ago, lines=1) for days_ago in (40, 20)]
+    for place in places:
+        if stamps[told]:
+            at = place.stat().st_mtime
+            place.write_bytes(re.sub(rb"2026-0.{18}Z", stamps[told], place.read_bytes(), count=1))
+            os.utime(place, (at, at))
+    assert store.tidy().archived == [places[0].name]
+
+
+def test_a_file_that_has_a_time_of_long_ago_stays_for_its_records(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 1)
+    place = store.close(5)
+    with place.open("ab") as file:
+        file.write(_line(NOW + timedelta(days=9_000), 1))
+    os.utime(place, (1, 1))
+    done = store.tidy()
+    assert (done.archived, done.gzipped) == ([], [place.name])
+
+
+def test_how_new_records_are_is_read_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.close(1)
+    (store.metrics / "hooks.jsonl").write_bytes(b"".join(_line(NOW, each) for each in range(2_000)))
+    window = metrics.last_hours(24)
+    metrics.summary(store.context, window, engine="plain")
+    held = json.loads((store.state / "blocks-hooks.json").read_bytes())["files"]
+    store.close(2)
+    store.tidy()
+    known = json.loads((store.state / "blocks-hooks.json").read_bytes())["files"]
+    assert known["hooks.jsonl"] == held["hooks.jsonl"]
+    assert len(known) == 3
+    monkeypatch.setattr(blocks, "opened", None)
+    assert store.tidy().faults == []
 
 
 def test_retention_follows_the_configuration_and_the_longest_of_those_who_share(store: Store) -> None:

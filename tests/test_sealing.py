@@ -177,6 +177,30 @@ def test_a_journal_of_an_earlier_version_is_named_after_its_first_record(desk: D
     assert "hooks.2026-03-10.1.jsonl" in desk.ingest().sealed
 
 
+@pytest.mark.parametrize("wrong", ["clock", "first record"])
+def test_no_file_is_named_before_those_that_are_closed(desk: Desk, wrong: str) -> None:
+    for _ in range(2):
+        desk.events()
+        desk.ingest()
+        desk.later(days=1)
+    if wrong == "clock":
+        desk.now -= timedelta(days=12)
+        desk.ingest()
+        desk.later(days=12)
+    else:
+        live = desk.root / "metrics/hooks.jsonl"
+        live.write_bytes(b'{"timestamp":"2001-01-01T00:00:00.000Z","eventId":"late"}\n' + live.read_bytes())
+        for place in desk.state.glob("ingest.sqlite3*"):
+            place.unlink()
+    desk.ingest()
+    desk.later(days=1)
+    desk.ingest()
+    assert [name for name in desk.names("hooks") if name != "hooks.jsonl"] == [
+        "hooks.2026-03-10.1.jsonl", "hooks.2026-03-10.2.jsonl"
+    ]  # fmt: skip
+    assert len(desk.ids()) == len(set(desk.ids()))
+
+
 @pytest.mark.parametrize("left", ["archive/hooks.2026-03-10.3.jsonl.gz", "lake/hooks/2026-03-10.3.parquet"])
 def test_a_number_that_was_given_is_not_given_again(desk: Desk, left: str) -> None:
     desk.events()
@@ -537,6 +561,7 @@ def test_killed_at_any_system_call_that_changes_a_file_nothing_is_lost_or_double
     tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _need_tracing()
+    desk.now = datetime.now(UTC) - timedelta(days=1)
     _a_day_passes(desk)
     monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC))
     plan = _Plan(desk, tmp_path)

@@ -95,6 +95,10 @@ class Index:
             found[-1] = found[-1]._replace(end=None)
         return _joined(found)
 
+    def newest_ms(self, segment: Segment) -> list[int]:
+        """Return the newest time in each block of a file that has records; each claims what it likes."""
+        return [block.newest_ms for block in self._blocks(segment) if block.newest_ms != _EVER[1]]
+
     def _blocks(self, segment: Segment) -> list[Block]:
         entry = self._held.get(segment.name)
         if not segment.is_live and isinstance(entry, dict) and entry.get("size") == segment.size:
@@ -121,6 +125,9 @@ class Index:
         """Write what has been learnt; a disk that refuses costs time, no more."""
         if not self._is_changed:
             return
+        live = live_name(self._kind)
+        if live in self._held:
+            self._used.setdefault(live, self._held[live])  # who looks at closed files alone need not know it
         with suppress(StorageError):
             self._state.make()
             text = json.dumps({"version": _VERSION, "files": self._used}, separators=(",", ":"))

@@ -194,6 +194,8 @@ class _Sources:
         self.json: list[Path] = []
         self.damaged: list[str] = []
         """Parquet files that are there and not whole, their lines are read instead; packed files that are left out."""
+        self.left_out = 0
+        """How many packed files are: each is one damaged line at least, what is in it is not known."""
         self.packed: list[Segment] = []
         """Gzipped files that are read themselves."""
 
@@ -210,6 +212,7 @@ def _sources(context: Context, kind: str, distrusted: frozenset[str]) -> _Source
             found.damaged.append(segment.parquet)
         if segment.name in distrusted:
             found.damaged.append(segment.name)
+            found.left_out += 1
         elif segment.size:
             found.json.append(folder.resolve(segment.name))
             found.packed += [segment] if segment.is_gzip else []
@@ -239,9 +242,10 @@ def _all(kind: str, found: _Sources) -> str:
 
 
 def _lines(kind: str, found: _Sources) -> str:
-    """Return a query of the time of every line, damaged ones included."""
+    """Return a query of the time of every line, damaged ones and files that cannot be read included."""
     parts = [f"SELECT at_ms, near_ms FROM {_of_parquet(kind)}"] if found.parquet else []
     parts += [f"SELECT at_ms, {_NEAR} AS near_ms FROM ({_of_json(kind)})"] if found.json else []
+    parts += [f"SELECT NULL AS at_ms, NULL AS near_ms FROM range({found.left_out})"] if found.left_out else []
     return " UNION ALL ".join(parts) or _nothing({"at_ms": "BIGINT", "near_ms": "BIGINT"})
 
 

@@ -90,7 +90,8 @@ def _look_for_newest(context: Context, skipped: Iterable[Skipped], reading: _Rea
     for one in sorted(skipped, key=lambda one: -one.newest_ms)[:_LOOKED_THROUGH]:
         if one.newest_ms <= (reading.newest_ms or 0):
             return
-        reading.freshen(folder_of(context.root, one.segment.kind), one.segment, one.part)
+        with suppress(blocks.DamagedFileError):
+            reading.freshen(folder_of(context.root, one.segment.kind), one.segment, one.part)
 
 
 class _Hook:
@@ -185,28 +186,29 @@ class _Reading:
         Damage has no time of its own: it is of the time of the record before it, at a file's start of that after it.
         """
         take = self._takers[kind]
-        for part, lines in _read_parts(folder, segment, parts):
-            last_ms, waiting = part.before_ms, 0
-            for line in lines:
-                found = record_of(line)
-                if found is not None:
-                    record, last_ms = found
-                    if waiting:
-                        self.damaged += waiting if self._is_within(last_ms) else 0
-                        waiting = 0
-                    if record["environment"] == self._environment and self._counts(last_ms):
-                        take(record, last_ms)
-                elif last_ms is None:
-                    waiting += 1
-                else:
-                    self.damaged += self._is_within(last_ms)
-            if part.end is None:
-                self.damaged += waiting  # a file without a single record
+        with blocks.opened(folder, segment) as file:
+            for part, lines in _read_parts(file, parts):
+                last_ms, waiting = part.before_ms, 0
+                for line in lines:
+                    found = record_of(line)
+                    if found is not None:
+                        record, last_ms = found
+                        if waiting:
+                            self.damaged += waiting if self._is_within(last_ms) else 0
+                            waiting = 0
+                        if record["environment"] == self._environment and self._counts(last_ms):
+                            take(record, last_ms)
+                    elif last_ms is None:
+                        waiting += 1
+                    else:
+                        self.damaged += self._is_within(last_ms)
+                if part.end is None:
+                    self.damaged += waiting  # a file without a single record
 
     def freshen(self, folder: Folder, segment: Segment, part: Stretch) -> None:
         """Take from a block only how new its records are."""
-        for _, lines in _read_parts(folder, segment, [part]):
-            for line in lines:
+        with blocks.opened(folder, segment) as file:
+            for line in (line for _, lines in _read_parts(file, [part]) for line in lines):
                 found = record_of(line)
                 if found is not None and found[0]["environment"] == self._environment and found[1] <= self.now_ms:
                     self._newest_ms = max(self._newest_ms, found[1])
@@ -253,14 +255,11 @@ class _Reading:
         )  # fmt: skip
 
 
-def _read_parts(
-    folder: Folder, segment: Segment, parts: Sequence[Stretch]
-) -> Iterator[tuple[Stretch, Iterator[bytes]]]:
-    with blocks.opened(folder, segment) as file:
-        for part in parts:
-            start = part.start or (len(MARK) if file.read(len(MARK)) == MARK else 0)
-            file.seek(start)
-            yield part, _lines(file, None if part.end is None else part.end - start)
+def _read_parts(file: IO[bytes], parts: Sequence[Stretch]) -> Iterator[tuple[Stretch, Iterator[bytes]]]:
+    for part in parts:
+        start = part.start or (len(MARK) if file.read(len(MARK)) == MARK else 0)
+        file.seek(start)
+        yield part, _lines(file, None if part.end is None else part.end - start)
 
 
 def _lines(file: IO[bytes], left: int | None) -> Iterator[bytes]:

@@ -9,7 +9,6 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio import clock
@@ -17,6 +16,7 @@ from agent_studio.environment.config import inspect
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.environment.sharing import sharing
 from agent_studio.errors import AgentStudioError, BusyError, StorageError
+from agent_studio.monitor.blocks import DamagedFileError, Index
 from agent_studio.monitor.columns import Columns
 from agent_studio.monitor.packing import archive, compress, last_written_s
 from agent_studio.monitor.segments import JOURNALS, folder_of, segments
@@ -37,7 +37,6 @@ BURNIN = "burnin.json"
 _LOCK = "tidy.lock"
 _DEFAULT_KEY, _KEYS = "monitoring.retention.metricsDays", {"errors": "monitoring.retention.errorsDays"}
 _OVERDUE, _LONG_OVERDUE = timedelta(days=1), timedelta(days=7)
-_DAY = timedelta(days=1)
 _EVERY_S = 3_600
 
 
@@ -78,10 +77,13 @@ class Tidied(NamedTuple):
 
 
 class _Closed(NamedTuple):
-    """A closed file and when it was last written to."""
+    """A closed file and how old it is."""
 
     segment: Segment
     written: datetime
+    """When it was last written to, as the file itself says: a copy may have a time of its own."""
+    newest: datetime
+    """Of which time its newest record is."""
 
 
 class _Journal(NamedTuple):
@@ -100,26 +102,33 @@ class _Journal(NamedTuple):
         """Where its files are."""
         return folder_of(self.root, self.kind)
 
-    def closed(self) -> Iterator[_Closed]:
-        """Yield its closed files, oldest first.
+    def closed(self, moment: datetime, *, is_read_only: bool = False) -> list[_Closed]:
+        """Return its closed files, oldest first, as they are at a moment."""
+        index = Index(self.owner.state, self.folder, self.kind)
+        found = [self._closed(index, one, moment) for one in segments(self.root, self.kind) if not one.is_live]
+        if not is_read_only:
+            index.keep()
+        return found
 
-        A file was last written to when its own time says so, but by the day on which the next one was begun: a copy
-        may have a time of its own.
-        """
-        found = [one for one in segments(self.root, self.kind) if not one.is_live]
-        for one, later in zip_longest(found, found[1:]):
-            written = datetime.fromtimestamp(last_written_s(self.folder, one), UTC)
-            if later is not None:
-                written = min(written, datetime.fromisoformat(later.day).replace(tzinfo=UTC) + _DAY)
-            yield _Closed(one, written)
+    def _closed(self, index: Index, segment: Segment, moment: datetime) -> _Closed:
+        """Look how old a file is; what its name says was as right as the clock when it was begun."""
+        written_ms = int(last_written_s(self.folder, segment) * 1000)
+        try:
+            told = index.newest_ms(segment)
+        except DamagedFileError:
+            told = []
+        times = [one for one in told if one <= moment.timestamp() * 1000]
+        if not times or len(times) < len(told):
+            times.append(written_ms)  # nobody can tell how new a record is that claims to be from the future
+        return _Closed(segment, _moment(written_ms), _moment(max(times)))
 
     def is_expired(self, one: _Closed, moment: datetime) -> bool:
         """Tell whether a file need not be at hand any longer."""
-        return one.written < moment - self.keep
+        return one.newest < moment - self.keep
 
     def is_needed(self, one: _Closed) -> bool:
-        """Tell whether a burn-in needs it."""
-        return self.since is not None and one.written >= self.since
+        """Tell whether a burn-in needs it: for what was written since it began, though it be of days before."""
+        return self.since is not None and max(one.newest, one.written) >= self.since
 
     @property
     def columns(self) -> Columns:
@@ -128,8 +137,8 @@ class _Journal(NamedTuple):
 
     def is_waiting(self, one: _Closed, moment: datetime) -> bool:
         """Tell whether something should have been done with a file."""
-        if self.is_expired(one, moment):
-            return not self.is_needed(one)
+        if self.is_expired(one, moment) and not self.is_needed(one):
+            return True
         return _is_to_compress(one, moment) or (one.written < moment and not self.columns.is_made(one.segment))
 
 
@@ -173,7 +182,8 @@ def checks(context: Context) -> Iterator[Finding]:
     for kind in JOURNALS:
         try:
             journal = _journal(context, kind)
-            closed += [] if journal is None else [(journal, one) for one in journal.closed()]
+            if journal is not None:
+                closed += [(journal, one) for one in journal.closed(clock.now(), is_read_only=True)]
         except AgentStudioError as error:
             yield Finding("retention", Severity.ERROR, error.message, error.hint)
     late, very_late = (
@@ -230,7 +240,7 @@ def _tidy(journal: _Journal, moment: datetime, done: Tidied) -> None:
     folder, columns = journal.folder, journal.columns
     folder.sweep()
     columns.check(moment)
-    for one in list(journal.closed()):
+    for one in journal.closed(moment):
         segment = one.segment
         if journal.is_expired(one, moment):
             if not journal.is_needed(one):
@@ -253,6 +263,10 @@ def _do(done: Tidied, names: list[str], segment: Segment, step: Callable[[Segmen
         done.kept.append(Kept(segment.name, "it was taken away meanwhile", is_fault=True))
     else:
         names.append(segment.name)
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 def _is_to_compress(one: _Closed, moment: datetime) -> bool:

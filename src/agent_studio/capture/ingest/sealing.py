@@ -127,6 +127,8 @@ def _today() -> str:
 
 
 def _name(one: Journal, day: str) -> str:
+    """Return the next name of a closed file: never one before those that there are, whatever a clock has said."""
+    day = max([day, *(closed.day for closed in sealed.found(one.file, one.folder, one.archive))])
     made = one.owner.state.at(f"{sealed.LAKE}/{one.kind}")
     number = sealed.next_number(one.file, day, (one.folder, one.archive), made)
     return Sealed(one.file.removesuffix(".jsonl"), day, number).name
