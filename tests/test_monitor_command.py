@@ -76,6 +76,18 @@ def test_the_summary_holds_what_the_journals_say(staged: Studio) -> None:
     assert (datetime.fromisoformat(data["window"]["to"]) - datetime.fromisoformat(data["window"]["from"])).days == 1
 
 
+def test_a_record_without_a_name_is_not_taken_for_all_together(staged: Studio) -> None:
+    found = _busy(staged)
+    found.hook("", status="failure")
+    found.agent("", status="failed")
+    found.write()
+    for hours in ("24", "49"):
+        data = staged.run("monitor", *STAGING, "--json", "--hours", hours).data
+        assert {"unknown", "guard"} <= {one["hook"] for one in data["hooks"]}
+        together = [one for one in data["limits"] if (one["rule"], one["label"]) == ("hookFailureRate", "")]
+        assert [one["count"] for one in together] == [103]
+
+
 def _slow(studio: Studio) -> Records:
     """A hook that is over its limit beyond doubt."""
     found = Records(studio, "staging")

@@ -60,7 +60,7 @@ _COMMON: Mapping[str, tuple[str, str]] = {
     "metadata": ("metadata", _TEXT),
 }  # fmt: skip
 _FORMS: Mapping[str, tuple[str, str, str]] = {
-    _NAME: ("VARCHAR", "VARCHAR", f"coalesce(\"{{0}}\", '{UNKNOWN}')"),
+    _NAME: ("VARCHAR", "VARCHAR", f"coalesce(nullif(\"{{0}}\", ''), '{UNKNOWN}')"),
     _TEXT: ("VARCHAR", "VARCHAR", '"{0}"'),
     _FIGURE: ("DOUBLE", "DOUBLE", f'CASE WHEN abs("{{0}}") <= {LARGEST:.0f} THEN "{{0}}" END'),
     _WHOLE: ("DOUBLE", "BIGINT", f'CAST(trunc(CASE WHEN abs("{{0}}") <= {LARGEST:.0f} THEN "{{0}}" END) AS BIGINT)'),

@@ -1,7 +1,8 @@
 """What a line of a journal says, by the lake's own rules: a record has a time, from 1970 on, and an environment.
 
-Two things the lake's engine takes otherwise, since to see them would cost every line: where a field is there twice, the
-last one counts here and the first one there; a bare `nan`, which is no JSON, is damage here and no figure there.
+Three things the lake's engine takes otherwise, since to see them would cost every line: where a field is there twice, the
+last one counts here and the first one there; a bare `nan`, which is no JSON, is damage here and no figure there; what is
+nested deeper than Python parses, some thousand levels, is damage here.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ _BLANK = " \t\r\n\v\f"
 """What may stand around a record."""
 _LONGEST_DIGITS = 4_300
 """Python makes no integer of more."""
-_LEVELS, _DEEPEST = 200, 100_000
-"""What is nested by so many levels is parsed by itself, and what is nested deeper than that not at all."""
-_NESTING = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
 _REST = re.compile(r":([0-5]\d)\.(\d{3})Z", re.ASCII)
 
@@ -53,39 +51,11 @@ def _parsed(text: str) -> Any:
         value, end = None, -1
     if end == len(text):
         return value
-    text = text.strip(_BLANK)
-    try:
-        return json.loads(text, parse_int=_whole)
-    except RecursionError:
-        return json.loads(_folded(text), parse_int=_whole)
+    return json.loads(text.strip(_BLANK), parse_int=_whole)
 
 
 def _whole(digits: str) -> float:
     return int(digits) if len(digits) <= _LONGEST_DIGITS else float(digits)
-
-
-def _folded(text: str) -> str:
-    """Return a text in which a 0 stands for what is nested deeper than the parser can follow; that was parsed."""
-    parts: list[list[str]] = [[]]
-    levels, start = [0], 0
-    for token in _NESTING.finditer(text):
-        if token[0] in "[{":
-            parts[-1].append(text[start : token.start()])
-            start = token.start()
-            parts.append([])
-            levels.append(0)
-        elif token[0] in "]}" and len(parts) > 1:
-            whole, level = "".join(parts.pop()) + text[start : token.end()], levels.pop() + 1
-            start = token.end()
-            if level >= _LEVELS and len(parts) > 1:
-                if not _is_text(json.loads(whole, parse_int=_whole)):
-                    raise ValueError(whole)
-                whole, level = "0", 0
-            parts[-1].append(whole)
-            levels[-1] = max(levels[-1], level)
-        if len(parts) > _DEEPEST:
-            break
-    return "".join([*(part for one in parts for part in one), text[start:]])
 
 
 def _is_text(record: Any) -> bool:
@@ -132,7 +102,7 @@ def number_of(value: Any) -> float | None:
 
 
 def name_of(value: Any) -> str:
-    """Return a name; what is not text as JSON writes it, `unknown` for none."""
+    """Return a name; what is not text as JSON writes it, `unknown` for none and for an empty one."""
     if isinstance(value, str):
-        return value
+        return value or UNKNOWN
     return UNKNOWN if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
