@@ -387,7 +387,7 @@ def test_both_readers_take_an_odd_line_for_the_same(tmp_path: Path, name: str) -
     assert plain._replace(hooks=[]) == sql._replace(hooks=[])
     figures = [[(one.hook, one.calls, one.timed, one.avg_ms) for one in found.hooks] for found in (plain, sql)]
     assert figures[0] == figures[1]
-    assert plain.hooks[0].calls + plain.damaged == 2
+    assert sum(one.calls for one in plain.hooks) + plain.damaged == 2
 
 
 @settings(max_examples=40)

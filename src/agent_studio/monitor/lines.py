@@ -1,8 +1,8 @@
 """What a line of a journal says, by the lake's own rules: a record has a time, from 1970 on, and an environment.
 
-Three things the lake's engine takes otherwise, since to see them would cost every line: where a field is there twice, the
-last one counts here and the first one there; a bare `nan`, which is no JSON, is damage here and no figure there; what is
-nested deeper than Python parses, some thousand levels, is damage here.
+Three things the lake's engine takes otherwise, since to see them would cost every line: where a field is there twice,
+the last one counts here and the first one there; a bare `nan`, which is no JSON, is damage here and no figure there;
+what is nested deeper than Python parses, some thousand levels, is damage here.
 """
 
 from __future__ import annotations
