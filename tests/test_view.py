@@ -251,3 +251,64 @@ def test_every_view_is_json_and_holds_what_it_promises(staged: Studio) -> None:
     assert seen[view.sessions]["sessions"][0]["calls"] == 31
     assert view.hook(context, "nobody", window)["hook"] is None
     assert [one["environment"] for one in view.environments([context], window)] == ["staging"]
+
+
+def _staging(studio: Studio) -> tuple[Records, Any]:
+    return Records(studio, "staging"), open_context(Project(studio.path), Choice(Environment.STAGING, "test"), {})
+
+
+def test_the_rare_error_is_first_and_has_its_records_however_many_others_came_later(staged: Studio) -> None:
+    records, context = _staging(staged)
+    records.error(severity="CRITICAL", minutes_ago=90, message="the ledger is gone")
+    for number in range(3):
+        records.error(severity="HIGH", minutes_ago=80 + number, message=f"no answer from {number}")
+    for number in range(250):
+        records.error(severity="LOW", minutes_ago=1 + number / 10, message="slow")
+    for number in range(250):
+        records.error(severity="LOW", minutes_ago=30 + number / 10, message=f"kind {chr(97 + number % 26)}{number}")
+    records.write()
+    found = view.errors(context, view.last(24))
+    assert [one["severity"] for one in found["groups"]][:2] == ["CRITICAL", "HIGH"]
+    of = {
+        one["shape"]: [record["message"] for record in found["latest"] if record["shape"] == one["shape"]]
+        for one in found["groups"]
+    }
+    assert of["the ledger is gone"] == ["the ledger is gone"]
+    assert of["no answer from #"] == ["no answer from 0", "no answer from 1", "no answer from 2"]
+    assert len(of["slow"]) == 40
+    times = [one["time"] for one in found["latest"]]
+    assert times == sorted(times, reverse=True)
+
+
+def test_a_record_names_its_group_though_another_begins_alike(staged: Studio) -> None:
+    records, context = _staging(staged)
+    records.error(message="timeout")
+    records.error(message="timeout of the lock")
+    records.write()
+    found = view.errors(context, view.last(24))
+    assert {(one["message"], one["shape"]) for one in found["latest"]} == {
+        ("timeout", "timeout"),
+        ("timeout of the lock", "timeout of the lock"),
+    }
+
+
+def test_a_hook_is_shown_beside_the_limit_it_is_judged_by(staged: Studio) -> None:
+    records, context = _staging(staged)
+    for number in range(30):
+        records.hook("decide", ms=50.0, minutes_ago=number + 1)
+        records.hook("guard", ms=5.0, minutes_ago=number + 1)
+    records.write()
+    assert view.hook(context, "decide", view.last(24))["limitMs"] == 100
+    guard = view.hook(context, "guard", view.last(24))["limitMs"]
+    assert guard == context.config["monitoring.thresholds.hookExecutionTimeMs"]
+
+
+def test_a_text_of_a_megabyte_does_not_pass_through_whole(staged: Studio) -> None:
+    records, context = _staging(staged)
+    records.error(message="x" * 1_000_000)
+    records.hook("h" * 5_000)
+    records.write()
+    for data in (view.errors(context, view.last(24)), view.hooks(context, view.last(24))):
+        assert len(json.dumps(data)) < 30_000
+    (error,) = view.errors(context, view.last(24))["latest"]
+    assert (len(error["message"]), error["message"][-1]) == (500, "…")

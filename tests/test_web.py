@@ -27,7 +27,7 @@ from agent_studio.capture.otlp.gate import LOOPBACK, OPEN_PATHS, Gate
 from agent_studio.dashboard import shell
 from agent_studio.dashboard.live import Revision
 from agent_studio.dashboard.questions import VIEWS
-from agent_studio.dashboard.web import Dashboard
+from agent_studio.dashboard.web import Dashboard, address
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
@@ -68,7 +68,7 @@ class Page:
         self.said: list[str] = []
         self.leaves = False
         self.dashboard = Dashboard(self.context, {}, lambda: TOKEN, is_stopping=lambda: False, say=self.said.append)
-        self.app = Gate(Starlette(routes=self.dashboard.routes()), LOOPBACK, None)
+        self.app = Gate(Starlette(routes=self.dashboard.routes()), LOOPBACK, None, self.dashboard.public())
 
     def get(self, path: str, headers: dict[str, str] | None = None, **query: str) -> Answer:
         return self.ask("GET", path, headers or OWN, query=query)
@@ -239,6 +239,49 @@ def test_a_page_that_rebinds_its_name_and_pages_of_other_sites_are_refused(page:
     assert failing_post.status == 403
 
 
+def test_other_sites_may_link_to_a_page_and_load_nothing(page: Page) -> None:
+    link = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    image, frame = {"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}, {**link, "sec-fetch-dest": "iframe"}
+    for site in ("cross-site", "same-site"):
+        for path in ("/dashboard", "/api/overview", "/events", "/assets/app.js", "/nowhere"):
+            for kind in (image, frame, {}):
+                assert page.get(path, {**OWN, "sec-fetch-site": site, **kind}).status == 403, (path, kind)
+        assert page.get("/dashboard/errors", {**OWN, "sec-fetch-site": site, **link}).status == 200
+        assert page.get("/api/overview", {**OWN, "sec-fetch-site": site, **link}).status == 403
+        posted = page.post("/api/alerts/acknowledge", {"id": "x"}, {**WITH_TOKEN, "sec-fetch-site": site, **link})
+        assert posted.status == 403
+    for site in ("same-origin", "none"):
+        assert page.get("/api/about", {**OWN, "sec-fetch-site": site, **image}).status == 200
+
+
+def test_no_answer_is_a_page_or_a_script_by_mistake(page: Page) -> None:
+    refused = {
+        404: page.get("/nowhere"),
+        405: page.ask("DELETE", "/dashboard", OWN),
+        421: page.get("/dashboard", {"host": "attacker.example"}),
+        403: page.get("/dashboard", {**OWN, "origin": "http://attacker.example"}),
+    }
+    for status, answer in refused.items():
+        assert answer.status == status
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_token_acts_on_its_own_environment_alone(staged: Studio) -> None:
+    page = Page(staged)
+    before = staged.snapshot(".agent-studio/production")
+    wanted = {"rule": "hookFailureRate", "label": "", "hours": 4, "why": "known"}
+    refused = page.post("/api/alerts/silence", {**wanted, "env": "production"})
+    assert refused.status == 403
+    assert "monitor web --env production" in refused.json["problem"]["hint"]
+    assert staged.snapshot(".agent-studio/production") == before
+    assert page.post("/api/alerts/silence", {**wanted, "env": "staging"}).status == 200
+
+
+def test_a_token_of_any_characters_can_stand_in_an_address() -> None:
+    assert address("http://127.0.0.1:1", "a+/=%&#").endswith("/dashboard#token=a%2B%2F%3D%25%26%23")
+
+
 def test_doing_takes_the_token_and_reading_does_not(page: Page) -> None:
     without = {name: value for name, value in WITH_TOKEN.items() if name != "authorization"}
     for action in ("acknowledge", "silence"):
@@ -288,6 +331,8 @@ def test_the_overview_has_every_environment_and_says_which_cannot_be_read(staged
 def test_a_question_that_cannot_be_answered_is_told_what_would_be_right(page: Page) -> None:
     named = page.get("/api/hooks", env="stagign")
     assert (named.status, named.json["problem"]["hint"]) == (400, 'did you mean "staging"?')
+    for name in VIEWS:
+        assert page.get(f"/api/{name}", env="nope").status == 400, name
     assert page.get("/api/hooks", hours="5").status == 400
     assert page.get("/api/hooks", hours="24; DROP TABLE hooks").status == 400
     assert page.get("/api/hook", of="x" * 2_000).status == 400
@@ -329,6 +374,17 @@ def test_the_same_question_is_worked_out_once_until_something_is_recorded(
     assert len(asked) == len(Environment)
     hook(staged)
     assert page.view("overview")["environments"][1]["totals"]["calls"] == 2
+
+
+def test_answers_that_are_too_old_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from agent_studio.dashboard import answers
+
+    monkeypatch.setattr(answers, "FRESH_SECONDS", 0.05)
+    kept = answers.Answers()
+    kept.get("old", lambda: {"text": "x" * 1_000})
+    time.sleep(0.06)
+    kept.get("new", dict)
+    assert list(kept._kept) == ["new"]
 
 
 def test_a_bug_of_ours_is_told_without_its_innards(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -517,6 +573,23 @@ def test_where_the_daemon_runs_its_own_address_is_named(staged: Studio) -> None:
         connection.request("GET", "/api/overview")
         assert json.loads(connection.getresponse().read())["environments"][1]["environment"] == "staging"
         connection.close()
+    finally:
+        assert daemon.stop()[0] == 0
+
+
+def test_a_daemon_with_a_token_of_its_own_is_not_named_with_another(staged: Studio, tmp_path: Path) -> None:
+    file = tmp_path / "t"
+    file.write_text("gi+ven/=\n")
+    daemon = Served(staged, "serve", "--port", "0", "--ingest-interval", "0", "--token-file", str(file))
+    try:
+        named = staged.process("monitor", "web", "--env", "staging")
+        assert named.code == 0
+        assert named.out.strip().endswith(f":{daemon.place[1]}/dashboard")
+        assert "#token=TOKEN" in named.err
+        assert "--token-file" in named.err
+        where = (staged.path / ".agent-studio/staging/serve.json").read_text()
+        assert json.loads(where)["tokenGiven"] is True
+        assert "gi+ven" not in where + named.out + named.err
     finally:
         assert daemon.stop()[0] == 0
 

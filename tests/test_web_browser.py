@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -318,6 +320,33 @@ def test_it_fits_a_phone_and_can_be_read_in_both_schemes(desk: Desk, scheme: str
         assert window.evaluate(CONTRAST) == [], page
 
 
+@pytest.mark.parametrize("width", [360, 412])
+def test_long_names_of_errors_fit_a_phone_and_environments_do_not_touch(desk: Desk, width: int) -> None:
+    for severity in ("CRITICAL", "LOW"):
+        line(desk.studio, "metrics/errors.jsonl", errorType="UnhandledPromiseRejectionWarning" * 2, severity=severity,
+             source="PostToolUse/integration-with-a-long-name.sh", message="cannot read " + "property" * 30, tool=None,
+             sessionId="s-1")  # fmt: skip
+    window = desk.open("errors", viewport={"width": width, "height": 800})
+    for is_open in ("false", "true"):
+        window.evaluate(f"document.querySelectorAll('details').forEach((one) => {{ one.open = {is_open}; }})")
+        assert window.evaluate("document.documentElement.scrollWidth") <= width, is_open
+    window.goto(f"{desk.url}/dashboard")
+    settled(window)
+    assert window.evaluate(ROOM) == []
+
+
+ROOM = """() => {
+  const heads = [...document.querySelectorAll(".sides thead th")];
+  const edge = (one) => {
+    const all = document.createRange();
+    all.selectNodeContents(one);
+    return all.getBoundingClientRect();
+  };
+  return heads.slice(1).map((one, at) => edge(one).left - edge(heads[at]).right).filter((space) => space < 4);
+}"""
+"""Spaces between the headings of environments that are too small."""
+
+
 CONTRAST = """() => {
   const channel = (one) => (one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
   const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -353,6 +382,64 @@ def test_a_server_that_is_gone_is_told_and_its_return_is_noticed(desk: Desk) -> 
         window.get_by_text("Live", exact=True).wait_for()
     finally:
         again.stop()
+
+
+def test_a_server_that_is_frozen_is_not_live(desk: Desk) -> None:
+    window = desk.window()
+    window.clock.install()
+    window.goto(f"{desk.url}/dashboard")
+    window.get_by_text("Live", exact=True).wait_for()
+    os.kill(desk.served.process.pid, signal.SIGSTOP)
+    try:
+        window.clock.fast_forward(25_000)
+        assert window.get_by_text("Live", exact=True).count() == 1
+        window.clock.fast_forward(20_000)
+        window.get_by_text("Not live").wait_for()
+    finally:
+        os.kill(desk.served.process.pid, signal.SIGCONT)
+
+
+def test_ages_go_on_where_nothing_is_new(desk: Desk) -> None:
+    failing(desk.studio)
+    window = desk.window()
+    window.clock.install()
+    window.goto(f"{desk.url}/dashboard/alerts")
+    since = window.locator("time[data-ago]").first
+    since.wait_for()
+    assert "min" not in since.inner_text()
+    window.clock.fast_forward(300_000)
+    window.get_by_text(re.compile(r"since \d min ago")).first.wait_for()
+
+
+def test_the_focus_stays_at_the_alert_that_was_acknowledged(desk: Desk) -> None:
+    failing(desk.studio)
+    window = desk.open("alerts", token=True)
+    window.get_by_text("Live", exact=True).wait_for()
+    window.get_by_role("button", name="Acknowledge").first.focus()
+    window.keyboard.press("Enter")
+    window.keyboard.type("seen")
+    window.keyboard.press("Enter")
+    window.get_by_text("dashboard: seen").wait_for()
+    settled(window)
+    assert window.evaluate("document.activeElement.dataset.key").startswith("alert ")
+
+
+def test_a_token_in_base64_can_be_entered_also_in_an_open_page(staged: Studio, browser: Browser) -> None:
+    token = "q/3+x4b2WkZ1o=="
+    open_to_all = ("serve", "--host", "0.0.0.0", "--port", "0", "--ingest-interval", "0")
+    served = Served(staged, *open_to_all, variables={"AGENT_STUDIO_SERVE_TOKEN": token})
+    try:
+        for written in (token, quote(token, safe="")):
+            window = browser.new_context().new_page()
+            window.goto(f"http://127.0.0.1:{served.place[1]}/dashboard")
+            window.get_by_role("alert").wait_for()
+            window.goto(f"http://127.0.0.1:{served.place[1]}/dashboard#token={written}")
+            window.get_by_role("region", name="Environments side by side").wait_for()
+            assert "#" not in window.url
+    finally:
+        assert served.stop()[0] == 0
+        for context in browser.contexts:
+            context.close()
 
 
 def test_an_address_that_others_can_reach_shows_nothing_without_its_token(staged: Studio, browser: Browser) -> None:

@@ -88,6 +88,10 @@ def serve(
         url, port = reached_at(listener)
         daemon = Daemon(os.getpid(), port, options.host, url, clock.timestamp(clock.now()))
         daemons.write(root, daemon)
+        if options.token is not None and options.token != _kept_token(root):
+            from agent_studio.dashboard.web import note_given_token  # noqa: PLC0415 - only then
+
+            note_given_token(root)
         try:
             server = _Server(context, variables, options, deciding, say)
             server.run(daemon, listener, stop, started)
@@ -292,6 +296,14 @@ def _alone(root: EnvironmentRoot) -> Iterator[None]:
                 hint=f"stop it first: agent-studio serve --stop --env {root.environment}",
             ) from None
         yield
+
+
+def _kept_token(root: EnvironmentRoot) -> str:
+    """Return the environment's own token, or an empty text when none was made yet."""
+    try:
+        return root.state.read(daemons.TOKEN).decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _inbox_fault(root: EnvironmentRoot) -> str:

@@ -44,7 +44,10 @@ class Answers:
 
     def _keep(self, question: Hashable, data: bytes) -> None:
         with self._looking:
-            self._kept[question] = time.monotonic() + FRESH_SECONDS, data
+            now = time.monotonic()
+            for old in [key for key, (until, _) in self._kept.items() if until <= now]:
+                del self._kept[old]
+            self._kept[question] = now + FRESH_SECONDS, data
             self._kept.move_to_end(question)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)

@@ -1,6 +1,7 @@
 """What pages ask for, as JSON: the views of an environment, its knowledge base, and the few things that can be done.
 
-Reading is open to who may speak to the server at all (`capture.otlp.gate`); doing takes the local token. What went
+Reading is open to who may speak to the server at all (`capture.otlp.gate`); doing takes the local token, and is done
+to the environment whose token it is, no other. What went
 wrong is `{"problem": {code, message, hint}}`.
 """
 
@@ -90,6 +91,7 @@ class Api:
 
         try:
             asked = question(parameters)
+            self._contexts.named(asked.environment)
             revisions = [self._revision(one) for one in self._looked_at(name, asked)]
             return _json(self._answers.get((name, asked, *revisions), compute))
         except AgentStudioError as error:
@@ -113,7 +115,7 @@ class Api:
             if not self._knows_token(request):
                 error = UsageError(
                     "this needs the token of the dashboard",
-                    hint="open the address that agent-studio monitor web prints; it holds the token",
+                    hint="open the address that agent-studio monitor web prints; it holds the token or says which",
                 )
                 return _problem(error, 401)
             if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
@@ -136,7 +138,13 @@ class Api:
         if not isinstance(wanted, dict):
             return _problem(UsageError("send one JSON object"))
         try:
-            environment = str(wanted.get("env", ""))
+            environment = self._contexts.named(str(wanted.get("env", "")))
+            if environment is not self._contexts.named(""):
+                error = UsageError(
+                    f"the token of {self._contexts.named('')} does not act on {environment}",
+                    hint=f"open the address that agent-studio monitor web --env {environment} prints",
+                )
+                return _problem(error, 403)
             done = actions.ACTIONS[name](self._contexts.open(environment), wanted)
             self._contexts.revision(environment).forget()
             return _json(json.dumps(done).encode())

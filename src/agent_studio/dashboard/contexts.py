@@ -29,7 +29,7 @@ class Contexts:
 
     def open(self, name: str) -> Context:
         """Return an environment, the server's own for an empty name; raise `UsageError` when there is none such."""
-        environment = self._named(name)
+        environment = self.named(name)
         with self._opening:
             until, context = self._opened.get(environment, (0.0, None))
             if context is None or time.monotonic() > until:
@@ -44,7 +44,8 @@ class Contexts:
         with self._opening:
             return self._revisions.setdefault(context.environment, Revision(context.root))
 
-    def _named(self, name: str) -> Environment:
+    def named(self, name: str) -> Environment:
+        """Return which environment a name means, the server's own for an empty one; raise `UsageError` for no name."""
         if not name:
             return self._own.environment
         try:

@@ -27,6 +27,8 @@ Engine = Literal["plain", "sql"]
 _LIMIT = (
     "rule", "label", "state", "severity", "value", "low", "high", "limit", "unit", "count", "needed", "message",
 )  # fmt: skip
+_TEXT_MAX = 500
+"""Characters of a text; what a record holds beyond is in its journal."""
 _EVERYTHING = ""
 """The label of a verdict on all hooks or agents together."""
 
@@ -86,22 +88,25 @@ def overview_of(
     context: Context, summary: Summary, verdicts: Sequence[Verdict], alerts: Iterable[Alert]
 ) -> dict[str, Any]:
     """Return `overview` of what is known already: who evaluates alerts has the summary and its verdicts."""
-    return {
-        "environment": str(context.environment),
-        "window": figures.of_window(summary.window),
-        "state": _standing(verdicts),
-        "limits": [of_verdict(one) for one in verdicts],
-        "hooks": [figures.of_hook(one, _state(verdicts, "hook", one.hook)) for one in summary.hooks],
-        "agents": [figures.of_agent(one, _state(verdicts, "agent", one.agent)) for one in summary.agents],
-        "errors": figures.of_errors(summary.errors),
-        "spend": [figures.of_spend(one) for one in summary.spend],
-        "models": figures.of_models(summary.spend),
-        "totals": _totals(summary),
-        "timeline": figures.timeline(summary),
-        "sessions": summary.sessions._asdict(),
-        "alerts": [of_alert(one) for one in alerts],
-        **_freshness(context, summary),
-    }
+    found: dict[str, Any] = _clipped(
+        {
+            "environment": str(context.environment),
+            "window": figures.of_window(summary.window),
+            "state": _standing(verdicts),
+            "limits": [of_verdict(one) for one in verdicts],
+            "hooks": [figures.of_hook(one, _state(verdicts, "hook", one.hook)) for one in summary.hooks],
+            "agents": [figures.of_agent(one, _state(verdicts, "agent", one.agent)) for one in summary.agents],
+            "errors": figures.of_errors(summary.errors),
+            "spend": [figures.of_spend(one) for one in summary.spend],
+            "models": figures.of_models(summary.spend),
+            "totals": _totals(summary),
+            "timeline": figures.timeline(summary),
+            "sessions": summary.sessions._asdict(),
+            "alerts": [of_alert(one) for one in alerts],
+            **_freshness(context, summary),
+        }
+    )
+    return found
 
 
 def environments(contexts: Iterable[Context], window: Window) -> list[dict[str, Any]]:
@@ -131,14 +136,17 @@ def hooks(context: Context, window: Window) -> dict[str, Any]:
 def hook(context: Context, name: str, window: Window) -> dict[str, Any]:
     """Return one hook.
 
-    `{window, hook (as in `overview`, or null), limitMs (p95 at most, or null), histogram[{fromMs, toMs, calls}],
-    history[{time, calls, failures, blocked, p50Ms, p95Ms, p99Ms}]}`; history by hour, by day above 3 days.
+    `{window, hook (as in `overview`, or null), limitMs (its own p95 at most, or null), histogram[{fromMs, toMs,
+    calls}], history[{time, calls, failures, blocked, p50Ms, p95Ms, p99Ms}]}`; history by hour, by day above 3 days.
     """
-    found = overview(context, window)
+    from agent_studio.monitor.rules import HOOK_TIME  # noqa: PLC0415 - the ledger's table comes with it
+
+    found, label = overview(context, window), _clipped(name)
+    limits = (one["limit"] for one in found["limits"] if (one["rule"], one["label"]) == (HOOK_TIME, label))
     return {
         "window": found["window"],
-        "hook": next((one for one in found["hooks"] if one["hook"] == name), None),
-        "limitMs": context.config["monitoring.thresholds.hookExecutionTimeMs"],
+        "hook": next((one for one in found["hooks"] if one["hook"] == label), None),
+        "limitMs": next(limits, None),
         "histogram": _rows(context, "hook_histogram", window, hook=name),
         "history": _rows(context, "hook_history", window, hook=name),
     }
@@ -158,8 +166,9 @@ def errors(context: Context, window: Window) -> dict[str, Any]:
     """Return errors, by hour, grouped, and the latest.
 
     `{window, errors{total, counted, bySeverity, hours[]}, groups[{errorType, severity, source, shape, count, first,
-    last}], latest[{time, errorType, severity, source, message, tool, sessionId, eventId, metadata (JSON text)}]}`;
-    shape is a message without what differs from one to the next.
+    last}], latest[{time, errorType, severity, source, shape, message, tool, sessionId, eventId, metadata (JSON
+    text)}]}`; shape is a message without what differs from one to the next. Groups: the worst severity first, then the
+    most frequent; latest: the newest of all and the newest ten of each group.
     """
     found = overview(context, window)
     return {
@@ -245,7 +254,7 @@ def of_verdict(one: Verdict) -> dict[str, Any]:
 
 def of_alert(one: Alert) -> dict[str, Any]:
     """Return ALERT of `overview`."""
-    return {**one._asdict(), "open": one.is_open}
+    return {**one._asdict(), "message": _clipped(one.message), "open": one.is_open}
 
 
 def _standing(verdicts: Sequence[Verdict]) -> str:
@@ -288,7 +297,7 @@ def _freshness(context: Context, summary: Summary) -> dict[str, Any]:
 def _rows(context: Context, query: str, window: Window, **parameters: Any) -> list[dict[str, Any]]:
     """Return a query's rows, columns named as JSON has them and moments written as times."""
     return [
-        {_key(name): _value(name, value) for name, value in row.items()}
+        {_key(name): _clipped(_value(name, value)) for name, value in row.items()}
         for row in metrics.rows(context, query, window, **parameters)
     ]
 
@@ -303,3 +312,12 @@ def _value(column: str, value: Any) -> Any:
     if value is not None and column.endswith("_at_ms"):
         return clock.of_ms(int(value))
     return value
+
+
+def _clipped(value: Any) -> Any:
+    """Return a value whose texts, however deep, are of a length that can be shown."""
+    if isinstance(value, str):
+        return value if len(value) <= _TEXT_MAX else value[: _TEXT_MAX - 1] + "…"
+    if isinstance(value, dict):
+        return {_clipped(name): _clipped(held) for name, held in value.items()}
+    return [_clipped(held) for held in value] if isinstance(value, list) else value

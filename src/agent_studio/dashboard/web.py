@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from agent_studio.capture.otlp import daemon as daemons
 from agent_studio.capture.otlp.gate import LOOPBACK, Gate
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
     from agent_studio.capture.otlp.process import Stop
     from agent_studio.environment.context import Context
     from agent_studio.environment.detect import Environment
+    from agent_studio.environment.roots import EnvironmentRoot
 
 PORTS: Mapping[Environment, int] = {name: port + 10 for name, port in daemons.PORTS.items()}
+_GIVEN = "tokenGiven"
 _HOST = "127.0.0.1"
 _GRACE_SECONDS = 3
 _CONNECTIONS = 256
@@ -67,7 +71,20 @@ class Dashboard:
 
 def address(url: str, token: str) -> str:
     """Return what to open: a browser keeps what stands after `#` to itself."""
-    return f"{url}/dashboard#token={token}"
+    return f"{url}/dashboard#token={quote(token, safe='')}"
+
+
+def note_given_token(root: EnvironmentRoot) -> None:
+    """Say in `serve.json` that the daemon was given a token that is not the environment's own; never which."""
+    where = json.loads(root.state.read(daemons.FILE))
+    root.state.replace(daemons.FILE, json.dumps({**where, _GIVEN: True}).encode() + b"\n")
+
+
+def _has_given_token(root: EnvironmentRoot) -> bool:
+    try:
+        return json.loads(root.state.read(daemons.FILE)).get(_GIVEN) is True
+    except (FileNotFoundError, ValueError, AttributeError):
+        return False
 
 
 def serve_dashboard(
@@ -80,13 +97,21 @@ def serve_dashboard(
 ) -> str:
     """Serve until SIGTERM or SIGINT and return the address; where the daemon runs, only name its own.
 
-    `started` is told the address, token included, once pages can be opened; `say` is told of problems. Port 0 picks
-    one, None is the environment's own. Raises `BusyError` when the port is taken.
+    `started` is told the address once pages can be opened, with the token unless the daemon was given another one;
+    `say` is told of that and of problems. Port 0 picks one, None is the environment's own. Raises `BusyError` when the
+    port is taken.
     """
-    token = make_token(context.root)
     if daemon := daemons.running(context.root):
-        started(address(daemon.url, token))
+        if _has_given_token(context.root):
+            say(
+                "the daemon was given a token of its own: open the address with #token=TOKEN behind it, TOKEN as "
+                "AGENT_STUDIO_SERVE_TOKEN or --token-file says (a % in it as %25)"
+            )
+            started(f"{daemon.url}/dashboard")
+        else:
+            started(address(daemon.url, make_token(context.root)))
         return daemon.url
+    token = make_token(context.root)
     with stopping() as stop, listening(_HOST, PORTS[context.environment] if port is None else port) as listener:
         url, _ = reached_at(listener)
         dashboard = Dashboard(context, variables, lambda: token, is_stopping=lambda: stop.requested, say=say)
@@ -107,7 +132,7 @@ def _run(
     from agent_studio.capture.otlp.server import Protocol, quiet  # noqa: PLC0415
 
     quiet(say)
-    app = Gate(Starlette(routes=dashboard.routes()), LOOPBACK, None)
+    app = Gate(Starlette(routes=dashboard.routes()), LOOPBACK, None, dashboard.public())
     config = uvicorn.Config(
         app, loop="asyncio", http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
         proxy_headers=False, server_header=False, timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -1,8 +1,8 @@
 // The frame: which page of which environment is shown, and when it is drawn again.
 
-import { ask, follow, takeToken } from "./api.js";
+import { ask, follow, hasToken, takeToken } from "./api.js";
 import { h, put } from "./dom.js";
-import { lead, problem } from "./parts.js";
+import { age, lead, problem } from "./parts.js";
 import agents from "./pages/agents.js";
 import alerts from "./pages/alerts.js";
 import costs from "./pages/costs.js";
@@ -44,10 +44,13 @@ const app = {
   },
   again: () => load(),
   get environment() { return shown.env; },
+  /** The token is one environment's: the server's own. */
+  get mayAct() { return hasToken() && shown.env === about.environment; },
 };
 
 async function start() {
   takeToken();
+  addEventListener("hashchange", () => takeToken() && location.reload());
   try {
     about = await ask("about", {});
   } catch (error) {
@@ -60,8 +63,15 @@ async function start() {
   document.addEventListener("visibilitychange", seen);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawn = ""; load(); });
   document.addEventListener("focusout", () => setTimeout(() => due && load()));
-  setInterval(() => document.hidden || load(), AGAIN_MS);
+  setInterval(again, AGAIN_MS);
   await show();
+}
+
+/** What was told a while ago is older now, even where nothing is new; a question that is under way goes on. */
+function again() {
+  if (document.hidden) return;
+  age(document);
+  if (element("main").getAttribute("aria-busy") !== "true") load();
 }
 
 /** A page that nobody sees asks nothing; a browser has only a handful of connections to a server. */
@@ -154,12 +164,16 @@ function keep(main) {
   const nameOf = (one) => one.id || one.dataset.key || one.getAttribute("href");
   const active = main.contains(document.activeElement) ? document.activeElement : null;
   const focused = active && nameOf(active);
+  const row = active?.closest("li[data-key]")?.dataset.key;
   const open = new Set([...main.querySelectorAll("details[open]")].map(nameOf));
   return {
     restore() {
       for (const one of main.querySelectorAll("details")) if (open.has(nameOf(one))) one.open = true;
-      if (!focused) return;
-      [...main.querySelectorAll("a, button, input, select, summary, [tabindex]")].find((one) => nameOf(one) === focused)?.focus({ preventScroll: true });
+      if (!active || active === main) return;
+      const all = [...main.querySelectorAll("a, button, input, select, summary, [tabindex]")];
+      const found = (name) => name && all.find((one) => nameOf(one) === name);
+      // What was done may have taken its button away: then its row, or where the page begins.
+      (found(focused) ?? found(row) ?? main.querySelector("h1"))?.focus({ preventScroll: true });
     },
   };
 }

@@ -49,8 +49,14 @@ export function problem({ message, hint }) {
   return h("div", { class: "problem", role: "alert" }, h("p", {}, message), hint && h("p", {}, hint));
 }
 
-export function time(value, text = ago(value)) {
-  return value ? h("time", { datetime: value, title: value }, text) : "–";
+/** A moment; without a text of its own it says how long ago that is, and `age` keeps it right. */
+export function time(value, text = null) {
+  return value ? h("time", { datetime: value, title: value, "data-ago": text === null }, text ?? ago(value)) : "–";
+}
+
+/** Write anew how long ago things were. */
+export function age(root) {
+  for (const one of root.querySelectorAll("time[data-ago]")) one.textContent = ago(one.dateTime);
 }
 
 export function figures(...pairs) {

@@ -1,6 +1,6 @@
 // Alerts: what is over its limit, who looks after it, what was silenced.
 
-import { act, hasToken } from "../api.js";
+import { act } from "../api.js";
 import { h } from "../dom.js";
 import { moment, plural } from "../format.js";
 import { badge, empty, lead, problem, section, time } from "../parts.js";
@@ -13,7 +13,7 @@ export default {
     const rest = data.alerts.filter((one) => one.state === "resolved");
     return [
       lead("Alerts", open.length ? `${plural(open.length, "alert")} open.` : "No alert is open."),
-      hasToken() || !open.length ? null : h("p", { class: "note" }, "To acknowledge or silence, open the address that ", h("code", {}, `agent-studio monitor web --env ${shown.env}`), " prints: it holds the token."),
+      app.mayAct || !open.length ? null : h("p", { class: "note" }, "To acknowledge or silence, open the address that ", h("code", {}, `agent-studio monitor web --env ${shown.env}`), " prints: it holds the token, or says which to append."),
       section("Open", null, list(open, app, "Nothing is over its limit.")),
       rest.length > 0 && section("Resolved", null, list(rest, app)),
     ];
@@ -22,7 +22,7 @@ export default {
 
 function list(alerts, app, none = "") {
   if (!alerts.length) return empty(none);
-  return h("ul", { class: "rows" }, alerts.map((one) => h("li", {},
+  return h("ul", { class: "rows" }, alerts.map((one) => h("li", { tabindex: "-1", "data-key": `alert ${one.id}` },
     h("div", { class: "row" },
       badge(one.state === "resolved" ? "OK" : one.severity, one.state === "resolved" ? "resolved" : one.severity.toLowerCase()),
       h("strong", {}, nameOf(one.rule)), one.label && h("span", {}, one.label),
@@ -42,8 +42,8 @@ function standing(one) {
 
 function button(text, alert, app, form) {
   return h("button", {
-    class: "act", type: "button", disabled: !hasToken(), "data-key": `${text} ${alert.id}`,
-    title: hasToken() ? null : "This needs the token.", click: () => dialog(text, alert, app, form),
+    class: "act", type: "button", disabled: !app.mayAct, "data-key": `${text} ${alert.id}`,
+    title: app.mayAct ? null : "This needs the token.", click: () => dialog(text, alert, app, form),
   }, text);
 }
 
@@ -53,7 +53,12 @@ function dialog(title, alert, app, { fields, name, wanted }) {
   const form = h("form", { method: "dialog" },
     h("h2", { id: "dialog-title" }, title), h("p", { class: "quiet small" }, alert.message), fields(), trouble,
     h("div", { class: "row" }, h("button", { class: "act", type: "button", click: () => box.close() }, "Cancel"), h("button", { class: "act main", type: "submit" }, title)));
-  const box = h("dialog", { "aria-labelledby": "dialog-title", close: () => box.remove() }, form);
+  const box = h("dialog", { "aria-labelledby": "dialog-title", close: closed }, form);
+  function closed() {
+    box.remove();
+    // News may have redrawn the button that would get the focus back.
+    if (document.activeElement === document.body) document.querySelector(`li[data-key="${CSS.escape(`alert ${alert.id}`)}"]`)?.focus({ preventScroll: true });
+  }
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {

@@ -15,7 +15,7 @@ export default {
     return [
       lead("Errors", `${plural(data.errors.total, "error")}; ${count(data.errors.counted)} of severity medium or above, which count towards the limit.`),
       section("By hour", null, bySeverity(data)),
-      section("Grouped", "by type, severity, source and message", groups(data, app)),
+      section("Grouped", "by type, severity, source and message; the worst first", groups(data, app)),
       section("Latest", "open one to see its record", data.latest.length ? h("ul", { class: "rows tight" }, data.latest.slice(0, LATEST).map((one) => entry(one, app, "latest"))) : empty("No errors in this time.")),
     ];
   },
@@ -42,7 +42,7 @@ function allHours({ from, to }) {
 
 function groups({ groups: rows, latest }, app) {
   if (!rows.length) return empty("No errors in this time.");
-  return h("ul", { class: "rows" }, rows.slice(0, 50).map((one) => {
+  return h("ul", { class: "rows" }, rows.map((one) => {
     const records = latest.filter((error) => isOf(error, one));
     return h("li", {}, h("div", { class: "row" },
       badge(one.severity, one.severity.toLowerCase()), h("strong", {}, one.errorType), h("span", { class: "quiet" }, one.source),
@@ -53,20 +53,13 @@ function groups({ groups: rows, latest }, app) {
   }));
 }
 
-/** Whether a record is one of a group, whose shape has a `#` where its messages differ: its parts occur in order. */
+/** Whether a record is one of a group. */
 function isOf(error, group) {
-  if (error.errorType !== group.errorType || error.severity !== group.severity || error.source !== group.source) return false;
-  const message = error.message ?? "";
-  let at = 0;
-  return group.shape.split("#").every((part, number) => {
-    const found = message.indexOf(part, at);
-    at = found + part.length;
-    return number ? found >= 0 : found === 0;
-  });
+  return ["errorType", "severity", "source", "shape"].every((name) => error[name] === group[name]);
 }
 
 function entry(error, app, where) {
-  const { time: at, sessionId, ...rest } = error;
+  const { time: at, sessionId, shape: _, ...rest } = error;
   return h("li", {}, h("details", { "data-key": `${where} ${error.eventId}` },
     h("summary", { class: "row" },
       badge(error.severity, error.severity.toLowerCase()), h("span", {}, error.errorType), h("span", { class: "text" }, error.message),

@@ -2,7 +2,7 @@
 
 import { bars } from "../charts.js";
 import { h } from "../dom.js";
-import { ago, amount, count, duration, plural, price, rate, short, span, usd } from "../format.js";
+import { amount, count, duration, plural, price, rate, short, span, usd } from "../format.js";
 import { badge, dot, empty, lead, meter, problem, section, table, time } from "../parts.js";
 import { bySeverity } from "./errors.js";
 import { nameOf } from "./limits.js";
@@ -72,7 +72,7 @@ function sides(environments, shown, app) {
     ["Tokens", (one) => short(one.totals.tokens)],
     ["Cost", (one) => usd(one.totals.costUsd)],
     ["Silence, ingest, ledger", watched],
-    ["Newest record", (one) => ago(one.newest)],
+    ["Newest record", (one) => time(one.newest)],
   ];
   const cells = (of) => environments.map((one) => h("td", { class: one.environment === shown.env ? "own" : null }, one.problem ? "–" : of(one)));
   const heads = environments.map((one) => h("th", { scope: "col", class: one.environment === shown.env ? "own" : null },
