@@ -1,24 +1,44 @@
--- The latest 40 errors and the latest ten of each group, the newest first, each with the shape of its message.
-WITH shaped AS (
+-- The latest 40 errors and the latest ten of each group, the newest first, with the shape of their message; texts cut.
+-- Only moments and keys are numbered of all errors, so that a flood of them fits in memory.
+WITH keyed AS (
   SELECT
-    at_ms, error_type, severity, source, message, tool, session_id, event_id, metadata,
-    substr({shape:substr(coalesce(message, ''), 1, 400)}, 1, 200) AS shape
+    at_ms,
+    CASE severity WHEN 'CRITICAL' THEN 0 WHEN 'HIGH' THEN 1 WHEN 'MEDIUM' THEN 2 ELSE 3 END AS rank,
+    md5(concat_ws(
+      chr(31), error_type, severity, source, substr({shape:substr(coalesce(message, ''), 1, 400)}, 1, 200)
+    )) AS of_group
   FROM errors
   WHERE at_ms >= $since AND at_ms < $until
 ), numbered AS (
+  SELECT at_ms, rank, of_group, row_number() OVER (PARTITION BY of_group ORDER BY at_ms DESC) AS number
+  FROM keyed
+), shown AS (
+  SELECT of_group, min(CASE WHEN number <= 10 THEN at_ms END) AS begin_ms
+  FROM numbered
+  GROUP BY of_group
+  ORDER BY min(rank), count(*) DESC, max(at_ms) DESC
+  LIMIT 200
+), latest AS (
+  SELECT at_ms FROM errors WHERE at_ms >= $since AND at_ms < $until ORDER BY at_ms DESC LIMIT 40
+), shaped AS (
   SELECT
-    *, row_number() OVER (ORDER BY at_ms DESC, event_id) AS of_all,
-    row_number() OVER (PARTITION BY error_type, severity, source, shape ORDER BY at_ms DESC, event_id) AS of_group
-  FROM shaped
+    at_ms, error_type, severity, source, substr(message, 1, 600) AS message, tool, session_id, event_id,
+    substr(metadata, 1, 600) AS metadata,
+    substr({shape:substr(coalesce(message, ''), 1, 400)}, 1, 200) AS shape
+  FROM errors
+  WHERE at_ms >= $since AND at_ms < $until
 ), kept AS (
-  SELECT * FROM numbered
-  WHERE of_all <= 40 OR of_group <= 10
-  ORDER BY
-    CASE WHEN of_all <= 40 THEN 0 ELSE of_group END,
-    CASE severity WHEN 'CRITICAL' THEN 0 WHEN 'HIGH' THEN 1 WHEN 'MEDIUM' THEN 2 ELSE 3 END,
-    at_ms DESC, event_id
-  LIMIT 1000
+  SELECT
+    shaped.*, row_number() OVER (ORDER BY shaped.at_ms DESC, event_id) AS of_all,
+    row_number() OVER (
+      PARTITION BY error_type, severity, source, shape ORDER BY shaped.at_ms DESC, event_id
+    ) AS in_group
+  FROM shaped
+  LEFT JOIN shown ON shown.of_group = md5(concat_ws(chr(31), error_type, severity, source, shape))
+  WHERE shaped.at_ms >= shown.begin_ms OR shaped.at_ms >= (SELECT min(at_ms) FROM latest)
 )
 SELECT at_ms AS time_at_ms, error_type, severity, source, shape, message, tool, session_id, event_id, metadata
 FROM kept
+WHERE of_all <= 40 OR in_group <= 10
 ORDER BY at_ms DESC, event_id
+LIMIT 2040
