@@ -157,7 +157,12 @@ def test_a_handler_sees_the_event_and_opens_the_environment_if_it_wants(tmp_path
 
     choice = choose_environment("staging", {})
     assert (
-        decide(TOOL, lambda: open_context(project, choice, {}), handlers={"PreToolUse": (Handler("h", look),)})
+        decide(
+            TOOL,
+            lambda: open_context(project, choice, {}),
+            handlers={"PreToolUse": (Handler("h", look),)},
+            slack_ms=10_000,
+        )
         == Decision()
     )
     assert seen == ["PreToolUse", "Bash", "staging"]
