@@ -207,7 +207,10 @@ class Matrix:
     def _plan(self) -> list[Point]:
         """Return the points of an undisturbed run; an untraced run before it compiles what is to be compiled."""
         log = self._folder / "log"
-        subprocess.run(command_line(self._copy("undisturbed"), self.scenario.command), capture_output=True, check=False)
+        subprocess.run(
+            command_line(self._copy("undisturbed"), self.scenario.command), env=clean_variables(), capture_output=True,
+            check=False,
+        )  # fmt: skip
         undisturbed = self._copy("undisturbed")
         if _traced(undisturbed, self.scenario.command, log):
             raise RuntimeError(f"{self.scenario.name} fails undisturbed")
@@ -221,7 +224,8 @@ class Matrix:
 
     def kill(self, point: Point) -> list[str]:
         """Kill at a point, repair, and return all that is not as it should be."""
-        place, happened = self.points.index(point), ""
+        alike = (n for n, one in enumerate(self.points) if (one.call, one.target) == (point.call, point.target))
+        place, happened = self.points.index(point) if point in self.points else next(alike, 0), ""
         for _ in range(3):  # modules compiled meanwhile move the calls: plan again
             project = self._copy("killed")
             inject = f"inject={point.call}:signal=KILL:when={point.ordinal}"

@@ -36,6 +36,9 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], set[int]]] = {
     "hooks wrap": (("hooks", "wrap", "--yes"), {0}),
     "hooks status": (("hooks", "status"), {0}),
     "ingest": (("ingest",), {0}),
+    "monitor": (("monitor",), {0}),
+    "alerts list": (("alerts", "list"), {0, 1}),  # 1: one is open
+    "log": (("log",), {0}),
     "cost import": (("cost", "import", "--config-dir", str(_SESSIONS)), {0}),
     "cost report": (("cost", "report", "--by", "day,model"), {0}),
     "cost verify": (("cost", "verify"), {0}),
