@@ -160,9 +160,14 @@ def _traced(project: Path, arguments: Sequence[str], log: Path, *inject: str) ->
     options = ["-qqq", "-y", "-s", "4096", "-e", "signal=none", "-e", f"trace={','.join(_CALLS)}", "-o", str(log)]
     done = subprocess.run(
         ["strace", *options, *inject, *command_line(project, arguments)],
-        capture_output=True, env=clean_variables() | {"PYTHONHASHSEED": "0"}, check=False,
+        capture_output=True, env=_variables(log.parent), check=False,
     )  # fmt: skip
     return done.returncode
+
+
+def _variables(folder: Path) -> dict[str, str]:
+    """Return variables under which one run makes the calls of the next: nobody else's byte code comes in between."""
+    return clean_variables() | {"PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 
 def _points(log: Path, project: Path) -> Iterator[Point]:
@@ -208,8 +213,8 @@ class Matrix:
         """Return the points of an undisturbed run; an untraced run before it compiles what is to be compiled."""
         log = self._folder / "log"
         subprocess.run(
-            command_line(self._copy("undisturbed"), self.scenario.command), env=clean_variables(), capture_output=True,
-            check=False,
+            command_line(self._copy("undisturbed"), self.scenario.command), env=_variables(self._folder),
+            capture_output=True, check=False,
         )  # fmt: skip
         undisturbed = self._copy("undisturbed")
         if _traced(undisturbed, self.scenario.command, log):
