@@ -1,0 +1,40 @@
+"""What runs inside the boundary: tries the routes of a plan and writes what each got, one JSON object a line.
+
+`python -I -S child.py PLAN`: PLAN is a JSON file with `result` (a file to write), `scratch` (a folder to write in),
+`outside`, `more` (files with further routes), and `attempts`, each with
+`route`, `file`, `folder`, `inner`, `scratch`, `given`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import sys
+
+
+def main() -> None:
+    """Try every route of the plan in order."""
+    sys.path.insert(0, os.path.abspath(os.path.join(__file__, "../../../..")))
+    from agent_studio.isolation.routes import changing, machine, reading  # noqa: PLC0415 - found by the line above
+    from agent_studio.isolation.routes.attempt import Attempt, tried  # noqa: PLC0415 - the same
+
+    with open(sys.argv[1], "rb") as file:
+        plan = json.load(file)
+    routes = {**reading.ROUTES, **changing.ROUTES, **machine.ROUTES}
+    for more in plan["more"]:
+        tables = runpy.run_path(more)
+        routes |= {**tables["READING"], **tables["CHANGING"]}
+    with open(plan["result"], "ab", buffering=0) as result:
+        for number, one in enumerate(plan["attempts"]):
+            scratch = os.path.join(plan["scratch"], str(number))
+            os.mkdir(scratch)
+            attempt = Attempt(
+                one["file"], one["folder"], one["inner"], scratch, plan["outside"], one["given"]
+            )
+            found = tried(routes[one["route"]], attempt)
+            result.write(json.dumps({"number": number, **found}).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
