@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
-from agent_studio.redaction import redact
+from agent_studio.redaction import redact_head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +33,6 @@ KEPT_FILES = 3
 """Files put aside that are kept; the higher the number, the newer."""
 _ASIDE = r"log\.([1-9][0-9]{0,8})\.jsonl"
 _TEXT_MAX = 2_000
-_WINDOW = 4 * _TEXT_MAX
-"""How much of a text is looked at: redacting may shorten it."""
 _ITEMS_MAX = 100
 _DEPTH_MAX = 8
 _LINE_MAX_BYTES = 64 << 10
@@ -122,9 +120,7 @@ def _text(value: object) -> str:
         text = str(value)
     except Exception:  # noqa: BLE001 - a thing that cannot even say what it is
         text = type(value).__name__
-    if len(text) > _WINDOW:
-        text = text[:_WINDOW].rsplit(None, 1)[0]  # half a secret would not be known for one
-    return redact(text)[:_TEXT_MAX]
+    return redact_head(text, _TEXT_MAX)
 
 
 def _append(folder: Folder, line: bytes) -> None:

@@ -15,13 +15,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from agent_studio.redaction import redact
+from agent_studio.redaction import redact, redact_head
 
 NS = 1_000_000_000
 NS_A_MS = 1_000_000
 NAME_MAX, MESSAGE_MAX = 200, 500
-_LOOKED_AT = 16_384
-"""Characters of a text that are looked at for secrets before it is cut."""
 _LATEST_S = 253_402_300_799  # the end of the year 9999
 _TEXT = rb'"((?:[^"\\]|\\.)*)"'
 _HEAD = re.compile(
@@ -142,7 +140,7 @@ def text(value: Any, limit: int = NAME_MAX) -> str | None:
         return None
     if len(value) <= NAME_MAX:
         return _clean(value)[:limit]
-    return clean(value[:_LOOKED_AT])[:limit]
+    return redact_head(_carried(value), limit)
 
 
 def name(value: Any) -> str:
@@ -152,9 +150,11 @@ def name(value: Any) -> str:
 
 def clean(value: str) -> str:
     """Return a text without secrets and without what UTF-8 cannot carry."""
-    if not value.isascii():
-        value = value.encode("utf-8", "replace").decode()
-    return redact(value)
+    return redact(_carried(value))
+
+
+def _carried(value: str) -> str:
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 @lru_cache(maxsize=16_384)
