@@ -251,7 +251,20 @@ KEYS: tuple[Key, ...] = (
         "Deny agents what would write the ledger: a decision hook.",
         may_differ=True,
     ),
-    Key("isolation.source", Form.STRING, None, "Where production's definitions are hidden from.", may_differ=True),
+    Key(
+        "isolation.source",
+        Form.STRING,
+        "writable",
+        "What a run may do with the project's own files: writable, readonly or copy.",
+        may_differ=True,
+    ),
+    Key(
+        "isolation.backend",
+        Form.STRING,
+        "auto",
+        "What keeps a run apart: auto (the strongest here), bubblewrap, landlock, sandbox-runtime or advisory.",
+        may_differ=True,
+    ),
     Key("isolation.require", Form.BOOLEAN, False, "Refuse to run without kernel isolation.", may_differ=True),
     *(
         Key(f"secrets.{environment}", Form.STRINGS, (), f"Secret variables a command may see in {environment}.")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agent_studio.environment.roots import Project
 
 _PREFIX = "AGENT_STUDIO_"
-_SHARED_VARIABLES = {VARIABLE, "AGENT_STUDIO_SERVE_TOKEN"}
+_SHARED_VARIABLES = {VARIABLE, "AGENT_STUDIO_SERVE_TOKEN", "AGENT_STUDIO_ISOLATION"}
 _WORDS = {
     "true": True,
     "1": True,

@@ -1,7 +1,7 @@
 """Starts a command inside an environment, in the foreground, and waits for it.
 
-How far the command is kept apart from other environments is its backend. `advisory` is the only one: the command is
-told where it belongs, and nothing but its own good behaviour keeps it there.
+How far the command is kept apart from other environments is its backend. Without one, isolation is `advisory`: the
+command is told where it belongs, and nothing but its own good behaviour keeps it there.
 """
 
 from __future__ import annotations
@@ -13,34 +13,30 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
-from agent_studio.errors import AgentStudioError, ExitCode
+from agent_studio.isolation.backends import ADVISORY, Prepared, Supervisor, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
     from types import FrameType
 
-ADVISORY = "advisory"
+    from agent_studio.isolation.backends import Backend
+    from agent_studio.isolation.policy import Policy
+
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 """Exit codes of a command that cannot be started, as shells use them."""
 _SIGNALLED = 128
 _FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGBREAK")
 _OF_TERMINAL = ("SIGINT", "SIGQUIT")
 """A terminal sends them to the command itself, which decides what they mean."""
-
-
-class NotIsolatedError(AgentStudioError):
-    """Isolation is required and this system offers none."""
-
-    code = "not-isolated"
-    exit_code = ExitCode.NOT_ISOLATED
 
 
 @dataclass(frozen=True)
@@ -52,13 +48,13 @@ class Launch:
     """All that it inherits."""
     cwd: Path
     environment: str
-    backend: str = ADVISORY
+    backend: Backend | None = None
+    """None: advisory."""
+    policy: Policy | None = None
     withheld: Sequence[str] = ()
     """Names of variables that it does not inherit."""
-    hidden: Sequence[str] = ()
-    """Paths that the backend makes unreachable."""
-    readonly: Sequence[str] = ()
-    """Paths that the backend keeps from being changed."""
+    source: Path | None = None
+    """A copy that takes the project's place."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +68,18 @@ class Finished:
     duration_ms: int
     fault: str = ""
     """Why it could not be started."""
+    prepared: Prepared | None = None
+    """What the backend did."""
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def report(self) -> dict[str, Any]:
         """Return what a program wants to know about the run."""
         return {
             "environment": self.launch.environment,
-            "isolation": self.launch.backend,
-            "hidden": list(self.launch.hidden),
-            "readonly": list(self.launch.readonly),
+            "isolation": self.launch.backend.NAME if self.launch.backend else ADVISORY,
+            "hidden": [str(path) for path in self.prepared.hidden] if self.prepared else [],
+            "readonly": [str(path) for path in self.prepared.readonly] if self.prepared else [],
+            "gaps": list(self.prepared.gaps) if self.prepared else [],
             "withheld": list(self.launch.withheld),
             "started": not self.fault,
             "startedAt": clock.timestamp(self.started_at),
@@ -90,40 +89,53 @@ class Finished:
         }
 
 
-def choose_backend(*, required: bool) -> str:
-    """Return the strongest backend of this system; raise `NotIsolatedError` when `required` and it is advisory only."""
-    if required:
-        raise NotIsolatedError(
-            "isolation is required, but only advisory isolation is available here: nothing was started",
-            hint="run without --require-isolation and with isolation.require set to false, or on a system that has it",
-        )
-    return ADVISORY
-
-
 def start(launch: Launch) -> Finished:
     """Run the command to its end with our terminal, input and output; signals sent to us go on to it."""
     started_at, began = clock.now(), time.monotonic()
-    code, fault = _run(launch)
-    return Finished(launch, code, started_at, round((time.monotonic() - began) * 1000), fault)
+    code, fault, prepared = _run(launch)
+    return Finished(launch, code, started_at, round((time.monotonic() - began) * 1000), fault, prepared)
 
 
-def _run(launch: Launch) -> tuple[int, str]:
+def _run(launch: Launch) -> tuple[int, str, Prepared | None]:
     program, code, fault = _found(launch)
     if fault:
-        return code, fault
-    argv = [program, *launch.argv[1:]] if os.name == "nt" else list(launch.argv)
-    with _handing_on() as handed:
+        return code, fault, None
+    with _handing_on() as handed, _prepared(launch, program) as prepared:
+        executable = str(prepared.argv[0]) if launch.backend else program
         try:
-            process = subprocess.Popen(argv, executable=program, cwd=launch.cwd, env=dict(launch.variables))
+            process = subprocess.Popen(
+                prepared.argv, executable=executable, cwd=launch.cwd,
+                env={**launch.variables, **dict(prepared.variables)}, pass_fds=prepared.descriptors,
+            )  # fmt: skip
+            try:
+                prepared.supervisor.started(process)
+            except OSError:
+                process.wait()
+                raise
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            if getattr(error, "errno", None) == errno.ENOEXEC:
-                reason += " (a script needs a first line such as #!/bin/sh)"
-            missing = isinstance(error, FileNotFoundError)
-            return NOT_FOUND if missing else NOT_EXECUTABLE, f"cannot start {launch.argv[0]!r}: {reason}"
-        handed.to(process)
+            return *_not_started(launch, error), prepared
+        handed.to(process, prepared.supervisor)
         code = _ended(process)
-    return (code if code >= 0 else _SIGNALLED - code), ""
+        fault = prepared.supervisor.ended(process)
+    if fault:
+        return NOT_EXECUTABLE, fault, prepared
+    return (code if code >= 0 else _SIGNALLED - code), "", prepared
+
+
+def _prepared(launch: Launch, program: str) -> AbstractContextManager[Prepared]:
+    if launch.backend is None or launch.policy is None:
+        argv = [program, *launch.argv[1:]] if os.name == "nt" else list(launch.argv)
+        return nullcontext(Prepared(argv, Supervisor()))
+    place = os.path.abspath(launch.cwd / program)  # noqa: PTH100 - links are kept: a program may act by its name
+    return launch.backend.prepared(launch.policy, Wanted(place, launch.argv, launch.cwd, launch.source))
+
+
+def _not_started(launch: Launch, error: OSError | ValueError) -> tuple[int, str]:
+    reason = getattr(error, "strerror", None) or str(error)
+    if getattr(error, "errno", None) == errno.ENOEXEC:
+        reason += " (a script needs a first line such as #!/bin/sh)"
+    missing = isinstance(error, FileNotFoundError)
+    return NOT_FOUND if missing else NOT_EXECUTABLE, f"cannot start {launch.argv[0]!r}: {reason}"
 
 
 def _found(launch: Launch) -> tuple[str, int, str]:
@@ -147,10 +159,11 @@ class _Handed:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._supervisor = Supervisor()
         self._early: list[int] = []
 
-    def to(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
+    def to(self, process: subprocess.Popen[bytes], supervisor: Supervisor) -> None:
+        self._process, self._supervisor = process, supervisor
         for number in self._early:
             self._send(number)
 
@@ -165,7 +178,7 @@ class _Handed:
     def _send(self, number: int) -> None:
         if self._process is not None:
             with suppress(OSError, ValueError):
-                self._process.send_signal(number)
+                self._supervisor.send(self._process, number)
 
 
 @contextmanager

@@ -26,8 +26,9 @@ from agent_studio.cli.output import Result, warn
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
-from agent_studio.isolation import overlay, variables
-from agent_studio.isolation.launch import Launch, choose_backend, start
+from agent_studio.isolation import choice, overlay, variables
+from agent_studio.isolation.launch import Launch, start
+from agent_studio.isolation.policy import policy
 from agent_studio.isolation.reports import ReportFile
 from agent_studio.redaction import redact
 
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.environment.context import Context
+    from agent_studio.isolation.choice import Choice
+    from agent_studio.isolation.policy import Policy
 
+INSIDE = "AGENT_STUDIO_ISOLATION"
+"""Names the backend to what runs inside."""
 _SETTINGS = ("settings.json", "settings.local.json")
 """Files whose `env` the client lets win over variables, weakest first."""
 
@@ -47,6 +52,8 @@ class _Plan:
     """What is put together for one run."""
 
     context: Context
+    policy: Policy
+    choice: Choice
     argv: list[str]
     variables: dict[str, str]
     withheld: tuple[str, ...] = ()
@@ -59,6 +66,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `run`; what follows `--` is the command."""
     parser.usage = f"{parser.prog} [OPTIONS] -- CMD [ARG ...]"
     parser.add_argument("--report", metavar="FILE", help="write how it went to a JSON file")
+    parser.add_argument(
+        "--isolation", metavar="NAME", choices=choice.NAMES, help=f"what keeps it apart: {', '.join(choice.NAMES)}"
+    )
     parser.add_argument("--require-isolation", action="store_true", help="start nothing without kernel isolation")
     parser.add_argument("--no-telemetry", action="store_true", help="do not send telemetry to the daemon")
     parser.add_argument(
@@ -79,9 +89,10 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     _require_root(context)
     file = ReportFile(args.report) if args.report is not None else None
     required = args.require_isolation or bool(context.config["isolation.require"])
-    backend = choose_backend(required=required)
-    plan = _plan(args, session, token)
-    code = _run(plan, backend, file)
+    wanted = policy(context, session.variables)
+    chosen = choice.choose(wanted, args.isolation or str(context.config["isolation.backend"]), required=required)
+    plan = _plan(args, session, token, wanted, chosen)
+    code = _run(plan, file)
     return Result({"exitCode": code}, lambda _: None, code)
 
 
@@ -94,7 +105,7 @@ def _require_root(context: Context) -> None:
     )
 
 
-def _plan(args: argparse.Namespace, session: Session, token: str | None) -> _Plan:
+def _plan(args: argparse.Namespace, session: Session, token: str | None, wanted: Policy, chosen: Choice) -> _Plan:
     context, config = session.context, session.context.config
     client = overlay.is_client(args.command[0])
     declared = {str(environment): set(config[f"secrets.{environment}"] or ()) for environment in Environment}
@@ -105,7 +116,8 @@ def _plan(args: argparse.Namespace, session: Session, token: str | None) -> _Pla
         foreign=set().union(*declared.values()),
         passed=variables.CLIENT_CREDENTIALS if client else (),
     )
-    plan = _Plan(context, list(args.command), filtered.kept, filtered.withheld)
+    plan = _Plan(context, wanted, chosen, list(args.command), filtered.kept, filtered.withheld)
+    plan.variables[INSIDE] = chosen.name
     written = variables.joined_attributes(
         filtered.kept.get(variables.ATTRIBUTES), *_written_attributes(context, client)
     )
@@ -131,7 +143,11 @@ def _written_attributes(context: Context, client: bool) -> list[str]:  # noqa: F
 
 
 def _tell_start(plan: _Plan) -> None:
-    warn(f"running {redact(plan.argv[0])} in {plan.context.environment} (isolation: advisory)")
+    warn(f"running {redact(plan.argv[0])} in {plan.context.environment} (isolation: {plan.choice.name})")
+    for name, reason in plan.choice.refused:
+        warn(f"isolation by {name} is not available: {reason}")
+    for text in plan.policy.warnings:
+        warn(text)
     if plan.withheld:
         many = "variables that look" if len(plan.withheld) > 1 else "variable that looks"
         warn(
@@ -191,18 +207,24 @@ def _has_plugin(argv: list[str]) -> bool:
     return any(plugin.is_ours(Path.cwd() / folder) for folder in given)
 
 
-def _run(plan: _Plan, backend: str, file: ReportFile | None) -> int:
+def _run(plan: _Plan, file: ReportFile | None) -> int:
     with ExitStack() as stack:
         argv = plan.argv
         if plan.settings:
             place = stack.enter_context(overlay.placed(plan.context.root.state, plan.settings))
             argv = [argv[0], overlay.OPTION, str(place), *argv[1:]]
-        launch = Launch(argv, plan.variables, Path.cwd(), str(plan.context.environment), backend, plan.withheld)
+        launch = Launch(
+            argv, plan.variables, Path.cwd(), str(plan.context.environment), plan.choice.backend, plan.policy,
+            plan.withheld,
+        )  # fmt: skip
         finished = start(launch)
     if finished.fault:
         warn(f"error: {finished.fault}")
     if file is not None:
         details = {
+            "source": plan.policy.source,
+            "separation": plan.policy.separation,
+            "refused": [{"backend": name, "reason": reason} for name, reason in plan.choice.refused],
             "command": redact(shlex.join(plan.argv)),
             "telemetry": plan.telemetry,
             "hooksAdded": sorted(plan.settings.get("hooks", {})),

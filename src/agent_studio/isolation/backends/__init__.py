@@ -1,0 +1,80 @@
+"""What can keep a command apart on this system, strongest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from agent_studio.isolation.policy import Policy
+
+ADVISORY = "advisory"
+
+
+class Availability(NamedTuple):
+    """Whether a backend can be used here."""
+
+    usable: bool
+    reason: str
+    """Why not; or what it is, where it can."""
+    strength: int
+    """Higher is stronger; 0 is advisory."""
+
+
+class Wanted(NamedTuple):
+    """A command as it is to run."""
+
+    program: str
+    """Path of what is executed."""
+    argv: Sequence[str]
+    cwd: Path
+    source: Path | None = None
+    """A folder that takes the place of the project, where its source is a copy."""
+
+
+class Supervisor:
+    """Follows what was started; of a command without a launcher there is nothing to follow."""
+
+    def started(self, process: subprocess.Popen[bytes]) -> None:
+        """Learn that it runs; raise `OSError` when the command could not be executed."""
+
+    def send(self, process: subprocess.Popen[bytes], number: int) -> None:
+        """Send the command a signal."""
+        process.send_signal(number)
+
+    def ended(self, process: subprocess.Popen[bytes]) -> str:
+        """Leave no process behind; return why the command never ran, or nothing."""
+        del process
+        return ""
+
+
+class Prepared(NamedTuple):
+    """What is started instead of the command, so that the kernel confines it."""
+
+    argv: Sequence[str]
+    supervisor: Supervisor
+    descriptors: Sequence[int] = ()
+    """What is passed on besides input, output and errors."""
+    variables: Sequence[tuple[str, str]] = ()
+    """What is set for the command."""
+    hidden: Sequence[Path] = ()
+    readonly: Sequence[Path] = ()
+    """What is kept indeed."""
+    gaps: Sequence[str] = ()
+    """What the policy asks for and this backend does not keep."""
+
+
+class Backend(Protocol):
+    """One way to confine a command."""
+
+    NAME: str
+
+    def available(self, policy: Policy | None = None) -> Availability:
+        """Tell whether it works here, by trying."""
+
+    def prepared(self, policy: Policy, wanted: Wanted) -> AbstractContextManager[Prepared]:
+        """Yield what to start; raise `NotIsolatedError` when it cannot be done for this policy."""

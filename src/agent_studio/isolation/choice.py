@@ -1,0 +1,61 @@
+"""Which backend keeps a run apart: the strongest that works here, or the one that is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_studio.errors import AgentStudioError, ExitCode
+from agent_studio.isolation.backends import ADVISORY, bubblewrap, landlock
+
+if TYPE_CHECKING:
+    from agent_studio.isolation.backends import Backend
+    from agent_studio.isolation.policy import Policy
+
+AUTO = "auto"
+BACKENDS: tuple[Backend, ...] = (bubblewrap, landlock)
+"""Strongest first."""
+NAMES = (AUTO, *(backend.NAME for backend in BACKENDS), ADVISORY)
+
+
+class NotIsolatedError(AgentStudioError):
+    """Isolation is required, or asked for by name, and this system does not have it."""
+
+    code = "not-isolated"
+    exit_code = ExitCode.NOT_ISOLATED
+
+
+class Choice(NamedTuple):
+    """A backend, and why no stronger one."""
+
+    name: str
+    backend: Backend | None
+    """None: advisory."""
+    refused: tuple[tuple[str, str], ...]
+    """Name and reason of those that cannot be used, strongest first."""
+
+
+def choose(policy: Policy, name: str = AUTO, *, required: bool = False) -> Choice:
+    """Return the backend to use.
+
+    Raises `NotIsolatedError` when the one named cannot be used, or when isolation is `required` and there is none.
+    """
+    refused: list[tuple[str, str]] = []
+    for backend in BACKENDS if name == AUTO else [backend for backend in BACKENDS if name == backend.NAME]:
+        found = backend.available(policy)
+        if found.usable:
+            return Choice(backend.NAME, backend, tuple(refused))
+        refused.append((backend.NAME, found.reason))
+    reasons = "; ".join(f"{backend}: {reason}" for backend, reason in refused)
+    if name not in {AUTO, ADVISORY}:
+        raise NotIsolatedError(
+            f"isolation by {name} is not available here ({reasons}): nothing was started",
+            hint="leave the choice to us: --isolation auto",
+        )
+    if required:
+        why = reasons or "it was asked for by name"
+        raise NotIsolatedError(
+            f"isolation is required, but only advisory isolation is available here ({why}): nothing was started",
+            hint="install bubblewrap or use Linux 6.2 or newer, or run without --require-isolation and with "
+            "isolation.require set to false",
+        )
+    return Choice(ADVISORY, None, tuple(refused))
