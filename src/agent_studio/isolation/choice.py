@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import AgentStudioError, ExitCode
+from agent_studio.isolation import hard_links
 from agent_studio.isolation.backends import ADVISORY, bubblewrap, landlock
 
 if TYPE_CHECKING:
@@ -32,6 +33,26 @@ class Choice(NamedTuple):
     """None: advisory."""
     refused: tuple[tuple[str, str], ...]
     """Name and reason of those that cannot be used, strongest first."""
+
+
+def check_links(policy: Policy) -> str:
+    """Refuse a run in which production's files have a second name; return what else there is to say of links.
+
+    Raises `NotIsolatedError`.
+    """
+    links = hard_links.find(policy)
+    if links.inside:
+        pairs = "; ".join(f"{protected} is {place}" for protected, place in links.inside)
+        raise NotIsolatedError(
+            f"production's files are hard-linked into what the run may write, and cannot be kept apart: {pairs}",
+            hint="give each a file of its own: cp FILE FILE.copy && mv FILE.copy FILE",
+        )
+    if links.elsewhere:
+        return (
+            f"hard links outside of the project lead to protected files, such as {links.elsewhere[0]}: "
+            "a run that knows them can use them"
+        )
+    return ""
 
 
 def choose(policy: Policy, name: str = AUTO, *, required: bool = False) -> Choice:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,8 @@ class Launch:
     policy: Policy | None = None
     withheld: Sequence[str] = ()
     """Names of variables that it does not inherit."""
+    scratch: Path | None = None
+    """An empty folder for temporary files."""
     source: Path | None = None
     """A copy that takes the project's place."""
 
@@ -100,18 +102,11 @@ def _run(launch: Launch) -> tuple[int, str, Prepared | None]:
     program, code, fault = _found(launch)
     if fault:
         return code, fault, None
-    with _handing_on() as handed, _prepared(launch, program) as prepared:
-        executable = str(prepared.argv[0]) if launch.backend else program
+    with _handing_on() as handed, ExitStack() as stack:
+        prepared = None
         try:
-            process = subprocess.Popen(
-                prepared.argv, executable=executable, cwd=launch.cwd,
-                env={**launch.variables, **dict(prepared.variables)}, pass_fds=prepared.descriptors,
-            )  # fmt: skip
-            try:
-                prepared.supervisor.started(process)
-            except OSError:
-                process.wait()
-                raise
+            prepared = stack.enter_context(_prepared(launch, program))
+            process = _spawned(launch, program, prepared)
         except (OSError, ValueError) as error:
             return *_not_started(launch, error), prepared
         handed.to(process, prepared.supervisor)
@@ -122,12 +117,25 @@ def _run(launch: Launch) -> tuple[int, str, Prepared | None]:
     return (code if code >= 0 else _SIGNALLED - code), "", prepared
 
 
+def _spawned(launch: Launch, program: str, prepared: Prepared) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        prepared.argv, executable=str(prepared.argv[0]) if launch.backend else program, cwd=launch.cwd,
+        env={**launch.variables, **dict(prepared.variables)}, pass_fds=prepared.descriptors,
+    )  # fmt: skip
+    try:
+        prepared.supervisor.started(process)
+    except OSError:
+        process.wait()
+        raise
+    return process
+
+
 def _prepared(launch: Launch, program: str) -> AbstractContextManager[Prepared]:
     if launch.backend is None or launch.policy is None:
         argv = [program, *launch.argv[1:]] if os.name == "nt" else list(launch.argv)
         return nullcontext(Prepared(argv, Supervisor()))
     place = os.path.abspath(launch.cwd / program)  # noqa: PTH100 - links are kept: a program may act by its name
-    return launch.backend.prepared(launch.policy, Wanted(place, launch.argv, launch.cwd, launch.source))
+    return launch.backend.prepared(launch.policy, Wanted(place, launch.argv, launch.cwd, launch.scratch, launch.source))
 
 
 def _not_started(launch: Launch, error: OSError | ValueError) -> tuple[int, str]:

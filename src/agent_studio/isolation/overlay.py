@@ -148,6 +148,18 @@ def placed(state: Folder, settings: Mapping[str, Any]) -> Iterator[Path]:
             folder.remove(name)
 
 
+@contextmanager
+def scratch(state: Folder) -> Iterator[Path]:
+    """Yield an empty folder for temporary files, removed afterwards."""
+    name = f"{PLACE}/scratch-{os.getpid()}-{os.urandom(4).hex()}"
+    state.make(name)
+    try:
+        yield state.path / name
+    finally:
+        with suppress(OSError, StorageError, UnsafePathError):
+            state.remove_tree(name)
+
+
 def sweep(folder: Folder) -> list[str]:
     """Remove the overlays of runs that were killed; return their names."""
     swept = []

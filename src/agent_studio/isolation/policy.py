@@ -23,7 +23,7 @@ from agent_studio.environment.roots import (
     environment_root,
 )
 from agent_studio.errors import AgentStudioError, ConfigurationError
-from agent_studio.isolation import places
+from agent_studio.isolation import mounts, places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -59,8 +59,12 @@ class Policy(NamedTuple):
     project: Path
     separation: str
     """`kept`, or `none` when another environment has its data in the same folders."""
+    projects: tuple[Path, ...]
+    """Folders of the projects whose data and definitions are protected, this one first."""
     guarded: frozenset[Path] = frozenset()
     """Of `readonly`: what is worth keeping, but not at the price of its folder's use."""
+    doors: frozenset[Path] = frozenset()
+    """Of `hidden`: sockets, and folders of sockets."""
     warnings: tuple[str, ...] = ()
 
     def rules(self) -> dict[Path, Access]:
@@ -87,6 +91,7 @@ class _Draft:
     def __init__(self) -> None:
         self.rules: dict[Path, Access] = {}
         self.guarded: set[Path] = set()
+        self.projects: list[Path] = []
         self.warnings: list[str] = []
 
     def add(self, access: Access, path: Path, *, guarded: bool = False) -> None:
@@ -106,8 +111,11 @@ class _Draft:
         return next((self.rules[parent] for parent in path.parents if parent in self.rules), Access.WRITE)
 
 
-def policy(context: Context, variables: Mapping[str, str]) -> Policy:
-    """Work out the policy of one run; raise `ConfigurationError` when `isolation.source` is wrong."""
+def policy(context: Context, variables: Mapping[str, str], table: bytes | None = None) -> Policy:
+    """Work out the policy of one run; raise `ConfigurationError` when `isolation.source` is wrong.
+
+    `table` is what the system says of its mounts.
+    """
     source = source_of(context)
     draft = _Draft()
     shared = _project(draft, context, source)
@@ -115,13 +123,19 @@ def policy(context: Context, variables: Mapping[str, str]) -> Policy:
     for outer in _enclosing(context.project.path, places.homes(variables)):
         _foreign_project(draft, Project(outer), other_roots_of(Project(outer), None), whole=False)
     _user(draft, variables)
+    mounted = mounts.parse(mounts.read() if table is None else table)
+    for path, other in mounts.aliases(list(draft.rules), mounted):
+        draft.add(draft.rules[path], other)
+        draft.warnings.append(f"{path} is mounted at {other} as well, and protected there")
     for system in places.SYSTEM:
         draft.add(Access.READ, Path(system))
     if not _PACKAGE.is_relative_to(context.project.path):
         draft.add(Access.READ, _PACKAGE)
+    hidden = draft.of(Access.HIDDEN)
+    doors = frozenset(Path(os.path.realpath(door)) for door in places.doors(variables)) & frozenset(hidden)
     return Policy(
-        draft.of(Access.HIDDEN), draft.of(Access.READ), draft.of(Access.WRITE), source, context.project.path,
-        "none" if shared else "kept", frozenset(draft.guarded), tuple(draft.warnings),
+        hidden, draft.of(Access.READ), draft.of(Access.WRITE), source, context.project.path,
+        "none" if shared else "kept", tuple(draft.projects), frozenset(draft.guarded), doors, tuple(draft.warnings),
     )  # fmt: skip
 
 
@@ -136,6 +150,7 @@ def source_of(context: Context) -> str:
 def _project(draft: _Draft, context: Context, source: str) -> list[Environment]:
     """Add what belongs to the project itself; return the environments that share our data folders."""
     project, own = context.project, context.root
+    draft.projects.append(project.path)
     others = other_roots(project, context.environment)
     shared = [other.environment for other in others if set(other.kinds.values()) & set(own.kinds.values())]
     if source != "writable":
@@ -221,6 +236,7 @@ def _target(draft: _Draft, context: Context) -> None:
         draft.warnings.append(f"release.target {target} is not a folder: production's definitions are not protected")
         return
     inner = Project(target)
+    draft.projects.append(target)
     if not inner.definitions.is_dir():  # a definitions folder itself
         draft.add(Access.READ, target)
         return

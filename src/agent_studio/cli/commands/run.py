@@ -91,6 +91,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     required = args.require_isolation or bool(context.config["isolation.require"])
     wanted = policy(context, session.variables)
     chosen = choice.choose(wanted, args.isolation or str(context.config["isolation.backend"]), required=required)
+    if chosen.backend is not None and (said := choice.check_links(wanted)):
+        wanted = wanted._replace(warnings=(*wanted.warnings, said))
     plan = _plan(args, session, token, wanted, chosen)
     code = _run(plan, file)
     return Result({"exitCode": code}, lambda _: None, code)
@@ -213,9 +215,10 @@ def _run(plan: _Plan, file: ReportFile | None) -> int:
         if plan.settings:
             place = stack.enter_context(overlay.placed(plan.context.root.state, plan.settings))
             argv = [argv[0], overlay.OPTION, str(place), *argv[1:]]
+        scratch = stack.enter_context(overlay.scratch(plan.context.root.state)) if plan.choice.backend else None
         launch = Launch(
             argv, plan.variables, Path.cwd(), str(plan.context.environment), plan.choice.backend, plan.policy,
-            plan.withheld,
+            plan.withheld, scratch,
         )  # fmt: skip
         finished = start(launch)
     if finished.fault:

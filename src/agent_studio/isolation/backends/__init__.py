@@ -32,6 +32,8 @@ class Wanted(NamedTuple):
     """Path of what is executed."""
     argv: Sequence[str]
     cwd: Path
+    scratch: Path | None = None
+    """An empty folder for temporary files."""
     source: Path | None = None
     """A folder that takes the place of the project, where its source is a copy."""
 

@@ -8,6 +8,7 @@ path leads through them, so that files can be moved as before.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -42,6 +43,7 @@ _NAMESPACES = (
 _SYSTEM = ("--bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--ro-bind", "/sys", "/sys")
 _TRIAL_SECONDS = 10
 _PAUSE_SECONDS = 0.01
+_HEAD_BYTES = 256
 _ENV = "/usr/bin/env"
 _HANDED_ON = ("INT", "QUIT", "HUP", "TERM", "USR1", "USR2")
 _RESET = (
@@ -101,6 +103,7 @@ def _refused_by() -> str:
 @contextmanager
 def prepared(policy: Policy, wanted: Wanted) -> Iterator[Prepared]:
     """Yield bwrap's command line, given to it through a descriptor: it has thousands of words."""
+    _check(Path(wanted.program))
     with ExitStack() as stack:
 
         def file(data: bytes) -> int:
@@ -125,6 +128,21 @@ def prepared(policy: Policy, wanted: Wanted) -> Iterator[Prepared]:
             *_listening(wanted.program), *wanted.argv[1:],
         ]  # fmt: skip
         yield Prepared(argv, follower, descriptors, (), policy.hidden, policy.readonly)
+
+
+def _check(program: Path) -> None:
+    """Raise what the kernel would say of a script that names no interpreter, or none that is there."""
+    try:
+        with program.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except PermissionError:  # one may execute what one may not read
+        return
+    if head.startswith(b"#!"):
+        interpreter = head[2:].splitlines()[0].split()
+        if not interpreter or not Path(os.fsdecode(interpreter[0])).exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(program))
+    elif b"\0" not in head:
+        raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC), str(program))
 
 
 class _Follower(Supervisor):

@@ -102,9 +102,9 @@ def prepared(policy: Policy, wanted: Wanted) -> Iterator[Prepared]:
             writer.write(json.dumps(told).encode("ascii"))
         os.lseek(spec, 0, os.SEEK_SET)
         argv = [sys.executable, "-I", "-S", "-B", str(_LAUNCHER), str(spec)]
-        variables = _temporary(policy, tree)
-        kept = [path for path in policy.readonly if path in tree.rules]
-        yield Prepared(argv, follower, (ruleset, follower.write_end, spec), variables, policy.hidden, kept, gaps)
+        variables = _temporary(wanted, tree)
+        hidden, kept = ([path for path in paths if path in tree.rules] for paths in (policy.hidden, policy.readonly))
+        yield Prepared(argv, follower, (ruleset, follower.write_end, spec), variables, hidden, kept, gaps)
 
 
 class _Follower(Supervisor):
@@ -167,15 +167,14 @@ def _children() -> list[int]:
 
 def grants(policy: Policy, version: int) -> tuple[list[Grant], tuple[str, ...], Tree]:
     """Return the allow-list of a policy, what it does not keep, and the rules that it follows."""
-    rules, gaps = dict(policy.rules()), []
+    rules = {path: access for path, access in policy.rules().items() if path not in policy.doors}
+    gaps = [f"{path} can be connected to" for path in sorted(policy.doors)]  # a right that it does not know
     strict = Tree({path: access for path, access in rules.items() if path not in policy.guarded})
     for path in sorted(policy.guarded):
         parent = path.parent
         if strict.access(parent) is Access.WRITE and not strict.has_stricter(parent, Access.WRITE):
             del rules[path]  # else nothing could be created beside it
             gaps.append(f"{path} can be changed")
-    sockets = [path for path in policy.hidden if _is_socket(path)]
-    gaps += [f"{path} can be connected to" for path in sockets]
     if version < _SCOPES_SINCE:
         gaps.append(f"signals and abstract sockets reach other processes (Landlock version {version})")
     tree = Tree(rules | _SYSTEM)
@@ -254,21 +253,9 @@ def _call(number: int, *arguments: int | bytes | None) -> tuple[int, int]:
     return int(library.syscall(ctypes.c_long(number), *converted)), ctypes.get_errno()
 
 
-def _is_socket(path: Path) -> bool:
-    try:
-        return stat.S_ISSOCK(path.lstat().st_mode)
-    except OSError:
-        return False
-
-
-def _temporary(policy: Policy, tree: Tree) -> tuple[tuple[str, str], ...]:
+def _temporary(wanted: Wanted, tree: Tree) -> tuple[tuple[str, str], ...]:
     """Return variables that name another folder for temporary files, where none can be created in the usual one."""
     usual = Path(os.path.realpath(os.environ.get("TMPDIR") or "/tmp"))  # noqa: S108 - the usual one
     if tree.access(usual) is Access.WRITE and not tree.has_stricter(usual, Access.WRITE):
         return ()
-    place = next((path for path in policy.writable if (path / "run").is_dir()), None)
-    if place is None:
-        return ()
-    folder = place / "run/tmp"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return tuple((name, str(folder)) for name in _TEMPORARY)
+    return tuple((name, str(wanted.scratch)) for name in _TEMPORARY) if wanted.scratch else ()
