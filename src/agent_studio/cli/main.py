@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "statusline": "Print the status line of Claude Code",
     "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",
+    "scan": "Look for secrets in what would be seeded or released, and in records",
     "log": "Show and follow what commands and the daemon did",
     "completion": "Print a shell's completion script",
 }

@@ -1,17 +1,21 @@
 """What a command inside an environment inherits: every variable but the secrets, and where telemetry belongs.
 
-A variable is a secret when its name or its value says so. Those that an environment declares (`secrets.<env>`) pass
-there and nowhere else.
+A variable passes when nothing speaks against it: its name and its value are those of no secret, and a value that says
+nothing to a reader passes only under a name that is known (`KNOWN`). Where `isolation.variables` is `listed`, only
+known names and those in `isolation.passed` are looked at. What an environment declares (`secrets.<env>`) passes there
+and nowhere else.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from agent_studio.environment.detect import VARIABLE
+from agent_studio.isolation.secrets.opaque import is_opaque
 from agent_studio.redaction import find_secrets
 
 if TYPE_CHECKING:
@@ -25,15 +29,38 @@ ENDPOINTS = tuple(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT" for signal in ("", "LOG
 _ENVIRONMENT_ATTRIBUTES = ("deployment.environment", "deployment.environment.name")
 _PARTS = frozenset(
     (
-        "KEY", "KEYS", "PASS", "PWD", "PASSPHRASE", "CRED", "CREDS", "PRIVATE", "AUTH", "OAUTH", "BEARER", "JWT", "PAT",
-        "DSN", "WEBHOOK", "SALT", "KEYRING",
+        "KEY", "KEYS", "PASS", "PWD", "PW", "PASSPHRASE", "CRED", "CREDS", "PRIVATE", "AUTH", "OAUTH", "BEARER", "JWT",
+        "PAT", "DSN", "WEBHOOK", "SALT", "KEYRING",
     )
 )  # fmt: skip
 _PART_ENDS = (
     "APIKEY", "ACCESSKEY", "PRIVATEKEY", "SECRETKEY", "TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWORDS",
     "PASSWD", "CREDENTIAL", "CREDENTIALS", "COOKIE", "COOKIES", "CONNECTIONSTRING",
 )  # fmt: skip
-_SECRET_NAMES = frozenset(("GPG_AGENT_INFO", "SSH_AGENT_PID", "CONNECTION_STRING"))
+_SECRET_NAMES = frozenset(("GPG_AGENT_INFO", "SSH_AGENT_PID", "DBUS_SESSION_BUS_ADDRESS", "CONNECTION_STRING"))
+"""Among them ways to a program that gives secrets away."""
+KNOWN = (
+    "HOME", "USER", "USERNAME", "LOGNAME", "SHELL", "SHLVL", "_", "PATH", "PWD", "OLDPWD", "HOSTNAME", "HOST", "TZ",
+    "TMPDIR", "TMP", "TEMP", "LANG", "LANGUAGE", "LC_*", "XDG_*", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY",
+    "EDITOR", "VISUAL", "PAGER", "LESS", "LESSOPEN", "LESSCLOSE", "BROWSER", "MANPATH", "INFOPATH", "LS_COLORS",
+    "TERM", "TERM_*", "COLORTERM", "COLORFGBG", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR*", "ITERM_*",
+    "KITTY_*", "WEZTERM_*", "ALACRITTY_*", "VTE_*", "TMUX*", "STY", "VSCODE_*", "WSL*", "WT_*",
+    "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "AGENT_STUDIO_*", "CLAUDE*", "ANTHROPIC_*", "OTEL_*", "MCP_*", "DISABLE_*", "MAX_*", "BASH_*", "NODE_ENV",
+    "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "CLOUD_ML_REGION", "VERTEX_REGION_*",
+    "GIT_*", "PYTHON*", "PYTEST_*", "UV_*", "PIP_*", "VIRTUAL_ENV*", "CONDA_*", "PYENV_*", "NODE_*", "NPM_*", "NVM_*",
+    "FNM_*", "VOLTA_*", "PNPM_*", "YARN_*", "BUN_*", "DENO_*", "CARGO_*", "RUST*", "GO*", "JAVA_*", "JDK_*", "MAVEN_*",
+    "M2_HOME", "GRADLE_*", "RUBY*", "GEM_*", "BUNDLE_*", "RBENV_*", "PHP_*", "COMPOSER_*", "DOTNET_*", "NUGET_*",
+    "SDKMAN_*", "ASDF_*", "MISE_*", "NIX_*", "HOMEBREW_*", "ANDROID_*", "CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS",
+    "LDFLAGS", "LD_LIBRARY_PATH", "DYLD_*", "PKG_CONFIG_PATH", "MAKE*", "CMAKE_*",
+    "CI", "CI_*", "DEBUG", "GITHUB_*", "GITLAB_*", "RUNNER_*", "BUILDKITE_*", "CIRCLE*", "TRAVIS*", "JENKINS_*",
+    "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "APPDATA", "LOCALAPPDATA", "PROGRAM*",
+    "COMMONPROGRAM*", "USERPROFILE", "USERDOMAIN*", "HOMEDRIVE", "HOMEPATH", "ALLUSERSPROFILE", "PUBLIC",
+    "NUMBER_OF_PROCESSORS", "PROCESSOR_*", "OS", "COMPUTERNAME", "SESSIONNAME",
+)  # fmt: skip
+"""Names that a shell, a desktop, a language's tools or the client give: `*` stands for any rest, case is the same."""
 _NOT_SECRET = frozenset(("PWD", "OLDPWD"))
 _OWN_SETTINGS = "AGENT_STUDIO_SECRETS__"
 """Names of secrets, not secrets."""
@@ -64,25 +91,42 @@ def without_secrets(
     allowed: Collection[str],
     foreign: Collection[str] = (),
     passed: Collection[str] = (),
+    listed: Collection[str] | None = None,
 ) -> Filtered:
     """Return what a command may see.
 
     `allowed` names pass whatever they look like; `passed` too, unless another environment declares them (`foreign`).
+    With `listed`, names or beginnings of names and `*`, what is neither there nor in `KNOWN` does not pass.
     """
+    names = None if listed is None else (*KNOWN, *listed)
     kept, withheld = {}, []
     for name, value in variables.items():
-        if name in allowed or (name not in foreign and (name in passed or not is_secret(name, value))):
+        if name in allowed or (name not in foreign and (name in passed or _is_harmless(name, value, names))):
             kept[name] = value
         else:
             withheld.append(name)
     return Filtered(kept, tuple(sorted(withheld)))
 
 
+def _is_harmless(name: str, value: str, names: Collection[str] | None) -> bool:
+    return (names is None or _is_among(name, names)) and not is_secret(name, value)
+
+
 def is_secret(name: str, value: str) -> bool:
-    """Tell whether a variable looks like a secret by its name, or holds one of known form or a URL with a password."""
+    """Tell whether a variable looks like a secret by its name or its value.
+
+    By its value: a token of known form, a URL with a password, or, unless the name is known, an opaque text.
+    """
     if find_secrets(value) or _URL_WITH_PASSWORD.search(value):
         return True
-    return value.strip().lower() not in _HARMLESS and _is_secret_name(name, value)
+    if value.strip().lower() in _HARMLESS:
+        return False
+    return _is_secret_name(name, value) or (is_opaque(value) and not _is_among(name, KNOWN))
+
+
+def _is_among(name: str, names: Collection[str]) -> bool:
+    upper = name.upper()
+    return any(fnmatchcase(upper, one.upper()) for one in names)
 
 
 def _is_secret_name(name: str, value: str) -> bool:

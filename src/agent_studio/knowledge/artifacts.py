@@ -75,6 +75,15 @@ def scan(project: Project) -> Scan:
     return found
 
 
+def paths(project: Project) -> Iterator[str]:
+    """Yield the path from the project's root of every file that `scan` would read."""
+    for folder, (_, wanted) in _DOMAINS.items():
+        top = project.definition(folder)
+        for place, relative in _walk(project, top, f"{project.shown(folder)}", Scan(), {os.path.realpath(top)}, 0):
+            if wanted(place.name):
+                yield relative
+
+
 def _walk(
     project: Project, folder: Path, relative: str, found: Scan, entered: set[str], depth: int
 ) -> Iterator[tuple[Path, str]]:

@@ -1,7 +1,7 @@
 """The one sink that everything we write passes through: secrets of known form become a label.
 
 Besides the providers' formats these are the password of a URL and what an authorization header carries. A secret is
-also known where JSON escapes its characters (a dash as its code, a slash behind a backslash) or escapes what it follows.
+also known where JSON escapes its characters (a dash as its code, a slash behind a backslash) or those before it.
 """
 
 from __future__ import annotations

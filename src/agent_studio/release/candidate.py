@@ -62,6 +62,11 @@ def candidate(project: Project) -> Candidate:
     return Candidate(hashlib.sha256(manifest).hexdigest(), len(lines), manifest)
 
 
+def files(project: Project) -> Iterator[tuple[str, str]]:
+    """Yield the path in the manifest and the real place of every file that a candidate is made of."""
+    return _Walk(project).files()
+
+
 class _Walk:
     """Finds the files of a candidate; links are followed as far as the project reaches and data begins."""
 
