@@ -29,3 +29,4 @@ READING = _table("read", "openat2", "splice", "io_uring-read", "open_tree", "use
 CHANGING = _table(
     "write", "io_uring-write", "io_uring-unlink", "unlink", "rename", "link", "fchmodat2", "truncate", "fallocate"
 )
+ROUTES = {**READING, **CHANGING}

@@ -13,9 +13,8 @@ import stat
 import struct
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import AgentStudioError
@@ -23,8 +22,11 @@ from agent_studio.isolation.routes.attempt import PLANTED
 from agent_studio.storage.folder import Folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+FILE, FOLDER, DATABASE = "file", "folder", "database"
+"""What is planted: a file, one with a folder beside it, a SQLite database."""
 INNER = "inner"
 _STALE_S = 60
 _FIEMAP = 0xC020660B
@@ -69,35 +71,31 @@ class Victim:
         return "" if not self.inner or _bytes(inner) == self.content else "its folder was changed"
 
 
-def plant(place: Path, count: int, nonce: bytes, *, folders: Iterable[int] = (), bases: Iterable[int] = ()) -> list[Victim]:
-    """Plant files that hold the nonce: `folders` and `bases` say which get a folder beside them, or are databases.
+@contextmanager
+def planted(place: Path, kinds: Sequence[str], nonce: bytes) -> Iterator[list[Victim]]:
+    """Plant files of the given kinds that hold the nonce, and remove them and what was made beside them afterwards.
 
     Raises `AgentStudioError` where nothing can be planted.
     """
     folder = Folder(place)
-    with_folder, database = set(folders), set(bases)
-    planned = [
-        (f"{PLANTED}{secrets.token_hex(8)}", _database(nonce) if number in database else _content(nonce))
-        for number in range(count)
-    ]
-    folder.create_many("", planned)
-    victims = []
-    for number, (name, content) in enumerate(planned):
-        inner = f"{PLANTED}{secrets.token_hex(8)}" if number in with_folder else ""
-        if inner:
-            folder.make(inner)
-            folder.at(inner).create(INNER, content)
-        victims.append(Victim(folder, name, content, inner, _state(folder.path / name) or ()))
-    return victims
-
-
-def remove(place: Path, victims: Iterable[Victim]) -> None:
-    """Remove what was planted and what was made beside it."""
-    folder = Folder(place)
-    own = tuple(name for victim in victims for name in (victim.name, victim.inner) if name)
-    for name in folder.names():
-        if name.startswith(own):
-            _remove(folder, name)
+    names = [f"{PLANTED}{secrets.token_hex(8)}" for _ in kinds]
+    contents = [_database(nonce) if kind == DATABASE else _content(nonce) for kind in kinds]
+    inner = [f"{PLANTED}{secrets.token_hex(8)}" if kind == FOLDER else "" for kind in kinds]
+    try:
+        folder.create_many("", zip(names, contents, strict=True))
+        for name, content in zip(inner, contents, strict=True):
+            if name:
+                folder.make(name)
+                folder.at(name).create(INNER, content)
+        yield [
+            Victim(folder, name, content, within, _state(folder.path / name) or ())
+            for name, content, within in zip(names, contents, inner, strict=True)
+        ]
+    finally:
+        own = tuple(name for name in (*names, *inner) if name)
+        for name in folder.names():
+            if name.startswith(own):
+                _remove(folder, name)
 
 
 def sweep(place: Path) -> None:
@@ -116,7 +114,9 @@ def on_disk(path: Path, size: int) -> dict[str, Any]:
         return {}
     import fcntl  # noqa: PLC0415 - not there on every system
 
-    request = bytearray(struct.pack(_FIEMAP_HEAD, 0, size, _FIEMAP_SYNC, 0, 1, 0) + bytes(struct.calcsize(_FIEMAP_EXTENT)))
+    request = bytearray(
+        struct.pack(_FIEMAP_HEAD, 0, size, _FIEMAP_SYNC, 0, 1, 0) + bytes(struct.calcsize(_FIEMAP_EXTENT))
+    )
     try:
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -154,7 +154,8 @@ def _state(path: Path) -> tuple[object, ...] | None:
         return None
     names = os.listxattr(path, follow_symlinks=False) if hasattr(os, "listxattr") else []
     return (
-        status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_nlink, status.st_mtime_ns, content, *names
+        status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_nlink, status.st_mtime_ns, content,
+        *names,
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import secrets
 import subprocess
 import sys
@@ -21,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.errors import AgentStudioError
 from agent_studio.isolation import planting
 from agent_studio.isolation.routes import changing, machine, outside, reading
+from agent_studio.isolation.routes.attempt import PLANTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agent_studio.isolation.planting import Victim
     from agent_studio.storage.folder import Folder
@@ -35,12 +35,17 @@ BLOCKED, REACHES, IMPOSSIBLE, NOT_TRIED = "blocked", "reaches", "not possible he
 PLACE = "probe"
 """Where a probe writes, in the environment's state folder."""
 HIDDEN_PLACE, READONLY_PLACE = "read a hidden place", "write to a read-only place"
-_HERE = Path(reading.__file__).parent
+GUARDED_PLACE = "write to what starts code later"
+_OF_PLACES = {HIDDEN_PLACE, READONLY_PLACE, GUARDED_PLACE}
+ON_HIDDEN = tuple(name for table in (reading, changing, machine) for name in table.ROUTES if name not in _OF_PLACES)
+"""The routes to a hidden folder."""
+ON_READONLY = tuple(name for name in changing.ROUTES if name not in _OF_PLACES)
+"""The routes to a folder that may be read."""
+_CHILD = Path(reading.__file__).with_name("child.py")
 _LIMIT_S = 60
 _WITH_FOLDER = frozenset(("remove a folder", "rename a folder out"))
 _WITH_DATABASE = frozenset(("SQLite ATTACH", "SQLite ATTACH and INSERT"))
 _OF_DISK = frozenset(("raw disk", "mknod of the disk"))
-_OF_PLACES = frozenset((HIDDEN_PLACE, READONLY_PLACE))
 
 
 class ProbeError(AgentStudioError):
@@ -51,13 +56,29 @@ class ProbeError(AgentStudioError):
 
 @dataclass(frozen=True)
 class Target:
-    """A protected folder in which files can be planted."""
+    """A protected folder in which files are planted, and how it is to be reached."""
 
     name: str
     """What it is, such as `data of production`."""
     folder: Path
-    hidden: bool
-    """Whether reading it is to be refused as well."""
+    routes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """All that is to be tried; processes outside and inherited descriptors are about the first target."""
+
+    targets: Sequence[Target]
+    hidden: Sequence[Path] = ()
+    """Places that are looked into, and nothing is planted there."""
+    readonly: Sequence[Path] = ()
+    """Places that are opened for writing, and nothing is written."""
+    guarded: Sequence[Path] = ()
+    """The same, of what starts code outside of the boundary later."""
+    more: Sequence[Path] = ()
+    """Files with further routes: each has `ROUTES`, a table of name and function."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What those need."""
 
 
 @dataclass(frozen=True)
@@ -73,106 +94,99 @@ class Route:
 
 
 @dataclass(frozen=True)
-class Ways:
-    """Which routes are tried."""
+class _Try:
+    """One route to one place, and what was planted for it."""
 
-    only: Collection[str] = ()
-    """Names; all when empty."""
-    more: Sequence[Path] = ()
-    """Files with further routes, each with `READING` and `CHANGING`, tables of name and function."""
-    given: Mapping[str, Any] = field(default_factory=dict)
-    """What those need."""
+    route: str
+    target: str
+    attempt: dict[str, Any]
+    victim: Victim | None = None
 
-    def of(self, target: Target) -> list[str]:
-        """Return the routes to a target."""
-        further = [runpy.run_path(str(path)) for path in self.more]
-        tables: list[Mapping[str, object]] = [changing.ROUTES, *(one["CHANGING"] for one in further)]
-        if target.hidden:
-            tables = [reading.ROUTES, *(one["READING"] for one in further), *tables, machine.ROUTES]
-        names = [name for table in tables for name in table if name not in _OF_PLACES]
-        return [name for name in names if not self.only or name in self.only]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one attempt came to, as seen from outside."""
-
-    reached: str
-    """What was reached; empty when nothing was."""
-    refusal: str
-    """What the route said."""
+    def seen(self, said: Mapping[str, Any], nonce: bytes, planted: Sequence[Victim], *, signalled: bool) -> str:
+        """Return what was reached, as seen from outside; empty when nothing was."""
+        got = bytes.fromhex(said.get("got") or "")
+        if self.victim is None:
+            return "" if "error" in said else "it opened"
+        if self.route == "signal to a process":
+            return "the process outside was reached" if signalled else ""
+        if self.route in machine.ROUTES:
+            return f"it opened {got.decode(errors='replace')} for writing" if got else ""
+        if nonce in got:
+            return "it read the planted value"
+        if any(victim.name.encode() in got for victim in planted):
+            return "it saw the planted name"
+        if got == f"size {len(self.victim.content)}".encode():
+            return "it saw the planted size"
+        return self.victim.changed()
 
 
-def attack(target: Target, state: Folder, start: Start, ways: Ways = Ways()) -> list[Route]:
-    """Try every route to a target inside and outside of a boundary.
+def attack(asked: Asked, state: Folder, start: Start) -> list[Route]:
+    """Try everything that is asked outside and inside of a boundary.
 
     `state` is a folder that may be written to inside. Raises `AgentStudioError` where nothing can be planted.
     """
-    planting.sweep(target.folder)
-    names = ways.of(target)
-    control = _round(target, names, state, _unprotected, ways)
-    inside = _round(target, names, state, start, ways)
-    return [_judged(name, target.name, control.get(name), inside.get(name)) for name in names]
+    for target in asked.targets:
+        planting.sweep(target.folder)
+    control = _round(asked, state, _unprotected)
+    inside = _round(asked, state, start)
+    return [_judged(one, *before, *after) for (one, *before), (_, *after) in zip(control, inside, strict=True)]
 
 
-def look(places: Mapping[str, Sequence[Path]], state: Folder, start: Start) -> list[Route]:
-    """Look into every protected place without planting anything; `places` is by route, hidden or read-only."""
-    asked = [(route, place) for route, paths in places.items() for place in paths]
-    nothing = dict.fromkeys(("file", "folder", "inner"), "")
-    attempts = [{"route": route, **nothing, "given": {"place": str(place)}} for route, place in asked]
-    rounds = []
-    for begin in (_unprotected, start):
-        with _workplace(state) as place:
-            said = _tried(place, attempts, {"mounts": _mounts()}, begin, ())
-        rounds.append([one and Seen("" if "error" in one else "it opened", one.get("error", "")) for one in said])
-    return [
-        _judged(route, str(place), before, after)
-        for (route, place), before, after in zip(asked, *rounds, strict=True)
-    ]  # fmt: skip
-
-
-def _judged(name: str, target: str, control: Seen | None, inside: Seen | None) -> Route:
-    if inside is None:
-        return Route(name, target, NOT_TRIED, "the probe said nothing")
-    if inside.reached:
-        return Route(name, target, REACHES, inside.reached)
-    if control is None or not control.reached:
-        return Route(name, target, IMPOSSIBLE, control.refusal if control else "")
-    return Route(name, target, BLOCKED, inside.refusal)
+def _judged(one: _Try, without: str, _said: str, reached: str, said: str) -> Route:
+    """Judge by what was reached without a boundary and inside, and by what the route said there."""
+    if not said:
+        return Route(one.route, one.target, NOT_TRIED, "nothing was heard of it")
+    if reached:
+        return Route(one.route, one.target, REACHES, reached)
+    return Route(one.route, one.target, BLOCKED if without else IMPOSSIBLE, said)
 
 
 def _unprotected(argv: Sequence[str]) -> object:
     return subprocess.run(argv, check=False, timeout=_LIMIT_S, close_fds=False)
 
 
-def _round(
-    target: Target, names: Sequence[str], state: Folder, start: Start, ways: Ways
-) -> dict[str, Seen]:
-    """Plant, try every route once, see what became of what was planted, and remove it."""
+def _round(asked: Asked, state: Folder, start: Start) -> list[tuple[_Try, str, str]]:
+    """Plant, try everything once, and remove what was planted; return each try, what it reached, and what it said."""
     nonce = secrets.token_hex(16).encode()
-    folders = [number for number, name in enumerate(names) if name in _WITH_FOLDER]
-    bases = [number for number, name in enumerate(names) if name in _WITH_DATABASE]
-    victims: list[Victim] = []
     with ExitStack() as stack:
         place = stack.enter_context(_workplace(state))
-        stack.callback(lambda: planting.remove(target.folder, victims))
-        victims += planting.plant(target.folder, len(names) + 1, nonce, folders=folders, bases=bases)
-        helper = stack.enter_context(_outside(victims[-1], nonce, place.path.name))
-        stack.enter_context(_handed_down(target.folder))
-        spare = victims[-1]
-        disk = planting.on_disk(spare.file, len(spare.content))
-        attempts = [
-            _attempt(name, spare if name in _OF_DISK else victim, {**ways.given, "disk": disk})
-            for name, victim in zip(names, victims, strict=False)
+        tries, spare = _planted(asked, nonce, stack)
+        found: dict[str, Any] = {"mounts": _mounts()}
+        helper = None
+        if spare:
+            helper = stack.enter_context(_outside(spare, nonce, place.path.name))
+            stack.enter_context(_handed_down(spare.folder.path))
+            found |= helper.found
+        said = _tried(place, [one.attempt for one in tries], found, start, asked.more)
+        signalled = helper is not None and helper.signalled()
+        planted = [one.victim for one in tries if one.victim]
+        return [
+            (one, one.seen(heard, nonce, planted, signalled=signalled), str(heard.get("error") or "it got nothing"))
+            if heard else (one, "", "")
+            for one, heard in zip(tries, said, strict=True)
+        ]  # fmt: skip
+
+
+def _planted(asked: Asked, nonce: bytes, stack: ExitStack) -> tuple[list[_Try], Victim | None]:
+    """Plant a file for every try, and a spare one in the first target."""
+    tries: list[_Try] = []
+    spare = None
+    for target in asked.targets:
+        kinds = [
+            planting.FOLDER if name in _WITH_FOLDER else planting.DATABASE if name in _WITH_DATABASE else planting.FILE
+            for name in target.routes
         ]
-        said = _tried(place, attempts, {**helper.found, "mounts": _mounts()}, start, ways.more)
-        signalled = helper.signalled()
-        seen = {
-            name: _seen(name, one, victim, nonce, [other.name for other in victims], signalled=signalled)
-            for name, victim, one in zip(names, victims, said, strict=False)
-            if one
-        }
-    return seen
+        victims = stack.enter_context(planting.planted(target.folder, [planting.FILE, *kinds], nonce))
+        spare = spare or victims[0]
+        disk = planting.on_disk(victims[0].file, len(victims[0].content)) if _OF_DISK & set(target.routes) else {}
+        for name, victim in zip(target.routes, victims[1:], strict=True):
+            after = victims[0] if name in _OF_DISK else victim
+            tries.append(_Try(name, target.name, _attempt(name, after, {**asked.given, "disk": disk}), victim))
+    nothing = dict.fromkeys(("file", "folder", "inner"), "")
+    looked = ((HIDDEN_PLACE, asked.hidden), (READONLY_PLACE, asked.readonly), (GUARDED_PLACE, asked.guarded))
+    for route, places in looked:
+        tries += [_Try(route, str(path), {"route": route, **nothing, "given": {"place": str(path)}}) for path in places]
+    return tries, spare
 
 
 def _attempt(route: str, victim: Victim, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,47 +200,27 @@ def _attempt(route: str, victim: Victim, given: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _seen(
-    name: str, said: Mapping[str, Any], victim: Victim, nonce: bytes, planted: Collection[str], *, signalled: bool
-) -> Seen:
-    got = bytes.fromhex(said.get("got") or "")
-    refusal = str(said.get("error") or "it got nothing")
-    if name not in machine.ROUTES:
-        if nonce in got:
-            return Seen("it read the planted value", refusal)
-        if any(other.encode() in got for other in planted):
-            return Seen("it saw the planted name", refusal)
-        if got == f"size {len(victim.content)}".encode():
-            return Seen("it saw the planted size", refusal)
-    if name in machine.ROUTES and got:
-        if name == "signal to a process":
-            return Seen("the process outside was reached" if signalled else "", refusal)
-        return Seen(f"it opened {got.decode(errors='replace')} for writing", refusal)
-    return Seen(victim.changed(), refusal)
-
-
 def _tried(
-    place: Folder, attempts: Sequence[dict[str, Any]], outside_found: Mapping[str, Any], start: Start,
-    more: Sequence[Path],
-) -> list[dict[str, Any] | None]:  # fmt: skip
+    place: Folder, attempts: Sequence[dict[str, Any]], found: Mapping[str, Any], start: Start, more: Sequence[Path]
+) -> list[dict[str, Any] | None]:
     """Let the child try a plan; return what it said of each attempt, None where it said nothing."""
     place.make("scratch")
     plan = {
         "result": str(place.path / "result"),
         "scratch": str(place.path / "scratch"),
-        "outside": dict(outside_found),
+        "outside": dict(found),
         "more": [str(path) for path in more],
         "attempts": list(attempts),
     }
     place.create("plan", json.dumps(plan).encode())
-    start((sys.executable, "-I", "-S", "-B", str(_HERE / "child.py"), str(place.path / "plan")))
-    found: list[dict[str, Any] | None] = [None] * len(attempts)
+    start((sys.executable, "-I", "-S", "-B", str(_CHILD), str(place.path / "plan")))
+    heard: list[dict[str, Any] | None] = [None] * len(attempts)
     with suppress(FileNotFoundError):
         for line in place.read("result").splitlines():
             with suppress(ValueError):
                 one = json.loads(line)
-                found[one["number"]] = one
-    return found
+                heard[one["number"]] = one
+    return heard
 
 
 @contextmanager
@@ -235,12 +229,23 @@ def _workplace(state: Folder) -> Iterator[Folder]:
     state.make(PLACE)
     above = state.at(PLACE)
     planting.sweep(above.path)
-    name = f"{planting.PLANTED}{secrets.token_hex(6)}"
+    name = f"{PLANTED}{secrets.token_hex(6)}"
     above.make(name)
     try:
         yield above.at(name)
     finally:
         above.remove_tree(name)
+
+
+@contextmanager
+def _handed_down(folder: Path) -> Iterator[None]:
+    """Hold a protected folder open, in a way that a command inherits unless it is kept from it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.set_inheritable(descriptor, True)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class _Helper:
@@ -257,19 +262,8 @@ class _Helper:
 
 
 @contextmanager
-def _handed_down(folder: Path) -> Iterator[None]:
-    """Hold a protected folder open, in a way that a command inherits unless it is kept from it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.set_inheritable(descriptor, True)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def _outside(victim: Victim, nonce: bytes, name: str) -> Iterator[_Helper]:
-    argv = (sys.executable, "-I", "-S", "-B", outside.__file__, str(victim.file), name)
+    argv = (sys.executable, "-I", "-S", "-B", str(outside.__file__), str(victim.file), name)
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"PROBE": nonce.decode()}
     ) as process:
@@ -284,7 +278,7 @@ def _outside(victim: Victim, nonce: bytes, name: str) -> Iterator[_Helper]:
 
 def _mounts() -> str:
     try:
-        return os.readlink("/proc/self/ns/mnt")
+        return str(Path("/proc/self/ns/mnt").readlink())
     except OSError:
         return ""
 

@@ -3,6 +3,10 @@
 Looks at: the environment not detected, configuration not loaded, directories missing, tests failing, a feature
 not working, drift between environments, access rights, NODE_ENV, and files of the original Agent Studio.
 Exit code 1 when anything is a warning or worse.
+
+`doctor isolation` plants a random value in other environments' data and tries to reach it from inside `run` by every
+route that it knows; the result is kept as evidence. Exit code: 0 nothing reaches, 1 something does, 3 isolation is
+advisory, 7 it is required and not available.
 """
 
 from __future__ import annotations
@@ -11,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from agent_studio.capture.recorder import build
 from agent_studio.capture.wiring import status as wiring
+from agent_studio.cli.doctor import isolation
 from agent_studio.cli.output import Result, Screen
 from agent_studio.cost import findings as cost_findings
 from agent_studio.environment import checks as environment_checks
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.errors import ConfigurationError, ExitCode
 from agent_studio.guards import wired
+from agent_studio.isolation import choice
 from agent_studio.monitor import notify, retention
 from agent_studio.staging import diagnosis
 from agent_studio.staging.init import Options, initialise
@@ -34,11 +40,20 @@ _BAD = {Severity.WARNING, Severity.ERROR}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `doctor`."""
+    parser.add_argument(
+        "subverb", nargs="?", choices=("isolation",), metavar="isolation", help="prove what run keeps apart"
+    )
     parser.add_argument("--fix", action="store_true", help="mend what initialising again can mend")
+    parser.add_argument(
+        "--backend", metavar="NAME", choices=choice.NAMES, help=f"isolation by: {', '.join(choice.NAMES)}"
+    )
+    parser.add_argument("--require-isolation", action="store_true", help="exit 7 where isolation would be advisory")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Look, mend when asked, look again."""
+    if args.subverb == "isolation":
+        return isolation.run(args, session)
     found = list(_findings(session))
     mended = [finding for finding in found if args.fix and _fixable(finding)]
     if mended:

@@ -39,7 +39,7 @@ def unshare(flags: int) -> None:
     checked(libc().unshare(flags))
     if flags & CLONE_NEWUSER:
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-            with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123 - a file of the kernel
+            with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
 
 

@@ -9,6 +9,7 @@ import mmap
 import os
 import sqlite3
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent_studio.isolation.routes import calls
@@ -200,7 +201,7 @@ def copied(attempt: Attempt) -> None:
 
 def change_mode(attempt: Attempt) -> None:
     """Change who may read it."""
-    os.chmod(attempt.file, 0o777)
+    os.chmod(attempt.file, 0o640)
 
 
 def change_time(attempt: Attempt) -> None:
@@ -241,10 +242,8 @@ def unmounted(attempt: Attempt) -> None:
     calls.own_mounts(attempt.outside["mounts"])
     place = attempt.file
     while place != "/":
-        try:
+        with suppress(OSError):
             calls.umount(place)
-        except OSError:
-            pass
         place = os.path.dirname(place)
     _write(attempt.file)
 
@@ -283,5 +282,7 @@ ROUTES: dict[str, Callable[[Attempt], None]] = {
     "subprocess writes": subprocess_writes, "copy_file_range": copied, "chmod": change_mode, "utime": change_time,
     "chown": change_owner, "setxattr": set_attribute, "remount": remounted, "umount and write": unmounted,
     "own user namespace and write": own_namespace, "open_by_handle_at and write": handle,
-    "write to a read-only place": places,
+    "write to a read-only place": places, "write to what starts code later": places,
 }  # fmt: skip
+APART = ("remount", "umount and write", "own user namespace and write", "write by inherited descriptors")
+"""Those that change the process."""

@@ -45,7 +45,7 @@ def release_agent(attempt: Attempt) -> bytes:  # noqa: ARG001 - the same
 
 def system_folders(attempt: Attempt) -> bytes:  # noqa: ARG001 - the same
     """Write into folders from which others start programs."""
-    for folder in ("/etc", "/etc/cron.d", "/usr/local/bin", "/usr/bin", "/root"):
+    for folder in ("/etc", "/etc/cron.d", "/usr/local/bin", "/usr/bin"):
         try:
             return _nameless(folder)
         except OSError as refused:
@@ -62,8 +62,6 @@ def signalled(attempt: Attempt) -> bytes:
     """Send a signal to a process outside."""
     os.kill(attempt.outside["pid"], signal.SIGUSR1)
     return b"sent"
-
-
 
 
 ROUTES: dict[str, Callable[[Attempt], bytes]] = {

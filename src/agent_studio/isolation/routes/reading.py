@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from agent_studio.isolation.routes.attempt import Attempt
 
 _BYTES = 1 << 13
+_STANDARD = 2
+"""The last descriptor that every process inherits."""
 
 
 def _content(path: str | int) -> bytes:
@@ -33,7 +35,7 @@ def _content(path: str | int) -> bytes:
 
 def _first(paths: Iterator[str]) -> bytes:
     """Return what the first path gives that gives anything; raise what the last one failed with."""
-    fault = FileNotFoundError(2, "nothing to try")
+    fault: OSError = FileNotFoundError(2, "nothing to try")
     for path in paths:
         try:
             if got := _content(path):
@@ -135,7 +137,7 @@ def inherited(attempt: Attempt) -> bytes:
         try:
             if stat.S_ISDIR(os.fstat(number).st_mode):
                 return _content(os.open(name, os.O_RDONLY, dir_fd=number))
-            if number > 2 and stat.S_ISREG(os.fstat(number).st_mode) and (got := os.pread(number, _BYTES, 0)):
+            if number > _STANDARD and stat.S_ISREG(os.fstat(number).st_mode) and (got := os.pread(number, _BYTES, 0)):
                 return got
         except OSError:
             continue
@@ -300,10 +302,8 @@ def _asked(address: str) -> bytes:
 
 
 def contents(attempt: Attempt) -> bytes:
-    """Say how much a protected place shows: entries of a folder, bytes of a file."""
-    place = attempt.given["place"]
-    shown = len(os.listdir(place)) if os.path.isdir(place) else len(_content(place))
-    if not shown:
+    """Say whether a protected file shows any content; never which."""
+    if not _content(attempt.given["place"]):
         raise FileNotFoundError(2, "it is empty")
     return b"shown"
 
@@ -323,7 +323,8 @@ ROUTES: dict[str, Callable[[Attempt], bytes]] = {
     "read": read, "list": list_names, "read what is listed": walk, "size (stat)": size, "path with ..": upward,
     "folder handles": folder_handle, "O_PATH and /proc/self/fd": path_handle, "/proc/self/root, cwd": through_proc,
     "/proc/PID/root, cwd, fd": other_process, "memory of a process": memory, "/proc/PID/mem": memory_file,
-    "/proc/PID/environ": variables, "pidfd_getfd": stolen_descriptor, "ptrace": traced, "inherited descriptors": inherited,
+    "/proc/PID/environ": variables, "pidfd_getfd": stolen_descriptor, "ptrace": traced,
+    "inherited descriptors": inherited,
     "symbolic link": symlink, "hard link": hard_link, "hard link of a handle": link_of_handle, "mmap": mapped,
     "SQLite ATTACH": attached, "subprocess": subprocess_reads, "open_by_handle_at": handle, "umount": unmounted,
     "bind mount": bound, "bind of the root": bound_root, "own user namespace": own_namespace, "chroot": other_root,
@@ -331,3 +332,8 @@ ROUTES: dict[str, Callable[[Attempt], bytes]] = {
     "socket in a hidden folder": hidden_socket,
     "read a hidden place": contents,
 }  # fmt: skip
+APART = (
+    "umount", "bind mount", "bind of the root", "own user namespace", "chroot", "ptrace", "inherited descriptors",
+    "/proc/self/root, cwd",
+)  # fmt: skip
+"""Those that change the process."""

@@ -1,0 +1,1 @@
+"""Parts of `doctor` that have options of their own."""
