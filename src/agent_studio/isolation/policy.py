@@ -130,7 +130,7 @@ def policy(context: Context, variables: Mapping[str, str], table: bytes | None =
     for system in places.SYSTEM:
         draft.add(Access.READ, Path(system))
     if not _PACKAGE.is_relative_to(context.project.path):
-        draft.add(Access.READ, _PACKAGE)
+        draft.add(Access.READ, _PACKAGE, guarded=True)
     hidden = draft.of(Access.HIDDEN)
     doors = frozenset(Path(os.path.realpath(door)) for door in places.doors(variables)) & frozenset(hidden)
     return Policy(

@@ -26,7 +26,8 @@ from agent_studio.cli.output import Result, warn
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
-from agent_studio.isolation import choice, overlay, variables
+from agent_studio.isolation import choice, client_folder, overlay, variables
+from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.launch import Launch, start
 from agent_studio.isolation.policy import policy
 from agent_studio.isolation.reports import ReportFile
@@ -57,6 +58,8 @@ class _Plan:
     argv: list[str]
     variables: dict[str, str]
     withheld: tuple[str, ...] = ()
+    outer: str = ""
+    """The backend of the run that we are in."""
     telemetry: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     """Of the client; empty for any other command."""
@@ -89,13 +92,27 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     _require_root(context)
     file = ReportFile(args.report) if args.report is not None else None
     required = args.require_isolation or bool(context.config["isolation.require"])
+    name = args.isolation or str(context.config["isolation.backend"])
+    if name != ADVISORY:
+        _prepare_client(args.command[0], session.variables)
     wanted = policy(context, session.variables)
-    chosen = choice.choose(wanted, args.isolation or str(context.config["isolation.backend"]), required=required)
+    chosen = choice.choose(wanted, name, required=required)
     if chosen.backend is not None and (said := choice.check_links(wanted)):
         wanted = wanted._replace(warnings=(*wanted.warnings, said))
     plan = _plan(args, session, token, wanted, chosen)
     code = _run(plan, file)
     return Result({"exitCode": code}, lambda _: None, code)
+
+
+def _prepare_client(program: str, given: Mapping[str, str]) -> None:
+    """Make what the client's folder lacks; where that cannot be written to, a run cannot write there either."""
+    try:
+        made = client_folder.prepare(given, is_client=overlay.is_client(program))
+    except AgentStudioError as error:
+        warn(f"the client's own folder is as it was: {error.message}")
+        return
+    if made:
+        warn(f"made what the client's folder lacked, so that it can be protected: {', '.join(made)}")
 
 
 def _require_root(context: Context) -> None:
@@ -119,6 +136,7 @@ def _plan(args: argparse.Namespace, session: Session, token: str | None, wanted:
         passed=variables.CLIENT_CREDENTIALS if client else (),
     )
     plan = _Plan(context, wanted, chosen, list(args.command), filtered.kept, filtered.withheld)
+    plan.outer = session.variables.get(INSIDE, "")
     plan.variables[INSIDE] = chosen.name
     written = variables.joined_attributes(
         filtered.kept.get(variables.ATTRIBUTES), *_written_attributes(context, client)
@@ -146,6 +164,8 @@ def _written_attributes(context: Context, client: bool) -> list[str]:  # noqa: F
 
 def _tell_start(plan: _Plan) -> None:
     warn(f"running {redact(plan.argv[0])} in {plan.context.environment} (isolation: {plan.choice.name})")
+    if plan.outer:
+        warn(f"this is inside another run (isolation: {plan.outer}), and reaches no further than that one")
     for name, reason in plan.choice.refused:
         warn(f"isolation by {name} is not available: {reason}")
     for text in plan.policy.warnings:
