@@ -266,6 +266,28 @@ KEYS: tuple[Key, ...] = (
         may_differ=True,
     ),
     Key("isolation.require", Form.BOOLEAN, False, "Refuse to run without kernel isolation.", may_differ=True),
+    Key(
+        "isolation.variables",
+        Form.STRING,
+        "filtered",
+        "Which variables a run inherits: filtered (all but secrets) or listed (known names and isolation.passed).",
+        may_differ=True,
+    ),
+    Key("isolation.passed", Form.STRINGS, (), "More names that pass where variables are listed; * ends one."),
+    Key(
+        "isolation.guard",
+        Form.BOOLEAN,
+        False,
+        "Deny agents what would write evidence, other sidecars or production's files: a decision hook.",
+        may_differ=True,
+    ),
+    Key(
+        "isolation.guardReads",
+        Form.BOOLEAN,
+        False,
+        "With the guard: deny agents what would read other environments' data, too.",
+        may_differ=True,
+    ),
     *(
         Key(f"secrets.{environment}", Form.STRINGS, (), f"Secret variables a command may see in {environment}.")
         for environment in Environment

@@ -41,6 +41,8 @@ class Form:
     """The daemon's address, when events go there and not to the recorder."""
     decision_events: Collection[str] = field(default_factory=frozenset)
     """Events on which something of ours may answer."""
+    decision_closed: bool = False
+    """Whether an event that can be stopped is, when nobody can decide on it."""
 
 
 def groups(form: Form, names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
@@ -68,7 +70,11 @@ def _recording(form: Form, event: str) -> dict[str, Any]:
 
 def _deciding(form: Form, event: str) -> dict[str, Any]:
     """Return the entry of the one command that answers; it is timed like any other hook."""
-    plain = {"type": "command", "command": " ".join(map(quoted, form.installed.decide)), "timeout": _TIMEOUT_S}
+    closed = form.decision_closed and event in events.CLOSED
+    words = (*form.installed.decide, *(("--closed",) if closed else ()))
+    plain: dict[str, Any] = {"type": "command", "command": " ".join(map(quoted, words)), "timeout": _TIMEOUT_S}
+    if closed and form.version >= events.ON_FAILURE_SINCE:
+        plain["onFailure"] = "block"
     return timed(f"{event}:decide", plain)
 
 

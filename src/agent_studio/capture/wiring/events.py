@@ -39,6 +39,10 @@ SETS: Mapping[str, tuple[str, ...]] = {"nine": NINE, "failure": (*NINE, *FAILURE
 NOT_OVER_HTTP = ("SessionStart", "Setup")
 """Events for which the client refuses hooks of type http."""
 HTTP_SINCE: Version = (2, 1, 330)
+CLOSED = ("PreToolUse",)
+"""Events that are stopped where a guard is to fail closed."""
+ON_FAILURE_SINCE: Version = (2, 1, 330)
+"""The first version seen to stop a tool whose hook is missing or too slow, where the hook says `onFailure: block`."""
 EXEC_FORM_SINCE: Version = (2, 1, 330)
 """The first version seen to take `args`; an older one runs `command` alone, through a shell."""
 

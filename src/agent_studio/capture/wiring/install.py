@@ -50,6 +50,7 @@ class Options:
     status_line: bool = False
     wrap: bool = False
     decision_events: Collection[str] = field(default_factory=frozenset)
+    decision_closed: bool = False
 
     @property
     def file(self) -> str:
@@ -58,7 +59,7 @@ class Options:
 
     def form(self, installed: Installed) -> Form:
         """Return how entries are written."""
-        return Form(installed, self.version, self.shared, self.http_url, self.decision_events)
+        return Form(installed, self.version, self.shared, self.http_url, self.decision_events, self.decision_closed)
 
 
 def install_hooks(

@@ -26,7 +26,7 @@ from agent_studio.capture.wiring.settings import FILES, read
 from agent_studio.cli.output import Problem, Result, Screen, agrees, ask, echo, working
 from agent_studio.environment.detect import VARIABLE
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.guards.handlers import asked
+from agent_studio.guards.handlers import asked, fails_closed
 
 if TYPE_CHECKING:
     import argparse
@@ -105,7 +105,7 @@ def _install(args: argparse.Namespace, session: Session) -> Result:
     http = _url(context) if args.transport == "http" else ""
     options = Options(
         args.shared, version, args.events, http_url=http, status_line=args.statusline, wrap=args.wrap,
-        decision_events=asked(context),
+        decision_events=asked(context), decision_closed=fails_closed(context),
     )  # fmt: skip
     if args.plugin is not None and (args.shared or args.wrap or args.statusline or http):
         raise UsageError("--plugin changes no settings", hint="leave out --shared, --wrap, --statusline, --transport")

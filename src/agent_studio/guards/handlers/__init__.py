@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.guards.handler import EVENTS, checked
-from agent_studio.guards.handlers import budget, ledger
+from agent_studio.guards.handlers import budget, ledger, protect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,17 +13,22 @@ if TYPE_CHECKING:
     from agent_studio.environment.context import Context
     from agent_studio.guards.handler import Handler
 
-__all__ = ["EVENTS", "HANDLERS", "asked"]
+__all__ = ["EVENTS", "HANDLERS", "asked", "fails_closed"]
 
 HANDLERS: Mapping[str, tuple[Handler, ...]] = checked(
     {
         "SessionStart": (budget.HANDLER,),
         "UserPromptSubmit": (budget.HANDLER,),
-        "PreToolUse": (ledger.HANDLER, budget.HANDLER),
+        "PreToolUse": (ledger.HANDLER, protect.HANDLER, budget.HANDLER),
     }
 )
 
 
 def asked(context: Context) -> frozenset[str]:
     """Return the events on which an environment's configuration wants something decided; others are not wired."""
-    return budget.asked(context) | ledger.asked(context)
+    return budget.asked(context) | ledger.asked(context) | protect.asked(context)
+
+
+def fails_closed(context: Context) -> bool:
+    """Tell whether the client is to stop what nobody could decide on."""
+    return bool(protect.asked(context))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.guards.handler import Call, Handler, Outcome
+from agent_studio.guards.handlers import reach, shell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agent_studio.environment.context import Context
 
 KEY = "cost.guardLedger"
@@ -24,37 +21,7 @@ _FILES = (
 _NAMED = re.compile(
     r"llm-usage|\.agent-studio\S*(?:checkpoint|ledger\.sqlite3|budget-notices)|checkpoint_signers", re.IGNORECASE
 )
-_HARMLESS = re.compile(r"2>\s*(?:/dev/null|&1)")
-_PATH_MAX = 4_096
-_PATHS = ("file_path", "notebook_path", "path")
-_WRITERS = frozenset({"Edit", "MultiEdit", "NotebookEdit", "Write"})
-_READERS = frozenset(
-    {
-        "agent-studio",
-        "cat",
-        "cd",
-        "diff",
-        "du",
-        "echo",
-        "file",
-        "grep",
-        "head",
-        "jq",
-        "less",
-        "ls",
-        "md5sum",
-        "more",
-        "rg",
-        "sha256sum",
-        "stat",
-        "tail",
-        "wc",
-    }
-)
-_SEPARATORS = frozenset(";&|()\n")
 _OUR_VERBS = frozenset({"cost", "doctor", "monitor", "status"})
-_HIDDEN = ("`", "$(", "<(", ">(")
-"""What runs a command inside a word."""
 _REASON = (
     "agent-studio: {what} is the record of what was spent, and only agent-studio writes it. "
     "agent-studio cost report and cost verify read it."
@@ -81,18 +48,8 @@ def _written(tool: str, given: dict[str, Any], folder: str) -> str | None:
     command = given.get("command")
     if isinstance(command, str) and (found := _NAMED.search(command)) and not _reads(command):
         return found[0]
-    if tool.startswith("mcp__"):
-        named = [value for value in given.values() if isinstance(value, str) and len(value) <= _PATH_MAX]
-    elif tool in _WRITERS:
-        named = [given[name] for name in _PATHS if isinstance(given.get(name), str)]
-    else:
-        return None
-    return next((path for path in named if any(map(_is_ours, _spellings(path, folder)))), None)
-
-
-def _spellings(path: str, folder: str) -> Iterator[str]:
-    yield path
-    yield os.path.realpath(os.path.join(folder, os.path.expanduser(path)))  # noqa: PTH111, PTH118 - links followed as text
+    named = reach.written(tool, given)
+    return next((path for path in named if _is_ours(path) or _is_ours(reach.real(path, folder))), None)
 
 
 def _is_ours(path: str) -> bool:
@@ -102,28 +59,11 @@ def _is_ours(path: str) -> bool:
 
 def _reads(command: str) -> bool:
     """Tell whether every part of a command that names the ledger plainly reads; what is not plain does not."""
-    lexer = shlex.shlex(_HARMLESS.sub(" ", command), posix=True, punctuation_chars="();<>|&\n")
-    lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
-    try:
-        words = list(lexer)
-    except ValueError:
+    parts = shell.parts(command)
+    if parts is None:
         return False
-    if any(mark in command for mark in _HIDDEN):
-        return False
-    parts: list[list[str]] = [[]]
-    for word in words:
-        if _SEPARATORS.issuperset(word):
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    return all(_part_reads(part) for part in parts if any(map(_NAMED.search, part)))
-
-
-def _part_reads(words: list[str]) -> bool:
-    program = os.path.basename(words[0])  # noqa: PTH119 - text
-    if any(">" in word for word in words) or program not in _READERS:
-        return False
-    return program != "agent-studio" or not _OUR_VERBS.isdisjoint(words[1:2])
+    named = [part for part in parts if any(map(_NAMED.search, (*part.words, *part.targets)))]
+    return not any(part.targets for part in named) and all(part.reads(_OUR_VERBS) for part in named)
 
 
 HANDLER = Handler("ledger", decide)

@@ -1,0 +1,242 @@
+"""Keeps agents from what is not theirs: evidence, other agents' sidecars, other environments' files.
+
+A seat belt where there is no kernel isolation, and a reason that an agent can read where there is. Tools that name a
+file are judged by where it leads; a shell command by the files that it names, which is best effort.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio.guards.handler import Call, Handler, Outcome
+from agent_studio.guards.handlers import reach, shell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agent_studio.environment.context import Context
+
+KEY, READS_KEY = "isolation.guard", "isolation.guardReads"
+_TOOLS = ("mcp__",)
+_CONFIGURATION = ("config.yaml", "config.development.yaml", "config.staging.yaml", "config.production.yaml")
+_OWN_VERBS = frozenset(
+    ("cost", "doctor", "kb", "log", "monitor", "scan", "smoke", "status", "ingest", "config", "flags", "alerts")
+)
+_DESTROYERS = frozenset(("chmod", "chown", "find", "ln", "mv", "rm", "rmdir", "rsync", "shred"))
+"""Programs that act on all that lies in a folder they are given."""
+_WILD = "*?[{"
+
+
+class Place(NamedTuple):
+    """A folder or file that an agent must leave alone."""
+
+    path: str
+    """Real, in the form in which paths are compared."""
+    what: str
+    hint: str
+    is_hidden: bool
+    """Whether reading is denied as well, where reads are guarded."""
+    but: tuple[str, ...] = ()
+    """Folders in it that are the agent's after all."""
+
+    def holds(self, path: str) -> bool:
+        """Tell whether a compared path lies in it."""
+        return _within(path, self.path) and not any(_within(path, own) for own in self.but)
+
+
+def asked(context: Context) -> frozenset[str]:
+    """Return the events that the configuration needs."""
+    return frozenset({"PreToolUse"} if context.config[KEY] else ())
+
+
+def decide(call: Call) -> Outcome | None:
+    """Deny a tool that would write, or where reads are guarded read, what is not the agent's."""
+    given, tool = call.payload.get("tool_input"), str(call.payload.get("tool_name", ""))
+    if not isinstance(given, dict) or not _names_files(tool, given):
+        return None
+    try:
+        context = call.context()
+    except Exception:
+        if _may_want(call):
+            raise
+        return None
+    if not context.config[KEY]:
+        return None
+    folder = str(call.payload.get("cwd") or context.project.path)
+    places = list(_places(context, str(call.payload.get("agent_type") or "")))
+    found = _written(tool, given, folder, places)
+    if found is None and context.config[READS_KEY]:
+        found = _read(tool, given, folder, [place for place in places if place.is_hidden])
+    if found is None:
+        return None
+    path, place = found
+    return Outcome(deny=f"agent-studio: {path} is {place.what}. {place.hint}")
+
+
+def _names_files(tool: str, given: Mapping[str, Any]) -> bool:
+    return tool in reach.WRITERS | reach.READERS or tool.startswith(_TOOLS) or isinstance(given.get("command"), str)
+
+
+def _may_want(call: Call) -> bool:
+    """Tell whether a configuration that cannot be read may ask for this guard: it names it."""
+    from pathlib import Path  # noqa: PLC0415 - only after a fault
+
+    from agent_studio.environment.detect import choose_project  # noqa: PLC0415
+    from agent_studio.environment.roots import Project  # noqa: PLC0415
+    from agent_studio.errors import UsageError  # noqa: PLC0415
+
+    try:
+        project = Project(choose_project(None, os.environ, Path(str(call.payload.get("cwd") or "."))).path)
+    except UsageError:
+        return False
+    for name in _CONFIGURATION:
+        try:
+            if b"guard" in project.read_definition(name):
+                return True
+        except FileNotFoundError:
+            continue
+    return False
+
+
+def _places(context: Context, agent: str) -> Iterator[Place]:
+    """Yield what one agent must leave alone in one environment, what is told first before what holds it."""
+    from agent_studio.environment.context import other_roots  # noqa: PLC0415 - only where the guard is on
+    from agent_studio.environment.detect import Environment  # noqa: PLC0415
+    from agent_studio.environment.roots import STATE  # noqa: PLC0415
+
+    project, root = context.project, context.root
+    base = project.path
+    own = tuple(_compared(base / place) for place in {root.root, *root.kinds.values()})
+    sidecars = base / root.kinds["agents"]
+    mine = tuple(_compared(sidecars / name) for name in _sidecar_names(agent))
+    yield Place(_compared(sidecars), "another agent's own memory", "Only that agent writes it.", False, mine)
+    yield Place(
+        _compared(base / STATE), "what Agent Studio keeps as evidence",
+        "Only agent-studio writes it; agent-studio status and doctor read it.", False,
+    )  # fmt: skip
+    for other in other_roots(project, context.environment):
+        hint = f"In {context.environment} use {context.environment}'s own: {root.root}/."
+        for kind in set(other.kinds.values()) - set(root.kinds.values()):
+            yield Place(_compared(base / kind), f"{other.environment}'s data", hint, True)
+    if context.environment is Environment.STAGING:
+        yield Place(
+            _compared(project.definitions), "production's definitions and configuration",
+            "They change in development, and go live by a release.", False, own,
+        )  # fmt: skip
+    yield from _target(context)
+
+
+def _target(context: Context) -> Iterator[Place]:
+    from agent_studio.environment.detect import Environment  # noqa: PLC0415 - as above
+    from agent_studio.isolation.policy import target_of  # noqa: PLC0415
+
+    target = None if context.environment is Environment.PRODUCTION else target_of(context)
+    if target is not None:
+        yield Place(_compared(target), "production's", "It changes by a release alone.", True)
+
+
+def _sidecar_names(agent: str) -> set[str]:
+    """Return the folders that an agent's sidecar may have; one of a plugin is called `plugin:agent`."""
+    return {agent, agent.rpartition(":")[2], agent.replace(":", "-")} - {""} if "/" not in agent else set()
+
+
+Found = tuple[str, Place]
+
+
+def _written(tool: str, given: Mapping[str, Any], folder: str, places: list[Place]) -> Found | None:
+    command = given.get("command")
+    if isinstance(command, str) and (found := _by_shell(command, folder, places, reading=False)):
+        return found
+    return _held(reach.written(tool, given), folder, places)
+
+
+def _read(tool: str, given: Mapping[str, Any], folder: str, places: list[Place]) -> Found | None:
+    command = given.get("command")
+    if isinstance(command, str) and (found := _by_shell(command, folder, places, reading=True)):
+        return found
+    return _held(reach.read(tool, given), folder, places)
+
+
+def _held(paths: list[str], folder: str, places: list[Place]) -> Found | None:
+    for path in paths:
+        compared = _compared(reach.real(_fixed(path), folder))
+        for place in places:
+            if place.holds(compared):
+                return path, place
+    return None
+
+
+def _by_shell(command: str, folder: str, places: list[Place], *, reading: bool) -> Found | None:
+    """Return what a command names and does not leave alone; `reading` counts every naming."""
+    parts = shell.parts(_expanded(command, folder))
+    if parts is None:
+        return _in_text(command, folder, places)
+    for part in parts:
+        words = list(part.words[1:] if reading or not part.reads(_OWN_VERBS) else ())
+        values = [word.partition("=")[2] for word in words if "=" in word]
+        named = [part.words[0] if part.words else "", *words, *values, *part.targets]
+        if found := _held(named, folder, places):
+            return found
+        if part.program in _DESTROYERS and not part.reads(_OWN_VERBS) and (found := _above(words, folder, places)):
+            return found
+        if part.program == "cd" and len(part.words) > 1:
+            folder = reach.real(part.words[1], folder)
+    return None
+
+
+def _above(words: list[str], folder: str, places: list[Place]) -> Found | None:
+    """Return a folder that holds a place."""
+    for word in words:
+        if word.startswith("-"):
+            continue
+        compared = _compared(reach.real(_fixed(word), folder))
+        for place in places:
+            if _within(place.path, compared):
+                return word, place
+    return None
+
+
+def _in_text(command: str, folder: str, places: list[Place]) -> Found | None:
+    """Look for a place's name in a command that does not plainly say what it does."""
+    text, here = _form(command), _compared(folder)
+    for place in places:
+        names = [place.path]
+        if _within(place.path, here) and place.path != here:
+            names.append(place.path[len(here) :].lstrip("/"))
+        for name in names:
+            at = text.find(name)
+            if at >= 0 and not any(_within(f"{here}/{text[at:]}".split()[0], own) for own in place.but):
+                return command[at : at + len(name)], place
+    return None
+
+
+def _expanded(command: str, folder: str) -> str:
+    for name in ("CLAUDE_PROJECT_DIR", "HOME", "PWD"):
+        value = folder if name == "PWD" else os.environ.get(name, "")
+        if value:
+            command = command.replace(f"${{{name}}}", value).replace(f"${name}", value)
+    return command
+
+
+def _fixed(path: str) -> str:
+    """Return a path up to its first wild card: the folder in which it looks."""
+    at = min((path.find(mark) for mark in _WILD if mark in path), default=-1)
+    return path if at < 0 else path[:at].rpartition("/")[0] or ("/" if path.startswith("/") else ".")
+
+
+def _compared(path: object) -> str:
+    return _form(os.path.realpath(str(path)))
+
+
+def _form(text: str) -> str:
+    """Return a text as any file system compares names."""
+    return unicodedata.normalize("NFC", text.replace("\\", "/")).casefold()
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+HANDLER = Handler("protect", decide, on_failure="closed", limit_ms=300)
