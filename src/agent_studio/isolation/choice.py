@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.errors import AgentStudioError, ExitCode
 from agent_studio.isolation import hard_links
-from agent_studio.isolation.backends import ADVISORY, bubblewrap, landlock
+from agent_studio.isolation.backends import ADVISORY, NotIsolatedError, bubblewrap, landlock
+from agent_studio.isolation.policy import COPY
 
 if TYPE_CHECKING:
     from agent_studio.isolation.backends import Backend
@@ -16,13 +16,6 @@ AUTO = "auto"
 BACKENDS: tuple[Backend, ...] = (bubblewrap, landlock)
 """Strongest first."""
 NAMES = (AUTO, *(backend.NAME for backend in BACKENDS), ADVISORY)
-
-
-class NotIsolatedError(AgentStudioError):
-    """Isolation is required, or asked for by name, and this system does not have it."""
-
-    code = "not-isolated"
-    exit_code = ExitCode.NOT_ISOLATED
 
 
 class Choice(NamedTuple):
@@ -63,10 +56,17 @@ def choose(policy: Policy, name: str = AUTO, *, required: bool = False) -> Choic
     refused: list[tuple[str, str]] = []
     for backend in BACKENDS if name == AUTO else [backend for backend in BACKENDS if name == backend.NAME]:
         found = backend.available(policy)
+        if policy.source == COPY and not backend.BINDS:
+            found = found._replace(usable=False, reason="it cannot put a copy in the project's place")
         if found.usable:
             return Choice(backend.NAME, backend, tuple(refused))
         refused.append((backend.NAME, found.reason))
     reasons = "; ".join(f"{backend}: {reason}" for backend, reason in refused)
+    if policy.source == COPY:
+        raise NotIsolatedError(
+            f"isolation.source is copy, which no backend can do here ({reasons or name}): nothing was started",
+            hint="install bubblewrap, or choose another source: --set isolation.source=writable",
+        )
     if name not in {AUTO, ADVISORY}:
         raise NotIsolatedError(
             f"isolation by {name} is not available here ({reasons}): nothing was started",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from agent_studio.isolation.backends import Backend
+    from agent_studio.isolation.backends import Backend, Copied
     from agent_studio.isolation.policy import Policy
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
@@ -55,8 +55,8 @@ class Launch:
     """Names of variables that it does not inherit."""
     scratch: Path | None = None
     """An empty folder for temporary files."""
-    source: Path | None = None
-    """A copy that takes the project's place."""
+    copy: Copied | None = None
+    """What takes the project's place."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _prepared(launch: Launch, program: str) -> AbstractContextManager[Prepared]:
         argv = [program, *launch.argv[1:]] if os.name == "nt" else list(launch.argv)
         return nullcontext(Prepared(argv, Supervisor()))
     place = os.path.abspath(launch.cwd / program)  # noqa: PTH100 - links are kept: a program may act by its name
-    return launch.backend.prepared(launch.policy, Wanted(place, launch.argv, launch.cwd, launch.scratch, launch.source))
+    return launch.backend.prepared(launch.policy, Wanted(place, launch.argv, launch.cwd, launch.scratch, launch.copy))
 
 
 def _not_started(launch: Launch, error: OSError | ValueError) -> tuple[int, str]:

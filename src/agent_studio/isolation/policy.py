@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.storage.folder import Folder
 
-SOURCES = ("writable", "readonly", "copy")
-KEPT_STATE = ("evidence", "burnin", "burn-in", "checkpoints", "checkpoints.jsonl", "backups")
+COPY = "copy"
+SOURCES = ("writable", "readonly", COPY)
+KEPT_STATE = ("evidence", "burnin", "checkpoints", "backups", "copies")
+KEPT_FILES = ("checkpoints.jsonl",)
 """Of the environment's own state: what others rely on, and a run must not rewrite."""
 SHARED_STATE = ("bin", "routes")
 """Of the state of all environments: what the recorder needs."""
@@ -103,9 +106,16 @@ class _Draft:
             self.rules[real] = access
             (self.guarded.add if guarded else self.guarded.discard)(real)
 
+    def add_system(self, path: Path) -> None:
+        """Add a path of the system's, unless it lies in another one."""
+        real = Path(os.path.realpath(path))
+        if not any(parent in self.rules for parent in real.parents):
+            self.add(Access.READ, real)
+
     def of(self, access: Access) -> tuple[Path, ...]:
-        """Return the paths of one kind that say something new of the place in which they lie."""
-        return tuple(sorted(path for path, found in self.rules.items() if found is access is not self._around(path)))
+        """Return the paths of one kind; one that may be written says something only inside of what may not."""
+        found = sorted(path for path, its in self.rules.items() if its is access)
+        return tuple(path for path in found if access is not Access.WRITE or self._around(path) is not access)
 
     def _around(self, path: Path) -> Access:
         return next((self.rules[parent] for parent in path.parents if parent in self.rules), Access.WRITE)
@@ -128,7 +138,7 @@ def policy(context: Context, variables: Mapping[str, str], table: bytes | None =
         draft.add(draft.rules[path], other)
         draft.warnings.append(f"{path} is mounted at {other} as well, and protected there")
     for system in places.SYSTEM:
-        draft.add(Access.READ, Path(system))
+        draft.add_system(Path(system))
     if not _PACKAGE.is_relative_to(context.project.path):
         draft.add(Access.READ, _PACKAGE, guarded=True)
     hidden = draft.of(Access.HIDDEN)
@@ -137,6 +147,14 @@ def policy(context: Context, variables: Mapping[str, str], table: bytes | None =
         hidden, draft.of(Access.READ), draft.of(Access.WRITE), source, context.project.path,
         "none" if shared else "kept", tuple(draft.projects), frozenset(draft.guarded), doors, tuple(draft.warnings),
     )  # fmt: skip
+
+
+def make_kept(state: Folder) -> None:
+    """Make what a run must not rewrite, where it is missing: what is not there, a run could write first."""
+    for name in KEPT_STATE:
+        state.make(name)
+    for name in KEPT_FILES:
+        state.create(name, b"")
 
 
 def source_of(context: Context) -> str:
@@ -197,26 +215,30 @@ def _state(draft: _Draft, project: Project, environment: Environment) -> None:
     for name in SHARED_STATE:
         draft.add(Access.READ, state / name)
     draft.add(Access.WRITE, state / environment)
-    for name in KEPT_STATE:
+    for name in (*KEPT_STATE, *KEPT_FILES):
         draft.add(Access.READ, state / environment / name)
 
 
-def _git(draft: _Draft, folder: Path) -> None:
-    """Add hooks and configuration of a repository whose `.git` is a file: a worktree or a submodule."""
+def _git(draft: _Draft, project: Path) -> None:
+    """Add hooks and configuration of the repository around a project, wherever it keeps them."""
+    folder = next((folder for folder in (project, *project.parents) if os.path.lexists(folder / ".git")), None)
+    if folder is None:
+        return
     pointer = folder / ".git"
-    if not pointer.is_file():
-        return
-    draft.add(Access.READ, pointer, guarded=True)
-    try:
-        named = pointer.read_text("utf-8", "surrogateescape").removeprefix("gitdir:").strip()
-        inner = Path(os.path.realpath(folder / named))
-        common = inner / "commondir"
-        whole = Path(os.path.realpath(inner / common.read_text("utf-8", "surrogateescape").strip())) if (
-            common.is_file()) else inner  # fmt: skip
-    except OSError:
-        return
+    inner = whole = pointer
+    if pointer.is_file():  # a worktree or a submodule
+        draft.add(Access.READ, pointer, guarded=True)
+        inner = Path(os.path.realpath(folder / _first_line(pointer).removeprefix("gitdir:").strip()))
+        whole = Path(os.path.realpath(inner / _first_line(inner / "commondir")))
     for place in (whole / "hooks", whole / "config", inner / "config.worktree"):
         draft.add(Access.READ, place, guarded=True)
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", "surrogateescape").partition("\n")[0]
+    except OSError:
+        return ""
 
 
 def target_of(context: Context) -> Path | None:

@@ -23,13 +23,14 @@ from agent_studio.capture.wiring import install as wiring
 from agent_studio.capture.wiring import plugin
 from agent_studio.cli.commands.serve import TOKEN_VARIABLE
 from agent_studio.cli.output import Result, warn
+from agent_studio.cli.run import changes
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
-from agent_studio.isolation import choice, client_folder, overlay, variables
+from agent_studio.isolation import choice, client_folder, copies, overlay, variables
 from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.launch import Launch, start
-from agent_studio.isolation.policy import policy
+from agent_studio.isolation.policy import COPY, make_kept, policy
 from agent_studio.isolation.reports import ReportFile
 from agent_studio.redaction import redact
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from agent_studio.cli.dispatch import Session
     from agent_studio.environment.context import Context
     from agent_studio.isolation.choice import Choice
+    from agent_studio.isolation.copies import Copy
+    from agent_studio.isolation.launch import Finished
     from agent_studio.isolation.policy import Policy
 
 INSIDE = "AGENT_STUDIO_ISOLATION"
@@ -72,6 +75,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--isolation", metavar="NAME", choices=choice.NAMES, help=f"what keeps it apart: {', '.join(choice.NAMES)}"
     )
+    parser.add_argument(
+        "--apply", action="store_true", help="with isolation.source copy: apply what it changed, after asking"
+    )
+    parser.add_argument(
+        "--changes", nargs="+", metavar=("ACTION", "ID"),
+        help=f"instead of a command: {', '.join(changes.ACTIONS)} what a run changed in a copy",
+    )  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="apply or discard without asking")
+    parser.add_argument("--dry-run", action="store_true", help="with --changes: only say what would be done")
     parser.add_argument("--require-isolation", action="store_true", help="start nothing without kernel isolation")
     parser.add_argument("--no-telemetry", action="store_true", help="do not send telemetry to the daemon")
     parser.add_argument(
@@ -81,6 +93,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Run the command and pass on its exit code."""
+    if args.changes:
+        if args.command:
+            raise UsageError("--changes takes no command", hint="agent-studio run --changes list")
+        return changes.run(args.changes, session.context, yes=args.yes, dry_run=args.dry_run)
     if session.common.json:
         raise UsageError(
             "--json would mix with what the command writes", hint="write the report to a file: --report FILE"
@@ -95,12 +111,13 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     name = args.isolation or str(context.config["isolation.backend"])
     if name != ADVISORY:
         _prepare_client(args.command[0], session.variables)
+        make_kept(context.root.state)
     wanted = policy(context, session.variables)
     chosen = choice.choose(wanted, name, required=required)
     if chosen.backend is not None and (said := choice.check_links(wanted)):
         wanted = wanted._replace(warnings=(*wanted.warnings, said))
     plan = _plan(args, session, token, wanted, chosen)
-    code = _run(plan, file)
+    code = _run(plan, file, args)
     return Result({"exitCode": code}, lambda _: None, code)
 
 
@@ -229,34 +246,46 @@ def _has_plugin(argv: list[str]) -> bool:
     return any(plugin.is_ours(Path.cwd() / folder) for folder in given)
 
 
-def _run(plan: _Plan, file: ReportFile | None) -> int:
+def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
+    state = plan.context.root.state
+    copy = copies.make(state, plan.policy, redact(shlex.join(plan.argv))) if plan.policy.source == COPY else None
     with ExitStack() as stack:
         argv = plan.argv
         if plan.settings:
-            place = stack.enter_context(overlay.placed(plan.context.root.state, plan.settings))
+            place = stack.enter_context(overlay.placed(state, plan.settings))
             argv = [argv[0], overlay.OPTION, str(place), *argv[1:]]
-        scratch = stack.enter_context(overlay.scratch(plan.context.root.state)) if plan.choice.backend else None
         launch = Launch(
             argv, plan.variables, Path.cwd(), str(plan.context.environment), plan.choice.backend, plan.policy,
-            plan.withheld, scratch,
+            plan.withheld, stack.enter_context(overlay.scratch(state)) if plan.choice.backend else None,
+            copy and copies.in_place(copy, plan.policy, Path.cwd()),
         )  # fmt: skip
         finished = start(launch)
     if finished.fault:
         warn(f"error: {finished.fault}")
-    if file is not None:
-        details = {
-            "source": plan.policy.source,
-            "separation": plan.policy.separation,
-            "refused": [{"backend": name, "reason": reason} for name, reason in plan.choice.refused],
-            "command": redact(shlex.join(plan.argv)),
-            "telemetry": plan.telemetry,
-            "hooksAdded": sorted(plan.settings.get("hooks", {})),
-        }
-        try:
-            file.write(replace(finished, details=details).report())
-        except AgentStudioError as error:  # the command's exit code is what its caller waits for
-            warn(f"error: {error.message}", error.hint)
-            return finished.code or ExitCode.FAILED
+    code = _written(plan, finished, file, copy)
+    if copy is not None:
+        changes.after_run(copy, plan.context, apply=args.apply, yes=args.yes)
+    return code
+
+
+def _written(plan: _Plan, finished: Finished, file: ReportFile | None, copy: Copy | None) -> int:
+    """Write the report, if one is asked for; return the command's exit code, which is what its caller waits for."""
+    if file is None:
+        return finished.code
+    details = {
+        "source": plan.policy.source,
+        "copy": copy and copy.id,
+        "separation": plan.policy.separation,
+        "refused": [{"backend": name, "reason": reason} for name, reason in plan.choice.refused],
+        "command": redact(shlex.join(plan.argv)),
+        "telemetry": plan.telemetry,
+        "hooksAdded": sorted(plan.settings.get("hooks", {})),
+    }
+    try:
+        file.write(replace(finished, details=details).report())
+    except AgentStudioError as error:
+        warn(f"error: {error.message}", error.hint)
+        return finished.code or ExitCode.FAILED
     return finished.code
 
 

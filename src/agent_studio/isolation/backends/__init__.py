@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from agent_studio.errors import AgentStudioError, ExitCode
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
     from agent_studio.isolation.policy import Policy
 
 ADVISORY = "advisory"
+
+
+class NotIsolatedError(AgentStudioError):
+    """Isolation is required, or asked for by name, and this system does not have it."""
+
+    code = "not-isolated"
+    exit_code = ExitCode.NOT_ISOLATED
 
 
 class Availability(NamedTuple):
@@ -25,6 +34,14 @@ class Availability(NamedTuple):
     """Higher is stronger; 0 is advisory."""
 
 
+class Copied(NamedTuple):
+    """A folder that takes the place of the project."""
+
+    path: Path
+    shown: Sequence[Path]
+    """Paths of the original that stay to be seen, read-only."""
+
+
 class Wanted(NamedTuple):
     """A command as it is to run."""
 
@@ -34,8 +51,8 @@ class Wanted(NamedTuple):
     cwd: Path
     scratch: Path | None = None
     """An empty folder for temporary files."""
-    source: Path | None = None
-    """A folder that takes the place of the project, where its source is a copy."""
+    copy: Copied | None = None
+    """What takes the project's place, where its source is a copy."""
 
 
 class Supervisor:
@@ -74,6 +91,8 @@ class Backend(Protocol):
     """One way to confine a command."""
 
     NAME: str
+    BINDS: bool
+    """Whether it can put a copy in the project's place."""
 
     def available(self, policy: Policy | None = None) -> Availability:
         """Tell whether it works here, by trying."""

@@ -23,27 +23,32 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from agent_studio.isolation.backends import Availability, Prepared, Supervisor, terminal
+from agent_studio.isolation.backends import Availability, NotIsolatedError, Prepared, Supervisor, landlock, terminal
 from agent_studio.isolation.policy import Access
 from agent_studio.isolation.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent_studio.isolation.backends import Wanted
+    from agent_studio.isolation.backends import Copied, Wanted
     from agent_studio.isolation.policy import Policy
 
 NAME = "bubblewrap"
 STRENGTH = 3
+BINDS = True
 _PROGRAM = "bwrap"
 _NAMESPACES = (
     "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--die-with-parent",
     "--cap-drop", "ALL",
 )  # fmt: skip
 _SYSTEM = ("--bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--ro-bind", "/sys", "/sys")
+_OF_KERNEL = ("sys", "sysrq-trigger", "irq", "bus", "acpi", "scsi", "fs", "mtrr")
+"""Of `/proc`: what is the machine's, and root's to write even in a user namespace."""
 _TRIAL_SECONDS = 10
 _PAUSE_SECONDS = 0.01
 _HEAD_BYTES = 256
+_MOST_WORDS = 8_900
+"""It refuses more than 9,000."""
 _ENV = "/usr/bin/env"
 _HANDED_ON = ("INT", "QUIT", "HUP", "TERM", "USR1", "USR2")
 _RESET = (
@@ -71,18 +76,35 @@ def _fault() -> str:
     found = shutil.which(_PROGRAM)
     if found is None:
         return "bwrap is not installed"
-    try:
-        done = subprocess.run(
-            [found, *_NAMESPACES, *_SYSTEM, "--tmpfs", "/run", "--remount-ro", "/run", "--",
-             _ENV, "--default-signal=INT", "true"],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRIAL_SECONDS, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"bwrap cannot be run: {error}"
+    with _outside([found, *_NAMESPACES, *_system(), "--tmpfs", "/run", "--remount-ro", "/run", "--",
+                   _ENV, "--default-signal=INT", "true"]) as (argv, descriptors):  # fmt: skip
+        try:
+            done = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRIAL_SECONDS, check=False,
+                pass_fds=descriptors,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"bwrap cannot be run: {error}"
     if done.returncode == 0:
         return ""
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()
     return f"{said[-1] if said else f'bwrap ended with {done.returncode}'}{_refused_by()}"
+
+
+def _system() -> list[str]:
+    """Return the mounts of the system's own folders."""
+    kernel = [f"/proc/{name}" for name in _OF_KERNEL if Path("/proc", name).exists()]
+    return [*_SYSTEM, *(word for place in kernel for word in ("--ro-bind", place, place))]
+
+
+@contextmanager
+def _outside(argv: list[str]) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """Yield what starts bwrap, deaf to what the terminal sends to all, for it would end at once; and descriptors."""
+    if landlock.can_scope():
+        with landlock.scoped(argv, [getattr(signal, f"SIG{name}") for name in _HANDED_ON]) as started:
+            yield started
+    else:
+        yield [_ENV, f"--ignore-signal={','.join(_HANDED_ON)}", *argv], ()
 
 
 def _refused_by() -> str:
@@ -115,19 +137,26 @@ def prepared(policy: Policy, wanted: Wanted) -> Iterator[Prepared]:
             return descriptor
 
         follower = stack.enter_context(_Follower())
-        words = [*_NAMESPACES, *_SYSTEM, *mounts(policy, wanted.source), "--chdir", str(wanted.cwd)]
+        words = [*_NAMESPACES, *_system(), *mounts(policy, wanted.copy), "--chdir", str(wanted.cwd)]
         descriptors = [follower.write_end]
         filter_ = terminal.program()
         if filter_:
             descriptors.append(file(filter_))
             words += ["--seccomp", str(descriptors[-1])]
         words += ["--json-status-fd", str(follower.write_end)]
+        if len(words) > _MOST_WORDS:
+            raise NotIsolatedError(
+                f"bubblewrap takes {_MOST_WORDS} words, and this run needs {len(words)}: nothing was started",
+                hint="put the data folders (paths.*) where few other files are",
+            )
         descriptors.append(file(b"".join(os.fsencode(word) + b"\0" for word in words)))
         argv = [
-            *_ignoring(), str(shutil.which(_PROGRAM)), "--args", str(descriptors[-1]), "--",
+            str(shutil.which(_PROGRAM)), "--args", str(descriptors[-1]), "--",
             *_listening(wanted.program), *wanted.argv[1:],
         ]  # fmt: skip
-        yield Prepared(argv, follower, descriptors, (), policy.hidden, policy.readonly)
+        argv, more = stack.enter_context(_outside(argv))
+        gaps = () if landlock.can_scope() else ("abstract sockets can be connected to",)
+        yield Prepared(argv, follower, (*descriptors, *more), (), policy.hidden, policy.readonly, gaps)
 
 
 def _check(program: Path) -> None:
@@ -200,11 +229,6 @@ def _child_of(parent: int) -> int | None:
     return None
 
 
-def _ignoring() -> list[str]:
-    """Return what starts bwrap deaf to what the terminal sends to all: it would end at once."""
-    return [_ENV, f"--ignore-signal={','.join(_HANDED_ON)}"]
-
-
 def _listening(program: str) -> list[str]:
     """Return what gives the command its own way with signals back, but for those that we were told to ignore."""
     taken = [name for name in _HANDED_ON if signal.getsignal(getattr(signal, f"SIG{name}")) is not signal.SIG_IGN]
@@ -214,14 +238,16 @@ def _listening(program: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _RESET, json.dumps(numbers), program]
 
 
-def mounts(policy: Policy, source: Path | None = None) -> list[str]:
+def mounts(policy: Policy, copy: Copied | None = None) -> list[str]:
     """Return the options that make a policy's mounts, in the order in which they have to be made."""
-    tree = Tree({path: access for path, access in policy.rules().items() if not _is_own(path)})
-    words = _pins([*tree.rules, policy.project])
-    if source is not None:
-        words += ["--bind", str(source), str(policy.project)]
+    rules = {path: access for path, access in policy.rules().items() if not _is_own(path)}
+    words = _pins([*rules, policy.project])
+    if copy is not None:
+        words += ["--bind", str(copy.path), str(policy.project)]
+        words += [word for path in copy.shown for word in ("--ro-bind", str(path), str(path))]
+    tree = Tree(rules)
     closed: list[str] = []
-    for path in sorted(tree.rules):
+    for path in sorted(set(tree.rules) - ({policy.project} if copy else set())):
         _mount(tree, path, words, closed, whole=path == policy.project)
     return [*words, *(word for path in reversed(closed) for word in ("--remount-ro", path))]
 

@@ -25,13 +25,14 @@ from agent_studio.isolation.tree import Tree
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agent_studio.isolation.backends import Wanted
     from agent_studio.isolation.policy import Policy
 
 NAME = "landlock"
 STRENGTH = 2
+BINDS = False
 _LEAST = 3
 """The first version that can refuse truncation: before it, what is read-only could be emptied."""
 _CREATE, _ADD, _VERSION, _BENEATH = 444, 445, 1, 1
@@ -87,24 +88,59 @@ def prepared(policy: Policy, wanted: Wanted) -> Iterator[Prepared]:
     """Yield a launcher that takes the rights from itself and then becomes the command."""
     granted, gaps, tree = grants(policy, abi())
     with ExitStack() as stack:
-        ruleset = _ruleset(abi())
+        ruleset = _ruleset(_handled(abi()))
         stack.callback(os.close, ruleset)
         for grant in granted:
             _add(ruleset, grant)
         follower = stack.enter_context(_Follower())
-        spec = os.memfd_create("agent-studio", 0)
-        stack.callback(os.close, spec)
         told = {
-            "ruleset": ruleset, "status": follower.write_end, "filter": terminal.program().hex(), "parent": os.getpid(),
-            "program": wanted.program, "argv": list(wanted.argv),
+            "ruleset": ruleset, "status": follower.write_end, "filter": terminal.program().hex(),
+            "program": wanted.program, "argv": list(wanted.argv), "ignored": [], "capable": False,
         }  # fmt: skip
-        with os.fdopen(spec, "wb", closefd=False) as writer:
-            writer.write(json.dumps(told).encode("ascii"))
-        os.lseek(spec, 0, os.SEEK_SET)
-        argv = [sys.executable, "-I", "-S", "-B", str(_LAUNCHER), str(spec)]
-        variables = _temporary(wanted, tree)
+        spec = stack.enter_context(_file(told))
         hidden, kept = ([path for path in paths if path in tree.rules] for paths in (policy.hidden, policy.readonly))
-        yield Prepared(argv, follower, (ruleset, follower.write_end, spec), variables, hidden, kept, gaps)
+        yield Prepared(
+            _start(spec), follower, (ruleset, follower.write_end, spec), _temporary(wanted, tree), hidden, kept, gaps
+        )
+
+
+@contextmanager
+def scoped(argv: Sequence[str], ignored: Sequence[int]) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """Yield what starts another program with abstract sockets and signals kept inside, and no other rule.
+
+    `ignored` are signals that it does not hear. Also yields the descriptors to pass on.
+    """
+    with ExitStack() as stack:
+        ruleset = _ruleset(0)
+        stack.callback(os.close, ruleset)
+        told = {
+            "ruleset": ruleset, "status": 2, "filter": "", "program": argv[0], "argv": list(argv),
+            "ignored": list(ignored), "capable": True,
+        }  # fmt: skip
+        spec = stack.enter_context(_file(told))
+        yield _start(spec), (ruleset, spec)
+
+
+def can_scope() -> bool:
+    """Tell whether the kernel keeps abstract sockets and signals inside."""
+    return abi() >= _SCOPES_SINCE
+
+
+def _start(spec: int) -> list[str]:
+    return [sys.executable, "-I", "-S", "-B", str(_LAUNCHER), str(spec)]
+
+
+@contextmanager
+def _file(told: dict[str, object]) -> Iterator[int]:
+    """Yield a descriptor from which the launcher reads what it has to do."""
+    descriptor = os.memfd_create("agent-studio", 0)
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as writer:
+            writer.write(json.dumps({**told, "parent": os.getpid()}).encode("ascii"))
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 class _Follower(Supervisor):
@@ -217,10 +253,10 @@ def _handled(version: int) -> int:
     return sum(rights for since, rights in _SINCE if since <= version)
 
 
-def _ruleset(version: int) -> int:
+def _ruleset(handled: int) -> int:
     # `struct landlock_ruleset_attr`: rights to files, to the network, scopes; an older kernel knows fewer of them
-    attributes = struct.pack("=Q", _handled(version))
-    if version >= _SCOPES_SINCE:
+    attributes = struct.pack("=Q", handled)
+    if can_scope():
         attributes += struct.pack("=QQ", 0, _SCOPES)
     descriptor, fault = _call(_CREATE, attributes, len(attributes), 0)
     if descriptor < 0:

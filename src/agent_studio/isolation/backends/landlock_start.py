@@ -1,5 +1,7 @@
 """Becomes a command after taking rights from itself: Landlock, no new privileges, fewer capabilities, a filter.
 
+It may also become bubblewrap, deaf to some signals and with a set of rules that keeps sockets and signals inside.
+
 Run by file name, without site packages, in a process of its own; it knows nothing but what its descriptor says.
 """
 
@@ -15,6 +17,8 @@ _RESTRICT_SELF = 446
 _KEPT = (0, 1, 3, 4, 6, 7)
 """What root keeps: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID."""
 _CAPABILITIES = 64
+_ERRORS = 2
+"""Where faults are told when nobody reads them apart."""
 
 
 class _Program(ctypes.Structure):
@@ -26,17 +30,20 @@ def main() -> None:
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         spec = json.load(file)
     status = spec["status"]
-    os.set_inheritable(status, False)
+    if status > _ERRORS:
+        os.set_inheritable(status, False)
     step = "confine"
     try:
         _confine(spec)
         os.close(spec["ruleset"])
+        for number in spec["ignored"]:
+            signal.signal(number, signal.SIG_IGN)
         for name in ("SIGPIPE", "SIGXFSZ"):  # which Python ignores, and a command would inherit that
             signal.signal(getattr(signal, name), signal.SIG_DFL)
         step = "execute"
         os.execve(spec["program"], spec["argv"], os.environ)  # noqa: S606 - the command, as its user wrote it
     except OSError as error:
-        os.write(status, f"{step} {error.errno or 0}".encode())
+        os.write(status, f"{step} {error.errno or 0}\n".encode())
     os._exit(126)
 
 
@@ -46,7 +53,7 @@ def _confine(spec: dict) -> None:  # type: ignore[type-arg]
     if os.getppid() != spec["parent"]:
         os._exit(126)  # nobody waits for it any more
     _prctl(library, _SET_NO_NEW_PRIVS, 1)
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and not spec["capable"]:
         for number in set(range(_CAPABILITIES)) - set(_KEPT):
             if library.prctl(_CAPBSET_READ, number, 0, 0, 0) == 1:
                 _prctl(library, _CAPBSET_DROP, number)

@@ -1,0 +1,159 @@
+"""What a command changed in a copy of the project, and its way back into the project.
+
+A change is applied only where the original is as it was when the copy was made, and never to what a run may not write
+in the project itself. Each file is replaced in one step.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_studio.environment.detect import DEFINITIONS
+from agent_studio.environment.roots import STATE
+from agent_studio.errors import AgentStudioError, UnsafePathError
+from agent_studio.isolation import places
+from agent_studio.isolation.copies import state_of, walked
+from agent_studio.storage import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agent_studio.isolation.copies import Copy
+    from agent_studio.storage.folder import Folder
+
+ADDED, CHANGED, REMOVED = "added", "changed", "removed"
+_KEPT = (DEFINITIONS, STATE, ".git", "CLAUDE.md", *places.STARTED_IN_PROJECT)
+_SHOWN_BYTES = 1 << 20
+"""A larger file is said to differ, and not compared by lines."""
+
+
+class Change(NamedTuple):
+    """One file that is other than it was."""
+
+    path: str
+    """Relative to the project, with `/`."""
+    kind: str
+    """`added`, `changed` or `removed`."""
+    before: str
+    after: str
+    """As `copies.state_of` gives them."""
+    refusal: str = ""
+    """Why it cannot be applied."""
+
+
+class ConflictError(AgentStudioError):
+    """The originals have changed since the copy was made."""
+
+    code = "conflict"
+
+
+def find(copy: Copy) -> list[Change]:
+    """Return what is other in a copy than when it was made."""
+    found = []
+    now = {path for path in walked(copy.path) if not _is_within(path, copy.shown)}
+    for path in sorted(now | copy.files.keys()):
+        before = copy.files.get(path, "")
+        after = state_of(copy.path / path) if path in now else ""
+        if before != after:
+            kind = ADDED if not before else REMOVED if not after else CHANGED
+            found.append(Change(path, kind, before, after, _refusal(path, before, after)))
+    return found
+
+
+def diff(copy: Copy, change: Change, project: Path) -> Iterator[str]:
+    """Yield the lines of a unified diff of one file; the old side is the original, if it is still what it was."""
+    yield f"{change.kind} {change.path}{f' (not to be applied: {change.refusal})' if change.refusal else ''}"
+    original = project / change.path
+    if change.before and state_of(original) != change.before:
+        yield "  the original has changed since the copy was made"
+        return
+    old, new = (
+        _lines(place, there) for place, there in ((original, change.before), (copy.path / change.path, change.after))
+    )
+    if old is None or new is None:
+        yield "  not text, or large"
+        return
+    yield from difflib.unified_diff(old, new, f"a/{change.path}", f"b/{change.path}", lineterm="")
+    if change.before[:3] != change.after[:3] and change.before and change.after:
+        yield f"mode {change.before[:3]} -> {change.after[:3]}"
+
+
+def conflicts(changes: list[Change], project: Path) -> list[str]:
+    """Return the paths whose originals are no longer what they were."""
+    return [change.path for change in changes if state_of(project / change.path) != change.before]
+
+
+def apply(copy: Copy, changes: list[Change], project: Folder) -> list[str]:
+    """Bring changes into the project; return the paths that are now as in the copy.
+
+    Raises `ConflictError`, before anything is changed, when an original has changed or cannot be named safely.
+    """
+    wanted = [change for change in changes if not change.refusal]
+    conflicting = conflicts(wanted, project.path)
+    if conflicting:
+        raise ConflictError(
+            f"changed since the copy was made, so nothing was applied: {', '.join(conflicting)}",
+            hint=f"compare with the copy in {copy.path}, or put the originals back",
+        )
+    done = []
+    for change in wanted:
+        _bring(copy, change, project)
+        done.append(change.path)
+    return done
+
+
+def _bring(copy: Copy, change: Change, project: Folder) -> None:
+    if change.kind == REMOVED:
+        project.remove(change.path)
+        return
+    parent = change.path.rpartition("/")[0]
+    if parent:
+        project.make(parent)
+    data = (copy.path / change.path).read_bytes()
+    project.replace(change.path, data)
+    if change.before[:3] != change.after[:3] and (change.before or change.after[:3] == "755"):
+        descriptor = project.open(change.path)
+        try:
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            readers = (mode & 0o444) >> 2
+            os.fchmod(descriptor, mode | readers if change.after[:3] == "755" else mode & ~0o111)
+        finally:
+            os.close(descriptor)
+
+
+def _refusal(path: str, before: str, after: str) -> str:
+    """Return why a change stays in the copy."""
+    if any(state.startswith("link ") for state in (before, after)):
+        return "it is a link"
+    if {before, after} & {"folder", "device"}:
+        return "it is no file"
+    if _is_within(path, (DEFINITIONS, STATE, ".git", "CLAUDE.md", *places.STARTED_IN_PROJECT)) or ".git" in path.split(
+        "/"
+    ):
+        return "a run may not change it"
+    try:
+        names.split(path)
+    except UnsafePathError as error:
+        return error.message.rpartition(": ")[2]
+    return ""
+
+
+def _is_within(path: str, folders: tuple[str, ...]) -> bool:
+    key = [names.collision_key(part) for part in path.split("/")]
+    outer = [[names.collision_key(part) for part in folder.split("/")] for folder in folders]
+    return any(key[: len(folder)] == folder for folder in outer)
+
+
+def _lines(place: Path, there: str) -> list[str] | None:
+    if not there:
+        return []
+    try:
+        if place.is_symlink() or place.stat().st_size > _SHOWN_BYTES:
+            return None
+        return place.read_text("utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
