@@ -12,7 +12,8 @@ from agent_studio.guards.handlers import reach, shell
 if TYPE_CHECKING:
     from agent_studio.environment.context import Context
 
-KEY = "cost.guardLedger"
+KEYS = ("cost.guardLedger", "isolation.guard")
+"""Either wants it."""
 _FILES = (
     "llm-usage.log", "llm-usage.*.log", "*.agent-studio/*/checkpoints.jsonl", "*.agent-studio/checkpoint_signers",
     "*.agent-studio/*/ledger.sqlite3*", "*.agent-studio/*/budget-notices.jsonl",
@@ -30,7 +31,7 @@ _REASON = (
 
 def asked(context: Context) -> frozenset[str]:
     """Return the events that the configuration needs."""
-    return frozenset({"PreToolUse"} if context.config[KEY] else ())
+    return frozenset({"PreToolUse"} if _is_on(context) else ())
 
 
 def decide(call: Call) -> Outcome | None:
@@ -39,9 +40,13 @@ def decide(call: Call) -> Outcome | None:
     if not isinstance(given, dict):
         return None
     what = _written(str(call.payload.get("tool_name", "")), given, str(call.payload.get("cwd") or "."))
-    if what is None or not call.context().config[KEY]:
+    if what is None or not _is_on(call.context()):
         return None
     return Outcome(deny=_REASON.format(what=what))
+
+
+def _is_on(context: Context) -> bool:
+    return any(context.config[key] for key in KEYS)
 
 
 def _written(tool: str, given: dict[str, Any], folder: str) -> str | None:

@@ -139,7 +139,8 @@ def _target(context: Context) -> Iterator[Place]:
 
 def _sidecar_names(agent: str) -> set[str]:
     """Return the folders that an agent's sidecar may have; one of a plugin is called `plugin:agent`."""
-    return {agent, agent.rpartition(":")[2], agent.replace(":", "-")} - {""} if "/" not in agent else set()
+    names = {agent, agent.rpartition(":")[2], agent.replace(":", "-")} - {"", ".", ".."}
+    return set() if {"/", "\\", "\0"} & set(agent) else names
 
 
 Found = tuple[str, Place]
@@ -170,14 +171,14 @@ def _held(paths: list[str], folder: str, places: list[Place]) -> Found | None:
 
 def _by_shell(command: str, folder: str, places: list[Place], *, reading: bool) -> Found | None:
     """Return what a command names and does not leave alone; `reading` counts every naming."""
-    parts = shell.parts(_expanded(command, folder))
+    parts = shell.parts(command)
     if parts is None:
         return _in_text(command, folder, places)
-    for part in parts:
+    for written in parts:
+        part = shell.Part(*(tuple(_expanded(word, folder) for word in words) for words in written))
         words = list(part.words[1:] if reading or not part.reads(_OWN_VERBS) else ())
         values = [word.partition("=")[2] for word in words if "=" in word]
-        named = [part.words[0] if part.words else "", *words, *values, *part.targets]
-        if found := _held(named, folder, places):
+        if found := _held([*words, *values, *part.targets, *(part.sources if reading else ())], folder, places):
             return found
         if part.program in _DESTROYERS and not part.reads(_OWN_VERBS) and (found := _above(words, folder, places)):
             return found
@@ -212,12 +213,12 @@ def _in_text(command: str, folder: str, places: list[Place]) -> Found | None:
     return None
 
 
-def _expanded(command: str, folder: str) -> str:
+def _expanded(word: str, folder: str) -> str:
     for name in ("CLAUDE_PROJECT_DIR", "HOME", "PWD"):
         value = folder if name == "PWD" else os.environ.get(name, "")
         if value:
-            command = command.replace(f"${{{name}}}", value).replace(f"${name}", value)
-    return command
+            word = word.replace(f"${{{name}}}", value).replace(f"${name}", value)
+    return word
 
 
 def _fixed(path: str) -> str:

@@ -51,6 +51,8 @@ class Part(NamedTuple):
     """The program and its arguments."""
     targets: tuple[str, ...]
     """Files that output is sent to."""
+    sources: tuple[str, ...] = ()
+    """Files that input comes from."""
 
     @property
     def program(self) -> str:
@@ -99,14 +101,15 @@ def _separated(words: list[str]) -> Iterator[list[str]]:
 def _part(listed: list[str]) -> Part:
     words: list[str] = []
     targets: list[str] = []
-    following: list[str] | None = None
+    sources: list[str] = []
+    into = words
     for word in listed:
         if set(word) <= set("<>&|") and ("<" in word or ">" in word):
             if words and words[-1].isdecimal():  # 2> errors
                 words.pop()
-            following = targets if ">" in word else words
+            into = targets if ">" in word else sources
             continue
-        if following is not targets or word not in _NOWHERE:
-            (words if following is None else following).append(word)
-        following = None
-    return Part(tuple(words), tuple(targets))
+        if into is not targets or word not in _NOWHERE:
+            into.append(word)
+        into = words
+    return Part(tuple(words), tuple(targets), tuple(sources))
