@@ -46,8 +46,10 @@ class Screen:
         self.unicode = _carries("✓╔═║", stream)
 
     def line(self, text: str = "") -> None:
-        """Write one line."""
-        self._stream.write(text + "\n")
+        """Write one line, or several, without secrets."""
+        from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
+
+        self._stream.write(redact(text) + "\n")
 
     def mark(self, kind: str, text: str) -> None:
         """Write a line with a mark: `ok`, `bad`, `none` or `note`."""
@@ -84,6 +86,8 @@ class Screen:
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
+        from agent_studio.redaction import redact  # noqa: PLC0415 - as above
+
         table = Table(
             box=box.SIMPLE_HEAD if self.unicode else box.ASCII, pad_edge=False, collapse_padding=bool(numbers)
         )
@@ -91,7 +95,7 @@ class Screen:
             number = heading in numbers
             table.add_column(heading, overflow="fold", no_wrap=number, justify="right" if number else "left")
         for row in rows:
-            table.add_row(*(Text("-" if cell is None else harmless(str(cell))) for cell in row))
+            table.add_row(*(Text("-" if cell is None else harmless(redact(str(cell)))) for cell in row))
         Console(file=self._stream, highlight=False).print(table)
 
     def console(self) -> Console:
@@ -178,7 +182,10 @@ def working(doing: str) -> Iterator[None]:
 
 
 def echo(text: str) -> None:
-    """Pass on what a command that runs inside ours says, as it comes; a stderr that is gone ends nothing."""
+    """Pass on what a command that runs inside ours says, as it comes and redacted by who hands it in.
+
+    A stderr that is gone ends nothing.
+    """
     encoding = sys.stderr.encoding or "utf-8"
     with suppress(OSError, ValueError):
         sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
@@ -211,7 +218,9 @@ def agrees(question: str) -> bool:
     """Ask for something that may be left out; nobody to ask means no."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    sys.stderr.write(f"{question} [y/N] ")
+    from agent_studio.redaction import redact  # noqa: PLC0415 - as above
+
+    sys.stderr.write(f"{redact(question)} [y/N] ")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -232,10 +241,6 @@ def _write_envelope(
         "problems": [problem._asdict() for problem in problems],
     }
     text = json.dumps(envelope, ensure_ascii=not screen.unicode, indent=2 if screen.is_terminal else None, default=str)
-    if problems:
-        from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
-
-        text = redact(text)
     screen.line(text)
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from agent_studio.cost.counting import SYNTHETIC, Tokens, tokens, whole
-from agent_studio.redaction import redact
+from agent_studio.redaction import redact_head
 
 _COUNTED = b'put_tokens"'
 """Whatever counts has it, as `input_tokens` or `output_tokens`; the longer a text is, the faster it is not found."""
@@ -286,7 +286,5 @@ def named(value: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def _named(value: str) -> str:
-    text = value[:_NAME_MAX]
-    if not text.isprintable():
-        text = "".join(one if one.isprintable() else "\ufffd" for one in text)
-    return redact(text if text.isascii() else text.encode("utf-8", "replace").decode())
+    text = redact_head(value if value.isascii() else value.encode("utf-8", "replace").decode(), _NAME_MAX)
+    return text if text.isprintable() else "".join(one if one.isprintable() else "\ufffd" for one in text)

@@ -8,6 +8,8 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.redaction import redact
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -31,9 +33,8 @@ class Answers:
         with asking:
             known = self._known(question)
             if known is None:
-                known = json.dumps(compute(), ensure_ascii=False, separators=(",", ":"), default=str).encode(
-                    "utf-8", "backslashreplace"
-                )
+                text = json.dumps(compute(), ensure_ascii=False, separators=(",", ":"), default=str)
+                known = redact(text).encode("utf-8", "backslashreplace")
                 self._keep(question, known)
             return known
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "Span", "find_secrets", "redact", "redact_head", "spans"]
 
+_MANY = 40_000
+"""Characters looked through by a process that goes on."""
 _BEYOND = 8_192
 """How far a secret may reach beyond what is kept of a text and still be known for one."""
 _ESCAPED = re.compile(r"\\+(?:u00([0-7][0-9A-Fa-f])|/)")
@@ -98,8 +100,8 @@ def _replaced(text: str, found: list[Span], size: int) -> str:
 
 
 def _matches(text: str) -> Iterator[Span]:
-    looked = "\n".join(formats.RUN.findall(text))
-    if looked and compiled(formats.ANY_START).search(looked):
+    looked = "\n".join(compiled(formats.RUN).findall(text))
+    if looked and _may_hold(looked):
         for kind, fixed, pattern in FORMATS:
             if fixed in looked:
                 yield from _all(kind, pattern, text, _is_dummy)
@@ -109,6 +111,18 @@ def _matches(text: str) -> Iterator[Span]:
         yield from _all(formats.URL_PASSWORD, formats.URL, text, _is_stand_in)
     if any(word in text for word in formats.HEADER_WORDS):
         yield from _all(formats.AUTHORIZATION, formats.HEADER, text, _is_dummy)
+
+
+_looked_through = 0
+
+
+def _may_hold(text: str) -> bool:
+    """Tell whether a format can be in a text; what is quick to look through once is not what is quick to do often."""
+    global _looked_through  # noqa: PLW0603 - a count, and it may be off by some
+    if _looked_through < _MANY:
+        _looked_through += len(text)
+        return True
+    return formats.any_start().search(text) is not None
 
 
 def _all(kind: str, pattern: str, text: str, passed: Callable[[str], bool]) -> Iterator[Span]:

@@ -121,7 +121,7 @@ FORMATS: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 """Kind, the fixed text that every hit contains, and the format."""
 
-RUN = re.compile(r"[A-Za-z0-9_.:/+=~-]{15,}")
+RUN = r"[A-Za-z0-9_.:/+=~-]{15,}"
 """Where a format can be at all."""
 
 
@@ -137,8 +137,11 @@ def _tree(words: Iterable[str]) -> str:
     return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
 
 
-ANY_START = _tree({fixed for _, fixed, _ in FORMATS})
-"""Finds where a format may be, or nothing where none is."""
+@cache
+def any_start() -> re.Pattern[str]:
+    """Return what finds where a format may be; to make it takes as long as looking through a megabyte."""
+    return re.compile(_tree({fixed for _, fixed, _ in FORMATS}))
+
 
 KEY_BLOCK = "private-key"
 KEY_BEGIN, KEY_END = "-----BEGIN", "-----END"

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock, log
-from agent_studio.capture.ingest import events, hooks, lines, sealing, segments, state, telemetry
+from agent_studio.capture.ingest import events, hooks, lines, masking, sealing, segments, state, telemetry
 from agent_studio.capture.ingest.report import Report
 from agent_studio.capture.ingest.settle import settle
 from agent_studio.capture.ingest.work import Work
@@ -22,6 +22,7 @@ from agent_studio.cost import pricing, watch
 from agent_studio.environment.sharing import sharing
 from agent_studio.errors import AgentStudioError, BusyError, StorageError
 from agent_studio.records import LlmUsage, event_id
+from agent_studio.redaction import redact_head
 from agent_studio.storage import locks
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def ingest(context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0) -> R
             with state.opened(folder) as opened:
                 report.sealed = sealing.begin(opened, context, inbox.roots)
                 _Run(context, inbox, opened, report).all(settle_ns=int(settle_s * lines.NS))
+                masking.mask(context.project, opened)
                 report.sealed += sealing.seal(opened, context, inbox.roots)
             if report.records.get(LlmUsage.file):
                 with suppress(AgentStudioError):  # a budget that is wrong is told by those who look at budgets
@@ -226,7 +228,7 @@ class _Run:
     ) -> None:
         """Count a line that could not be used, and keep how it begins."""
         self._report.damaged += reason != "cut"
-        said = lines.clean(data.decode("utf-8", "replace")[: 4 * _KEPT_CHARACTERS])[:_KEPT_CHARACTERS]
+        said = redact_head(data.decode("utf-8", "replace"), _KEPT_CHARACTERS)
         kept = {
             "eventId": event_id(label, offset, "damaged"), "timestamp": lines.stamp(self._work.now_ns),
             "reason": reason, "bytes": size, "sha256": hashlib.sha256(data).hexdigest(), "text": said,
