@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LIMIT_S = 120
+_OVER_FILES = frozenset((0, 1, 3, 4, 5, 6, 7))
+"""Capabilities over files and users, which lead past no boundary: CHOWN to SETUID but for DAC_READ_SEARCH."""
 _ALREADY_LINKED = "hard link that was there before"
 
 
@@ -236,18 +238,29 @@ def hook_of_git(runner: Runner) -> Route:
     return _route("hook of git", runner, "hook" if reached else said, "hook" if reached else "\0")
 
 
+def forged_evidence(runner: Runner) -> Route:
+    """Write evidence into a folder of it that is not there yet."""
+    folder = runner.shop / ".agent-studio/staging/burnin"
+    said = runner.said('mkdir -p "$1" && echo forged > "$1/forged.json"', str(folder))
+    reached = (folder / "forged.json").exists()
+    (folder / "forged.json").unlink(missing_ok=True)
+    word = "forged" if reached else "\0"
+    return _route("evidence where there was none", runner, f"{said}{word if reached else ''}", word)
+
+
 def privileges(runner: Runner) -> Route:
     """Look for capabilities, and for a way to get some by a program that has them."""
-    said = runner.said("grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/self/status")
-    left = [line for line in said.splitlines() if line.startswith("Cap") and int(line.split()[1], 16)]
-    free = "NoNewPrivs:\t1" not in said
-    found = [*left, *(["NoNewPrivs: 0"] if free else [])]
-    return Route(
-        "privileges", "capabilities", REACHES if found else BLOCKED, "; ".join(" ".join(line.split()) for line in found)
-    )
+    said = runner.said("grep -E '^(CapEff|NoNewPrivs)' /proc/self/status")
+    held = next((int(line.split()[1], 16) for line in said.splitlines() if line.startswith("CapEff")), -1)
+    more = [str(number) for number in range(64) if held >> number & 1 and number not in _OVER_FILES]
+    found = [
+        *(f"capability {number}" for number in more),
+        *(["new privileges"] if "NoNewPrivs:\t1" not in said else []),
+    ]
+    return Route("privileges", "the process", REACHES if found else BLOCKED, ", ".join(found) or "none left")
 
 
 SCENARIOS = (
     linked_before, symlinked_before, bound_before, folder_as_input, from_within, renamed_meanwhile, replaced_meanwhile,
-    left_behind, nested, hook_of_git, privileges,
+    left_behind, nested, hook_of_git, forged_evidence, privileges,
 )  # fmt: skip

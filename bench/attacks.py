@@ -220,7 +220,7 @@ def _cell(name: str, backend: str, routes: Sequence[Route]) -> str:
     if worst != probe.REACHES:
         return worst
     where = list(dict.fromkeys(one.target for one in found if one.verdict == worst))
-    mark = "" if backend not in claims.NOT_CLAIMED or not claims.is_claimed(backend, name) else " (!)"
+    mark = " (!)" if claims.broken(backend, found) else ""
     some = f" ({', '.join(where)})" if len(where) < len(found) else ""
     return f"**{worst}**{mark}{some}"
 

@@ -21,10 +21,11 @@ _METADATA = (
 )
 _NAMES = "Landlock gives the right to list a folder with all that is below it, and the project has to be listed"
 _GUARDED = "Landlock cannot keep a file without its whole folder; the report of a run names such files as gaps"
+_REPLACED = "what hides a single file goes away with it: a file that is put in its place from outside can be seen"
 _SOCKETS = "Landlock does not decide about connecting to a socket that a file stands for"
 
 NOT_CLAIMED: Mapping[str, Mapping[str, str]] = {
-    "bubblewrap": {},
+    "bubblewrap": {"hidden file replaced while it runs": _REPLACED},
     "landlock": {
         "list": _NAMES,
         **dict.fromkeys(("size (stat)", "chmod", "utime", "chown", "setxattr", "C: fchmodat2"), _METADATA),
@@ -34,15 +35,19 @@ NOT_CLAIMED: Mapping[str, Mapping[str, str]] = {
 }
 """By backend: the routes that may reach, and why. A backend that is not here claims nothing."""
 
+NOT_CLAIMED_PLACES: Mapping[str, Mapping[str, str]] = {"landlock": {"hooks of git": _GUARDED}}
+"""The same by target."""
 
-def is_claimed(backend: str, route: str) -> bool:
-    """Tell whether a backend is claimed to block a route."""
-    return backend in NOT_CLAIMED and route not in NOT_CLAIMED[backend]
+
+def is_claimed(backend: str, route: Route) -> bool:
+    """Tell whether a backend is claimed to block a route to its target."""
+    reasons = NOT_CLAIMED_PLACES.get(backend, {})
+    return backend in NOT_CLAIMED and route.name not in NOT_CLAIMED[backend] and route.target not in reasons
 
 
 def broken(backend: str, routes: Iterable[Route]) -> list[Route]:
     """Return the routes that reach although they are claimed to be blocked."""
-    return [route for route in routes if route.verdict == REACHES and is_claimed(backend, route.name)]
+    return [route for route in routes if route.verdict == REACHES and is_claimed(backend, route)]
 
 
 def verdict(backend: str, routes: Iterable[Route]) -> str:
@@ -50,6 +55,6 @@ def verdict(backend: str, routes: Iterable[Route]) -> str:
     tried = list(routes)
     if broken(backend, tried):
         return FAIL
-    claimed = [route.verdict for route in tried if is_claimed(backend, route.name)]
+    claimed = [route.verdict for route in tried if is_claimed(backend, route)]
     proven = BLOCKED in claimed and set(claimed) <= {BLOCKED, IMPOSSIBLE}
     return PASS if proven else INSUFFICIENT

@@ -12,6 +12,7 @@ import os
 import secrets
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,13 @@ _CHILD = Path(reading.__file__).with_name("child.py")
 _LIMIT_S = 60
 _WITH_FOLDER = frozenset(("remove a folder", "rename a folder out"))
 _WITH_DATABASE = frozenset(("SQLite ATTACH", "SQLite ATTACH and INSERT"))
+_OF_PROCESSES = frozenset(
+    (
+        "memory of a process", "/proc/PID/mem", "/proc/PID/environ", "pidfd_getfd", "ptrace", "abstract socket",
+        "socket in a hidden folder", "signal to a process",
+    )
+)  # fmt: skip
+"""These need a process outside; for the others we are one."""
 _OF_DISK = frozenset(("raw disk", "mknod of the disk"))
 
 
@@ -127,8 +135,10 @@ def attack(asked: Asked, state: Folder, start: Start) -> list[Route]:
     """
     for target in asked.targets:
         planting.sweep(target.folder)
-    control = _round(asked, state, _unprotected)
-    inside = _round(asked, state, start)
+    with ThreadPoolExecutor(1) as beside:
+        without = beside.submit(_round, asked, state, _unprotected)
+        inside = _round(asked, state, start)
+        control = without.result()
     return [_judged(one, *before, *after) for (one, *before), (_, *after) in zip(control, inside, strict=True)]
 
 
@@ -151,12 +161,14 @@ def _round(asked: Asked, state: Folder, start: Start) -> list[tuple[_Try, str, s
     with ExitStack() as stack:
         place = stack.enter_context(_workplace(state))
         tries, spare = _planted(asked, nonce, stack)
-        found: dict[str, Any] = {"mounts": _mounts()}
+        found: dict[str, Any] = {"mounts": _mounts(), "pid": os.getpid()}
         helper = None
         if spare:
-            helper = stack.enter_context(_outside(spare, nonce, place.path.name))
-            stack.enter_context(_handed_down(spare.folder.path))
-            found |= helper.found
+            found["descriptor"] = stack.enter_context(_held(spare.file))
+            stack.enter_context(_held(spare.folder.path))
+            if _OF_PROCESSES & {one.route for one in tries}:
+                helper = stack.enter_context(_outside(spare, nonce, place.path.name))
+                found |= helper.found
         said = _tried(place, [one.attempt for one in tries], found, start, asked.more)
         signalled = helper is not None and helper.signalled()
         planted = [one.victim for one in tries if one.victim]
@@ -235,15 +247,17 @@ def _workplace(state: Folder) -> Iterator[Folder]:
         yield above.at(name)
     finally:
         above.remove_tree(name)
+        with suppress(OSError):  # another probe is at work
+            above.path.rmdir()
 
 
 @contextmanager
-def _handed_down(folder: Path) -> Iterator[None]:
-    """Hold a protected folder open, in a way that a command inherits unless it is kept from it."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _held(path: Path) -> Iterator[int]:
+    """Hold something protected open, in a way that a command inherits unless it is kept from it."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.set_inheritable(descriptor, True)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
-from agent_studio.environment.roots import STATE
-from agent_studio.errors import UsageError
+from agent_studio.environment.context import other_roots
+from agent_studio.environment.detect import Environment
+from agent_studio.environment.roots import DEFINITION_FOLDERS, STATE, Project
+from agent_studio.environment.schema import KINDS
 from agent_studio.isolation import claims, probe
 from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.launch import Launch, start
-from agent_studio.isolation.policy import Access, target_of
-from agent_studio.isolation.probe import Asked, Target
+from agent_studio.isolation.policy import Access, other_roots_of, policy, target_of
+from agent_studio.isolation.probe import Asked, ProbeError, Target
 from agent_studio.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agent_studio.environment.context import Context
     from agent_studio.isolation.choice import Choice
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "agent-studio/isolation-evidence/1"
 FOLDER = "evidence"
+INSIDE = "AGENT_STUDIO_ISOLATION"
+"""The variable that names the backend to what runs inside."""
 BRIEF = frozenset(
     (
         "read", "list", "subprocess", "symbolic link", "hard link", "/proc/PID/root, cwd, fd", "own user namespace",
@@ -76,31 +80,37 @@ class Proof:
         return sum(route.verdict == verdict for route in self.routes)
 
 
-def prove(
-    context: Context, policy: Policy, choice: Choice, variables: Mapping[str, str], *, brief: bool = False
-) -> Proof:
-    """Try every route that we know, or a few, to what a policy protects, with a backend.
+def boundary(context: Context, variables: Mapping[str, str]) -> Policy:
+    """Return what `run` protects, once there is a folder for the proof: evidence is part of that."""
+    context.root.state.make(FOLDER)
+    return policy(context, variables)
 
-    Raises `UsageError` where there is nothing to be protected, `AgentStudioError` where nothing can be planted.
+
+def prove(
+    context: Context, drawn: Policy, choice: Choice, variables: Mapping[str, str], *, brief: bool = False
+) -> Proof:
+    """Try every route that we know, or a few, to what is to be protected, with a backend and the boundary as drawn.
+
+    Raises `AgentStudioError` where nothing can be planted.
     """
     began = time.monotonic()
     started_at = clock.timestamp(clock.now())
-    asked = _asked(context, policy, brief=brief)
+    asked = _asked(context, drawn, brief=brief)
     if not asked.targets:
-        raise UsageError(
-            f"there is no data of another environment that {context.environment} could reach",
-            hint="agent-studio init --env production",
+        raise ProbeError(
+            f"nothing can be planted for {context.environment} to reach: no other environment's folder can be written to",
+            hint="run it as the user that the project belongs to",
         )
     gaps: list[str] = []
 
     def run(argv: Sequence[str]) -> None:
         cwd = context.project.path
-        finished = start(Launch(argv, variables, cwd, str(context.environment), choice.backend, policy))
+        finished = start(Launch(argv, variables, cwd, str(context.environment), choice.backend, drawn))
         gaps.extend(finished.prepared.gaps if finished.prepared else ())
 
     routes = probe.attack(asked, context.root.state, run)
     duration_ms = round((time.monotonic() - began) * 1000)
-    return Proof(choice.name, choice.refused, policy.separation, routes, gaps, started_at, duration_ms)
+    return Proof(choice.name, choice.refused, drawn.separation, routes, gaps, started_at, duration_ms)
 
 
 def keep(context: Context, proof: Proof, *, candidate: str) -> str:
@@ -130,50 +140,49 @@ def keep(context: Context, proof: Proof, *, candidate: str) -> str:
 
 def as_data(proof: Proof, route: Route) -> dict[str, Any]:
     """Return a route as programs get it."""
-    return {**asdict(route), "claimed": claims.is_claimed(proof.backend, route.name)}
+    return {**asdict(route), "claimed": claims.is_claimed(proof.backend, route)}
 
 
-def _asked(context: Context, policy: Policy, *, brief: bool) -> Asked:
-    state = context.root.state
-    state.make(FOLDER)
-    hidden = list(_plantable(_others(context, policy)))
+def _asked(context: Context, drawn: Policy, *, brief: bool) -> Asked:
+    """Return what is to be tried; where files are planted is not asked of the boundary, which may be wrong."""
     definitions = context.project.definitions
-    readonly = [path for path in policy.readonly if path.is_relative_to(definitions) and path != definitions]
-    readonly += [path for path in policy.readonly if path == state.path / FOLDER]
-    targets = [*_targets(context, hidden, probe.ON_HIDDEN, brief=brief)]
-    targets += _targets(context, list(_plantable([definitions, *readonly])), probe.ON_READONLY, brief=brief)
+    kept = [definitions, context.root.state.path / FOLDER, *(definitions / name for name in DEFINITION_FOLDERS)]
+    targets = list(_targets(context, _plantable(_others(context)), probe.ON_HIDDEN, brief=brief))
+    if not targets:
+        return Asked(())
+    targets += _targets(context, _plantable(kept), probe.ON_READONLY, brief=brief)
     if brief:
         return Asked(targets)
-    guarded = sorted(policy.guarded)
-    firm = [path for path in policy.readonly if path not in policy.guarded]
-    contents = [file for path in policy.hidden if (file := _file_of(path, policy))]
-    return Asked(targets, hidden=contents, readonly=firm, guarded=guarded)
+    contents = [file for path in drawn.hidden if (file := _file_of(path, drawn))]
+    firm = [path for path in drawn.readonly if path not in drawn.guarded]
+    return Asked(targets, hidden=contents, readonly=firm, guarded=sorted(drawn.guarded))
 
 
-def _file_of(path: Path, policy: Policy) -> Path | None:
+def _file_of(path: Path, drawn: Policy) -> Path | None:
     """Return a file with content that is hidden with a path, or None where there is none."""
     folders = ((folder, names) for folder, _, names in os.walk(path)) if path.is_dir() else [(path.parent, [path.name])]
     for folder, names in folders:
         for name in names:
             file = Path(folder, name)
-            if policy.access(file) is Access.HIDDEN and file.is_file() and file.stat().st_size:
+            if drawn.access(file) is Access.HIDDEN and file.is_file() and file.stat().st_size:
                 return file
     return None
 
 
-def _others(context: Context, policy: Policy) -> list[Path]:
-    """Return the hidden folders of other environments, data before state."""
-    project, target = context.project.path, target_of(context)
-    inside = [
-        path for path in policy.hidden if path.is_relative_to(project) or (target and path.is_relative_to(target))
-    ]
-    return sorted(inside, key=lambda path: (STATE in path.parts, path.name != "metrics", path))
+def _others(context: Context) -> list[Path]:
+    """Return where other environments have data that is not ours as well, and their state."""
+    own = {context.root.folder(kind).path for kind in KINDS} | {context.root.path}
+    roots = list(other_roots(context.project, context.environment))
+    if target := target_of(context):
+        roots += other_roots_of(Project(target), None)
+    data = [root.folder(kind).path for kind in ("metrics", *KINDS) for root in roots]
+    state = [context.project.state(environment).path for environment in Environment]
+    state.append(state[0].parent)  # there from the first run on
+    return [path for path in dict.fromkeys((*data, *state)) if path not in own and path != context.root.state.path]
 
 
-def _plantable(folders: Sequence[Path]) -> Iterator[Path]:
-    for folder in folders:
-        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-            yield folder
+def _plantable(folders: Iterable[Path]) -> list[Path]:
+    return [folder for folder in folders if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)]
 
 
 def _targets(context: Context, folders: Sequence[Path], routes: Sequence[str], *, brief: bool) -> Iterator[Target]:

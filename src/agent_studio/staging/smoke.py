@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.environment.detect import choose_environment, choose_project
 from agent_studio.environment.roots import Project
 from agent_studio.errors import AgentStudioError, ExitCode
-from agent_studio.staging import checks, data_checks
+from agent_studio.staging import boundary_checks, checks, data_checks
 from agent_studio.staging.subject import Check, Failed, Skipped, Subject
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ CHECKS = (
     Check("canary-out-of-reach", data_checks.canary),
     Check("private-files", data_checks.private_files, required=False),
     Check("no-shared-files", data_checks.no_shared_bytes),
+    Check("isolation-holds", boundary_checks.isolation_holds, required=False),
 )
 
 

@@ -9,7 +9,6 @@ from agent_studio.environment.findings import Severity
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.isolation import choice, claims, probe, proof
 from agent_studio.isolation.backends import ADVISORY
-from agent_studio.isolation.policy import policy
 from agent_studio.release.candidate import candidate
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from agent_studio.isolation.probe import Route
     from agent_studio.isolation.proof import Proof
 
-INSIDE = "AGENT_STUDIO_ISOLATION"
 _CODES = {claims.PASS: ExitCode.DONE, claims.FAIL: ExitCode.FAILED, claims.INSUFFICIENT: ExitCode.INSUFFICIENT}
 _MARKS = {claims.PASS: "ok", claims.FAIL: "bad", claims.INSUFFICIENT: "none"}
 _SHOWN = 3
@@ -28,10 +26,10 @@ _SHOWN = 3
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Try every route from inside a run; exit code 0 PASS, 1 FAIL, 3 INSUFFICIENT, 7 when required and not there."""
-    if session.variables.get(INSIDE, ADVISORY) != ADVISORY:
+    if session.variables.get(proof.INSIDE, ADVISORY) != ADVISORY:
         raise UsageError("this is inside of a run: it cannot be judged from here", hint="leave the run first")
     context = session.context
-    wanted = policy(context, session.variables)
+    wanted = proof.boundary(context, session.variables)
     required = args.require_isolation or bool(context.config["isolation.require"])
     name = args.backend or str(context.config["isolation.backend"])
     chosen = choice.choose(wanted, name, required=required)
@@ -91,7 +89,7 @@ def _row(name: str, found: Proof) -> tuple[str, str, str]:
         return name, worst, shown[0].detail
     where = ", ".join(route.target for route in shown[:_SHOWN])
     more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    unclaimed = "" if claims.is_claimed(found.backend, name) else " (not claimed)"
+    unclaimed = "" if claims.broken(found.backend, shown) else " (not claimed)"
     return name, f"{worst}{unclaimed}", f"{where}{more}: {shown[0].detail}"
 
 

@@ -5,9 +5,7 @@ Each gets a planted file and folder of its own; whether it changed anything is s
 
 from __future__ import annotations
 
-import mmap
 import os
-import sqlite3
 import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -169,12 +167,16 @@ def inherited(attempt: Attempt) -> None:
 
 def mapped(attempt: Attempt) -> None:
     """Map it into memory and write there."""
+    import mmap  # noqa: PLC0415 - most probes need not pay for it
+
     with open(attempt.file, "r+b") as file, mmap.mmap(file.fileno(), 0) as view:
         view[: len(_MARK)] = _MARK
 
 
 def attached(attempt: Attempt) -> None:
     """Write by attaching it as a SQLite database."""
+    import sqlite3  # noqa: PLC0415 - most probes need not pay for it
+
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
         connection.execute("ATTACH ? AS other", (attempt.given["database"],))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
 import socket
-import sqlite3
 import stat
 import subprocess
 from pathlib import Path
@@ -168,12 +166,16 @@ def link_of_handle(attempt: Attempt) -> bytes:
 
 def mapped(attempt: Attempt) -> bytes:
     """Map it into memory."""
+    import mmap  # noqa: PLC0415 - most probes need not pay for it
+
     with open(attempt.file, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
         return view[:_BYTES]
 
 
 def attached(attempt: Attempt) -> bytes:
     """Attach it as a SQLite database."""
+    import sqlite3  # noqa: PLC0415 - most probes need not pay for it
+
     connection = sqlite3.connect(":memory:")
     try:
         connection.execute("ATTACH ? AS other", (attempt.given["database"],))

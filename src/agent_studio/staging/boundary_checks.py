@@ -1,0 +1,35 @@
+"""The smoke check of the boundary that `run` draws: a few of the routes of `doctor isolation`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_studio.isolation import claims, probe, proof
+from agent_studio.isolation.backends import ADVISORY
+from agent_studio.isolation.choice import choose
+from agent_studio.isolation.policy import policy
+from agent_studio.staging.subject import Failed, Skipped
+
+if TYPE_CHECKING:
+    from agent_studio.staging.subject import Subject
+
+
+def isolation_holds(subject: Subject) -> str:
+    """A random value planted in another environment's data cannot be reached or changed from inside of a run."""
+    if subject.variables.get(proof.INSIDE, ADVISORY) != ADVISORY:
+        raise Skipped("inside of a run: nothing can be planted outside from here")
+    context = subject.context
+    wanted = policy(context, subject.variables)
+    chosen = choose(wanted, str(context.config["isolation.backend"]))
+    if chosen.backend is None:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in chosen.refused) or "it is configured so"
+        raise Skipped(f"isolation is advisory here ({reasons})")
+    found = proof.prove(context, wanted, chosen, subject.variables, brief=True)
+    if found.broken:
+        first = found.broken[0]
+        raise Failed(
+            f"{found.backend}: {first.name} reaches {first.target}: {first.detail} (agent-studio doctor isolation)"
+        )
+    if found.verdict != claims.PASS:
+        raise Skipped(f"{found.backend}: {found.count(probe.NOT_TRIED)} routes could not be tried")
+    return f"{found.backend}: {found.count(probe.BLOCKED)} ways to other environments refused by the kernel"
