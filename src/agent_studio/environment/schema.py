@@ -109,6 +109,13 @@ def flag_keys(flag: str, *, on: bool = False, doc: str = "", variable: str = "")
 _PARTY = "features.partyMode"
 _ELICIT = "features.advancedElicitation"
 
+_ISOLATION = (
+    ("source", Form.STRING, "writable", "What a run may do with the project's own files: writable, readonly or copy."),
+    ("backend", Form.STRING, "auto", "How a run is isolated: auto, bubblewrap, landlock, sandbox-runtime, advisory."),
+    ("domains", Form.STRINGS, ("*.anthropic.com", "*.claude.ai", "*.claude.com"), "Network of sandbox-runtime."),
+    ("require", Form.BOOLEAN, False, "Refuse to run without kernel isolation."),
+)  # fmt: skip
+
 KEYS: tuple[Key, ...] = (
     *flag_keys("partyMode", on=True, doc="Several agents on one question.", variable="PARTY_MODE_ENABLED"),
     Key(f"{_PARTY}.maxAgents", Form.INTEGER, 5, "Agents in one session at most.", minimum=1, maximum=20),
@@ -251,21 +258,7 @@ KEYS: tuple[Key, ...] = (
         "Deny agents what would write the ledger: a decision hook.",
         may_differ=True,
     ),
-    Key(
-        "isolation.source",
-        Form.STRING,
-        "writable",
-        "What a run may do with the project's own files: writable, readonly or copy.",
-        may_differ=True,
-    ),
-    Key(
-        "isolation.backend",
-        Form.STRING,
-        "auto",
-        "What keeps a run apart: auto (the strongest here), bubblewrap, landlock, sandbox-runtime or advisory.",
-        may_differ=True,
-    ),
-    Key("isolation.require", Form.BOOLEAN, False, "Refuse to run without kernel isolation.", may_differ=True),
+    *(Key(f"isolation.{name}", form, default, doc, may_differ=True) for name, form, default, doc in _ISOLATION),
     Key(
         "isolation.variables",
         Form.STRING,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.isolation import hard_links
-from agent_studio.isolation.backends import ADVISORY, NotIsolatedError, bubblewrap, landlock
+from agent_studio.isolation.backends import ADVISORY, NotIsolatedError, bubblewrap, landlock, runtime
 from agent_studio.isolation.policy import COPY
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agent_studio.isolation.policy import Policy
 
 AUTO = "auto"
-BACKENDS: tuple[Backend, ...] = (bubblewrap, landlock)
+BACKENDS: tuple[Backend, ...] = (bubblewrap, landlock, runtime)
 """Strongest first."""
 NAMES = (AUTO, *(backend.NAME for backend in BACKENDS), ADVISORY)
 
@@ -54,7 +54,9 @@ def choose(policy: Policy, name: str = AUTO, *, required: bool = False) -> Choic
     Raises `NotIsolatedError` when the one named cannot be used, or when isolation is `required` and there is none.
     """
     refused: list[tuple[str, str]] = []
-    for backend in BACKENDS if name == AUTO else [backend for backend in BACKENDS if name == backend.NAME]:
+    for backend in BACKENDS:
+        if name != backend.NAME and not (name == AUTO and backend.IS_AUTOMATIC):
+            continue
         found = backend.available(policy)
         if policy.source == COPY and not backend.BINDS:
             found = found._replace(usable=False, reason="it cannot put a copy in the project's place")

@@ -22,7 +22,7 @@ from agent_studio import clock
 from agent_studio.isolation.backends import ADVISORY, Prepared, Supervisor, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -55,6 +55,8 @@ class Launch:
     """Names of variables that it does not inherit."""
     scratch: Path | None = None
     """An empty folder for temporary files."""
+    tell: Callable[[Prepared], None] = lambda _: None
+    """Told what the backend does, before the command begins."""
     copy: Copied | None = None
     """What takes the project's place."""
 
@@ -82,6 +84,7 @@ class Finished:
             "hidden": [str(path) for path in self.prepared.hidden] if self.prepared else [],
             "readonly": [str(path) for path in self.prepared.readonly] if self.prepared else [],
             "gaps": list(self.prepared.gaps) if self.prepared else [],
+            "limits": list(self.prepared.limits) if self.prepared else [],
             "withheld": list(self.launch.withheld),
             "started": not self.fault,
             "startedAt": clock.timestamp(self.started_at),
@@ -106,6 +109,7 @@ def _run(launch: Launch) -> tuple[int, str, Prepared | None]:
         prepared = None
         try:
             prepared = stack.enter_context(_prepared(launch, program))
+            launch.tell(prepared)
             process = _spawned(launch, program, prepared)
         except (OSError, ValueError) as error:
             return *_not_started(launch, error), prepared

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 OPTION = "--settings"
 PLACE = "run"
 _NAME = re.compile(r"settings-[0-9]+-[0-9a-f]{8}\.json")
+_SCRATCH = re.compile(r"scratch-[0-9]+-[0-9a-f]{8}")
+_HELD = "held"
 _YOUNG_S = 60
 """A file this young may belong to a run that has not locked it yet."""
 _CLIENTS = frozenset(("claude", "claude.exe", "claude.cmd"))
@@ -150,14 +152,25 @@ def placed(state: Folder, settings: Mapping[str, Any]) -> Iterator[Path]:
 
 @contextmanager
 def scratch(state: Folder) -> Iterator[Path]:
-    """Yield an empty folder for temporary files, removed afterwards."""
-    name = f"{PLACE}/scratch-{os.getpid()}-{os.urandom(4).hex()}"
-    state.make(name)
+    """Yield an empty folder for temporary files, removed afterwards, as is what killed runs have left."""
+    state.make(PLACE)
+    folder = state.at(PLACE)
+    for old in folder.names():
+        if _SCRATCH.fullmatch(old):
+            with suppress(OSError, StorageError, UnsafePathError):
+                if _is_left_over(folder, f"{old}/{_HELD}"):
+                    folder.remove_tree(old)
+    name = f"scratch-{os.getpid()}-{os.urandom(4).hex()}"
+    folder.make(f"{name}/files")
+    descriptor = folder.open(f"{name}/{_HELD}", os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
-        yield state.path / name
+        with suppress(OSError):
+            try_lock(descriptor)
+        yield folder.path / name / "files"
     finally:
+        os.close(descriptor)
         with suppress(OSError, StorageError, UnsafePathError):
-            state.remove_tree(name)
+            folder.remove_tree(name)
 
 
 def sweep(folder: Folder) -> list[str]:

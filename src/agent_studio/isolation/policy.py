@@ -69,6 +69,10 @@ class Policy(NamedTuple):
     doors: frozenset[Path] = frozenset()
     """Of `hidden`: sockets, and folders of sockets."""
     warnings: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    """What may be reached where a backend allows domains only."""
+    state: Path = Path()
+    """The folder of the environment's own state."""
 
     def rules(self) -> dict[Path, Access]:
         """Return every path with its access; where a path is named twice, the stricter one."""
@@ -146,6 +150,7 @@ def policy(context: Context, variables: Mapping[str, str], table: bytes | None =
     return Policy(
         hidden, draft.of(Access.READ), draft.of(Access.WRITE), source, context.project.path,
         "none" if shared else "kept", tuple(draft.projects), frozenset(draft.guarded), doors, tuple(draft.warnings),
+        tuple(context.config["isolation.domains"]), context.root.state.path,
     )  # fmt: skip
 
 

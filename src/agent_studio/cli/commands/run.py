@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.environment.context import Context
+    from agent_studio.isolation.backends import Prepared
     from agent_studio.isolation.choice import Choice
     from agent_studio.isolation.copies import Copy
     from agent_studio.isolation.launch import Finished
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 INSIDE = "AGENT_STUDIO_ISOLATION"
 """Names the backend to what runs inside."""
+_TOLD = 3
+"""Gaps that are told on the screen."""
 _SETTINGS = ("settings.json", "settings.local.json")
 """Files whose `env` the client lets win over variables, weakest first."""
 
@@ -256,7 +259,7 @@ def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
             argv = [argv[0], overlay.OPTION, str(place), *argv[1:]]
         launch = Launch(
             argv, plan.variables, Path.cwd(), str(plan.context.environment), plan.choice.backend, plan.policy,
-            plan.withheld, stack.enter_context(overlay.scratch(state)) if plan.choice.backend else None,
+            plan.withheld, _scratch(plan, stack), _tell_limits,
             copy and copies.in_place(copy, plan.policy, Path.cwd()),
         )  # fmt: skip
         finished = start(launch)
@@ -266,6 +269,23 @@ def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
     if copy is not None:
         changes.after_run(copy, plan.context, apply=args.apply, yes=args.yes)
     return code
+
+
+def _scratch(plan: _Plan, stack: ExitStack) -> Path | None:
+    """Make a folder for temporary files where a backend may have none other."""
+    backend = plan.choice.backend
+    if backend is None or backend.BINDS:
+        return None
+    return stack.enter_context(overlay.scratch(plan.context.root.state))
+
+
+def _tell_limits(prepared: Prepared) -> None:
+    for text in prepared.limits:
+        warn(text)
+    gaps = prepared.gaps
+    if gaps:
+        more = f"; and {len(gaps) - _TOLD} more" if len(gaps) > _TOLD else ""
+        warn(f"not kept apart: {'; '.join(gaps[:_TOLD])}{more}", "all of them: --report FILE")
 
 
 def _written(plan: _Plan, finished: Finished, file: ReportFile | None, copy: Copy | None) -> int:

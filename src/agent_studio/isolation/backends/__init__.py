@@ -85,12 +85,16 @@ class Prepared(NamedTuple):
     """What is kept indeed."""
     gaps: Sequence[str] = ()
     """What the policy asks for and this backend does not keep."""
+    limits: Sequence[str] = ()
+    """What the command cannot do, though the policy has nothing against it."""
 
 
 class Backend(Protocol):
     """One way to confine a command."""
 
     NAME: str
+    IS_AUTOMATIC: bool
+    """Whether it is used without being asked for by name."""
     BINDS: bool
     """Whether it can put a copy in the project's place."""
 

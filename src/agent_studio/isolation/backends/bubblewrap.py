@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 NAME = "bubblewrap"
 STRENGTH = 3
+IS_AUTOMATIC = True
 BINDS = True
 _PROGRAM = "bwrap"
 _NAMESPACES = (

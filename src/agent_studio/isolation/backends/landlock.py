@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 NAME = "landlock"
 STRENGTH = 2
+IS_AUTOMATIC = True
 BINDS = False
 _LEAST = 3
 """The first version that can refuse truncation: before it, what is read-only could be emptied."""
@@ -99,9 +100,12 @@ def prepared(policy: Policy, wanted: Wanted) -> Iterator[Prepared]:
         }  # fmt: skip
         spec = stack.enter_context(_file(told))
         hidden, kept = ([path for path in paths if path in tree.rules] for paths in (policy.hidden, policy.readonly))
+        closed = tree.has_stricter(policy.project, tree.access(policy.project))
+        limits = [f"nothing can be created, renamed or removed directly in {policy.project}"] if closed else []
         yield Prepared(
-            _start(spec), follower, (ruleset, follower.write_end, spec), _temporary(wanted, tree), hidden, kept, gaps
-        )
+            _start(spec), follower, (ruleset, follower.write_end, spec), _temporary(wanted, tree), hidden, kept, gaps,
+            limits,
+        )  # fmt: skip
 
 
 @contextmanager
