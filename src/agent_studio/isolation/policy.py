@@ -117,9 +117,9 @@ class _Draft:
             self.add(Access.READ, real)
 
     def of(self, access: Access) -> tuple[Path, ...]:
-        """Return the paths of one kind; one that may be written says something only inside of what may not."""
+        """Return the paths of one kind, without those that lie in another of the same kind; read-only ones all."""
         found = sorted(path for path, its in self.rules.items() if its is access)
-        return tuple(path for path in found if access is not Access.WRITE or self._around(path) is not access)
+        return tuple(path for path in found if access is Access.READ or self._around(path) is not access)
 
     def _around(self, path: Path) -> Access:
         return next((self.rules[parent] for parent in path.parents if parent in self.rules), Access.WRITE)
@@ -135,7 +135,7 @@ def policy(context: Context, variables: Mapping[str, str], table: bytes | None =
     shared = _project(draft, context, source)
     _target(draft, context)
     for outer in _enclosing(context.project.path, places.homes(variables)):
-        _foreign_project(draft, Project(outer), other_roots_of(Project(outer), None), whole=False)
+        _foreign_project(draft, Project(outer), roots_of(Project(outer)), but=None, whole=False)
     _user(draft, variables)
     mounted = mounts.parse(mounts.read() if table is None else table)
     for path, other in mounts.aliases(list(draft.rules), mounted):
@@ -268,8 +268,9 @@ def _target(draft: _Draft, context: Context) -> None:
         draft.add(Access.READ, target)
         return
     of_home = target in context.project.path.parents or target in places.homes(os.environ)
-    own = context.environment if context.environment is Environment.PRODUCTION else None
-    _foreign_project(draft, inner, other_roots_of(inner, own), whole=not of_home)
+    roots = roots_of(inner)
+    own = next((root for root in roots if root.environment is context.environment is Environment.PRODUCTION), None)
+    _foreign_project(draft, inner, [root for root in roots if root is not own], but=own, whole=not of_home)
 
 
 def _links(definitions: Path) -> Iterator[Path]:
@@ -282,10 +283,10 @@ def _links(definitions: Path) -> Iterator[Path]:
             yield from (path for path in inner if path.is_symlink())
 
 
-def other_roots_of(project: Project, own: Environment | None) -> list[EnvironmentRoot]:
-    """Return the roots of another project but for `own`; where its configuration is damaged, as it is by default."""
+def roots_of(project: Project) -> list[EnvironmentRoot]:
+    """Return the roots of another project; where its configuration is damaged, as they are by default."""
     found = []
-    for environment in (environment for environment in Environment if environment is not own):
+    for environment in Environment:
         try:
             found.append(environment_root(project, environment, inspect(project, environment, {})[0].values()))
         except AgentStudioError:
@@ -293,12 +294,14 @@ def other_roots_of(project: Project, own: Environment | None) -> list[Environmen
     return found
 
 
-def _foreign_project(draft: _Draft, project: Project, roots: Iterable[EnvironmentRoot], *, whole: bool) -> None:
+def _foreign_project(
+    draft: _Draft, project: Project, roots: Iterable[EnvironmentRoot], *, but: EnvironmentRoot | None, whole: bool
+) -> None:
     """Protect a project that is not the run's: its definitions are read-only, its data and state hidden."""
     draft.add(Access.READ, project.path if whole else project.definitions)
     draft.add(Access.READ, project.definitions)
     for root in roots:
-        _hide_data(draft, root, but=None)
+        _hide_data(draft, root, but=but)
     draft.add(Access.HIDDEN, project.path / STATE)
 
 
