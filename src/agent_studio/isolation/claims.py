@@ -32,6 +32,7 @@ NOT_CLAIMED: Mapping[str, Mapping[str, str]] = {
         "socket in a hidden folder": _SOCKETS,
         GUARDED_PLACE: _GUARDED,
     },
+    "sandbox-runtime": {},
 }
 """By backend: the routes that may reach, and why. A backend that is not here claims nothing."""
 

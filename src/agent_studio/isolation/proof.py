@@ -98,7 +98,7 @@ def prove(
     asked = _asked(context, drawn, brief=brief)
     if not asked.targets:
         raise ProbeError(
-            f"nothing can be planted for {context.environment} to reach: no other environment's folder can be written to",
+            f"nothing can be planted for {context.environment} to reach: no other folder can be written to",
             hint="run it as the user that the project belongs to",
         )
     gaps: list[str] = []

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     required = args.require_isolation or bool(context.config["isolation.require"])
     name = args.backend or str(context.config["isolation.backend"])
     chosen = choice.choose(wanted, name, required=required)
+    if chosen.backend is not None:
+        choice.check_links(wanted)
     with working("trying to reach what is protected"):
         found = proof.prove(context, wanted, chosen, session.variables)
     place = proof.keep(context, found, candidate=candidate(context.project).sha256)
