@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HEX, WORD, DASHED = "[0-9a-f]", "[A-Za-z0-9]", "[A-Za-z0-9_-]"
-_ALONE = "(?<![A-Za-z0-9_-])"
-"""For beginnings that other words end in."""
+_ALONE = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[bfnrt]))"
+"""For beginnings that other words end in; before them may stand what JSON writes for a new line."""
 
 _SHAPES: tuple[tuple[str, str, str], ...] = (
     # kind, the fixed texts it may start with, what follows one of them
@@ -37,7 +37,7 @@ _SHAPES: tuple[tuple[str, str, str], ...] = (
     ("gitlab-token", "glpat- glptt- gldt- glrt- glcbt- glft- glsoat- glimt- glagent- gloas- glffct-",
      r"[A-Za-z0-9_.-]{20,}"),
     ("bitbucket-token", "ATATT3xFfGF0 ATCTT3xFfGN0", r"[A-Za-z0-9_=-]{50,}"),
-    ("aws-access-key", "AKIA ASIA ABIA", r"[A-Z2-7]{16}(?![A-Z0-9])"),
+    ("aws-access-key", "AKIA ASIA ABIA", r"[A-Z2-7]{16}"),
     ("aws-bedrock-key", "ABSKQmVkcm9ja0FQSUtleS", r"[A-Za-z0-9+/=]{60,}"),
     ("google-api-key", "AIza", rf"{DASHED}{{35}}"),
     ("google-oauth-token", "ya29.", rf"{DASHED}{{30,}}"),

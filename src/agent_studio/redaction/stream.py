@@ -9,19 +9,16 @@ from agent_studio.redaction import formats, redact
 _HELD_MAX = 1 << 17
 """Characters that wait at most; far longer than any secret."""
 _ENDS = " \t\r\n\"'<>,;()"
-"""Characters that no format goes on over."""
-_BEGINNINGS = frozenset(
-    fixed[:size]
-    for fixed in (*(fixed for _, fixed, _ in formats.FORMATS), formats.KEY_BEGIN, "://", *formats.HEADER_WORDS)
-    for size in range(2, len(fixed))
-)
-"""What a secret may begin with, as much of it as may have come."""
-_LONGEST = max(map(len, _BEGINNINGS))
+"""Characters that no format goes on over, but for a key and a header."""
+_PROGRESS = frozenset(".FExXsSpP=*#")
+"""What test runners write of one test after the other, and people want to see at once."""
+_MARKS = ".=*#"
 _HEADER = re.compile(r"(?i)(?:authorization|x-api-key)[^\n]{0,40}\Z")
+_HEADER_MAX = 64
 
 
 class Stream:
-    """Takes pieces of a text and gives them back redacted, as soon as no secret can begin in them."""
+    """Takes pieces of a text and gives them back redacted: by whole words, and a key or a header as one."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -44,18 +41,11 @@ class Stream:
         """Return how much of what is held no later piece can change."""
         held = self._held
         start = max(map(held.rfind, _ENDS)) + 1
-        if not self._may_go_on(held[start:]):
-            start = len(held)
-        if header := _HEADER.search(held, max(0, len(held) - 64)):
+        if _PROGRESS.issuperset(held[start:]):
+            start = max(start, *(held.rfind(mark) + 1 for mark in _MARKS))
+        if header := _HEADER.search(held, max(0, len(held) - _HEADER_MAX)):
             start = min(start, header.start())
         begun = held.rfind(formats.KEY_BEGIN)
         if begun >= 0 and formats.KEY_END not in held[begun:]:
             start = min(start, begun)
         return start
-
-    @staticmethod
-    def _may_go_on(word: str) -> bool:
-        """Tell whether the last word could be a secret, or the beginning of one."""
-        if "\\" in word or "://" in word or any(fixed in word for _, fixed, _ in formats.FORMATS):
-            return True
-        return any(word[-size:] in _BEGINNINGS for size in range(1, min(len(word), _LONGEST) + 1))
