@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.conftest import REPOSITORY, Finished, Studio
 
@@ -27,7 +27,7 @@ class Ordinary(Studio):
         super().__init__(folder / "home" / "my shop ünï")
         self.folder, self.home = folder, folder / "home"
 
-    def process(self, *arguments: str, variables: Mapping[str, str] | None = None, **options: object) -> Finished:
+    def process(self, *arguments: str, variables: Mapping[str, str] | None = None, **options: Any) -> Finished:
         done = subprocess.run(
             self.line(*arguments), cwd=options.get("cwd", self.path), env=self.variables(variables),
             capture_output=True, text=True, encoding="utf-8", errors="surrogateescape", timeout=120, check=False,

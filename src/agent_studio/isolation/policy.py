@@ -135,7 +135,7 @@ def policy(context: Context, variables: Mapping[str, str], table: bytes | None =
     shared = _project(draft, context, source)
     _target(draft, context)
     for outer in _enclosing(context.project.path, places.homes(variables)):
-        _foreign_project(draft, Project(outer), roots_of(Project(outer)), but=None, whole=False)
+        _foreign_project(draft, Project(outer), other_roots_of(Project(outer), None), but=None, whole=False)
     _user(draft, variables)
     mounted = mounts.parse(mounts.read() if table is None else table)
     for path, other in mounts.aliases(list(draft.rules), mounted):
@@ -268,7 +268,7 @@ def _target(draft: _Draft, context: Context) -> None:
         draft.add(Access.READ, target)
         return
     of_home = target in context.project.path.parents or target in places.homes(os.environ)
-    roots = roots_of(inner)
+    roots = other_roots_of(inner, None)
     own = next((root for root in roots if root.environment is context.environment is Environment.PRODUCTION), None)
     _foreign_project(draft, inner, [root for root in roots if root is not own], but=own, whole=not of_home)
 
@@ -283,10 +283,10 @@ def _links(definitions: Path) -> Iterator[Path]:
             yield from (path for path in inner if path.is_symlink())
 
 
-def roots_of(project: Project) -> list[EnvironmentRoot]:
-    """Return the roots of another project; where its configuration is damaged, as they are by default."""
+def other_roots_of(project: Project, own: Environment | None) -> list[EnvironmentRoot]:
+    """Return the roots of another project, but for `own`; a damaged configuration counts as none."""
     found = []
-    for environment in Environment:
+    for environment in (environment for environment in Environment if environment is not own):
         try:
             found.append(environment_root(project, environment, inspect(project, environment, {})[0].values()))
         except AgentStudioError:

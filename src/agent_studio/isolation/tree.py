@@ -54,12 +54,16 @@ class Tree:
         return any(self.rules[inner] < access for inner in self.below(path))
 
     def entries(self, folder: Path) -> Iterator[Entry]:
-        """Yield what is in a folder; what goes away meanwhile or cannot be listed is left out."""
+        """Yield what is in a folder; of one that cannot be listed, what leads to rules.
+
+        What goes away meanwhile is left out.
+        """
         try:
             with os.scandir(folder) as found:
                 paths = sorted(Path(entry.path) for entry in found)
         except OSError:
-            return
+            depth = len(folder.parts)
+            paths = sorted({Path(*inner.parts[: depth + 1]) for inner in self.below(folder)})
         for path in paths:
             with suppress(OSError):
                 status = path.lstat()
