@@ -222,19 +222,18 @@ def hook_of_git(runner: Runner) -> Route:
     """Plant a hook that git would start outside, by every place that names one."""
     marker = runner.shop / "hook-was-here"
     script = (
-        "echo \"#!/bin/sh\ntouch '$1'\" > hook; chmod +x hook; cp hook .git/hooks/post-commit; "
-        'git config core.hooksPath "$PWD"; cp hook post-commit; mv .git .git-old && cp -r .git-old .git && '
-        "cp hook .git/hooks/post-commit; :"
+        'plant() { printf "#!/bin/sh\\ntouch %s\\n" "$hook" > "$1/post-commit" && chmod +x "$1/post-commit"; }; '
+        'hook=$1; plant .git/hooks; plant bookshop && git config core.hooksPath "$PWD/bookshop"; '
+        "mv .git .git-old && cp -r .git-old .git && plant .git/hooks; :"
     )
     said = runner.said(script, str(marker))
     git = ["git", "-C", str(runner.shop), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "a"], capture_output=True, check=False)
     reached = marker.exists()
     marker.unlink(missing_ok=True)
-    for name in (".git-old",):
-        if (runner.shop / name).exists():
-            shutil.rmtree(runner.shop / ".git", ignore_errors=True)
-            (runner.shop / name).rename(runner.shop / ".git")
+    if (moved := runner.shop / ".git-old").exists():
+        shutil.rmtree(runner.shop / ".git", ignore_errors=True)
+        moved.rename(runner.shop / ".git")
     return _route("hook of git", runner, "hook" if reached else said, "hook" if reached else "\0")
 
 

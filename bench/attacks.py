@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,9 @@ BACKENDS = ("bubblewrap", "landlock", "advisory")
 OTHER_USER = 1000
 PAGE = measure.REPOSITORY / "docs/isolation.md"
 _MARK = "<!-- attacks -->"
+_GUARDED = "hooks of git"
+_OF_FIRST = probe.OF_PROCESSES | {"inherited descriptors", "write by inherited descriptors"}
+"""Routes that are about the first target."""
 _SOURCE = measure.REPOSITORY / "bench/attacks.c"
 _ORDER = (probe.REACHES, probe.NOT_TRIED, probe.BLOCKED, probe.IMPOSSIBLE)
 """What one cell says of several targets: the first of these that any of them has."""
@@ -51,16 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps([asdict(route) for route in _attacked(args.one, backends[0], quick=args.quick)]))
         return 0
     results = {(backend, user): attacked(backend, user, quick=args.quick) for user in users() for backend in backends}
-    faults = list(_faults(results))
+    found = list(faults(results))
     print(
         json.dumps([[*key, asdict(one)] for key, found in results.items() for one in found])
         if args.json
         else _table(results)
     )
-    print(*faults, sep="\n", file=sys.stderr)
+    print(*found, sep="\n", file=sys.stderr)
     if args.write:
         _write(results)
-    return 1 if faults else 0
+    return 1 if found else 0
 
 
 def users() -> list[int]:
@@ -180,9 +183,11 @@ def _targets(place: Path, *, compiled: bool, quick: bool) -> Iterator[Target]:
     changing = [*probe.ON_READONLY, *(attack_routes.CHANGING if compiled else ())]
     hidden = [*probe.ON_HIDDEN, *(attack_routes.ROUTES if compiled else ())]
     yield Target("data of production", shop / ".claude/metrics", hidden)
-    yield Target("definitions", shop / ".claude/agents", changing)
+    yield Target("definitions", shop / ".claude/agents", [name for name in changing if name not in _OF_FIRST])
     if quick:
         return
+    changing = [name for name in changing if name not in _OF_FIRST]
+    hidden = [name for name in hidden if name not in _OF_FIRST]
     yield Target("configuration", shop / ".claude", changing)
     yield Target("data in release.target", target / ".claude/metrics", hidden)
     yield Target("definitions in release.target", target / ".claude/agents", changing)
@@ -191,10 +196,11 @@ def _targets(place: Path, *, compiled: bool, quick: bool) -> Iterator[Target]:
     yield Target("backups of staging", shop / ".agent-studio/staging/backups", changing)
     yield Target("keys", home / ".ssh", hidden)
     yield Target("definitions of the user", home / ".claude/agents", changing)
-    yield Target("hooks of git", shop / ".git/hooks", changing)
+    yield Target(_GUARDED, shop / ".git/hooks", changing)
 
 
-def _faults(results: dict[tuple[str, int], list[Route]]) -> Iterator[str]:
+def faults(results: dict[tuple[str, int], list[Route]]) -> Iterator[str]:
+    """Yield what reaches although it is claimed to be blocked, and what was not tried."""
     for (backend, user), routes in results.items():
         for one in claims.broken(backend, routes):
             yield f"{backend}, user {user}: {one.name} reaches {one.target}: {one.detail}"
@@ -204,10 +210,16 @@ def _faults(results: dict[tuple[str, int], list[Route]]) -> Iterator[str]:
 
 
 def _table(results: dict[tuple[str, int], list[Route]]) -> str:
+    results = {key: [_told(one) for one in routes] for key, routes in results.items()}
     names = list(dict.fromkeys(one.name for routes in results.values() for one in routes))
     headings = ["route", *(f"{backend}, {_who(user)}" for backend, user in results)]
     rows = [(name, *(_cell(name, backend, found) for (backend, _), found in results.items())) for name in names]
     return measure.table(headings, rows)
+
+
+def _told(route: Route) -> Route:
+    """Return a route as the table has it: what is guarded only, by all routes in one row."""
+    return replace(route, name=f"any change of {_GUARDED}") if route.target == _GUARDED else route
 
 
 def _who(user: int) -> str:

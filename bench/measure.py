@@ -60,6 +60,10 @@ class Beside:
         """Return the median of the CPU ratios within each round."""
         return statistics.median(a.cpu_s / b.cpu_s for a, b in zip(self.own, self.other, strict=True))
 
+    def wall_ratio(self) -> float:
+        """Return the median of the ratios of wall time within each round: it counts processes that others wait for."""
+        return statistics.median(a.wall_s / b.wall_s for a, b in zip(self.own, self.other, strict=True))
+
     def wall_s(self) -> float:
         """Return the median wall time of our own runs."""
         return statistics.median(cost.wall_s for cost in self.own)

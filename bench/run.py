@@ -9,6 +9,7 @@ import argparse
 import json
 import random
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -23,6 +24,8 @@ from bench.client.claude import ClientMissingError
 
 import agent_studio
 from agent_studio.environment.roots import Project
+from agent_studio.isolation.backends import ADVISORY
+from agent_studio.isolation.choice import BACKENDS
 from agent_studio.knowledge.artifacts import scan
 from agent_studio.knowledge.index import Row, rows_of
 from agent_studio.knowledge.search import search
@@ -117,6 +120,7 @@ def _figures(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
         yield _whole(f"`smoke`, {name}", ("< 2 s", "< 1 s"), (2, 1), _smoke(project), scale.rounds)
     yield _version(scale)
     yield from _recorders(folder / "recorders", scale)
+    yield from _isolated(generated, scale)
     yield _status_line(scale)
     yield _ingest(scale, seed)
     yield from _monitoring(folder / "monitoring", scale, seed)
@@ -168,6 +172,27 @@ def _recorders(folder: Path, scale: Scale) -> Iterator[Figure]:
         too_slow = bool(specification) and wall >= _HOOK_MS
         verdict = "MISSED" if too_slow else judged(costs.cpu_ratio, None, limit)
         yield Figure(name, specification, f"<= {limit:g} x", f"{wall:.1f} ms", f"{costs.cpu_ratio:.2f}", verdict)
+
+
+def _isolated(project: Path, scale: Scale) -> Iterator[Figure]:
+    """Compare `run` with the bare command, and what each backend adds to a run that keeps nothing apart."""
+
+    def command(name: str) -> Callable[[], Sequence[str]]:
+        where = ("--env", "staging", "--project", str(project))
+        return lambda: (*STUDIO, "run", *where, "--no-telemetry", "--isolation", name, "--", "true")
+
+    bare = measure.beside(command(ADVISORY), ("true",), 3 * scale.rounds)
+    wall = f"{1e3 * bare.wall_s():.0f} ms"
+    yield Figure("`run -- true`, advisory", "", "", wall, f"{bare.wall_ratio():.0f} to bare `true`", "measured")
+    for backend in BACKENDS:
+        name = f"`run -- true`, {backend.NAME}"
+        if not backend.available().usable:
+            yield Figure(name, "", "", "-", "-", "not run")
+            continue
+        costs = measure.beside(command(backend.NAME), command(ADVISORY)(), 3 * scale.rounds)
+        true_s = statistics.median(cost.wall_s for cost in bare.other)
+        ratio = f"{costs.wall_ratio():.2f} to advisory, {costs.wall_s() / true_s:.0f} to bare `true`"
+        yield Figure(name, "", "", f"{1e3 * costs.wall_s():.0f} ms", ratio, "measured")
 
 
 def _status_line(scale: Scale) -> Figure:

@@ -20,14 +20,19 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import browser, corpus, kills, ledger, measure
-from bench.client import claude, verdict
+from bench import attacks, browser, corpus, kills, ledger, measure
+from bench.client import claude, isolated, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
+
+from agent_studio.isolation.backends import bubblewrap, landlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from agent_studio.isolation.backends import Backend
+
+ISOLATED: tuple[Backend, ...] = (bubblewrap, landlock)
 _SHOWN = 12
 
 
@@ -58,6 +63,9 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     yield _counted(wanted=not args.no_client)
     for version in claude.VERSIONS:
         yield _client(version, wanted=not args.no_client)
+        for backend in ISOLATED:
+            yield _isolated(version, backend, wanted=not args.no_client)
+    yield _attacked()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()
         yield browser.examine(place / "many events")
@@ -121,6 +129,35 @@ def _client(version: str, *, wanted: bool) -> Trial:
         trial.faults += verdict.trial(version)
     except claude.ClientMissingError as reason:
         trial.not_run = str(reason)
+    return trial
+
+
+def _isolated(version: str, backend: Backend, *, wanted: bool) -> Trial:
+    trial = Trial(f"Claude Code {version}, confined by {backend.NAME}, is refused what is production's and goes on")
+    found = backend.available()
+    if not wanted or not found.usable:
+        trial.not_run = found.reason if wanted else "--no-client"
+        return trial
+    try:
+        trial.faults += isolated.trial(version, backend.NAME)
+    except claude.ClientMissingError as reason:
+        trial.not_run = str(reason)
+    return trial
+
+
+def _attacked() -> Trial:
+    trial = Trial("every route to what `run` protects, by each backend, as root and as another user")
+    results = {
+        (backend.NAME, user): attacks.attacked(backend.NAME, user)
+        for backend in ISOLATED
+        if backend.available().usable
+        for user in attacks.users()
+    }
+    trial.faults += attacks.faults(results)
+    count = sum(len(routes) for routes in results.values())
+    trial.figures.append(f"{count} attempts by {', '.join(sorted({name for name, _ in results})) or 'nothing'}")
+    if not results:
+        trial.not_run = "no backend can be used here"
     return trial
 
 

@@ -63,7 +63,13 @@ def test_a_route_that_is_claimed_and_reaches_is_a_failure() -> None:
 
 
 def test_what_is_not_claimed_names_routes_that_are_tried() -> None:
-    known = {*probe.ON_HIDDEN, *attack_routes.ROUTES, probe.GUARDED_PLACE, "hidden file replaced while it runs"}
+    known = {
+        *probe.ON_HIDDEN,
+        *attack_routes.ROUTES,
+        probe.GUARDED_PLACE,
+        "hidden file replaced while it runs",
+        "hook of git",
+    }
     for reasons in claims.NOT_CLAIMED.values():
         assert reasons.keys() <= known
         assert all(reasons.values())
@@ -72,9 +78,8 @@ def test_what_is_not_claimed_names_routes_that_are_tried() -> None:
 def test_the_page_has_every_route_and_calls_nothing_blocked_that_is_not_claimed() -> None:
     page = attacks.PAGE.read_text(encoding="utf-8")
     table = page.split("<!-- attacks -->")[1].strip().splitlines()
-    heads, rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in (table[0], *table[2:])], {}
-    for cells in heads[1:]:
-        rows[cells[0]] = dict(zip(heads[0][1:], cells[1:], strict=True))
+    heads, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    rows = {cells[0]: dict(zip(heads[1:], cells[1:], strict=True)) for cells in lines}
     assert {*probe.ON_HIDDEN, *attack_routes.ROUTES} <= rows.keys()
     for name, cells in rows.items():
         for column, cell in cells.items():

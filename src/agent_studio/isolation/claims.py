@@ -31,6 +31,7 @@ NOT_CLAIMED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("size (stat)", "chmod", "utime", "chown", "setxattr", "C: fchmodat2"), _METADATA),
         "socket in a hidden folder": _SOCKETS,
         GUARDED_PLACE: _GUARDED,
+        "hook of git": _GUARDED,
     },
     "sandbox-runtime": {},
 }

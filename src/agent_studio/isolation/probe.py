@@ -45,13 +45,13 @@ _CHILD = Path(reading.__file__).with_name("child.py")
 _LIMIT_S = 60
 _WITH_FOLDER = frozenset(("remove a folder", "rename a folder out"))
 _WITH_DATABASE = frozenset(("SQLite ATTACH", "SQLite ATTACH and INSERT"))
-_OF_PROCESSES = frozenset(
+OF_PROCESSES = frozenset(
     (
         "memory of a process", "/proc/PID/mem", "/proc/PID/environ", "pidfd_getfd", "ptrace", "abstract socket",
         "socket in a hidden folder", "signal to a process",
     )
 )  # fmt: skip
-"""These need a process outside; for the others we are one."""
+"""These need a process outside, which holds a file of the first target; for the others we are one."""
 _OF_DISK = frozenset(("raw disk", "mknod of the disk"))
 
 
@@ -163,7 +163,7 @@ def _round(asked: Asked, state: Folder, start: Start) -> list[tuple[_Try, str, s
         if spare:
             found["descriptor"] = stack.enter_context(_held(spare.file))
             stack.enter_context(_held(spare.folder.path))
-            if _OF_PROCESSES & {one.route for one in tries}:
+            if OF_PROCESSES & {one.route for one in tries}:
                 helper = stack.enter_context(_outside(spare, nonce, place.path.name))
                 found |= helper.found
         said = _tried(place, [one.attempt for one in tries], found, start, asked.more)
