@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace) when it may.
+# Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace, bubblewrap) when it may.
 # setup.sh browser: only see to it that there is a Chromium, for the tests that drive one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,6 +32,7 @@ find_python() {
 missing=()
 for tool in git strace; do command -v "$tool" >/dev/null || missing+=("$tool"); done
 command -v ssh-keygen >/dev/null || missing+=(openssh-client)
+[ "$(uname)" != Linux ] || command -v bwrap >/dev/null || missing+=(bubblewrap)
 if [ "${#missing[@]}" -gt 0 ]; then
   install_packages "${missing[@]}" || echo "setup: could not install ${missing[*]}; some tests need them" >&2
 fi

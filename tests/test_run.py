@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from agent_studio.environment.roots import Project
 from agent_studio.errors import UsageError
-from agent_studio.isolation import overlay, variables
+from agent_studio.isolation import choice, overlay, variables
 from agent_studio.isolation.variables import is_secret, joined_attributes, with_attributes, without_secrets
 from agent_studio.storage.descriptors import try_lock
 from agent_studio.storage.folder import Folder
@@ -46,6 +46,20 @@ sys.exit(int(os.environ.get("CODE", "0")))
 
 def python(studio: Studio, code: str, *options: str, variables: Mapping[str, str] | None = None) -> Finished:
     return studio.process(*RUN, *options, "--", sys.executable, "-c", code, variables=variables)
+
+
+@pytest.fixture(params=["advisory", "bubblewrap", "landlock"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every run of the test is confined by it."""
+    name: str = request.param
+    found = [one.available() for one in choice.BACKENDS if one.NAME == name]
+    if found and not found[0].usable:
+        pytest.skip(found[0].reason)
+    monkeypatch.setenv("AGENT_STUDIO_ISOLATION__BACKEND", name)
+    return name
+
+
+each_backend = pytest.mark.usefixtures("backend")
 
 
 @pytest.fixture
@@ -80,10 +94,12 @@ class Client:
 # Starting, and the exit code
 
 
+@each_backend
 def test_the_exit_code_is_the_commands(staged: Studio) -> None:
     assert [python(staged, f"raise SystemExit({code})").code for code in (0, 1, 3, 255)] == [0, 1, 3, 255]
 
 
+@each_backend
 def test_a_command_that_cannot_be_started_gives_the_codes_of_a_shell(staged: Studio) -> None:
     staged.write("plain.txt", "text\n")
     staged.write("no interpreter.sh", "echo no first line\n").chmod(0o755)
@@ -102,13 +118,14 @@ def test_a_command_that_cannot_be_started_gives_the_codes_of_a_shell(staged: Stu
         assert said in done.err
 
 
+@each_backend
 def test_a_command_ended_by_a_signal_gives_128_and_its_number(staged: Studio) -> None:
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV):
         done = staged.process(*RUN, "--", "sh", "-c", f"ulimit -c 0; kill -{int(number)} $$")
         assert done.code == 128 + number
 
 
-def test_output_belongs_to_the_command_and_input_reaches_it_byte_for_byte(staged: Studio) -> None:
+def test_output_belongs_to_the_command_and_input_reaches_it_byte_for_byte(staged: Studio, backend: str) -> None:
     data = bytes(range(256)) * 1_000
     done = subprocess.run(
         [sys.executable, "-m", "agent_studio", *RUN, "--", "sh", "-c", "cat; echo to stderr >&2"],
@@ -116,15 +133,17 @@ def test_output_belongs_to_the_command_and_input_reaches_it_byte_for_byte(staged
     )  # fmt: skip
     assert done.stdout == data
     assert b"to stderr\n" in done.stderr
-    assert b"agent-studio: running sh in staging (isolation: advisory)\n" in done.stderr
+    assert f"agent-studio: running sh in staging (isolation: {backend})\n".encode() in done.stderr
 
 
+@each_backend
 def test_arguments_arrive_as_they_were_given(staged: Studio) -> None:
     words = ["", " ", "ünï", "a'b\"c", "$HOME", "--", "--env", "production", "\n", "*"]
     done = staged.process(*RUN, "--", sys.executable, "-c", "import json, sys; print(json.dumps(sys.argv[1:]))", *words)
     assert json.loads(done.out) == words
 
 
+@each_backend
 def test_the_command_runs_where_it_was_asked_for(staged: Studio) -> None:
     below = staged.path / "a folder"
     below.mkdir()
@@ -132,6 +151,7 @@ def test_the_command_runs_where_it_was_asked_for(staged: Studio) -> None:
     assert done.out == f"{below}\n"
 
 
+@each_backend
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
 def test_the_command_gets_no_open_files_and_no_handlers_of_ours(staged: Studio) -> None:
     code = (
@@ -155,6 +175,7 @@ def started(studio: Studio, script: str, **options: Any) -> subprocess.Popen[byt
     return process
 
 
+@each_backend
 @pytest.mark.parametrize("name", ["TERM", "HUP", "INT", "QUIT", "USR1", "USR2"])
 def test_a_signal_to_us_reaches_the_command_which_decides_what_it_means(staged: Studio, name: str) -> None:
     process = started(staged, f"trap 'echo caught; exit 9' {name}; echo ready; while :; do sleep 0.02; done")
@@ -163,6 +184,7 @@ def test_a_signal_to_us_reaches_the_command_which_decides_what_it_means(staged: 
     assert (process.returncode, out) == (9, b"caught\n")
 
 
+@each_backend
 def test_a_command_that_knows_no_better_is_ended_by_the_signal(staged: Studio) -> None:
     process = started(staged, "echo ready; exec sleep 30")
     process.send_signal(signal.SIGTERM)
@@ -170,6 +192,7 @@ def test_a_command_that_knows_no_better_is_ended_by_the_signal(staged: Studio) -
     assert process.returncode == 128 + signal.SIGTERM
 
 
+@each_backend
 def test_a_command_that_ignores_a_signal_is_waited_for(staged: Studio) -> None:
     process = started(staged, "trap '' TERM; echo ready; sleep 0.5; exit 5")
     process.send_signal(signal.SIGTERM)
@@ -177,6 +200,7 @@ def test_a_command_that_ignores_a_signal_is_waited_for(staged: Studio) -> None:
     assert process.returncode == 5
 
 
+@each_backend
 def test_a_signal_that_was_ignored_before_stays_ignored(staged: Studio) -> None:
     code = "import signal; print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)"
     done = subprocess.run(
@@ -198,6 +222,7 @@ COUNTS_INTERRUPTS = (
 )
 
 
+@each_backend
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
@@ -562,6 +587,29 @@ def test_the_overlay_of_a_killed_run_is_removed_by_the_next(claude: Client) -> N
     assert claude.overlays() == [young.name, held.name]
 
 
+def test_the_temporary_folder_of_a_killed_run_is_removed_by_the_next(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENT_STUDIO_ISOLATION__BACKEND", "landlock")
+    folder = staged.path / ".agent-studio/staging/run"
+    old, held = (folder / f"scratch-{number}-0123abcd" for number in (1, 2))
+    for place in (old, held):
+        (place / "files").mkdir(mode=0o700, parents=True)
+        (place / "held").write_text("")
+        (place / "held").chmod(0o600)
+        os.utime(place / "held", (time.time() - 3_600,) * 2)
+    descriptor = os.open(held / "held", os.O_RDWR)
+    try:
+        assert try_lock(descriptor)
+        code = "import os, tempfile; print(os.path.isdir(tempfile.mkdtemp()), tempfile.gettempdir())"
+        done = python(staged, code)
+    finally:
+        os.close(descriptor)
+    assert [place.name for place in folder.iterdir()] == [held.name]
+    if str(staged.path).startswith("/tmp/"):  # where nothing may be created beside what is hidden
+        assert done.out.startswith(f"True {folder}/scratch-")
+
+
 def test_the_overlay_is_removed_when_the_run_is_ended_by_a_signal(claude: Client) -> None:
     slow = claude.folder / "claude"
     slow.write_text("#!/bin/sh\necho ready\nexec sleep 30\n")
@@ -571,6 +619,7 @@ def test_the_overlay_is_removed_when_the_run_is_ended_by_a_signal(claude: Client
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
+    assert [name for name in claude.overlays() if name.startswith("settings-")] == claude.overlays()
     assert len(claude.overlays()) == 1
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
@@ -606,14 +655,27 @@ def test_merging_never_loses_the_environment_nor_the_recording(users: dict[str, 
 # Isolation, report, and what is refused
 
 
-def test_the_report_says_how_it_went(staged: Studio, tmp_path: Path) -> None:
+def test_what_starts_code_later_is_told_when_a_run_has_made_it(staged: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGENT_STUDIO_ISOLATION__BACKEND", "advisory")
+    staged.write(".vscode/tasks.json", "{}")
+    script = "echo x > .envrc; echo x > ~/.zshrc; echo y > .vscode/tasks.json"
+    done = staged.process(*RUN, "--", "sh", "-c", script)
+    assert f"made {staged.path}/.envrc, " in done.err
+    assert ".zshrc" in done.err
+    assert ".vscode" not in done.err
+    assert "made" not in staged.process(*RUN, "--", "true").err
+
+
+def test_the_report_says_how_it_went(staged: Studio, tmp_path: Path, backend: str) -> None:
     place = tmp_path / "run ü.json"
     done = python(staged, "raise SystemExit(7)", "--report", str(place), variables={"X_TOKEN": "v"})
     report = json.loads(place.read_text("utf-8"))
     assert done.code == report["exitCode"] == 7
     assert report["environment"] == "staging"
-    assert report["isolation"] == "advisory"
-    assert (report["hidden"], report["readonly"], report["withheld"]) == ([], [], ["X_TOKEN"])
+    assert report["isolation"] == backend
+    assert (bool(report["hidden"]), bool(report["readonly"])) == (backend != "advisory",) * 2
+    assert (report["source"], report["separation"], report["copy"]) == ("writable", "kept", None)
+    assert (report["refused"], report["withheld"]) == ([], ["X_TOKEN"])
     assert report["started"] is True
     assert 0 < report["durationMs"] < 60_000
     assert report["startedAt"].endswith("Z")
@@ -649,7 +711,7 @@ def test_secrets_in_the_command_do_not_reach_the_report(staged: Studio, tmp_path
 def test_required_isolation_starts_nothing_where_there_is_none(staged: Studio, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     for options in (["--require-isolation"], ["--set", "isolation.require=true"]):
-        done = staged.process(*RUN, *options, "--", "touch", str(touched))
+        done = staged.process(*RUN, *options, "--isolation", "advisory", "--", "touch", str(touched))
         assert done.code == 7
         assert "advisory" in done.err
     assert not touched.exists()

@@ -62,6 +62,13 @@ def client_folder(variables: Mapping[str, str], home: Path) -> Path:
     return Path(variables.get("CLAUDE_CONFIG_DIR") or f"{home}/.claude")
 
 
+def missing(project: Path, variables: Mapping[str, str]) -> set[Path]:
+    """Return what would start code later and is not there: nothing can protect it."""
+    named = [project / name for name in STARTED_IN_PROJECT]
+    named += (home / name for home in homes(variables) for name in STARTED_LATER)
+    return {path for path in named if not os.path.lexists(path)}
+
+
 def doors(variables: Mapping[str, str]) -> Iterator[Path]:
     """Yield sockets whose other end acts outside: container engines, service managers, agents, multiplexers."""
     yield from map(Path, _DOORS)

@@ -27,7 +27,7 @@ from agent_studio.cli.run import changes
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
-from agent_studio.isolation import choice, client_folder, copies, overlay, variables
+from agent_studio.isolation import choice, client_folder, copies, overlay, places, variables
 from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.launch import Launch, start
 from agent_studio.isolation.policy import COPY, make_kept, policy
@@ -262,12 +262,19 @@ def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
             plan.withheld, _scratch(plan, stack), _tell_limits,
             copy and copies.in_place(copy, plan.policy, Path.cwd()),
         )  # fmt: skip
+        absent = places.missing(plan.context.project.path, plan.variables)
         finished = start(launch)
     if finished.fault:
         warn(f"error: {finished.fault}")
+    if made := sorted(map(str, absent - places.missing(plan.context.project.path, plan.variables))):
+        warn(f"the run has made {', '.join(made)}", "such files start programs outside of any run: look at them")
     code = _written(plan, finished, file, copy)
-    if copy is not None:
-        changes.after_run(copy, plan.context, apply=args.apply, yes=args.yes)
+    try:
+        if copy is not None:
+            changes.after_run(copy, plan.context, apply=args.apply, yes=args.yes)
+    except AgentStudioError as error:  # what the run changed is kept
+        warn(f"error: {error.message}", error.hint)
+        return code or error.exit_code
     return code
 
 
