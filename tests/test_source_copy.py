@@ -157,8 +157,8 @@ def test_what_a_run_may_not_change_is_never_applied(shop: Studio) -> None:
     assert (shop.path / "fine.txt").read_text() == "fine\n"
     assert (shop.path / ".claude/config.yaml").read_bytes() == before
     assert (shop.path / ".mcp.json").read_text() == "{}\n"
-    for name in (".claude/agents/evil.md", ".envrc", "CLAUDE.md", ".vscode", ".CLAUDE", ".git/hooks/post-checkout", "link",
-                 "vendored"):  # fmt: skip
+    names = ".claude/agents/evil.md .envrc CLAUDE.md .vscode .CLAUDE .git/hooks/post-checkout link vendored"
+    for name in names.split():
         assert not os.path.lexists(shop.path / name), name
     assert "applied 1 of" in done.out
     assert len(kept(shop)) == 1

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FOLDERS = ("agents", "skills", "commands", "hooks", "rules", "output-styles")
 _FILES: Mapping[str, bytes] = {"settings.json": b"{}\n", "CLAUDE.md": b"\n"}
+_STATE = ".claude.json"
 _WRITTEN = (
     "backups", "cache", "debug", "downloads", "file-history", "ide", "paste-cache", "plans", "plugins", "projects",
     "session-env", "sessions", "shell-snapshots", "statsig", "tasks", "teams", "telemetry", "todos", "usage-data",
@@ -31,9 +32,12 @@ def prepare(variables: Mapping[str, str], *, is_client: bool) -> tuple[str, ...]
 
     Raises `StorageError` when the disk refuses.
     """
-    made = []
+    made: list[str] = []
     for home in places.homes(variables)[:1]:
         named = places.client_folder(variables, home)
+        if is_client:  # an older client ends when it can neither read nor make it
+            beside = named if variables.get("CLAUDE_CONFIG_DIR") else home
+            made += _created(Path(os.path.realpath(beside)), _STATE, b"{}\n")
         for folder in {named, Project(home).definitions}:
             if folder.is_dir() or (is_client and folder == named):
                 made += _fill(Path(os.path.realpath(folder)), is_client=is_client)
@@ -46,10 +50,16 @@ def _fill(place: Path, *, is_client: bool) -> list[str]:
     made = [name for name in (*_FOLDERS, *(_WRITTEN if is_client else ())) if not _is_there(place, name)]
     for name in made:
         folder.make(name)
+    found = [str(place / name) for name in made]
     for name, data in _FILES.items():
-        if not _is_there(place, name) and folder.create(name, data):
-            made.append(name)
-    return [str(place / name) for name in made]
+        found += _created(place, name, data)
+    return found
+
+
+def _created(place: Path, name: str, data: bytes) -> list[str]:
+    folder = Folder(place.parent, place.name)
+    folder.make()
+    return [] if _is_there(place, name) or not folder.create(name, data) else [str(place / name)]
 
 
 def _is_there(place: Path, name: str) -> bool:

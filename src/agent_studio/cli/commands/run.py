@@ -29,6 +29,7 @@ from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.isolation import choice, client_folder, copies, overlay, places, variables
 from agent_studio.isolation.backends import ADVISORY
+from agent_studio.isolation.inherit import inherited
 from agent_studio.isolation.launch import Launch, start
 from agent_studio.isolation.policy import COPY, make_kept, policy
 from agent_studio.isolation.reports import ReportFile
@@ -145,16 +146,9 @@ def _require_root(context: Context) -> None:
 
 
 def _plan(args: argparse.Namespace, session: Session, token: str | None, wanted: Policy, chosen: Choice) -> _Plan:
-    context, config = session.context, session.context.config
+    context = session.context
     client = overlay.is_client(args.command[0])
-    declared = {str(environment): set(config[f"secrets.{environment}"] or ()) for environment in Environment}
-    own = declared.pop(str(context.environment))
-    filtered = variables.without_secrets(
-        session.variables,
-        allowed=own | set(args.keep),
-        foreign=set().union(*declared.values()),
-        passed=variables.CLIENT_CREDENTIALS if client else (),
-    )
+    filtered = inherited(context, session.variables, keep=args.keep, client=client)
     plan = _Plan(context, wanted, chosen, list(args.command), filtered.kept, filtered.withheld)
     plan.outer = session.variables.get(INSIDE, "")
     plan.variables[INSIDE] = chosen.name
