@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from tests.planted import HEADER, KEY, MARKS, PASSWORD, TEXTS, TOKENS, URL
 from tests.test_ingest import Desk
 
-from agent_studio.dashboard.api import VIEWS
+from agent_studio.dashboard.questions import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

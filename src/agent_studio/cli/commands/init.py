@@ -46,7 +46,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     problems = [
         *(
             Problem(
-                "secret", f"{found.path} holds a credential ({found.kind}); it was kept out of the index", "take it out"
+                "secret",
+                f"{found.path} holds a credential ({found.kind}); it was kept out of the index",
+                "take it out and revoke it; agent-studio scan says where it stands",
             )
             for found in report.secrets
         ),

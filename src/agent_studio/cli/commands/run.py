@@ -24,12 +24,11 @@ from agent_studio.capture.wiring import plugin
 from agent_studio.cli.commands.serve import TOKEN_VARIABLE
 from agent_studio.cli.output import Result, warn
 from agent_studio.cli.run import changes
-from agent_studio.environment.detect import Environment
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.isolation import choice, client_folder, copies, overlay, places, variables
 from agent_studio.isolation.backends import ADVISORY
-from agent_studio.isolation.inherit import inherited
+from agent_studio.isolation.inherit import LISTED, MODE_KEY, inherited
 from agent_studio.isolation.launch import Launch, start
 from agent_studio.isolation.policy import COPY, make_kept, policy
 from agent_studio.isolation.reports import ReportFile
@@ -186,8 +185,9 @@ def _tell_start(plan: _Plan) -> None:
         warn(text)
     if plan.withheld:
         many = "variables that look" if len(plan.withheld) > 1 else "variable that looks"
+        unlisted = " or are not listed" if plan.context.config[MODE_KEY] == LISTED else ""
         warn(
-            f"withheld {len(plan.withheld)} {many} like secrets: {', '.join(map(_shown, plan.withheld))}",
+            f"withheld {len(plan.withheld)} {many} like secrets{unlisted}: {', '.join(map(_shown, plan.withheld))}",
             f"let one pass with --keep NAME, or for good with secrets.{plan.context.environment} in the configuration",
         )
 
