@@ -170,11 +170,13 @@ READABLE = re.compile(
 )
 STAGING_CONFIG = r"config\.staging\.yaml|\.config\.staging\.yaml\.\d+-[0-9a-f]{8}\.tmp"
 SETTINGS = r"settings(\.local)?\.json|\.settings(\.local)?\.json\.\d+-[0-9a-f]{8}\.tmp"
+PLANTED = r"([\w-]+/)?\.?\.canary-[0-9a-f]{16}(-\w+|/inner|\.\d+-[0-9a-f]{8}\.tmp)?"
+"""What smoke plants, and removes, to see that it cannot be reached."""
 SUITE = (sys.executable, "-c", "print('3 passed in 0.01s')")
 COMMANDS: tuple[tuple[tuple[str, ...], set[int], str], ...] = (
     (("init",), {0}, STAGING_CONFIG),
     (("init",), {0}, ""),
-    (("smoke",), {0}, r"\.canary-[0-9a-f]{16}"),
+    (("smoke",), {0}, PLANTED),
     (("test", "--", *SUITE), {0}, ""),
     (("status",), {0}, ""),
     (("doctor",), {0, 1}, ""),
@@ -204,7 +206,7 @@ COMMANDS: tuple[tuple[tuple[str, ...], set[int], str], ...] = (
     (("completion", "bash"), {0}, ""),
     (("init", "--reset", "--yes"), {0}, ""),
     (("init", "--with-activity"), {0}, ""),
-    (("smoke", "--json"), {0}, r"\.canary-[0-9a-f]{16}"),
+    (("smoke", "--json"), {0}, PLANTED),
 )
 """Each command, the exit codes that are right, and what it may write of `.claude/` outside `.claude/staging/`."""
 WITHOUT_PROJECT = {("completion", "bash"), ("config", "schema"), ("statusline",)}

@@ -251,7 +251,7 @@ def _workplace(state: Folder) -> Iterator[Folder]:
 @contextmanager
 def _held(path: Path) -> Iterator[int]:
     """Hold something protected open, in a way that a command inherits unless it is kept from it."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | (getattr(os, "O_DIRECTORY", 0) if path.is_dir() else 0))
     try:
         os.set_inheritable(descriptor, True)
         yield descriptor

@@ -93,6 +93,8 @@ def prove(
 
     Raises `AgentStudioError` where nothing can be planted.
     """
+    if os.name == "nt":
+        raise ProbeError("the routes of a probe are those of Unix", hint="isolation is advisory on Windows")
     began = time.monotonic()
     started_at = clock.timestamp(clock.now())
     asked = _asked(context, drawn, brief=brief)
