@@ -47,7 +47,7 @@ def _piece(descriptor: int, at: int, size: int) -> int:
     os.lseek(descriptor, at, os.SEEK_SET)
     data = os.read(descriptor, _PIECE_BYTES)
     is_last = at + len(data) >= size
-    limit = len(data) if is_last else max(len(data) - _OVERLAP_BYTES, 1)
+    limit = len(data) if is_last else data.rfind(b"\n", 0, -_OVERLAP_BYTES) + 1 or max(len(data) - _OVERLAP_BYTES, 1)
     for start, end, _ in spans(data.decode("latin-1")):  # a character a byte
         if start < limit:
             os.lseek(descriptor, at + start, os.SEEK_SET)

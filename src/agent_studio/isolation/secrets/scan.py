@@ -26,6 +26,7 @@ OVERLAP_CHARACTERS = 64 << 10
 """How far a secret may reach from one piece into the next: longer than any."""
 READ_MAX_BYTES = 1 << 30
 """Of one file, unpacked; what lies behind it is not looked at, and said to be."""
+_NEAR_CHARACTERS = 8_192
 _HEAD_BYTES = 8_192
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -170,7 +171,7 @@ def _in_file(source: Source, file: IO[bytes], baseline: Baseline) -> tuple[list[
         size += len(data)
         is_last = not data
         held += decoder.decode(data, is_last)
-        limit = len(held) if is_last else max(0, len(held) - OVERLAP_CHARACTERS)
+        limit = len(held) if is_last else _between(held, max(0, len(held) - OVERLAP_CHARACTERS))
         counted = 0
         for span in rules.find(held):
             if span.start < limit:
@@ -181,6 +182,15 @@ def _in_file(source: Source, file: IO[bytes], baseline: Baseline) -> tuple[list[
         line += held.count("\n", counted, limit)
         held = held[limit:]
     return hits, size, "" if size < READ_MAX_BYTES else f"only its first {READ_MAX_BYTES >> 30} GiB were looked at"
+
+
+def _between(text: str, limit: int) -> int:
+    """Return a place near the limit that is in no word, and in no line if they are short: what tells one is with it."""
+    for mark in ("\n", " ", '"'):
+        at = text.rfind(mark, max(0, limit - _NEAR_CHARACTERS), limit)
+        if at >= 0:
+            return at + 1
+    return limit
 
 
 def _decoder(head: bytes) -> codecs.IncrementalDecoder:
