@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_studio.guards.handlers import shell
+from agent_studio.guards import shell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,8 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.guards import reach, shell
 from agent_studio.guards.handler import Call, Handler, Outcome
-from agent_studio.guards.handlers import reach, shell
 
 if TYPE_CHECKING:
     from agent_studio.environment.context import Context

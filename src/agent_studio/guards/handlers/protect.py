@@ -10,8 +10,8 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent_studio.guards import reach, shell
 from agent_studio.guards.handler import Call, Handler, Outcome
-from agent_studio.guards.handlers import reach, shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
