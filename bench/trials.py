@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--points", type=int, help="kill at so many system calls of a command only, spread evenly")
     parser.add_argument("--kills", type=int, default=1_000, help="of writers of the ledger")
     parser.add_argument("--no-client", action="store_true", help="leave the real client out")
+    parser.add_argument("--no-attacks", action="store_true", help="leave the attacks on what run protects out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=measure.REPOSITORY / "bench/TRIALS.md")
     args = parser.parse_args(argv)
@@ -65,7 +66,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _client(version, wanted=not args.no_client)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
-    yield _attacked()
+    yield _attacked(wanted=not args.no_attacks)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()
         yield browser.examine(place / "many events")
@@ -145,8 +146,11 @@ def _isolated(version: str, backend: Backend, *, wanted: bool) -> Trial:
     return trial
 
 
-def _attacked() -> Trial:
+def _attacked(*, wanted: bool) -> Trial:
     trial = Trial("every route to what `run` protects, by each backend, as root and as another user")
+    if not wanted:
+        trial.not_run = "--no-attacks"
+        return trial
     results = {
         (backend.NAME, user): attacks.attacked(backend.NAME, user)
         for backend in ISOLATED
