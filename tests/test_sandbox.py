@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -69,11 +70,13 @@ tries = {
     "write routes": lambda: write(project + "/.agent-studio/routes"),
     "forge evidence": lambda: write(project + "/.agent-studio/staging/evidence/x.json"),
     "write checkpoints": lambda: write(project + "/.agent-studio/staging/checkpoints.jsonl"),
-    "write a backup": lambda: write(project + "/.agent-studio/staging/backups/x"),
+    "write a backup": lambda: (os.makedirs(project + "/.agent-studio/staging/backups", exist_ok=True),
+                               write(project + "/.agent-studio/staging/backups/x")),
     "move definitions away": lambda: os.rename(claude, project + "/gone"),
     "move the project away": lambda: os.rename(project, project + ".gone"),
     "move its folder away": lambda: os.rename(os.path.dirname(project), os.path.dirname(project) + ".gone"),
-    "write the user's agents": lambda: write(home + "/.claude/agents/evil.md"),
+    "write the user's agents": lambda: (os.makedirs(home + "/.claude/agents", exist_ok=True),
+                                        write(home + "/.claude/agents/evil.md")),
     "write the user's settings": lambda: write(home + "/.claude/settings.json"),
     "write the kernel's settings": lambda: write("/proc/sys/kernel/core_pattern", "core"),
     "write the system": lambda: write("/etc/agent-studio-was-here"),
@@ -270,6 +273,11 @@ def test_a_run_in_namespaces_has_no_powers_and_sees_no_process_of_ours(
     assert not [name for name in done.out.splitlines() if name.startswith(("vd", "sd", "nvme", "loop", "mem", "kmsg"))]
 
 
+COMMON_DEVICES = {
+    "null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "fd", "stdin", "stdout", "stderr",
+}  # fmt: skip
+
+
 def test_landlock_takes_what_root_could_get_round_it_with(roots: Studio) -> None:
     usable("landlock")
     if os.getuid():
@@ -278,15 +286,17 @@ def test_landlock_takes_what_root_could_get_round_it_with(roots: Studio) -> None
         "import os\n"
         "held = next(int(line.split()[1], 16) for line in open('/proc/self/status') if line.startswith('CapEff'))\n"
         "print(sorted(n for n in range(64) if held >> n & 1))\n"
-        "for path in ('/dev/kmsg', '/dev/mem', '/proc/kcore', '/proc/1/environ', '/proc/1/root/etc/passwd'):\n"
-        "    try: os.close(os.open(path, os.O_RDONLY)); print(path)\n"
+        "import sys\n"
+        "for path in ('/proc/kcore', '/proc/1/environ', '/proc/1/root/etc/passwd', *sys.argv[1:]):\n"
+        "    try: os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK)); print(path)\n"
         "    except OSError: pass\n"
         "for device in ('b', 'c'):\n"
         "    try: os.mknod('source/' + device, 0o600 | {'b': 0o060000, 'c': 0o020000}[device], os.makedev(254, 0))\n"
         "    except OSError: continue\n"
         "    print(device)\n"
     )
-    held, *rest = python(roots, "landlock", code).out.splitlines()
+    devices = [f"/dev/{name}" for name in sorted({one.name for one in Path("/dev").iterdir()} - COMMON_DEVICES)]
+    held, *rest = python(roots, "landlock", code, *devices).out.splitlines()
     assert set(json.loads(held)) <= {0, 1, 3, 4, 6, 7}
     assert rest == []
 
@@ -456,7 +466,8 @@ def test_a_run_inside_a_run_reaches_no_further(roots: Studio, outer: str, inner:
     usable(outer)
     usable(inner)
     command = [sys.executable, "-m", "agent_studio", "run", "--env", "staging", "--isolation", inner]
-    done = run(roots, outer, *command, "--", "sh", "-c", "echo inside; cat .claude/metrics/hooks.jsonl")
+    read = "print('inside', flush=True); open('.claude/metrics/hooks.jsonl')"
+    done = run(roots, outer, *command, "--", sys.executable, "-c", read)
     if inner == "bubblewrap" and (outer == "landlock" or not os.getuid()):  # it may mount nothing, or map no root
         assert done.code == 7
         assert "bubblewrap is not available here" in done.err
@@ -643,13 +654,22 @@ def test_the_settings_of_the_vendors_sandbox_deny_what_is_hidden_and_leave_open_
         assert not denied & {str(path), *map(str, path.parents)}
 
 
-def test_the_vendors_sandbox_keeps_the_policy_where_it_is_installed(roots: Studio, home: Path) -> None:
-    found = runtime.available()
-    if not found.usable:
-        pytest.skip(found.reason)
-    tries = attempts(roots, home, "sandbox-runtime")["tries"]
-    created = {"create in the definitions"}  # which it is said not to keep
-    assert {name for name, how in tries.items() if how == "done"} <= created
+@pytest.mark.skipif(shutil.which("srt") is None, reason="srt is not installed")
+def test_the_vendors_sandbox_keeps_the_policy_where_it_is_installed(nobodys: Ordinary) -> None:
+    before = {name: (nobodys.path / name).read_bytes() for name in KEPT}
+    found = attempts(nobodys, nobodys.home, "sandbox-runtime")
+    done = {name for name, how in found["tries"].items() if how == "done"}
+    # what is hidden is an empty folder there, and what is written into it is lost
+    assert done <= {"create in the definitions", "write data", "create data", "truncate data", "remove data"}
+    assert {name: (nobodys.path / name).read_bytes() for name in KEPT} == before
+    assert not (nobodys.path / ".claude/metrics/new.jsonl").exists()
+    assert {name for name, how in found["allowed"].items() if how != "done"} == set()
+
+
+def test_the_vendors_sandbox_is_not_used_as_root() -> None:
+    if os.getuid():
+        pytest.skip("we are not root")
+    assert "root" in runtime.available().reason
 
 
 def test_it_is_never_chosen_on_linux_without_being_asked_for(roots: Studio) -> None:

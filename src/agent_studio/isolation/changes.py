@@ -131,9 +131,7 @@ def _refusal(path: str, before: str, after: str) -> str:
         return "it is a link"
     if {before, after} & {"folder", "device"}:
         return "it is no file"
-    if _is_within(path, (DEFINITIONS, STATE, ".git", "CLAUDE.md", *places.STARTED_IN_PROJECT)) or ".git" in path.split(
-        "/"
-    ):
+    if _is_within(path, _KEPT) or ".git" in path.split("/"):
         return "a run may not change it"
     try:
         names.split(path)

@@ -26,6 +26,7 @@ from agent_studio.cli.output import Result, warn
 from agent_studio.cli.run import changes
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
+from agent_studio.guards.handlers import asked, fails_closed
 from agent_studio.isolation import choice, client_folder, copies, overlay, places, variables
 from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.inherit import LISTED, MODE_KEY, inherited
@@ -229,7 +230,7 @@ def _add_overlay(plan: _Plan, of_environment: Mapping[str, str]) -> None:
     installed = set_up(plan.context)
     own: dict[str, Any] = {"env": dict(of_environment)}
     if not wiring.is_wired(project) and not _has_plugin(plan.argv):
-        own["hooks"] = wiring.overlay(project, installed)
+        own["hooks"] = wiring.overlay(installed, asked(plan.context), closed=fails_closed(plan.context))
     plan.argv, plan.settings = parted.argv, overlay.merged(own, parted.settings)
 
 

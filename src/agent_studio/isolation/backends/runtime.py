@@ -9,6 +9,7 @@ Settings: https://github.com/anthropic-experimental/sandbox-runtime
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,8 @@ def available(policy: Policy | None = None) -> Availability:  # noqa: ARG001 - a
 @cache
 def _fault() -> str:
     found = shutil.which(_PROGRAM)
+    if sys.platform == "linux" and os.getuid() == 0:
+        return "srt leaves the kernel's settings in /proc/sys to root"
     if found is None:
         return "srt is not installed (npm install -g @anthropic-ai/sandbox-runtime)"
     with tempfile.TemporaryDirectory() as folder:
