@@ -548,7 +548,7 @@ def test_the_log_costs_a_command_no_import_that_it_feels() -> None:
         "print(sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(["agent_studio.log", "agent_studio.redaction"])
+    assert done.stdout.strip() == str(["agent_studio.log", "agent_studio.redaction", "agent_studio.redaction.formats"])
     code = (
         "import sys; from agent_studio.cli.main import main; main(['--version']);"
         "print('agent_studio.log' in sys.modules)"

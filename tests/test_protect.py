@@ -221,6 +221,18 @@ def test_the_client_is_told_to_fail_closed(staged: Studio) -> None:
     assert (found["guards"]["severity"], found["guard-probe"]["severity"]) == ("ok", "ok")
 
 
+def test_a_run_asks_the_guard_where_the_project_is_not_wired(staged: Studio) -> None:
+    for name in ("settings.local.json", "settings.json"):
+        (staged.path / ".claude" / name).unlink(missing_ok=True)
+    staged.write(".claude/config.staging.yaml", GUARD)
+    client = staged.path.parent / "claude"
+    client.write_text('#!/bin/sh\ncat "$2"\n')
+    client.chmod(0o755)
+    done = staged.process("run", *STAGING, "--isolation", "advisory", "--", str(client), "-p", "hi")
+    hooks = json.loads(done.out)["hooks"]["PreToolUse"][0]["hooks"]
+    assert any(":decide" in hook["command"] and "--closed" in hook["command"] for hook in hooks if "command" in hook)
+
+
 def test_the_probe_says_when_the_guard_does_not_hold(staged: Studio) -> None:
     staged.write(".claude/config.staging.yaml", GUARD)
     assert staged.run("hooks", "install", *STAGING, "--no-wrap", "--client-version", "2.1.330").code == 0

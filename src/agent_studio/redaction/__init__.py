@@ -7,7 +7,6 @@ also known where JSON escapes its characters (a dash as its code, a slash behind
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.redaction import formats
@@ -158,6 +157,8 @@ def _in_escaped(text: str) -> Iterator[Span]:
 
 def _written(places: list[tuple[int, int, int]], position: int, *, is_end: bool) -> int:
     """Return where a position of the read text stands in the written one."""
+    from bisect import bisect_right  # noqa: PLC0415 - escapes are rare
+
     index = bisect_right(places, (position - 1 if is_end else position, 1 << 62, 0)) - 1
     if index < 0:
         return position

@@ -171,10 +171,12 @@ def is_wired(project: Project) -> bool:
     return False
 
 
-def overlay(project: Project, installed: Installed, *, version: Version | None = None) -> dict[str, Any]:  # noqa: ARG001
-    """Return the `hooks` of a settings overlay that records without touching the project's files."""
-    known = events.detect() if version is None else version
-    return entries.groups(Form(installed, known or events.OLDEST), events.NINE)
+def overlay(installed: Installed, decision_events: Collection[str] = (), *, closed: bool = False) -> dict[str, Any]:
+    """Return the `hooks` of a settings overlay that records, and asks, without touching the project's files."""
+    form = Form(
+        installed, events.detect() or events.OLDEST, decision_events=decision_events, decision_closed=closed
+    )  # fmt: skip
+    return entries.groups(form, events.NINE)
 
 
 def status_line_command() -> str:
