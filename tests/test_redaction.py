@@ -27,7 +27,7 @@ def test_every_format_is_found_and_taken_out(token: str) -> None:
     assert found.line == 2
     assert redact(text) in {
         f"first line\nvalue = {before}[REDACTED:{found.kind}]{after} and more"
-        for before in ("", "1234567890", "abcdefghij1234") for after in ("", f"/{token[-36:]}")
+        for before in ("", "1234567890", "abcdefghij1234.", ".") for after in ("", f"/{token[-36:]}")
     }  # fmt: skip
 
 
@@ -35,7 +35,10 @@ def test_every_beginning_of_a_format_has_a_sample() -> None:
     assert [fixed for _, fixed, _ in FORMATS if not any(fixed in token for token in TOKENS)] == []
 
 
-@pytest.mark.parametrize("key", [KEY, LOCKED_KEY, KEY.replace("RSA ", ""), KEY[:200], KEY.replace("\n", " ")])
+@pytest.mark.parametrize(
+    "key",
+    [KEY, LOCKED_KEY, KEY.replace("RSA ", ""), KEY[:200], KEY.replace("\n", " "), LOCKED_KEY[:-30], LOCKED_KEY[:180]],
+)
 def test_a_key_in_armour_is_taken_out_whole(key: str) -> None:
     for text in (f"a\n{key}\nb", json.dumps({"a": f"a\n{key}\nb"}), json.dumps(json.dumps([key]))):
         clean = redact(text)

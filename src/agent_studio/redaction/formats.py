@@ -48,7 +48,7 @@ _SHAPES: tuple[tuple[str, str, str], ...] = (
     ("slack-token", "xapp-", rf"[0-9]-[A-Z0-9]+-[0-9]+-{HEX}{{20,}}"),
     ("slack-webhook", "hooks.slack.com/services/", rf"T[A-Z0-9_]{{6,}}/B[A-Z0-9_]{{6,}}/{WORD}{{20,}}"),
     ("discord-webhook", "/api/webhooks/", rf"[0-9]{{15,}}/{DASHED}{{50,}}"),
-    ("teams-webhook", ".webhook.office.com/webhookb2/", rf"[0-9a-f-]{{36}}@[0-9a-f-]{{36}}/\w+/{HEX}{{32}}"),
+    ("teams-webhook", "webhook.office.com/webhookb2/", rf"[0-9a-f-]{{36}}@[0-9a-f-]{{36}}/\w+/{HEX}{{32}}"),
     ("telegram-token", ":AA", rf"(?<=[0-9]{{8}}:AA){DASHED}{{33}}"),
     ("stripe-key", "sk_live_ rk_live_", rf"{WORD}{{16,}}"),
     ("webhook-secret", "whsec_", r"[A-Za-z0-9+/]{32,}={0,2}"),
@@ -79,7 +79,7 @@ _SHAPES: tuple[tuple[str, str, str], ...] = (
     ("grafana-token", "glsa_", rf"{WORD}{{32}}_[A-Fa-f0-9]{{8}}"),
     ("grafana-token", "glc_eyJ", r"[A-Za-z0-9+/=]{32,}"),
     ("vault-token", "hvs. hvb. hvr.", rf"{DASHED}{{24,}}"),
-    ("terraform-token", ".atlasv1.", r"[A-Za-z0-9_=-]{60,}"),
+    ("terraform-token", "atlasv1.", r"[A-Za-z0-9_=-]{60,}"),
     ("heroku-key", "HRKU-AA", rf"{DASHED}{{50,}}"),
     ("netlify-token", "nfp_", r"[A-Za-z0-9_]{36}"),
     ("render-key", "rnd_", rf"{WORD}{{32}}"),
@@ -144,11 +144,12 @@ def any_start() -> re.Pattern[str]:
 
 
 KEY_BLOCK = "private-key"
-KEY_BEGIN, KEY_END = "-----BEGIN", "-----END"
+KEY_BEGIN = "-----BEGIN"
 KEY = (
     r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?=[^\"]{0,400}?[A-Za-z0-9+/=]{24})"
-    r"(?:[^\"]{40,20000}?-----END [A-Z0-9 ]{0,40}-----|(?:[A-Za-z0-9+/=\s]|\\+[nrt/]){40,})"
+    r"(?:[^\"]{40,20000}?-----END [A-Z0-9 ]{0,40}-----"
+    r"|(?:(?:\s|\\+[nr]){1,4}[A-Za-z][A-Za-z-]{1,20}: [^\n\\\"]{0,120}){0,6}(?:[A-Za-z0-9+/=\s]|\\+[nrt/]){40,})"
     r"|(?:[A-Za-z0-9+/=\r\n\t]|\\+[nrt/]){40,}(?:-----END [A-Z0-9 ]{0,40}-----)?)"
 )
 """A key in armour, with its headers; or as much of it as there is. It never reaches beyond a string of JSON."""

@@ -13,8 +13,9 @@ _ENDS = " \t\r\n\"'<>,;()"
 _PROGRESS = frozenset(".FExXsSpP=*#")
 """What test runners write of one test after the other, and people want to see at once."""
 _MARKS = ".=*#"
-_HEADER = re.compile(r"(?i)(?:authorization|x-api-key)[^\n]{0,40}\Z")
+_HEADERS = ("authorization", "x-api-key")
 _HEADER_MAX = 64
+_KEY_ENDED = re.compile(r"-----END [^-\n]{0,50}-----")
 
 
 class Stream:
@@ -43,9 +44,12 @@ class Stream:
         start = max(map(held.rfind, _ENDS)) + 1
         if _PROGRESS.issuperset(held[start:]):
             start = max(start, *(held.rfind(mark) + 1 for mark in _MARKS))
-        if header := _HEADER.search(held, max(0, len(held) - _HEADER_MAX)):
-            start = min(start, header.start())
+        near = held[max(0, start - _HEADER_MAX) : start].lower()
+        header = max(map(near.rfind, _HEADERS))
+        if header >= 0 and "\n" not in near[header:]:
+            start -= len(near) - header
         begun = held.rfind(formats.KEY_BEGIN)
-        if begun >= 0 and formats.KEY_END not in held[begun:]:
-            start = min(start, begun)
-        return start
+        if begun < 0:
+            return start
+        ended = _KEY_ENDED.search(held, begun)
+        return max(start, ended.end()) if ended else min(start, begun)
