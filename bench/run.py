@@ -24,8 +24,8 @@ from bench.client.claude import ClientMissingError
 import agent_studio
 from agent_studio.environment.roots import Project
 from agent_studio.knowledge.artifacts import scan
-from agent_studio.knowledge.index import Row, rows_of
 from agent_studio.knowledge.search import search
+from agent_studio.knowledge.table import Row, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

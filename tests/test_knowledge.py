@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from agent_studio.environment.roots import Project
 from agent_studio.errors import IntegrityError
-from agent_studio.knowledge import index
+from agent_studio.knowledge import table
 from agent_studio.knowledge.artifacts import scan
 from agent_studio.knowledge.front_matter import split_front_matter
 from agent_studio.knowledge.search import search
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from tests.conftest import Studio
 
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
-ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(index.COLUMNS, CELL)), max_size=8)
+ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(table.COLUMNS, CELL)), max_size=8)
 PLAIN = st.text(st.sampled_from("abc def, #:'\"-[]ü*"), max_size=30).map(str.strip)
 
 
 @given(ROWS)
-def test_an_index_comes_back_as_it_was_written(rows: list[index.Row]) -> None:
+def test_an_index_comes_back_as_it_was_written(rows: list[table.Row]) -> None:
     rows = [{name: value.replace("\r", "") for name, value in row.items()} for row in rows]
-    assert index.decode(index.encode(rows)) == rows
+    assert table.decode(table.encode(rows)) == rows
 
 
 @given(ROWS)
-def test_no_cell_of_an_index_is_a_formula(rows: list[index.Row]) -> None:
+def test_no_cell_of_an_index_is_a_formula(rows: list[table.Row]) -> None:
     import csv
     import io
 
-    text = index.encode(rows).decode()
+    text = table.encode(rows).decode()
     for cells in list(csv.reader(io.StringIO(text, newline="")))[1:]:
         assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in cells)
 
@@ -43,7 +43,7 @@ def test_no_cell_of_an_index_is_a_formula(rows: list[index.Row]) -> None:
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"\xff\xfe\x00", b'name,path\n"open'])
 def test_what_is_not_an_index_is_refused(data: bytes) -> None:
     with pytest.raises(IntegrityError, match="is damaged"):
-        index.decode(data)
+        table.decode(data)
 
 
 @given(PLAIN)
@@ -106,13 +106,13 @@ def test_links_are_followed_inside_the_definitions_once_and_named_otherwise(bare
 
 def test_building_again_keeps_usage_and_sees_what_changed(staged: Studio) -> None:
     place = staged.path / ".claude/staging/knowledge/knowledge-base-index.csv"
-    rows = index.decode(place.read_bytes())
+    rows = table.decode(place.read_bytes())
     rows[0] |= {"usage_count": "7", "last_used": "2026-01-01T00:00:00.000Z"}
-    place.write_bytes(index.encode(rows))
+    place.write_bytes(table.encode(rows))
     (staged.path / ".claude/commands/ship.md").unlink()
     staged.write(".claude/agents/new.md", "---\nname: new\ndescription: brand new\n---\n")
     data = staged.json("kb", "build", "--env", "staging", "--set", "testData.artifactsCount=20")
-    again = index.decode(place.read_bytes())
+    again = table.decode(place.read_bytes())
     assert data["artifacts"] == 4
     assert again[0]["usage_count"] == "7"
     assert "new" in {row["name"] for row in again}
@@ -134,7 +134,7 @@ def test_search_ranks_by_words_in_any_order_and_leaves_test_rows_out(staged: Stu
 
 
 def test_an_exact_name_comes_first() -> None:
-    base = dict.fromkeys(index.COLUMNS, "")
+    base = dict.fromkeys(table.COLUMNS, "")
     rows = [
         {**base, "name": "code", "path": "a", "description": "review code review code", "domain": "agent"},
         {**base, "name": "code-review", "path": "b", "description": "", "domain": "skill"},
@@ -143,8 +143,8 @@ def test_an_exact_name_comes_first() -> None:
 
 
 def test_the_originals_index_is_read_when_ours_is_missing(bare: Studio) -> None:
-    row = dict.fromkeys(index.COLUMNS, "") | {"name": "old-one", "path": ".claude/x.md", "domain": "skill"}
-    bare.write(".claude/context/artifacts/knowledge-base-index.csv", index.encode([row]))
+    row = dict.fromkeys(table.COLUMNS, "") | {"name": "old-one", "path": ".claude/x.md", "domain": "skill"}
+    bare.write(".claude/context/artifacts/knowledge-base-index.csv", table.encode([row]))
     assert bare.json("kb", "search", "old-one", "--env", "production")["hits"][0]["name"] == "old-one"
     assert bare.run("kb", "search", "old-one", "--env", "development").code == 0
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio.dashboard import view
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import AgentStudioError, IntegrityError, UsageError
-from agent_studio.knowledge import index, search
+from agent_studio.knowledge import search, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,14 +79,14 @@ def _knowledge(contexts: Contexts, asked: Question) -> dict[str, Any]:
     """Return `{query, artifacts, hits[{name, path, domain, description, score}], didYouMean}`."""
     root = contexts.open(asked.environment).root
     try:
-        rows = index.load(root)
+        rows = table.load(root)
     except (FileNotFoundError, IntegrityError):
         return {"query": asked.subject, "artifacts": None, "hits": [], "didYouMean": None}
     hits = search.search(rows, asked.subject, limit=_HITS)
     columns = ("name", "path", "domain", "description")
     return {
         "query": asked.subject,
-        "artifacts": sum(row["domain"] != index.TEST_DOMAIN for row in rows),
+        "artifacts": sum(row["domain"] != table.TEST_DOMAIN for row in rows),
         "hits": [{**{name: hit.row[name] for name in columns}, "score": hit.score} for hit in hits],
         "didYouMean": search.suggest(rows, asked.subject) if asked.subject and not hits else None,
     }

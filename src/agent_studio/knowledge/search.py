@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_studio.errors import nearest
-from agent_studio.knowledge.index import TEST_DOMAIN
+from agent_studio.knowledge.table import TEST_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_studio.knowledge.index import Row
+    from agent_studio.knowledge.table import Row
 
 _WORD = re.compile(r"[^\W_]+")
 _WEIGHTS = {"name": 4.0, "alias": 4.0, "use_cases": 2.0, "description": 1.0, "tools": 0.5}

@@ -18,7 +18,7 @@ from agent_studio.environment.flag_journal import history
 from agent_studio.environment.roots import EVOLUTION_FILE, INDEX_FILE, LOGS, MEMORY_FILES
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import UnsafePathError, UsageError
-from agent_studio.knowledge import index
+from agent_studio.knowledge import table
 from agent_studio.knowledge.search import search
 from agent_studio.staging.subject import Failed, Skipped
 
@@ -159,13 +159,13 @@ def thresholds(subject: Subject) -> str:
 def knowledge_base_answers(subject: Subject) -> str:
     """A search for an artifact's own name finds it first."""
     try:
-        rows = index.load(subject.root)
+        rows = table.load(subject.root)
     except FileNotFoundError:
         raise Failed(f"missing: {subject.root.folder('knowledge').path / INDEX_FILE}") from None
     if not rows:
         raise Skipped("the index has no rows: the project has no artifacts yet")
-    wanted = next((row for row in rows if row["domain"] != index.TEST_DOMAIN), rows[0])
-    hits = search(rows, wanted["name"], include_test=wanted["domain"] == index.TEST_DOMAIN)
+    wanted = next((row for row in rows if row["domain"] != table.TEST_DOMAIN), rows[0])
+    hits = search(rows, wanted["name"], include_test=wanted["domain"] == table.TEST_DOMAIN)
     if wanted["name"] not in {hit.row["name"] for hit in hits[:1]}:
         raise Failed(f"a search for {wanted['name']!r} did not find it first")
     return f"{len(rows)} rows; {wanted['name']!r} found first"

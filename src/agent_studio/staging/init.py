@@ -27,7 +27,7 @@ from agent_studio.environment.roots import (
 )
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UsageError
-from agent_studio.knowledge import index as knowledge_index
+from agent_studio.knowledge import table
 from agent_studio.staging import activity, seed
 from agent_studio.staging.rights import make_private
 from agent_studio.storage.locks import exclusive
@@ -71,7 +71,7 @@ class Report:
     activity: list[Item] = field(default_factory=list)
     rows: int = 0
     """Rows of the seeded index."""
-    secrets: list[knowledge_index.SecretInRow] = field(default_factory=list)
+    secrets: list[table.SecretInRow] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """Artifacts that could not be read, and why."""
     recorder: Installed | None = None
@@ -233,7 +233,7 @@ def _seed_index(context: Context, report: Report) -> int:
     root = context.root
     folder, name = root.reads("knowledge", INDEX_FILE)
     try:
-        rows = knowledge_index.load(root)
+        rows = table.load(root)
     except FileNotFoundError:
         rows = []
     except IntegrityError:
@@ -244,11 +244,11 @@ def _seed_index(context: Context, report: Report) -> int:
         built = seed.build_index(context.root, context.config)
         report.secrets, report.skipped, rows = built.secrets, built.skipped, built.rows
         folder, name = root.folder("knowledge"), INDEX_FILE
-        folder.replace(name, knowledge_index.encode(rows))
+        folder.replace(name, table.encode(rows))
     status = folder.status(name)
     report.rows = len(rows)
     report.index = Item(folder.path / name, created, status.st_size if status else 0)
-    return sum(row["domain"] != knowledge_index.TEST_DOMAIN for row in rows)
+    return sum(row["domain"] != table.TEST_DOMAIN for row in rows)
 
 
 def _keep_damaged(root: EnvironmentRoot, folder: Folder, name: str) -> None:

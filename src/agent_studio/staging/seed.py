@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.environment.roots import EVOLUTION_FILE, LOGS, MEMORY_FILES
 from agent_studio.knowledge.artifacts import scan
-from agent_studio.knowledge.index import TEST_DOMAIN, Row, SecretInRow, rows_of, without_secrets
+from agent_studio.knowledge.table import TEST_DOMAIN, Row, SecretInRow, rows_of, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.environment.roots import INDEX_FILE
 from agent_studio.errors import ExitCode, IntegrityError
-from agent_studio.knowledge import index
+from agent_studio.knowledge import table
 from agent_studio.staging.seed import build_index
 
 if TYPE_CHECKING:
@@ -24,15 +24,15 @@ def run(args: argparse.Namespace, session: Session) -> Result:  # noqa: ARG001 -
     """Build the index; usage counts are kept."""
     root = session.context.root
     try:
-        previous = index.load(root)
+        previous = table.load(root)
     except (FileNotFoundError, IntegrityError):
         previous = []
     with working("Reading artifacts"):
         built = build_index(root, session.context.config, previous)
-    data = index.encode(built.rows)
+    data = table.encode(built.rows)
     root.folder("knowledge").make()
     root.folder("knowledge").replace(INDEX_FILE, data)
-    test_rows = sum(row["domain"] == index.TEST_DOMAIN for row in built.rows)
+    test_rows = sum(row["domain"] == table.TEST_DOMAIN for row in built.rows)
     problems = [
         *(
             Problem("secret", f"{hit.path} holds a credential ({hit.kind}); it was kept out of the index")

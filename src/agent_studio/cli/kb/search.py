@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Result, Screen
 from agent_studio.errors import ConfigurationError, ExitCode
-from agent_studio.knowledge import index
+from agent_studio.knowledge import table
 from agent_studio.knowledge.search import Hit, search, suggest
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Search; exit code 1 when nothing fits."""
     query = " ".join([*args.words, args.query]).strip()
     try:
-        rows = index.load(session.context.root)
+        rows = table.load(session.context.root)
     except FileNotFoundError:
         environment = session.choice.environment
         raise ConfigurationError(
