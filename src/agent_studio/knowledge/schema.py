@@ -1,6 +1,6 @@
 """The tables that search reads, and what is written into them for one artifact.
 
-`artifact` holds a row for each file, `passage` its text, `head` and `body` the words of both (FTS5, without a copy of
+`artifact` holds a row for each file, `passage` its text, `heads` and `bodies` the words of both (FTS5, without a copy of
 the text), `word` every stem with the number of artifacts that have it. bm25 divides by the length of a whole row, so
 the few words of a name and the thousands of a body stand in two tables. Texts are expected redacted.
 """
@@ -31,8 +31,8 @@ _TABLES = (
     "CREATE INDEX artifact_by_name ON artifact (name COLLATE NOCASE)",
     "CREATE INDEX artifact_by_content ON artifact (sha256)",
     "CREATE TABLE passage (id INTEGER PRIMARY KEY, headings TEXT NOT NULL, body TEXT NOT NULL)",
-    f"CREATE VIRTUAL TABLE head USING fts5(name, description, tags, use_cases, content='', {_TOKENS})",
-    f"CREATE VIRTUAL TABLE body USING fts5(headings, body, content='', {_TOKENS})",
+    f"CREATE VIRTUAL TABLE heads USING fts5(name, description, tags, use_cases, content='', {_TOKENS})",
+    f"CREATE VIRTUAL TABLE bodies USING fts5(headings, body, content='', {_TOKENS})",
 )
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -54,8 +54,8 @@ def insert(
     )  # fmt: skip
     db.execute(f"INSERT INTO artifact VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - question marks
     db.execute("INSERT INTO passage VALUES (?, ?, ?)", (rowid, artifact.headings, artifact.body))
-    db.execute("INSERT INTO head (rowid, name, description, tags, use_cases) VALUES (?, ?, ?, ?, ?)", _head(row))
-    db.execute("INSERT INTO body (rowid, headings, body) VALUES (?, ?, ?)", (rowid, artifact.headings, artifact.body))
+    db.execute("INSERT INTO heads (rowid, name, description, tags, use_cases) VALUES (?, ?, ?, ?, ?)", _head(row))
+    db.execute("INSERT INTO bodies (rowid, headings, body) VALUES (?, ?, ?)", (rowid, artifact.headings, artifact.body))
 
 
 def delete(db: sqlite3.Connection, rowid: int) -> None:
@@ -65,9 +65,9 @@ def delete(db: sqlite3.Connection, rowid: int) -> None:
         return
     passage = db.execute("SELECT id, headings, body FROM passage WHERE id = ?", (rowid,)).fetchone()
     # without a copy of the text, FTS5 has to be told what it was given
-    db.execute("INSERT INTO head (head, rowid, name, description, tags, use_cases) VALUES ('delete', ?, ?, ?, ?, ?)",
+    db.execute("INSERT INTO heads (heads, rowid, name, description, tags, use_cases) VALUES ('delete', ?, ?, ?, ?, ?)",
                _head(Entry(*row)))  # fmt: skip
-    db.execute("INSERT INTO body (body, rowid, headings, body) VALUES ('delete', ?, ?, ?)", passage)
+    db.execute("INSERT INTO bodies (bodies, rowid, headings, body) VALUES ('delete', ?, ?, ?)", passage)
     db.execute("DELETE FROM artifact WHERE id = ?", (rowid,))
     db.execute("DELETE FROM passage WHERE id = ?", (rowid,))
 
