@@ -1,0 +1,145 @@
+"""The file of the search index, `.agent-studio/<env>/knowledge.sqlite3`: derived, so never trusted and never mourned.
+
+A whole build is written aside and renamed; a change is one transaction under a rollback journal (a write-ahead log needs
+a writable folder even to be read, and shared memory that network folders lack). One writer at a time holds
+`knowledge.lock`; readers wait for none. Whoever is killed leaves the old index, the new one, or one that is built anew.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from agent_studio.errors import StorageError
+from agent_studio.knowledge import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agent_studio.storage.folder import Folder
+
+FILE = "knowledge.sqlite3"
+LOCK = "knowledge.lock"
+_JOURNAL = f"{FILE}-journal"
+_VERSION = 1
+VERSION = _VERSION * 1_000 + schema.VERSION
+"""`PRAGMA user_version`; an index of another is built anew."""
+_WAIT_S = 2.0
+_TABLES = (
+    """CREATE TABLE file (
+        path TEXT PRIMARY KEY, id INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL) WITHOUT ROWID""",
+    "CREATE TABLE folder (path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE skipped (path TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE usage (
+        name TEXT NOT NULL, domain TEXT NOT NULL, count INTEGER NOT NULL, last_used TEXT NOT NULL,
+        PRIMARY KEY (name, domain)) WITHOUT ROWID""",
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+_Result = TypeVar("_Result")
+
+
+def in_memory() -> sqlite3.Connection:
+    """Return an empty index that no file holds."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    _create(db)
+    return db
+
+
+def opened(folder: Folder) -> sqlite3.Connection | None:
+    """Open the index that is there; None when there is none of this version that can be read."""
+    if folder.status(FILE) is None:
+        return None
+    place = folder.resolve(FILE)
+    writable = os.access(place, os.W_OK) and os.access(folder.path, os.W_OK)
+    try:
+        return _connect(place.as_uri() + ("?mode=rw" if writable else "?mode=ro"))
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            raise StorageError(f"{place} is locked: {error}", hint="wait until its user is done") from error
+        return None
+
+
+def _connect(address: str) -> sqlite3.Connection | None:
+    db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_WAIT_S)
+    try:
+        if db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+            return db
+    except BaseException:
+        db.close()
+        raise
+    db.close()
+    return None
+
+
+def build(folder: Folder, fill: Callable[[sqlite3.Connection], _Result]) -> _Result:
+    """Build an index aside and put it in the place of the one that is there; the caller holds the lock.
+
+    Raises `StorageError`; then what was there stays as it was.
+    """
+    from agent_studio.storage import temporaries  # noqa: PLC0415 - a search that changes nothing writes nothing
+
+    folder.sweep(of=[FILE])
+    temporary = temporaries.name_for(FILE)
+    os.close(folder.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    place = folder.path / temporary
+    try:
+        with disk_faults(folder), closing(sqlite3.connect(place, isolation_level=None)) as db:
+            db.execute("PRAGMA journal_mode = OFF")
+            db.execute("PRAGMA synchronous = OFF")
+            db.execute("PRAGMA cache_size = -65536")
+            db.execute("BEGIN")
+            _create(db)
+            result = fill(db)
+            db.execute("COMMIT")
+        descriptor = folder.open(temporary, os.O_RDWR)
+        os.fsync(descriptor)
+        os.close(descriptor)
+        _clear_stale(folder)
+        folder.move(temporary, folder, FILE)
+    except BaseException:
+        with suppress(OSError):
+            folder.remove(temporary)
+        raise
+    return result
+
+
+def _clear_stale(folder: Folder) -> None:
+    """Remove a journal that its writer left, the index it belongs to first: it must never be rolled back into another."""
+    if folder.status(_JOURNAL) is not None:
+        with suppress(FileNotFoundError):
+            folder.remove(FILE)
+        folder.remove(_JOURNAL)
+
+
+@contextmanager
+def changing(db: sqlite3.Connection) -> Iterator[None]:
+    """Make all that is changed inside one transaction; readers are kept out for its last moment only."""
+    db.execute("PRAGMA cache_spill = OFF")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def disk_faults(folder: Folder) -> Iterator[None]:
+    """Turn what SQLite says of the disk into one clear `StorageError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        hint = "free space or mend the permissions; the file can be removed, it is built anew"
+        raise StorageError(f"cannot use {folder.path / FILE}: {error}", hint=hint) from error
+
+
+def _create(db: sqlite3.Connection) -> None:
+    for statement in _TABLES:
+        db.execute(statement)
+    schema.create(db)
+    db.execute(f"PRAGMA user_version = {VERSION}")
