@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "statusline": "Print the status line of Claude Code",
     "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",
+    "mcp": "Offer the knowledge base to agents: an MCP server over stdio",
     "log": "Show and follow what commands and the daemon did",
     "completion": "Print a shell's completion script",
 }
