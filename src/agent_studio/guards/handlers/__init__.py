@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.guards.handler import EVENTS, checked
-from agent_studio.guards.handlers import budget, ledger
+from agent_studio.guards.handlers import budget, ledger, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ __all__ = ["EVENTS", "HANDLERS", "asked"]
 HANDLERS: Mapping[str, tuple[Handler, ...]] = checked(
     {
         "SessionStart": (budget.HANDLER,),
-        "UserPromptSubmit": (budget.HANDLER,),
+        "UserPromptSubmit": (budget.HANDLER, suggest.HANDLER),
         "PreToolUse": (ledger.HANDLER, budget.HANDLER),
     }
 )
@@ -26,4 +26,4 @@ HANDLERS: Mapping[str, tuple[Handler, ...]] = checked(
 
 def asked(context: Context) -> frozenset[str]:
     """Return the events on which an environment's configuration wants something decided; others are not wired."""
-    return budget.asked(context) | ledger.asked(context)
+    return budget.asked(context) | ledger.asked(context) | suggest.asked(context)

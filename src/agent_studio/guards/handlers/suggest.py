@@ -1,0 +1,123 @@
+"""Suggests artifacts that fit a prompt: few, only when sure, each once in a session. Never blocks; off by default."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from agent_studio.guards.handler import Call, Handler, Outcome
+from agent_studio.guards.handlers.prompts import asked_for
+
+if TYPE_CHECKING:
+    from agent_studio.environment.context import Context
+    from agent_studio.knowledge.answers import Entry, Hit
+    from agent_studio.storage.folder import Folder
+
+KEY = "knowledge.suggest"
+TOLD = "suggestions.jsonl"
+"""A line is `{session, fits, suggested[]}`: what was suggested, in which session."""
+SURE = 0.75
+"""How sure search must be that a prompt is about an artifact at all; measured by `bench/suggestions.py`."""
+AT_MOST = 3
+_RANKED = 12
+_LIMIT_MS = 150
+_LINE_MAX = 140
+_TAIL_BYTES, _FULL_BYTES = 1 << 16, 1 << 18
+_HOW = {
+    "skill": "Skill tool: {name}",
+    "agent": "Agent tool, subagent_type: {name}",
+    "command": "the user types /{name}",
+    "workflow": "read {path}",
+}
+"""What can be suggested, and how it is called."""
+_LEAD = "Artifacts of this project that may fit, found by search; texts are their authors'. Use one only if it helps:"
+
+
+def asked(context: Context) -> frozenset[str]:
+    """Return the events that the configuration needs."""
+    return frozenset({"UserPromptSubmit"} if context.config[KEY] else ())
+
+
+def decide(call: Call) -> Outcome | None:
+    """Return up to three artifacts as context for the agent, or nothing."""
+    need = asked_for(call.payload.get("prompt"))
+    if not need:
+        return None
+    context = call.context()
+    if not context.config[KEY]:
+        return None
+    found = suggestions(context, need)
+    session = str(call.payload.get("session_id", ""))
+    folder = context.root.state
+    known = _told(folder, session)
+    fresh = [hit for hit in found if hit.entry.path not in known][:AT_MOST]
+    if not fresh:
+        return None
+    _tell(folder, session, fresh)
+    return Outcome(context="\n".join([_LEAD, *(_line(hit.entry) for hit in fresh)]))
+
+
+def suggestions(context: Context, need: str) -> list[Hit]:
+    """Return what may be suggested for a need, best first; nothing where search is not sure, or there is no index."""
+    from agent_studio.knowledge.index import FILE  # noqa: PLC0415 - only a prompt that asks for something pays for it
+
+    if context.root.state.status(FILE) is None:
+        return []
+    from agent_studio.knowledge.answers import Query  # noqa: PLC0415 - as above
+    from agent_studio.knowledge.base import knowledge  # noqa: PLC0415 - as above
+
+    with knowledge(context, fresh=False) as base:
+        answer = base.search(Query(need, limit=_RANKED, deprecated=False))
+    if answer.fits < SURE:
+        return []
+    return [hit for hit in answer.hits if hit.fits >= SURE and hit.entry.domain in _HOW and not hit.entry.hidden]
+
+
+def _line(entry: Entry) -> str:
+    from agent_studio.redaction import redact  # noqa: PLC0415 - as above
+
+    said = " ".join(entry.description.split())
+    said = said if len(said) <= _LINE_MAX else f"{said[:_LINE_MAX].rpartition(' ')[0]}…"
+    how = _HOW[entry.domain].format(name=entry.name, path=entry.path)
+    return redact(f"- {entry.domain} {entry.name}: {said} ({how})").replace("<", "‹").replace(">", "›")
+
+
+def _told(folder: Folder, session: str) -> set[str]:
+    """Return the paths that a session was told of already."""
+    try:
+        descriptor = folder.open(TOLD)
+    except FileNotFoundError:
+        return set()
+    try:
+        size = os.fstat(descriptor).st_size
+        os.lseek(descriptor, max(0, size - _TAIL_BYTES), os.SEEK_SET)
+        lines = os.read(descriptor, _TAIL_BYTES).splitlines()
+    finally:
+        os.close(descriptor)
+    found: set[str] = set()
+    for line in lines:
+        try:
+            told = json.loads(line)
+            if told["session"] == session:
+                found.update(told["suggested"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def _tell(folder: Folder, session: str, hits: list[Hit]) -> None:
+    """Remember what is suggested, the newest lines of it."""
+    told = {"session": session, "fits": round(hits[0].fits, 3), "suggested": [hit.entry.path for hit in hits]}
+    descriptor = folder.open(TOLD, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    try:
+        os.write(descriptor, json.dumps(told).encode() + b"\n")
+        is_full = os.fstat(descriptor).st_size > _FULL_BYTES
+    finally:
+        os.close(descriptor)
+    if is_full:
+        _, _, newest = folder.read(TOLD)[-_TAIL_BYTES:].partition(b"\n")
+        folder.replace(TOLD, newest)
+
+
+HANDLER = Handler("suggest", decide, limit_ms=_LIMIT_MS)
