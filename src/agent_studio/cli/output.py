@@ -157,10 +157,10 @@ def warn(message: str, hint: str = "") -> None:
 
 
 @contextmanager
-def working(doing: str) -> Iterator[None]:
-    """Show on a terminal that work goes on, once it has taken a second."""
+def working(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal that work goes on, once it has taken a second; what is yielded is told how many are done."""
     if not sys.stderr.isatty():
-        yield
+        yield _untold
         return
     import threading  # noqa: PLC0415 - only on a terminal
 
@@ -170,11 +170,15 @@ def working(doing: str) -> Iterator[None]:
     timer = threading.Timer(1.0, status.start)
     timer.start()
     try:
-        yield
+        yield lambda done, total: status.update(f"{doing}: {done:,} of {total:,}")
     finally:
         timer.cancel()
         timer.join()
         status.stop()
+
+
+def _untold(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 def echo(text: str) -> None:

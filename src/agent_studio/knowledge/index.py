@@ -1,8 +1,8 @@
-"""The file of the search index, `.agent-studio/<env>/knowledge.sqlite3`: derived, so never trusted and never mourned.
+"""The file of the search index, `.agent-studio/<env>/knowledge.sqlite3`: derived, so it can be lost.
 
-A whole build is written aside and renamed; a change is one transaction under a rollback journal (a write-ahead log needs
-a writable folder even to be read, and shared memory that network folders lack). One writer at a time holds
-`knowledge.lock`; readers wait for none. Whoever is killed leaves the old index, the new one, or one that is built anew.
+A whole build is written aside and renamed; a change is one transaction under a rollback journal (a write-ahead log
+needs a writable folder even to be read, and shared memory that network folders lack). One writer at a time holds
+`knowledge.lock`; readers wait for none. A kill leaves the old index, the new one, or one that is built anew.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ VERSION = _VERSION * 1_000 + schema.VERSION
 _WAIT_S = 2.0
 _TABLES = (
     """CREATE TABLE file (
-        path TEXT PRIMARY KEY, id INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
-        size_bytes INTEGER NOT NULL) WITHOUT ROWID""",
+        path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL
+        ) WITHOUT ROWID""",
     "CREATE TABLE folder (path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE skipped (path TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE usage (
@@ -107,7 +107,7 @@ def build(folder: Folder, fill: Callable[[sqlite3.Connection], _Result]) -> _Res
 
 
 def _clear_stale(folder: Folder) -> None:
-    """Remove a journal that its writer left, the index it belongs to first: it must never be rolled back into another."""
+    """Remove a journal that its writer left, its index first: it must never be rolled back into another one."""
     if folder.status(_JOURNAL) is not None:
         with suppress(FileNotFoundError):
             folder.remove(FILE)

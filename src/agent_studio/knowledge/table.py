@@ -1,83 +1,62 @@
-"""`knowledge-base-index.csv`: one row an artifact, written so that no spreadsheet runs a cell as a formula."""
+"""`knowledge-base-index.csv`: one row an artifact, written so that no spreadsheet runs a cell as a formula.
+
+Every text comes back as it was written: line ends in quotes, lone surrogates as their three bytes, a leading apostrophe
+before what starts like a formula or like that apostrophe.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import asdict, dataclass
+import sys
 from typing import TYPE_CHECKING
 
 from agent_studio.environment.roots import INDEX_FILE
-from agent_studio.errors import IntegrityError
-from agent_studio.redaction import find_secrets, redact
+from agent_studio.errors import AgentStudioError, IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agent_studio.environment.roots import EnvironmentRoot
-    from agent_studio.knowledge.artifacts import Artifact
+    from agent_studio.knowledge.answers import Entry
 
 COLUMNS = (
     "name", "path", "description", "domain", "complexity", "use_cases", "tools", "deprecated", "alias",
     "usage_count", "last_used",
 )  # fmt: skip
 TEST_DOMAIN = "test"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
-
-
-@dataclass(frozen=True)
-class SecretInRow:
-    """A credential that was kept out of the index."""
-
-    path: str
-    kind: str
-
+_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""As OWASP lists them for CSV injection, the full-width forms among them."""
+_GUARD = "'"
+_QUOTED = frozenset('",\r\n')
 
 Row = dict[str, str]
 
 
-def rows_of(artifacts: Iterable[Artifact], previous: Iterable[Row] = ()) -> list[Row]:
-    """Return the artifacts as rows; usage of a row that was there before (same path) is carried over."""
-    used = {row["path"]: row for row in previous}
-    rows = []
-    for artifact in artifacts:
-        before = used.get(artifact.path, {})
-        fields = {name: str(value) for name, value in asdict(artifact).items()}
-        fields["deprecated"] = "true" if artifact.deprecated else "false"
-        fields["usage_count"] = before.get("usage_count", "0")
-        fields["last_used"] = before.get("last_used", "")
-        rows.append(fields)
-    return rows
+def rows_of(entries: Iterable[Entry]) -> list[Row]:
+    """Return artifacts as rows."""
+    return [_row(entry) for entry in entries]
 
 
-def without_secrets(rows: list[Row]) -> tuple[list[Row], list[SecretInRow]]:
-    """Return the rows with every credential redacted, and where they were."""
-    clean, found = [], []
-    for row in rows:
-        joined = "\n".join(row.values())
-        if hits := find_secrets(joined):
-            found += [SecretInRow(row["path"], hit.kind) for hit in hits]
-            row = {name: redact(value) for name, value in row.items()}  # noqa: PLW2901 - the same row, cleaned
-        clean.append(row)
-    return clean, found
+def _row(entry: Entry) -> Row:
+    row = {column: str(getattr(entry, column)) for column in COLUMNS}
+    row["deprecated"] = "true" if entry.deprecated else "false"
+    return row
 
 
 def encode(rows: Iterable[Row]) -> bytes:
-    """Return rows as CSV; a cell that a spreadsheet would run gets a leading apostrophe, a CR becomes a space."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(
-            [_guarded(row.get(column, "").replace("\r", " ")) for column in COLUMNS]
-        )  # a bare CR ends a row
-    return text.getvalue().encode("utf-8", "replace")
+    """Return rows as CSV, the columns in the order of `COLUMNS`."""
+    lines = [",".join(COLUMNS)]
+    lines += [",".join(_cell(row.get(column, "")) for column in COLUMNS) for row in rows]
+    return "\n".join([*lines, ""]).encode("utf-8", "surrogatepass")
 
 
 def decode(data: bytes, name: str = INDEX_FILE, environment: str = "staging") -> list[Row]:
     """Return what `encode` was given; raise `IntegrityError` for anything but an index."""
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a description may have 130 kB
     try:
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig")), strict=True)
+        text = data.decode("utf-8", "surrogatepass").removeprefix("\ufeff")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = next(reader, [])
         if not set(COLUMNS) <= set(header):
             raise _damaged(name, environment, "its first line does not name the columns")
@@ -92,7 +71,7 @@ def decode(data: bytes, name: str = INDEX_FILE, environment: str = "staging") ->
 
 
 def load(root: EnvironmentRoot) -> list[Row]:
-    """Return the rows of an environment's index, read from the original's place when only that is there.
+    """Return the rows of an environment's table, read from the original's place when only that is there.
 
     Raises FileNotFoundError when there is none, `IntegrityError` when it is damaged.
     """
@@ -100,13 +79,36 @@ def load(root: EnvironmentRoot) -> list[Row]:
     return decode(folder.read(name), str(folder.path / name), root.environment)
 
 
+def save(root: EnvironmentRoot, rows: Iterable[Row]) -> int:
+    """Write an environment's table, so that readers see the old one or the new; return its size in bytes."""
+    data = encode(rows)
+    root.folder("knowledge").make()
+    root.folder("knowledge").replace(INDEX_FILE, data)
+    return len(data)
+
+
+def generated_rows(root: EnvironmentRoot) -> list[Row]:
+    """Return the rows of generated test artifacts; none where there is no table that can be read."""
+    try:
+        return [row for row in load(root) if row["domain"] == TEST_DOMAIN]
+    except (FileNotFoundError, AgentStudioError):
+        return []
+
+
 def _damaged(name: str, environment: str, reason: str) -> IntegrityError:
     return IntegrityError(f"{name} is damaged: {reason}", hint=f"rebuild it: agent-studio kb build --env {environment}")
 
 
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+def _cell(text: str) -> str:
+    """Return a cell; the writer of the standard library leaves a carriage return without quotes."""
+    text = f"{_GUARD}{text}" if _is_guarded(text) else text
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.intersection(text) else text
 
 
 def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
+    return cell[1:] if cell.startswith(_GUARD) and _is_guarded(cell[1:]) else cell
+
+
+def _is_guarded(text: str) -> bool:
+    """Tell whether a spreadsheet might run a text, some of which pass over blanks, or whether it looks guarded."""
+    return text.startswith((_GUARD, *_FORMULA_STARTS)) or text.lstrip().startswith(_FORMULA_STARTS)

@@ -1,14 +1,16 @@
-"""`kb build`: read every artifact again and replace the index."""
+"""`kb build`: read every artifact again and replace the index and its table."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.cli.output import Problem, Result, working
+from agent_studio.cli.output import Problem, Result, Screen, working
 from agent_studio.environment.roots import INDEX_FILE
-from agent_studio.errors import ExitCode, IntegrityError
-from agent_studio.knowledge import table
-from agent_studio.staging.seed import build_index
+from agent_studio.errors import ExitCode
+from agent_studio.knowledge import index, table
+from agent_studio.knowledge.base import knowledge_anew
+from agent_studio.staging.seed import table_rows
 
 if TYPE_CHECKING:
     import argparse
@@ -17,30 +19,47 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options; there are none."""
+    """Add the options."""
+    parser.add_argument(
+        "--user", action="store_true", help="also the artifacts in the user's own folder; later refreshes keep to it"
+    )
 
 
-def run(args: argparse.Namespace, session: Session) -> Result:  # noqa: ARG001 - every sub-verb has this form
+def run(args: argparse.Namespace, session: Session) -> Result:
     """Build the index; usage counts are kept."""
-    root = session.context.root
-    try:
-        previous = table.load(root)
-    except (FileNotFoundError, IntegrityError):
-        previous = []
-    with working("Reading artifacts"):
-        built = build_index(root, session.context.config, previous)
-    data = table.encode(built.rows)
-    root.folder("knowledge").make()
-    root.folder("knowledge").replace(INDEX_FILE, data)
-    test_rows = sum(row["domain"] == table.TEST_DOMAIN for row in built.rows)
-    problems = [
-        *(
+    context = session.context
+    root = context.root
+    started_s = time.monotonic()
+    root.state.make()
+    with working("Reading artifacts") as told, knowledge_anew(context, user=args.user, progress=told) as base:
+        rows = table_rows(base, context.config)
+    size_bytes = table.save(root, rows)
+    status = root.state.status(index.FILE)
+    generated = sum(row["domain"] == table.TEST_DOMAIN for row in rows)
+    taken = base.taken
+    figures: dict[str, Any] = {
+        "artifacts": len(rows) - generated,
+        "testArtifacts": generated,
+        "skipped": len(taken.skipped) if taken else 0,
+        "bytes": size_bytes,
+        "indexBytes": status.st_size if status else 0,
+        "durationMs": round(1000 * (time.monotonic() - started_s), 1),
+    }
+    problems = [Problem(*note) for note in base.notes]
+    if taken:
+        problems += [
             Problem("secret", f"{hit.path} holds a credential ({hit.kind}); it was kept out of the index")
-            for hit in built.secrets
-        ),
-        *(Problem("skipped", f"{path} was not indexed: {reason}") for path, reason in built.skipped),
-    ]
-    real = len(built.rows) - test_rows
-    text = f"Indexed {real} artifacts and {test_rows} test artifacts ({len(data)} bytes)"
-    figures: dict[str, Any] = {"artifacts": real, "testArtifacts": test_rows, "bytes": len(data)}
-    return Result(figures, lambda screen: screen.mark("ok", text), ExitCode.DONE, problems)
+            for hit in taken.secrets
+        ]
+        problems += [
+            Problem("skipped", f"{path} was not indexed: {reason}", "agent-studio kb doctor")
+            for path, reason in taken.skipped
+        ]
+    code = ExitCode.DONE if base.is_kept else ExitCode.FAILED
+    return Result(figures, lambda screen: _render(screen, figures), code, problems)
+
+
+def _render(screen: Screen, figures: dict[str, Any]) -> None:
+    generated = f" and {figures['testArtifacts']} test artifacts" if figures["testArtifacts"] else ""
+    screen.mark("ok", f"Indexed {figures['artifacts']} artifacts{generated} in {figures['durationMs'] / 1000:.1f} s")
+    screen.line(f"  {INDEX_FILE}: {figures['bytes']:,} bytes; {index.FILE}: {figures['indexBytes']:,} bytes")

@@ -1,0 +1,122 @@
+"""Whether the tree has changed since it was indexed, at a price that a search can pay.
+
+An editor that writes in place changes only the file, so each known file is asked, and each known folder for names that
+came or went. Above `ASKED` of both that would cost more than the search: then the folders nearest the top, the files
+changed last, and a share of the rest that moves on with the clock are asked. `kb build` always reads all.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_studio import clock
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator
+
+    from agent_studio.environment.roots import Project
+
+ASKED = 10_000
+"""Files and folders that one look asks at most: some 30 ms."""
+_LATEST = 500
+_TOP_DEPTH = 2
+_FINE_NS, _COARSE_NS = 50_000_000, 2_000_000_000
+_MILLISECOND_NS = 1_000_000
+UNSURE = 0
+"""Kept in place of a time that was too near to tell a later change by."""
+
+
+class Change(NamedTuple):
+    """What a look found."""
+
+    files: list[str]
+    """Known files that differ or are gone."""
+    folders: list[str]
+    """Known folders in which names have come or gone."""
+    share: float
+    """How much of what is known was asked, 0 to 1."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to take in."""
+        return bool(self.files or self.folders)
+
+
+def look(db: sqlite3.Connection, project: Project) -> Change:
+    """Compare what is known with the file system."""
+    (files,) = db.execute("SELECT count(*) FROM file").fetchone()
+    (folders,) = db.execute("SELECT count(*) FROM folder").fetchone()
+    if files + folders <= ASKED:
+        asked_files = db.execute("SELECT path, mtime_ns, ctime_ns, size_bytes FROM file").fetchall()
+        asked_folders = db.execute("SELECT path, mtime_ns FROM folder").fetchall()
+    else:
+        asked_files = _some_files(db, files, files + folders)
+        asked_folders = _some_folders(db, folders, files + folders)
+    changed = [path for path, *known in asked_files if stamp(located(project, path)) != tuple(known)]
+    moved = [path for path, known in asked_folders if folder_stamp(located(project, path)) != known]
+    return Change(changed, moved, (len(asked_files) + len(asked_folders)) / max(files + folders, 1))
+
+
+def _some_files(db: sqlite3.Connection, files: int, known: int) -> list[tuple[str, int, int, int]]:
+    latest = db.execute(
+        "SELECT path, mtime_ns, ctime_ns, size_bytes FROM file ORDER BY mtime_ns DESC LIMIT ?", (_LATEST,)
+    )
+    return [*latest, *_turn(db, "SELECT path, mtime_ns, ctime_ns, size_bytes FROM file", files, known)]
+
+
+def _some_folders(db: sqlite3.Connection, folders: int, known: int) -> list[tuple[str, int]]:
+    top = db.execute(
+        "SELECT path, mtime_ns FROM folder WHERE length(path) - length(replace(path, '/', '')) < ?", (_TOP_DEPTH,)
+    )
+    return [*top, *_turn(db, "SELECT path, mtime_ns FROM folder", folders, known)]
+
+
+def _turn(db: sqlite3.Connection, query: str, count: int, known: int) -> Iterator[tuple[str, int]]:
+    """Yield the share whose turn it is this second."""
+    size = max(1, ASKED * count // (2 * known))
+    turns = -(-count // size)
+    turn = int(clock.now().timestamp()) % turns
+    return db.execute(f"{query} ORDER BY path LIMIT ? OFFSET ?", (size, turn * size))
+
+
+def located(project: Project, path: str) -> str:
+    """Return where a path of the index is; `~/` is the user's home."""
+    return os.path.expanduser(path) if path.startswith("~/") else f"{project.path}/{path}"  # noqa: PTH111 - thousands
+
+
+def stamp(place: str) -> tuple[int, int, int] | None:
+    """Return what tells one state of a file from another, or None where there is none."""
+    try:
+        status = os.stat(place)  # noqa: PTH116 - thousands of them
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def folder_stamp(place: str) -> int | None:
+    """Return when names in a folder last came or went."""
+    try:
+        return os.stat(place).st_mtime_ns  # noqa: PTH116 - thousands of them
+    except (OSError, ValueError):
+        return None
+
+
+def settled(mtime_ns: int, now_ns: int) -> int:
+    """Return a time as it may be kept: `UNSURE` when a change right after it could bear the same."""
+    coarse = mtime_ns % _MILLISECOND_NS == 0  # some file systems know whole seconds only
+    return UNSURE if mtime_ns > now_ns - (_COARSE_NS if coarse else _FINE_NS) else mtime_ns
+
+
+def sorted_out(db: sqlite3.Connection, paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return those of the paths that the index knows, and those it does not though they lie where it read."""
+    asked = sorted(set(paths))
+    known = [path for path in asked if db.execute("SELECT 1 FROM file WHERE path = ?", (path,)).fetchone()]
+    folders = {path for (path,) in db.execute("SELECT path FROM folder")}
+    return known, [path for path in asked if path not in known and any(parent in folders for parent in _parents(path))]
+
+
+def _parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
