@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from agent_studio.knowledge.answers import Entry
 
 MAX_BYTES = 4 << 20
+FAULTS = (StorageError, UnsafePathError)
+"""What reading a text may raise."""
 _HOME = "~/"
 
 
