@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _SUBVERBS = {
     "build": ("build", "read every artifact again and replace the index"),
     "search": ("search", "rank the artifacts that fit a query; exit code 1 when none does"),
+    "get": ("get", "show an artifact, as much of it as is asked for; exit code 1 when there is none"),
+    "list": ("list", "list what there is, filtered and sorted"),
+    "stats": ("stats", "count what there is, and how old the index is"),
 }
 """Sub-verbs, the module of `cli/kb/` that holds each, and what it does."""
 
