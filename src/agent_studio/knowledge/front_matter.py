@@ -7,8 +7,30 @@ texts, block scalars and lists of the top level. Nothing raises; what is not und
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 Value = str | list[str]
+Fields = dict[str, Value]
+
+
+class Repair(NamedTuple):
+    """One place where a strict reader would fail, and how the line would look repaired."""
+
+    line: int
+    """Counted from 1, in the file."""
+    code: str
+    message: str
+    repaired: str
+
+
+class FrontMatter(NamedTuple):
+    """What stands at the top of an artifact, and the text below it."""
+
+    fields: Fields
+    """By key; of a mapping inside, `key.inner`. Every value is a text or a list of texts."""
+    body: str
+    repairs: tuple[Repair, ...] = ()
+
 
 _KEY = re.compile(r"^([A-Za-z_][\w-]*)\s*:(?:\s+(.*))?$")
 _BLOCK = re.compile(r"^[|>][+-]?[0-9]?[+-]?(\s+#.*)?$")
@@ -16,6 +38,16 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^']|'')*'")
 _ESCAPE = re.compile(r"\\(.)")
 _OPENING = re.compile(r"\ufeff?---[ \t]*\r?\n")
 _CLOSING = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
+
+
+def read(text: str) -> FrontMatter:
+    """Return the front matter and the body of a text; never raises."""
+    return FrontMatter(*split_front_matter(text))
+
+
+def read_yaml(text: str) -> FrontMatter:
+    """Return the fields of a file that is YAML as a whole; never raises."""
+    return FrontMatter(_fields(text.splitlines()), text)
 
 
 def split_front_matter(text: str) -> tuple[dict[str, Value], str]:
