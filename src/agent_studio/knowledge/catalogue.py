@@ -21,23 +21,20 @@ SORTS = {
     "path": "path",
 }
 """Orders that a list may have; ties go by path."""
-_PLUGIN = "plugin:"
 
 
 def get(db: sqlite3.Connection, name: str) -> list[Entry]:
-    """Return the artifacts of a name, a `plugin:name` or a path; several when a name is used twice.
+    """Return the artifacts of a path, a name (a plugin's is `plugin:name`) or else an alias; several may share one.
 
     The exact spelling comes before others, then what is on offer before what is deprecated, then the path.
     """
     order = "ORDER BY name <> ?, deprecated, path"
-    found = _rows(db, "path = ?", (name,)) or _rows(db, f"name = ? COLLATE NOCASE {order}", (name, name))
-    if not found and ":" in name:
-        plugin, _, inner = name.partition(":")
-        where = f"name = ? COLLATE NOCASE AND source = ? {order}"
-        found = _rows(db, where, (inner, f"{_PLUGIN}{plugin}", inner))
-    if not found and name:
-        found = _rows(db, f"alias = ? COLLATE NOCASE {order}", (name, name))
-    return found
+    alias = "';' || lower(alias) || ';' LIKE ? ESCAPE '\\'"
+    return (
+        _rows(db, "path = ?", (name,))
+        or _rows(db, f"name = ? COLLATE NOCASE {order}", (name, name))
+        or (_rows(db, f"{alias} {order}", (f"%;{_literal(name)};%", name)) if name else [])
+    )
 
 
 def entries(

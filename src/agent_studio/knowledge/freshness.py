@@ -26,6 +26,8 @@ _FINE_NS, _COARSE_NS = 50_000_000, 2_000_000_000
 _MILLISECOND_NS = 1_000_000
 UNSURE = 0
 """Kept in place of a time that was too near to tell a later change by."""
+ABSENT = -1
+"""Kept of what would be read if it were there."""
 
 
 class Change(NamedTuple):
@@ -81,8 +83,10 @@ def _turn(db: sqlite3.Connection, query: str, count: int, known: int) -> Iterato
 
 
 def located(project: Project, path: str) -> str:
-    """Return where a path of the index is; `~/` is the user's home."""
-    return os.path.expanduser(path) if path.startswith("~/") else f"{project.path}/{path}"  # noqa: PTH111 - thousands
+    """Return where a path of the index is; `~/` is the user's home, a plugin of the user may lie anywhere."""
+    if path.startswith("~/"):
+        return os.path.expanduser(path)  # noqa: PTH111 - thousands of them
+    return path if path.startswith("/") or path[1:2] == ":" else f"{project.path}/{path}"
 
 
 def stamp(place: str) -> tuple[int, int, int] | None:
@@ -94,12 +98,12 @@ def stamp(place: str) -> tuple[int, int, int] | None:
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
-def folder_stamp(place: str) -> int | None:
-    """Return when names in a folder last came or went."""
+def folder_stamp(place: str) -> int:
+    """Return when names in a folder last came or went, `ABSENT` where there is none."""
     try:
         return os.stat(place).st_mtime_ns  # noqa: PTH116 - thousands of them
     except (OSError, ValueError):
-        return None
+        return ABSENT
 
 
 def settled(mtime_ns: int, now_ns: int) -> int:

@@ -9,11 +9,12 @@ from agent_studio import clock
 from agent_studio.errors import AgentStudioError
 from agent_studio.knowledge import artifacts, counts, freshness, places, schema
 from agent_studio.knowledge.freshness import located
+from agent_studio.knowledge.plugins import plugins_of
 from agent_studio.redaction import find_secrets, redact
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from agent_studio.environment.roots import Project
     from agent_studio.knowledge.artifacts import Artifact
@@ -65,15 +66,33 @@ def whole(
             taking.take(place, stamp)
     for path in known:
         taking.remove(path)
+    watched = dict.fromkeys(_sources(project, user=user)) | dict.fromkeys(path for path, _ in walk.folders)
+    stamps = ((path, freshness.folder_stamp(located(project, path))) for path in watched if _encodable(path))
     db.execute("DELETE FROM folder")
     db.executemany(
-        "INSERT OR REPLACE INTO folder VALUES (?, ?)",
-        ((path, freshness.settled(at_ns, taking.started_ns)) for path, at_ns in walk.folders if _encodable(path)),
+        "INSERT INTO folder VALUES (?, ?)", ((path, freshness.settled(at, taking.started_ns)) for path, at in stamps)
     )
     db.execute("DELETE FROM skipped")
     db.executemany("INSERT OR REPLACE INTO skipped VALUES (?, ?)", map(_shown, taking.done.skipped))
     db.execute("INSERT OR REPLACE INTO meta VALUES ('user', ?)", ("1" if user else "",))
     return taking.finish()
+
+
+def _sources(project: Project, *, user: bool) -> Iterator[str]:
+    """Yield what decides which folders are read: where one of them may appear, and what names plugins."""
+    bases = [(str(project.path), "", project.shown("").rstrip("/"), str(project.definitions))]
+    if user:
+        place, shown = places.user_folder()
+        bases.append(("", "", shown, str(place)))
+    for root, root_path, shown, definitions in bases:
+        yield shown
+        yield from (f"{shown}/{name}" for name in (*places.DOMAINS, "plugins", "plugins/installed_plugins.json"))
+        if root:
+            yield from ("plugins", ".claude-plugin/marketplace.json")
+        for plugin in plugins_of(root or None, root_path, definitions, shown):
+            if plugin.path:
+                yield plugin.path
+            yield f"{plugin.path}/.claude-plugin/plugin.json".lstrip("/")
 
 
 def some(db: sqlite3.Connection, project: Project, paths: Iterable[str]) -> Refreshed:
