@@ -33,6 +33,8 @@ class Result(NamedTuple):
     render: Callable[[Screen], None]
     code: int = ExitCode.DONE
     problems: Sequence[Problem] = ()
+    is_told: bool = False
+    """All there is to say has been written, line by line, in a form for programs."""
 
 
 class Screen:
@@ -103,7 +105,7 @@ class Screen:
 
 def report(screen: Screen, schema: str, environment: str, result: Result, *, as_json: bool) -> None:
     """Write a result; problems go to stderr, or into the object."""
-    if as_json:
+    if as_json and not result.is_told:
         _write_envelope(screen, schema, environment, result.data, result.problems, ok=result.code == ExitCode.DONE)
         return
     result.render(screen)

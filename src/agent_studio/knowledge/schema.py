@@ -1,26 +1,25 @@
 """The tables that search reads, and what is written into them for one artifact.
 
-`artifact` holds a row for each file, `passage` its text, `heads` and `bodies` the words of both (FTS5, without a copy of
-the text), `word` every stem with the number of artifacts that have it. bm25 divides by the length of a whole row, so
-the few words of a name and the thousands of a body stand in two tables. Texts are expected redacted.
+`artifact` holds a row for each file, `passage` its text; which artifacts a word stands in is kept by `postings`, which
+words there are to be misspelt by `spelling`. Texts are expected redacted.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from agent_studio.knowledge import postings, spelling
 from agent_studio.knowledge.answers import Entry
+from agent_studio.knowledge.words import words
 
 if TYPE_CHECKING:
     import sqlite3
 
     from agent_studio.knowledge.artifacts import Artifact
 
-VERSION = 1
-"""Of these tables and of how words are cut; an index of another version is built anew."""
+VERSION = 2
+"""Of these tables and of how words are cut and weighed; an index of another version is built anew."""
 
-_TOKENS = "tokenize = 'porter unicode61'"
 _TABLES = (
     """CREATE TABLE artifact (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL, path TEXT NOT NULL UNIQUE, description TEXT NOT NULL,
@@ -31,10 +30,12 @@ _TABLES = (
     "CREATE INDEX artifact_by_name ON artifact (name COLLATE NOCASE)",
     "CREATE INDEX artifact_by_content ON artifact (sha256)",
     "CREATE TABLE passage (id INTEGER PRIMARY KEY, headings TEXT NOT NULL, body TEXT NOT NULL)",
-    f"CREATE VIRTUAL TABLE heads USING fts5(name, description, tags, use_cases, content='', {_TOKENS})",
-    f"CREATE VIRTUAL TABLE bodies USING fts5(headings, body, content='', {_TOKENS})",
+    "CREATE TABLE pending (id INTEGER PRIMARY KEY)",
+    *postings.TABLES,
+    *spelling.TABLES,
 )
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_AT_ONCE = 1 << postings.BLOCK_BITS
+"""Artifacts whose words are put into the index in one go."""
 
 
 def create(db: sqlite3.Connection) -> None:
@@ -46,7 +47,7 @@ def create(db: sqlite3.Connection) -> None:
 def insert(
     db: sqlite3.Connection, rowid: int, artifact: Artifact, *, usage_count: int = 0, last_used: str = ""
 ) -> None:
-    """Add one artifact under an id that is free."""
+    """Add one artifact under an id that is free; it is found once `finish` has been called."""
     row = Entry(
         rowid, artifact.name, artifact.path, artifact.description, artifact.domain, artifact.complexity,
         artifact.use_cases, artifact.tools, artifact.deprecated, artifact.alias, artifact.tags, artifact.source,
@@ -54,37 +55,39 @@ def insert(
     )  # fmt: skip
     db.execute(f"INSERT INTO artifact VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - question marks
     db.execute("INSERT INTO passage VALUES (?, ?, ?)", (rowid, artifact.headings, artifact.body))
-    db.execute("INSERT INTO heads (rowid, name, description, tags, use_cases) VALUES (?, ?, ?, ?, ?)", _head(row))
-    db.execute("INSERT INTO bodies (rowid, headings, body) VALUES (?, ?, ?)", (rowid, artifact.headings, artifact.body))
+    db.execute("INSERT INTO pending VALUES (?)", (rowid,))
 
 
 def delete(db: sqlite3.Connection, rowid: int) -> None:
     """Take one artifact out; an id that is not there is no fault."""
-    row = db.execute("SELECT * FROM artifact WHERE id = ?", (rowid,)).fetchone()
-    if row is None:
-        return
-    passage = db.execute("SELECT id, headings, body FROM passage WHERE id = ?", (rowid,)).fetchone()
-    # without a copy of the text, FTS5 has to be told what it was given
-    db.execute("INSERT INTO heads (heads, rowid, name, description, tags, use_cases) VALUES ('delete', ?, ?, ?, ?, ?)",
-               _head(Entry(*row)))  # fmt: skip
-    db.execute("INSERT INTO bodies (bodies, rowid, headings, body) VALUES ('delete', ?, ?, ?)", passage)
+    if not db.execute("DELETE FROM pending WHERE id = ?", (rowid,)).rowcount:
+        for row, headings, body in _texts(db, rowid, rowid):
+            postings.remove(db, rowid, postings.strengths(row, headings, body))
+            spelling.count(db, [(row, body)], -1)
     db.execute("DELETE FROM artifact WHERE id = ?", (rowid,))
     db.execute("DELETE FROM passage WHERE id = ?", (rowid,))
 
 
 def finish(db: sqlite3.Connection) -> None:
-    """Bring what is counted over all artifacts up to date; called once after a batch of changes."""
+    """Make the artifacts inserted since the last call findable; called once after a batch of changes."""
+    ids = [row[0] for row in db.execute("SELECT id FROM pending ORDER BY id")]
+    for at in range(0, len(ids), _AT_ONCE):
+        batch = set(ids[at : at + _AT_ONCE])
+        texts = [found for found in _texts(db, min(batch), max(batch)) if found[0].id in batch]
+        postings.add(db, {row.id: postings.strengths(row, headings, body) for row, headings, body in texts})
+        spelling.count(db, [(row, body) for row, _, body in texts], 1)
+    db.execute("DELETE FROM pending")
 
 
-def entry(row: tuple[object, ...]) -> Entry:
+def entry(row: tuple[Any, ...]) -> Entry:
     """Return a row of `SELECT * FROM artifact`."""
-    made = Entry(*row)  # type: ignore[arg-type] - the table has its columns in this order
+    made = Entry._make(row)
     return made._replace(deprecated=bool(made.deprecated), hidden=bool(made.hidden))
 
 
-def _head(row: Entry) -> tuple[int, str, str, str, str]:
-    """Return the words of the metadata; `fooBar` is found as one word and as two."""
-    name = f"{row.name} {_HUMP.sub(' ', row.name)}" if _HUMP.search(row.name) else row.name
-    if row.alias:
-        name = f"{name} {row.alias}"
-    return row.id, name, row.description, row.tags.replace(";", " "), row.use_cases.replace(";", " ")
+def _texts(db: sqlite3.Connection, first: int, last: int) -> list[tuple[Entry, str, list[str]]]:
+    rows = db.execute(
+        "SELECT artifact.*, headings, body FROM artifact JOIN passage USING (id) WHERE id BETWEEN ? AND ?",
+        (first, last),
+    )
+    return [(entry(row[:-2]), row[-2], words(row[-1])) for row in rows]

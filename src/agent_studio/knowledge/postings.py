@@ -1,0 +1,184 @@
+"""Which artifacts a word stands in, and how strongly, in a form that is read and changed fast.
+
+How strong a word is in an artifact depends on that artifact alone: it is worked out when the artifact is written, as
+two numbers of four bits, one for the metadata and one for the text, each saturated and divided by length as in BM25F
+(Robertson, Zaragoza: The Probabilistic Relevance Framework, 2009, section 3.5). How rare a word is comes in when
+somebody asks. Artifacts lie in blocks by id; a block of a word is one row: places in the block, and strengths.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from agent_studio.knowledge.words import COMMON, humps, stem, words
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping
+
+    from agent_studio.knowledge.answers import Entry
+
+TABLES = (
+    """CREATE TABLE word (
+        id INTEGER PRIMARY KEY, stem TEXT NOT NULL UNIQUE, heads INTEGER NOT NULL, docs INTEGER NOT NULL)""",
+    """CREATE TABLE posting (
+        word INTEGER NOT NULL, block INTEGER NOT NULL, places BLOB NOT NULL, strengths BLOB NOT NULL,
+        PRIMARY KEY (word, block)) WITHOUT ROWID""",
+)
+BLOCK_BITS = 12
+LEVELS = 15
+"""The highest strength."""
+_PLACE = "H"
+_COMMON_STEMS = frozenset(map(stem, COMMON))
+TOTAL = ""
+"""The stem under which the number of all artifacts is kept."""
+
+
+class Field:
+    """How much a field's words weigh, and how far its length matters."""
+
+    __slots__ = ("_kept", "_per_word", "weight")
+
+    def __init__(self, weight: float, length: float, usual_words: float) -> None:
+        self.weight, self._kept, self._per_word = weight, 1 - length, length / usual_words
+
+    def add(self, found: dict[str, float], stems: Counter[str]) -> None:
+        """Add a field's words to what is known of an artifact."""
+        each = self.weight / (self._kept + self._per_word * stems.total())
+        for one, count in stems.items():
+            found[one] = found.get(one, 0.0) + each * count
+
+
+# usual lengths are constants: an artifact's strengths must not change when another one is added
+_NAME = Field(8.0, 0.6, 2.5)
+_DESCRIPTION = Field(1.0, 0.6, 30.0)
+_TAGS = Field(1.0, 0.4, 2.0)
+_USE_CASES = Field(0.6, 0.4, 3.0)
+_HEADINGS = Field(1.0, 0.7, 60.0)
+_BODY = Field(1.0, 0.9, 900.0)
+_HEAD_HALF, _TEXT_HALF = 2.0, 1.3
+"""What weighs half of all it can."""
+
+Strengths = dict[str, int]
+"""Stem to strength: the metadata's in the upper four bits, the text's in the lower."""
+
+
+def strengths(entry: Entry, headings: str, body: list[str]) -> Strengths:
+    """Return the words of an artifact and how strong each is; the body comes as words."""
+    head: dict[str, float] = {}
+    _NAME.add(head, Counter(name_stems(entry.name, entry.alias)))
+    for field, said in ((_DESCRIPTION, entry.description), (_TAGS, entry.tags), (_USE_CASES, entry.use_cases)):
+        field.add(head, _stems((*words(said), *humps(said))))
+    text: dict[str, float] = {}
+    _HEADINGS.add(text, _stems(words(headings)))
+    _BODY.add(text, _stems(body))
+    found = {one: _level(weight, _TEXT_HALF) for one, weight in text.items() if one not in _COMMON_STEMS}
+    for one, weight in head.items():
+        found[one] = found.get(one, 0) | _level(weight, _HEAD_HALF) << 4
+    return found
+
+
+def _stems(said: Iterable[str]) -> Counter[str]:
+    """Return how often each stem occurs; each word is stemmed once, however often it stands there."""
+    found: Counter[str] = Counter()
+    for word, count in Counter(said).items():
+        found[stem(word)] += count
+    return found
+
+
+def name_stems(name: str, alias: str = "") -> list[str]:
+    """Return the stems that a name is found by."""
+    return [stem(word) for text in (name, alias) for word in (*words(text), *humps(text))]
+
+
+def _level(weight: float, half: float) -> int:
+    return max(1, round(LEVELS * weight / (weight + half)))
+
+
+def add(db: sqlite3.Connection, found: Mapping[int, Strengths]) -> None:
+    """Add the words of artifacts whose ids are not there yet."""
+    blocks: dict[int, dict[str, list[tuple[int, int]]]] = {}
+    for unique in sorted(found):
+        block = blocks.setdefault(unique >> BLOCK_BITS, {})
+        for one, strength in found[unique].items():
+            block.setdefault(one, []).append((unique & (1 << BLOCK_BITS) - 1, strength))
+    for number, block in blocks.items():
+        _change(db, number, block, 1)
+    _count(db, {TOTAL: (0, len(found))})
+
+
+def remove(db: sqlite3.Connection, unique: int, gone: Strengths) -> None:
+    """Take the words of one artifact out."""
+    place = unique & (1 << BLOCK_BITS) - 1
+    _change(db, unique >> BLOCK_BITS, {one: [(place, strength)] for one, strength in gone.items()}, -1)
+    _count(db, {TOTAL: (0, -1)})
+
+
+def _change(db: sqlite3.Connection, block: int, changed: Mapping[str, list[tuple[int, int]]], sign: int) -> None:
+    _count(
+        db,
+        {
+            one: (sign * sum(strength > LEVELS for _, strength in there), sign * len(there))
+            for one, there in changed.items()
+        },
+    )
+    written = []
+    for one, there in changed.items():
+        word = db.execute("SELECT id FROM word WHERE stem = ?", (one,)).fetchone()[0]
+        row = db.execute("SELECT places, strengths FROM posting WHERE word = ? AND block = ?", (word, block)).fetchone()
+        held = dict(zip(*_decoded(*row), strict=True)) if row else {}
+        for place, strength in there:
+            if sign > 0:
+                held[place] = strength
+            else:
+                held.pop(place, None)
+        places = sorted(held)
+        written.append((word, block, array(_PLACE, places).tobytes(), bytes(map(held.__getitem__, places))))
+    db.executemany("INSERT OR REPLACE INTO posting VALUES (?, ?, ?, ?)", written)
+
+
+def _count(db: sqlite3.Connection, changed: Mapping[str, tuple[int, int]]) -> None:
+    """Correct in how many artifacts' metadata, and in how many at all, words stand."""
+    db.executemany(
+        """INSERT INTO word (stem, heads, docs) VALUES (?, ?, ?)
+           ON CONFLICT (stem) DO UPDATE SET heads = heads + excluded.heads, docs = docs + excluded.docs""",
+        ((one, heads, docs) for one, (heads, docs) in changed.items()),
+    )
+
+
+def _decoded(places: bytes, strengths_: bytes) -> tuple[array[int], bytes]:
+    decoded = array(_PLACE)
+    decoded.frombytes(places)
+    return decoded, strengths_
+
+
+def collect(db: sqlite3.Connection, word: int, points: list[float], scores: dict[int, float]) -> None:
+    """Add what a word earns in each artifact that has it; `points` is what each of the 256 strengths is worth."""
+    get = scores.get
+    for block, places, found in db.execute("SELECT block, places, strengths FROM posting WHERE word = ?", (word,)):
+        base = block << BLOCK_BITS
+        for place, strength in zip(_decoded(places, found)[0], found, strict=True):
+            unique = base + place
+            scores[unique] = get(unique, 0.0) + points[strength]
+
+
+def held(db: sqlite3.Connection, word: int, among: Iterable[int]) -> dict[int, int]:
+    """Return how strong a word is in some artifacts; those that do not have it are left out."""
+    wanted: dict[int, list[int]] = {}
+    for unique in among:
+        wanted.setdefault(unique >> BLOCK_BITS, []).append(unique)
+    strong: dict[int, int] = {}
+    for block, uniques in wanted.items():
+        row = db.execute("SELECT places, strengths FROM posting WHERE word = ? AND block = ?", (word, block)).fetchone()
+        if row is None:
+            continue
+        places, found = _decoded(*row)
+        for unique in uniques:
+            place = unique - (block << BLOCK_BITS)
+            at = bisect_left(places, place)
+            if at < len(places) and places[at] == place:
+                strong[unique] = found[at]
+    return strong
