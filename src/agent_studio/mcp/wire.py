@@ -56,16 +56,22 @@ class Wire:
             message = _parsed(line)
             if message is None:
                 self._refuse(None, _PARSE_ERROR, "this line is no JSON")
-            elif not isinstance(message, dict) or (fault := self._fault_of(line)):
+            elif fault := self._fault_in(message, line):
                 number = message.get("id") if isinstance(message, dict) else None
-                reason = fault if isinstance(message, dict) else "a message is one JSON object; batches are not taken"
-                self._refuse(number if isinstance(number, str | int) else None, _INVALID_REQUEST, reason)
+                self._refuse(number if isinstance(number, str | int) else None, _INVALID_REQUEST, fault)
             else:
                 self._asked += "method" in message and "id" in message
                 yield line
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._all_answered()
+
+    def _fault_in(self, message: Any, line: str) -> str:
+        if not isinstance(message, dict):
+            return "a message is one JSON object; batches are not taken"
+        if not isinstance(message.get("id", 0), str | int):  # the SDK would take it for a notification
+            return "an id is a text or a whole number"
+        return self._fault_of(line)
 
     async def _all_answered(self) -> None:
         while self._asked > 0:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio import log
 from agent_studio.capture.ingest import lines
 from agent_studio.environment.detect import DEFINITIONS
+from agent_studio.errors import StorageError
 from agent_studio.records import event_id
 
 if TYPE_CHECKING:
@@ -85,28 +86,31 @@ def _changed(work: Work, path: str) -> None:
 
 
 def follow(context: Context, state: State, report: Report) -> None:
-    """Have the index follow what changed and what was used; where there is no index yet there is nothing to follow."""
-    from agent_studio.knowledge import usage  # noqa: PLC0415 - only a session that touched artifacts needs the index
-    from agent_studio.knowledge.index import FILE  # noqa: PLC0415
+    """Have the index follow what changed and what was used."""
+    from agent_studio.knowledge import usage  # noqa: PLC0415 - every command that ingests imports this module
 
     try:
         noted = state.note(_NOTE) or []
-        is_behind = usage.is_behind(context.root)
-        if not (noted or is_behind):
-            return
-        if context.root.state.status(FILE) is not None:
-            from agent_studio.knowledge.base import knowledge  # noqa: PLC0415 - as above
-
-            with knowledge(context, fresh=False) as base:
-                if noted:
-                    base.refresh(None if _ANYTHING in noted else _inside(context, noted))
-                if is_behind:
-                    usage.follow(context.root, base)
-        state.put_note(_NOTE, [])
-        state.commit()
+        if noted or usage.is_behind(context.root):
+            _follow(context, noted)
+            state.put_note(_NOTE, [])
+            state.commit()
     except Exception as error:  # noqa: BLE001 - telemetry goes on whatever the index does
         report.index_faults += 1
         log.exception(context, "ingest.index", error)
+
+
+def _follow(context: Context, noted: list[str]) -> None:
+    from agent_studio.knowledge import usage  # noqa: PLC0415 - as above
+    from agent_studio.knowledge.base import knowledge  # noqa: PLC0415 - only a session that touched artifacts
+
+    with knowledge(context, fresh=False) as base:
+        if not base.is_kept:
+            raise StorageError("; ".join(note.message for note in base.notes))
+        if noted:
+            base.refresh(None if _ANYTHING in noted else _inside(context, noted))
+        if usage.is_behind(context.root):
+            usage.follow(context.root, base)
 
 
 def remember(work: Work) -> None:
