@@ -2,7 +2,7 @@
 
 An editor that writes in place changes only the file, so each known file is asked, and each known folder for names that
 came or went. Above `ASKED` of both that would cost more than the search: then the folders nearest the top, the files
-changed last, and a share of the rest that moves on with the clock are asked. `kb build` always reads all.
+changed last, and a share of the rest that moves on each second are asked. `kb build` always reads all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 ASKED = 10_000
 """Files and folders that one look asks at most: some 30 ms."""
 _LATEST = 500
+_SHARE = 2_500
 _TOP_DEPTH = 2
+_FILES = "SELECT path, mtime_ns, ctime_ns, size_bytes FROM file"
+_FOLDERS = "SELECT path, mtime_ns FROM folder"
 _FINE_NS, _COARSE_NS = 50_000_000, 2_000_000_000
 _MILLISECOND_NS = 1_000_000
 UNSURE = 0
@@ -45,41 +48,48 @@ class Change(NamedTuple):
         return bool(self.files or self.folders)
 
 
-def look(db: sqlite3.Connection, project: Project) -> Change:
-    """Compare what is known with the file system."""
-    (files,) = db.execute("SELECT count(*) FROM file").fetchone()
-    (folders,) = db.execute("SELECT count(*) FROM folder").fetchone()
+def look(db: sqlite3.Connection, project: Project, moment_s: int | None = None) -> Change:
+    """Compare what is known with the file system; of a large tree the share whose turn it is at a moment."""
+    files, folders = counted(db)
     if files + folders <= ASKED:
-        asked_files = db.execute("SELECT path, mtime_ns, ctime_ns, size_bytes FROM file").fetchall()
-        asked_folders = db.execute("SELECT path, mtime_ns FROM folder").fetchall()
+        asked_files = db.execute(_FILES).fetchall()
+        asked_folders = db.execute(_FOLDERS).fetchall()
     else:
-        asked_files = _some_files(db, files, files + folders)
-        asked_folders = _some_folders(db, folders, files + folders)
+        turn = int(clock.now().timestamp()) if moment_s is None else moment_s
+        latest = db.execute(f"{_FILES} ORDER BY mtime_ns DESC LIMIT ?", (_LATEST,))
+        asked_files = [*latest, *_turn(db, _FILES, files, files + folders, turn)]
+        asked_folders = [*db.execute(f"{_FOLDERS} WHERE top"), *_turn(db, _FOLDERS, folders, files + folders, turn)]
+        asked_folders = [(path, known) for path, known in asked_folders if known != UNSURE]
     changed = [path for path, *known in asked_files if stamp(located(project, path)) != tuple(known)]
     moved = [path for path, known in asked_folders if folder_stamp(located(project, path)) != known]
     return Change(changed, moved, (len(asked_files) + len(asked_folders)) / max(files + folders, 1))
 
 
-def _some_files(db: sqlite3.Connection, files: int, known: int) -> list[tuple[str, int, int, int]]:
-    latest = db.execute(
-        "SELECT path, mtime_ns, ctime_ns, size_bytes FROM file ORDER BY mtime_ns DESC LIMIT ?", (_LATEST,)
+def is_large(db: sqlite3.Connection) -> bool:
+    """Tell whether the tree is too large to be walked by a search."""
+    return sum(counted(db)) > ASKED
+
+
+def counted(db: sqlite3.Connection) -> tuple[int, int]:
+    """Return how many files and folders are known, as `count` left it."""
+    row = db.execute("SELECT value FROM meta WHERE name = 'known'").fetchone()
+    files, folders = (row[0] if row else "0 0").split()
+    return int(files), int(folders)
+
+
+def count(db: sqlite3.Connection) -> None:
+    """Count what is known: to count a hundred thousand takes longer than a search."""
+    db.execute(
+        "INSERT OR REPLACE INTO meta "
+        "SELECT 'known', (SELECT count(*) FROM file) || ' ' || (SELECT count(*) FROM folder)"
     )
-    return [*latest, *_turn(db, "SELECT path, mtime_ns, ctime_ns, size_bytes FROM file", files, known)]
 
 
-def _some_folders(db: sqlite3.Connection, folders: int, known: int) -> list[tuple[str, int]]:
-    top = db.execute(
-        "SELECT path, mtime_ns FROM folder WHERE length(path) - length(replace(path, '/', '')) < ?", (_TOP_DEPTH,)
-    )
-    return [*top, *_turn(db, "SELECT path, mtime_ns FROM folder", folders, known)]
-
-
-def _turn(db: sqlite3.Connection, query: str, count: int, known: int) -> Iterator[tuple[str, int]]:
-    """Yield the share whose turn it is this second."""
-    size = max(1, ASKED * count // (2 * known))
-    turns = -(-count // size)
-    turn = int(clock.now().timestamp()) % turns
-    return db.execute(f"{query} ORDER BY path LIMIT ? OFFSET ?", (size, turn * size))
+def _turn(db: sqlite3.Connection, query: str, count: int, known: int, turn: int) -> Iterator[tuple[str, int]]:
+    """Yield the share whose turn it is."""
+    size = max(1, _SHARE * count // known)
+    turns = max(1, -(-count // size))
+    return db.execute(f"{query} ORDER BY path LIMIT ? OFFSET ?", (size, turn % turns * size))
 
 
 def located(project: Project, path: str) -> str:
@@ -104,6 +114,11 @@ def folder_stamp(place: str) -> int:
         return os.stat(place).st_mtime_ns  # noqa: PTH116 - thousands of them
     except (OSError, ValueError):
         return ABSENT
+
+
+def is_top(path: str) -> bool:
+    """Tell whether a folder is so near the top that it is always asked."""
+    return path.count("/") < _TOP_DEPTH
 
 
 def settled(mtime_ns: int, now_ns: int) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FILE = "knowledge.sqlite3"
 LOCK = "knowledge.lock"
 _JOURNAL = f"{FILE}-journal"
-_VERSION = 1
+_VERSION = 2
 VERSION = _VERSION * 1_000 + schema.VERSION
 """`PRAGMA user_version`; an index of another is built anew."""
 _WAIT_S = 2.0
@@ -31,7 +31,9 @@ _TABLES = (
     """CREATE TABLE file (
         path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL
         ) WITHOUT ROWID""",
-    "CREATE TABLE folder (path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX file_by_time ON file (mtime_ns)",
+    "CREATE TABLE folder (path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, top INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX folder_at_top ON folder (path) WHERE top",
     "CREATE TABLE skipped (path TEXT PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE usage (
         name TEXT NOT NULL, domain TEXT NOT NULL, count INTEGER NOT NULL, last_used TEXT NOT NULL,
@@ -128,12 +130,19 @@ def changing(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether an error says that the index is not what it should be, not that the disk or a lock is in the way."""
+    return not isinstance(error, sqlite3.OperationalError) or "no such" in str(error)
+
+
 @contextmanager
 def disk_faults(folder: Folder) -> Iterator[None]:
-    """Turn what SQLite says of the disk into one clear `StorageError`."""
+    """Turn what SQLite says of the disk into one clear `StorageError`; a damage is passed on."""
     try:
         yield
     except sqlite3.Error as error:
+        if is_damage(error):
+            raise
         hint = "free space or mend the permissions; the file can be removed, it is built anew"
         raise StorageError(f"cannot use {folder.path / FILE}: {error}", hint=hint) from error
 

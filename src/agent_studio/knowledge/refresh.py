@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.errors import AgentStudioError
@@ -70,7 +70,8 @@ def whole(
     stamps = ((path, freshness.folder_stamp(located(project, path))) for path in watched if _encodable(path))
     db.execute("DELETE FROM folder")
     db.executemany(
-        "INSERT INTO folder VALUES (?, ?)", ((path, freshness.settled(at, taking.started_ns)) for path, at in stamps)
+        "INSERT INTO folder VALUES (?, ?, ?)",
+        ((path, freshness.settled(at, taking.started_ns), freshness.is_top(path)) for path, at in stamps),
     )
     db.execute("DELETE FROM skipped")
     db.executemany("INSERT OR REPLACE INTO skipped VALUES (?, ?)", map(_shown, taking.done.skipped))
@@ -106,7 +107,7 @@ def some(db: sqlite3.Connection, project: Project, paths: Iterable[str]) -> Refr
         if stamp is None:
             taking.remove(path)
         else:
-            taking.take(places.Place(path, Path(located(project, path)), *row, stamp[0], stamp[2]), stamp)
+            taking.take(places.Place(path, Path(located(project, path)), row[0], row[1], stamp[0], stamp[2]), stamp)
     return taking.finish()
 
 
@@ -172,6 +173,7 @@ class _Taking:
 
     def finish(self) -> Refreshed:
         """Bring up to date what is counted over all; return what was done."""
+        freshness.count(self._db)
         if self.done.added or self.done.changed or self.done.removed:
             schema.finish(self._db)
             stamp = clock.timestamp(clock.now())
@@ -184,7 +186,7 @@ def _identity(found: Artifact) -> tuple[str, str, str, str]:
 
 
 def _redacted(found: Artifact) -> Artifact:
-    clean = {name: redact(value) for name, value in zip(found._fields, found, strict=True) if isinstance(value, str)}
+    clean: dict[str, Any] = {name: redact(value) for name, value in zip(found._fields, found, strict=True) if isinstance(value, str)}
     return found._replace(**clean)
 
 

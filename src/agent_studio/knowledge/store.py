@@ -63,9 +63,7 @@ class Store:
         if self._db is None:
             self._build(user=False, anew=False)
         elif fresh:
-            with suppress(sqlite3.DatabaseError):  # a damaged one is found out when it is asked
-                if change := freshness.look(self.db, self.context.project):
-                    self._take_in(change)
+            self.ask(self._refresh)
 
     def open_anew(self, *, user: bool) -> None:
         """Build the index whether there is one or not; `user` takes in the user's own artifacts, now and later."""
@@ -83,7 +81,7 @@ class Store:
         try:
             return self._asked(question)
         except sqlite3.Error as error:
-            if not self.is_kept or "locked" in str(error):
+            if not self.is_kept or not index.is_damage(error):
                 raise _unreadable(error) from error
         self._build(user=False, anew=True)
         try:
@@ -118,13 +116,22 @@ class Store:
         self._db = index.opened(self.folder) if self.folder.has_folder() else None
         self.is_kept = self._db is not None
 
+    def _refresh(self, db: sqlite3.Connection) -> None:
+        change = freshness.look(db, self.context.project)
+        if change:
+            db.execute("ROLLBACK")
+            self._take_in(change)
+
     def _take_in(self, change: freshness.Change) -> None:
         """Bring the index up to date, or say why it is not."""
         try:
-            if change.folders:
+            if change.folders and not freshness.is_large(self.db):
                 self.take_in_all()
-            else:
+            elif change.files:
                 self.take_in_some(change.files)
+            if change.folders and freshness.is_large(self.db):
+                message = f"files have come or gone in {len(change.folders)} folders of a tree too large to walk again"
+                self.notes.append(Note("old-index", message, "agent-studio kb build"))
         except (BusyError, StorageError) as error:
             message = f"files may have changed since the index was built: {error.message}"
             self.notes.append(Note("old-index", message, error.hint))
@@ -189,8 +196,9 @@ class Store:
         try:
             return question(self.db)
         finally:
-            with suppress(sqlite3.Error):
-                self.db.execute("ROLLBACK")
+            if self._db is not None and self._db.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
