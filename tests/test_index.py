@@ -27,8 +27,6 @@ from agent_studio.knowledge.base import knowledge, knowledge_anew
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agent_studio.environment.context import Context
 
 STATE = ".agent-studio/development"
@@ -390,7 +388,7 @@ def test_a_tree_that_changes_while_it_is_read_ends_up_as_it_is(project: Path, co
 
 
 @pytest.fixture
-def large(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Context]:
+def large(project: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     """An index of a tree that is too large for a search to ask all of."""
     monkeypatch.setattr(freshness, "ASKED", 60)
     monkeypatch.setattr(freshness, "_SHARE", 30)

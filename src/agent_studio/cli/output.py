@@ -96,6 +96,27 @@ class Screen:
             table.add_row(*(Text("-" if cell is None else harmless(str(cell))) for cell in row))
         Console(file=self._stream, highlight=False).print(table)
 
+    def columns(
+        self, headings: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Collection[str] = ()
+    ) -> None:
+        """Write one line a row without drawing a table, which costs more than many a command.
+
+        On a terminal the last column is cut where the line would not fit.
+        """
+        cells = [
+            tuple(headings),
+            *(tuple("-" if cell is None else harmless(str(cell)) for cell in row) for row in rows),
+        ]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
+        width = self.width if self.is_terminal else None
+        for row in cells:
+            padded = (
+                cell.rjust(size) if heading in numbers else cell.ljust(size)
+                for heading, cell, size in zip(headings, row, widths, strict=False)
+            )
+            line = "  ".join((*padded, row[-1]))
+            self.line(line if width is None or len(line) <= width else line[: width - 1].rstrip() + "…")
+
     def console(self) -> Console:
         """Return what draws more than lines and tables: colours and the terminal's width only where there is one."""
         from rich.console import Console  # noqa: PLC0415 - as above

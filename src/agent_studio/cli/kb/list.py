@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.cli.kb import filters
-from agent_studio.cli.output import Problem, Result, Screen, harmless
+from agent_studio.cli.output import Problem, Result, Screen
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.knowledge.base import knowledge
 from agent_studio.knowledge.catalogue import SORTS
@@ -45,10 +45,8 @@ def _render(screen: Screen, found: Sequence[Entry]) -> None:
     if not found:
         screen.line("There is no such artifact.")
         return
-    rows = [
-        (entry.domain, entry.name, f"{entry.usage_count:,}" if entry.usage_count else "-", entry.path)
-        for entry in found
-    ]
-    widths = [max(map(len, column)) for column in zip(("kind", "name", "used", "path"), *rows, strict=True)]
-    for kind, name, used, path in (("kind", "name", "used", "path"), *rows):
-        screen.line(harmless(f"{kind:<{widths[0]}}  {name:<{widths[1]}}  {used:>{widths[2]}}  {path}"))
+    screen.columns(
+        ("used", "kind", "name", "path"),
+        [(entry.usage_count or None, entry.domain, entry.name, entry.path) for entry in found],
+        numbers=("used",),
+    )

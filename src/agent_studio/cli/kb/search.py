@@ -88,7 +88,7 @@ def _render(screen: Screen, answer: Answer) -> None:
         return
     if answer.repaired:
         screen.line(harmless(f"Searched for: {answer.did_you_mean}"))
-    screen.table(
+    screen.columns(
         ("score", "domain", "name", "what it is for"),
         [(f"{hit.score:.1f}", hit.entry.domain, hit.entry.name, hit.snippet) for hit in answer.hits],
         numbers=("score",),
