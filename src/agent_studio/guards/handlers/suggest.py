@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 KEY = "knowledge.suggest"
 TOLD = "suggestions.jsonl"
 """A line is `{session, fits, suggested[]}`: what was suggested, in which session."""
-SURE = 0.75
-"""How sure search must be that a prompt is about an artifact at all; measured by `bench/suggestions.py`."""
+SURE = 0.45
+"""`fits` of a hit from which it may be suggested: how much of the prompt an artifact speaks of."""
+WEIGHT = 1.4
+"""Its score at least, in words that stand in one artifact alone: everyday words add up to much, but weigh little."""
+NEAR = 0.7
+"""Of the best score; what is behind is no second choice. All three are measured by `bench/suggestions.py`."""
 AT_MOST = 3
 _RANKED = 12
 _LIMIT_MS = 150
@@ -68,10 +73,15 @@ def suggestions(context: Context, need: str) -> list[Hit]:
     from agent_studio.knowledge.base import knowledge  # noqa: PLC0415 - as above
 
     with knowledge(context, fresh=False) as base:
-        answer = base.search(Query(need, limit=_RANKED, deprecated=False))
-    if answer.fits < SURE:
-        return []
-    return [hit for hit in answer.hits if hit.fits >= SURE and hit.entry.domain in _HOW and not hit.entry.hidden]
+        found = base.search(Query(need, limit=_RANKED, deprecated=False)).hits
+        if not found:
+            return []
+        (artifacts,) = base.db.execute("SELECT count(*) FROM artifact").fetchone()
+    least = max(WEIGHT * math.log(1 + artifacts), NEAR * found[0].score)
+    return [
+        hit for hit in found
+        if hit.fits >= SURE and hit.score >= least and hit.entry.domain in _HOW and not hit.entry.hidden
+    ]  # fmt: skip
 
 
 def _line(entry: Entry) -> str:
