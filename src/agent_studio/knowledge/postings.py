@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.knowledge.words import COMMON, humps, stem, words
 
@@ -27,6 +27,7 @@ TABLES = (
     """CREATE TABLE posting (
         word INTEGER NOT NULL, block INTEGER NOT NULL, places BLOB NOT NULL, strengths BLOB NOT NULL,
         PRIMARY KEY (word, block)) WITHOUT ROWID""",
+    "CREATE TABLE named (stems TEXT NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (stems, id)) WITHOUT ROWID",
 )
 BLOCK_BITS = 12
 LEVELS = 15
@@ -61,6 +62,28 @@ _HEADINGS = Field(1.0, 0.7, 60.0)
 _BODY = Field(1.0, 0.9, 900.0)
 _HEAD_HALF, _TEXT_HALF = 2.0, 1.3
 """What weighs half of all it can."""
+
+
+class Term(NamedTuple):
+    """One word that is looked for."""
+
+    said: str
+    stem: str
+    id: int | None
+    """In the index; None when no artifact has it."""
+    docs: int
+    """Artifacts that have it."""
+    rarity: float
+    in_head: float
+    """What it is worth at most in the metadata."""
+    in_text: float
+    """The same in the text."""
+
+    def points(self) -> list[float]:
+        """Return what each of the 256 strengths is worth."""
+        text = [self.in_text / LEVELS * level for level in range(LEVELS + 1)]
+        return [self.in_head / LEVELS * level + below for level in range(LEVELS + 1) for below in text]
+
 
 Strengths = dict[str, int]
 """Stem to strength: the metadata's in the upper four bits, the text's in the lower."""
@@ -155,24 +178,26 @@ def _decoded(places: bytes, strengths_: bytes) -> tuple[array[int], bytes]:
     return decoded, strengths_
 
 
-def collect(db: sqlite3.Connection, word: int, points: list[float], scores: dict[int, float]) -> None:
-    """Add what a word earns in each artifact that has it; `points` is what each of the 256 strengths is worth."""
-    get = scores.get
-    for block, places, found in db.execute("SELECT block, places, strengths FROM posting WHERE word = ?", (word,)):
+def collect(db: sqlite3.Connection, term: Term, scores: dict[int, float]) -> None:
+    """Add what a word earns in each artifact that has it."""
+    get, points = scores.get, term.points()
+    for block, places, found in db.execute("SELECT block, places, strengths FROM posting WHERE word = ?", (term.id,)):
         base = block << BLOCK_BITS
         for place, strength in zip(_decoded(places, found)[0], found, strict=True):
             unique = base + place
             scores[unique] = get(unique, 0.0) + points[strength]
 
 
-def held(db: sqlite3.Connection, word: int, among: Iterable[int]) -> dict[int, int]:
+def held(db: sqlite3.Connection, term: Term, among: Iterable[int]) -> dict[int, int]:
     """Return how strong a word is in some artifacts; those that do not have it are left out."""
     wanted: dict[int, list[int]] = {}
     for unique in among:
         wanted.setdefault(unique >> BLOCK_BITS, []).append(unique)
     strong: dict[int, int] = {}
     for block, uniques in wanted.items():
-        row = db.execute("SELECT places, strengths FROM posting WHERE word = ? AND block = ?", (word, block)).fetchone()
+        row = db.execute(
+            "SELECT places, strengths FROM posting WHERE word = ? AND block = ?", (term.id, block)
+        ).fetchone()
         if row is None:
             continue
         places, found = _decoded(*row)

@@ -7,23 +7,22 @@ long sentence over a large index stays cheap.
 from __future__ import annotations
 
 from heapq import nlargest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from agent_studio.knowledge import postings
 from agent_studio.knowledge.answers import Part
-from agent_studio.knowledge.postings import LEVELS
 from agent_studio.knowledge.words import stem
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from agent_studio.knowledge.questions import Question, Term
+    from agent_studio.knowledge.questions import Question
 
 _MOST_READ = 60_000
 """Postings that are read for candidates."""
 _KEPT = 300
 """Candidates that are kept once so many have been read."""
-EXACT_NAME = 24.0
+_EXACT_NAME = 24.0
 _KIND = 1.5
 _KINDS = {
     "agent": "agent", "subag": "agent", "skill": "skill", "command": "command", "workflow": "workflow", "hook": "hook",
@@ -32,15 +31,8 @@ _KINDS = {
     **dict.fromkeys(map(stem, ("specialist", "expert", "engineer", "architect", "developer", "analyst")), "agent"),
 }  # fmt: skip
 """Words that say which kind of artifact is looked for."""
-
-
-class Ranked(NamedTuple):
-    """One artifact with its score, and what that is made of."""
-
-    id: int
-    score: float
-    parts: tuple[Part, ...]
-    """What is not earned by words."""
+_KIND_AMONG = 100
+"""Candidates whose kind is looked at."""
 
 
 def scores(db: sqlite3.Connection, question: Question) -> dict[int, float]:
@@ -48,45 +40,41 @@ def scores(db: sqlite3.Connection, question: Question) -> dict[int, float]:
     found: dict[int, float] = {}
     read = 0
     chosen = False
-    for term in sorted(question.terms, key=lambda term: (term.docs, term.stem)):
+    for term in sorted((*question.terms, *question.meant), key=lambda term: (term.docs, term.stem)):
         if term.id is None:
             continue
         if found and read + term.docs > _MOST_READ and not chosen:
             found = {unique: found[unique] for unique in best(found, _KEPT)}
             chosen = True
         if chosen:
-            worth = points(term)
-            for unique, strength in postings.held(db, term.id, found).items():
-                found[unique] += worth[strength]
+            points = term.points()
+            for unique, strength in postings.held(db, term, found).items():
+                found[unique] += points[strength]
         else:
-            postings.collect(db, term.id, points(term), found)
+            postings.collect(db, term, found)
             read += term.docs
     return found
 
 
 def best(found: dict[int, float], number: int) -> list[int]:
-    """Return the ids of the highest scores, ties by id."""
-    return nlargest(number, found, key=lambda unique: (found[unique], -unique))
+    """Return the ids of the highest scores."""
+    return nlargest(number, found, key=found.__getitem__)
 
 
-def points(term: Term) -> list[float]:
-    """Return what each of the 256 strengths of a word is worth."""
-    head, text = term.weight * term.head_rarity / LEVELS, term.weight * term.text_rarity / LEVELS
-    below = [text * level for level in range(LEVELS + 1)]
-    return [head * level + rest for level in range(LEVELS + 1) for rest in below]
-
-
-def ranked(found: dict[int, float], rows: dict[int, tuple[str, str]], question: Question) -> list[Ranked]:
-    """Return candidates in their order; `rows` has the name and the domain of each."""
-    looked_for = [stem(word) for word in question.words]
-    joined = "".join(looked_for)
-    kinds = {kind for one in looked_for if (kind := _KINDS.get(one))}
-    made = []
-    for unique, (name, domain) in rows.items():
-        parts = []
-        if "".join(postings.name_stems(name)) == joined:
-            parts.append(Part("name", EXACT_NAME, name))
-        if domain in kinds:
-            parts.append(Part("kind", _KIND, domain))
-        made.append(Ranked(unique, found.get(unique, 0.0) + sum(part.points for part in parts), tuple(parts)))
-    return sorted(made, key=lambda one: (-one.score, one.id))
+def bonuses(db: sqlite3.Connection, question: Question, found: dict[int, float]) -> dict[int, list[Part]]:
+    """Return what artifacts earn by more than words, and add it to their scores."""
+    earned: dict[int, list[Part]] = {}
+    for unique, name in db.execute(
+        "SELECT id, name FROM named JOIN artifact USING (id) WHERE stems = ?", ("".join(question.stems),)
+    ):
+        earned.setdefault(unique, []).append(Part("name", _EXACT_NAME, name))
+    kinds = {kind for one in question.stems if (kind := _KINDS.get(one))}
+    if kinds:
+        among = best(found, _KIND_AMONG)
+        marks = ", ".join("?" * len(among))
+        for unique, domain in db.execute(f"SELECT id, domain FROM artifact WHERE id IN ({marks})", among):  # noqa: S608
+            if domain in kinds:
+                earned.setdefault(unique, []).append(Part("kind", _KIND, domain))
+    for unique, parts in earned.items():
+        found[unique] = found.get(unique, 0.0) + sum(part.points for part in parts)
+    return earned

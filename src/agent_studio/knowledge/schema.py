@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.knowledge import postings, spelling
+from agent_studio.knowledge import postings, spelling, synonyms
 from agent_studio.knowledge.answers import Entry
-from agent_studio.knowledge.words import words
+from agent_studio.knowledge.words import stem, words
 
 if TYPE_CHECKING:
     import sqlite3
 
     from agent_studio.knowledge.artifacts import Artifact
 
-VERSION = 2
+VERSION = 3
 """Of these tables and of how words are cut and weighed; an index of another version is built anew."""
 
 _TABLES = (
@@ -33,6 +33,7 @@ _TABLES = (
     "CREATE TABLE pending (id INTEGER PRIMARY KEY)",
     *postings.TABLES,
     *spelling.TABLES,
+    *synonyms.TABLES,
 )
 _AT_ONCE = 1 << postings.BLOCK_BITS
 """Artifacts whose words are put into the index in one go."""
@@ -42,6 +43,7 @@ def create(db: sqlite3.Connection) -> None:
     """Create the tables in an empty database."""
     for statement in _TABLES:
         db.execute(statement)
+    synonyms.fill(db)
 
 
 def insert(
@@ -56,6 +58,7 @@ def insert(
     db.execute(f"INSERT INTO artifact VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - question marks
     db.execute("INSERT INTO passage VALUES (?, ?, ?)", (rowid, artifact.headings, artifact.body))
     db.execute("INSERT INTO pending VALUES (?)", (rowid,))
+    db.executemany("INSERT OR IGNORE INTO named VALUES (?, ?)", _named(row))
 
 
 def delete(db: sqlite3.Connection, rowid: int) -> None:
@@ -64,6 +67,9 @@ def delete(db: sqlite3.Connection, rowid: int) -> None:
         for row, headings, body in _texts(db, rowid, rowid):
             postings.remove(db, rowid, postings.strengths(row, headings, body))
             spelling.count(db, [(row, body)], -1)
+    found = db.execute("SELECT * FROM artifact WHERE id = ?", (rowid,)).fetchone()
+    if found:
+        db.executemany("DELETE FROM named WHERE stems = ? AND id = ?", _named(entry(found)))
     db.execute("DELETE FROM artifact WHERE id = ?", (rowid,))
     db.execute("DELETE FROM passage WHERE id = ?", (rowid,))
 
@@ -83,6 +89,11 @@ def entry(row: tuple[Any, ...]) -> Entry:
     """Return a row of `SELECT * FROM artifact`."""
     made = Entry._make(row)
     return made._replace(deprecated=bool(made.deprecated), hidden=bool(made.hidden))
+
+
+def _named(row: Entry) -> list[tuple[str, int]]:
+    """Return what a question has to say, without spaces and endings, to have named an artifact."""
+    return [("".join(map(stem, words(name))), row.id) for name in (row.name, row.alias) if name]
 
 
 def _texts(db: sqlite3.Connection, first: int, last: int) -> list[tuple[Entry, str, list[str]]]:

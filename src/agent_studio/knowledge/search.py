@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agent_studio.knowledge.answers import Entry, Query
-    from agent_studio.knowledge.questions import Question, Term
-    from agent_studio.knowledge.ranking import Ranked
+    from agent_studio.knowledge.postings import Term
+    from agent_studio.knowledge.questions import Question
 
 _IN_TEXT = 0.5
 """What a word that stands in the text only counts for `fits`."""
@@ -24,55 +24,48 @@ FLOOR = 0.3
 """`fits` below which nothing is said to fit."""
 TEXT_MAX = 4_000
 """Characters of a question that are read."""
-_RANKED = 100
-"""Candidates whose names are looked at; more only where filters leave too few."""
+_SPARE = 20
+"""Candidates that are read besides as many as are asked for: some are copies, or do not pass the filters."""
 _AT_ONCE = 500
 
 
 def search(db: sqlite3.Connection, query: Query) -> Answer:
     """Return what fits a question, best first."""
     question = questions.read(db, query.text[:TEXT_MAX])
-    found = ranking.scores(db, question)
-    chosen: list[tuple[Ranked, Entry]] = []
-    seen: set[str] = set()
-    for one, entry in _passing(db, query, question, found):
-        if entry.sha256 not in seen:
-            seen.add(entry.sha256)
-            chosen.append((one, entry))
+    scores = ranking.scores(db, question)
+    earned = ranking.bonuses(db, question, scores)
+    chosen: dict[str, Entry] = {}
+    for entry in _passing(db, query, scores):
+        chosen.setdefault(entry.sha256, entry)
         if len(chosen) >= query.limit:
             break
-    hits = _hits(db, query, question, chosen)
+    hits = _hits(
+        db, query, question, [(entry, scores[entry.id], earned.get(entry.id, [])) for entry in chosen.values()]
+    )
     fits = max((hit.fits for hit in hits), default=0.0)
     if fits < FLOOR:
-        hits = []
-    said = " ".join(question.words) if question.repaired else None
-    return Answer(query, tuple(hits), said, fits if hits else 0.0, question.repaired)
+        hits, fits = [], 0.0
+    return Answer(query, tuple(hits), question.as_searched if question.repaired else None, fits, question.repaired)
 
 
-def _passing(
-    db: sqlite3.Connection, query: Query, question: Question, found: dict[int, float]
-) -> Iterator[tuple[Ranked, Entry]]:
-    """Yield candidates that pass the filters, best first, reading no more of them than is needed."""
-    named = db.execute("SELECT id FROM artifact WHERE name = ? COLLATE NOCASE LIMIT 50", (query.text.strip(),))
-    first = dict.fromkeys([*(row[0] for row in named), *ranking.best(found, _RANKED)])
-    yield from _ordered(db, query, question, found, list(first))
-    if len(found) <= _RANKED:
-        return
-    rest = [unique for unique in ranking.best(found, len(found)) if unique not in first]
-    for at in range(0, len(rest), _AT_ONCE):
-        yield from _ordered(db, query, question, found, rest[at : at + _AT_ONCE])
-
-
-def _ordered(
-    db: sqlite3.Connection, query: Query, question: Question, found: dict[int, float], ids: list[int]
-) -> Iterator[tuple[Ranked, Entry]]:
+def _passing(db: sqlite3.Connection, query: Query, scores: dict[int, float]) -> Iterator[Entry]:
+    """Yield candidates that pass the filters, best first, ties by path; no more of them are read than is needed."""
     where, values = _filter(query)
+    first = ranking.best(scores, query.limit + _SPARE)
+    yield from _entries(db, where, values, first, scores)
+    if len(first) < len(scores):
+        seen = set(first)
+        rest = [unique for unique in ranking.best(scores, len(scores)) if unique not in seen]
+        for at in range(0, len(rest), _AT_ONCE):
+            yield from _entries(db, where, values, rest[at : at + _AT_ONCE], scores)
+
+
+def _entries(
+    db: sqlite3.Connection, where: str, values: list[Any], ids: list[int], scores: dict[int, float]
+) -> list[Entry]:
     marks = ", ".join("?" * len(ids))
     rows = db.execute(f"SELECT * FROM artifact WHERE id IN ({marks}){where}", (*ids, *values))  # noqa: S608
-    entries = {entry.id: entry for entry in map(schema.entry, rows)}
-    names = {unique: (entry.name, entry.domain) for unique, entry in entries.items()}
-    for one in ranking.ranked(found, names, question):
-        yield one, entries[one.id]
+    return sorted(map(schema.entry, rows), key=lambda entry: (-scores[entry.id], entry.path))
 
 
 def _filter(query: Query) -> tuple[str, list[Any]]:
@@ -94,36 +87,38 @@ def _filter(query: Query) -> tuple[str, list[Any]]:
 
 
 def _hits(
-    db: sqlite3.Connection, query: Query, question: Question, chosen: Sequence[tuple[Ranked, Entry]]
+    db: sqlite3.Connection, query: Query, question: Question, chosen: Sequence[tuple[Entry, float, list[Part]]]
 ) -> list[Hit]:
-    ids = [entry.id for _, entry in chosen]
-    strong = [(term, postings.held(db, term.id, ids) if term.id is not None else {}) for term in question.terms]
-    copies = _copies(db, [entry.sha256 for _, entry in chosen])
+    ids = [entry.id for entry, _, _ in chosen]
+    strong = [(term, postings.held(db, term, ids)) for term in question.terms if term.id is not None]
+    meant = [(term, postings.held(db, term, ids)) for term in question.meant] if query.explain else []
+    copies = _copies(db, [entry.sha256 for entry, _, _ in chosen])
     hits = []
-    for one, entry in chosen:
-        held = [(term, there[one.id]) for term, there in strong if one.id in there]
+    for entry, score, earned in chosen:
+        held = [(term, there[entry.id]) for term, there in strong if entry.id in there]
+        fits = 1.0 if any(part.name == "name" for part in earned) else _fits(question, held)
         snippet, marks = snippets.snippet(entry, question)
         others = tuple(path for path in copies[entry.sha256] if path != entry.path)
-        parts = _explained(one, held) if query.explain else ()
-        hits.append(Hit(entry, one.score, _fits(question, one, held), snippet, marks, others, parts))
+        held += [(term, there[entry.id]) for term, there in meant if entry.id in there]
+        parts = (*_explained(held), *earned) if query.explain else ()
+        hits.append(Hit(entry, score, fits, snippet, marks, others, parts))
     return hits
 
 
-def _fits(question: Question, one: Ranked, held: list[tuple[Term, int]]) -> float:
+def _fits(question: Question, held: list[tuple[Term, int]]) -> float:
     """Return how much of what a question says is said by an artifact too, rare words counting more."""
-    if any(part.name == "name" for part in one.parts):
-        return 1.0
-    said = sum(term.text_rarity * (1.0 if strength > postings.LEVELS else _IN_TEXT) for term, strength in held)
-    return min(1.0, said / (sum(term.text_rarity for term in question.terms) or 1.0))
+    said = sum(term.rarity * (1.0 if strength > postings.LEVELS else _IN_TEXT) for term, strength in held)
+    return min(1.0, said / (sum(term.rarity for term in question.terms) or 1.0))
 
 
-def _explained(one: Ranked, held: list[tuple[Term, int]]) -> tuple[Part, ...]:
+def _explained(held: list[tuple[Term, int]]) -> list[Part]:
     parts = []
     for term, strength in held:
-        worth = ranking.points(term)
-        head, text = worth[strength & ~postings.LEVELS], worth[strength & postings.LEVELS]
-        parts += [Part(where, points, term.said) for where, points in (("head", head), ("text", text)) if points]
-    return (*parts, *one.parts)
+        points = term.points()
+        for where, level in (("metadata", strength & ~postings.LEVELS), ("text", strength & postings.LEVELS)):
+            if level:
+                parts.append(Part(where, points[level], term.said))
+    return parts
 
 
 def _copies(db: sqlite3.Connection, contents: Sequence[str]) -> dict[str, list[str]]:

@@ -1,0 +1,48 @@
+"""Words that mean the same: `synonyms.txt`, a data file, is put into the index when that is created.
+
+A project adds words of its own where they belong: `alias`, `tags` and `use_cases` of an artifact's front matter.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from agent_studio.knowledge.words import stem, words
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+TABLES = ("CREATE TABLE synonym (said TEXT NOT NULL, means TEXT NOT NULL, PRIMARY KEY (said, means)) WITHOUT ROWID",)
+FILE = "synonyms.txt"
+WEIGHT = 0.4
+"""What a word that was not said counts."""
+_LONGEST = 3
+"""Words of a member that is looked for in a question."""
+
+
+def fill(db: sqlite3.Connection) -> None:
+    """Write the groups of the data file."""
+    for line in files("agent_studio.knowledge").joinpath(FILE).read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        group = [" ".join(map(stem, words(member))) for member in line.split(",")]
+        db.executemany(
+            "INSERT OR IGNORE INTO synonym VALUES (?, ?)",
+            ((said, means) for said in group for means in group if said != means),
+        )
+
+
+def meant(db: sqlite3.Connection, said: Sequence[str]) -> dict[str, float]:
+    """Return stems that a question (its stems, in order) means without saying them, and what each counts."""
+    runs = {" ".join(said[at : at + size]) for size in range(1, _LONGEST + 1) for at in range(len(said) - size + 1)}
+    found: dict[str, float] = {}
+    marks = ", ".join("?" * len(runs))
+    query = f"SELECT means FROM synonym WHERE said IN ({marks}) ORDER BY said, means"  # noqa: S608 - question marks
+    for (means,) in db.execute(query, sorted(runs)):
+        parts = means.split()
+        for one in parts:
+            if one not in said:
+                found[one] = max(found.get(one, 0.0), WEIGHT / len(parts))
+    return found
