@@ -5,14 +5,14 @@ A project adds words of its own where they belong: `alias`, `tags` and `use_case
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio.knowledge.words import stem, words
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 TABLES = ("CREATE TABLE synonym (said TEXT NOT NULL, means TEXT NOT NULL, PRIMARY KEY (said, means)) WITHOUT ROWID",)
 FILE = "synonyms.txt"
@@ -24,7 +24,7 @@ _LONGEST = 3
 
 def fill(db: sqlite3.Connection) -> None:
     """Write the groups of the data file."""
-    for line in files("agent_studio.knowledge").joinpath(FILE).read_text(encoding="utf-8").splitlines():
+    for line in Path(__file__).with_name(FILE).read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             continue
         group = [" ".join(map(stem, words(member))) for member in line.split(",")]
@@ -34,15 +34,13 @@ def fill(db: sqlite3.Connection) -> None:
         )
 
 
-def meant(db: sqlite3.Connection, said: Sequence[str]) -> dict[str, float]:
-    """Return stems that a question (its stems, in order) means without saying them, and what each counts."""
+def meant(db: sqlite3.Connection, said: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str, float]]:
+    """Yield the stems of a question (its stems, in order) that mean another, that other, and what it counts."""
     runs = {" ".join(said[at : at + size]) for size in range(1, _LONGEST + 1) for at in range(len(said) - size + 1)}
-    found: dict[str, float] = {}
     marks = ", ".join("?" * len(runs))
-    query = f"SELECT means FROM synonym WHERE said IN ({marks}) ORDER BY said, means"  # noqa: S608 - question marks
-    for (means,) in db.execute(query, sorted(runs)):
+    query = f"SELECT said, means FROM synonym WHERE said IN ({marks}) ORDER BY said, means"  # noqa: S608
+    for known, means in db.execute(query, sorted(runs)):
         parts = means.split()
         for one in parts:
             if one not in said:
-                found[one] = max(found.get(one, 0.0), WEIGHT / len(parts))
-    return found
+                yield tuple(known.split()), one, WEIGHT / len(parts)

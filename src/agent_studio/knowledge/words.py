@@ -15,8 +15,9 @@ LONGEST = 40
 """Characters of a word that count; what is longer is a hash or a key."""
 _WORD = re.compile(r"c\+\+|\b[cf]#(?!\w)|[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_ACCENTED = re.compile("[\u00c0-\u024f\u0300-\u036f\u0386-\u03ce\u0400-\u045f\u0591-\u05c7\u064b-\u065f\u1e00-\u1fff]")
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_ACCENTED = "[\u00c0-\u024f\u0300-\u036f\u0386-\u03ce\u0400-\u045f\u0591-\u05c7\u064b-\u065f\u1e00-\u1fff]"
+_UNSPACED = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+"""Compiled by the first text that is not ASCII: a question seldom is."""
 COMMON = frozenset(
     """a about after again all also am an and any are as at be because been before being below between both but by can
     cant could did do does doesnt doing dont down during each few for from further get give got had has have having he
@@ -33,15 +34,15 @@ def fold(text: str) -> str:
     """Return a text in lower case and without accents."""
     if text.isascii():
         return text.lower()
-    return _ACCENTED.sub(_plain, text.casefold())
+    return re.sub(_ACCENTED, _plain, text.casefold())
 
 
 def words(text: str) -> list[str]:
     """Return the words of a text, folded, in their order; `writing-migrations` is two."""
     found = _WORD.findall(fold(text))
-    if text.isascii() or not _UNSPACED.search(text):
+    if text.isascii() or not re.search(_UNSPACED, text):
         return found
-    return [part for word in found for part in (_pairs(word) if _UNSPACED.search(word) else (word,))]
+    return [part for word in found for part in (_pairs(word) if re.search(_UNSPACED, word) else (word,))]
 
 
 def humps(text: str) -> list[str]:
