@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from agent_studio.guards.handler import Call, Handler, Outcome
@@ -64,20 +65,21 @@ def decide(call: Call) -> Outcome | None:
 
 
 def suggestions(context: Context, need: str) -> list[Hit]:
-    """Return what may be suggested for a need, best first; nothing where search is not sure, or there is no index."""
-    from agent_studio.knowledge.index import FILE  # noqa: PLC0415 - only a prompt that asks for something pays for it
+    """Return what may be suggested for a need, best first; nothing where search is not sure.
 
-    if context.root.state.status(FILE) is None:
-        return []
+    The index is taken as it is: there is no time to bring it up to date, or to build one.
+    """
+    from agent_studio.knowledge import index, search  # noqa: PLC0415 - only a prompt that asks for something pays
     from agent_studio.knowledge.answers import Query  # noqa: PLC0415 - as above
-    from agent_studio.knowledge.base import knowledge  # noqa: PLC0415 - as above
 
-    with knowledge(context, fresh=False) as base:
-        found = base.search(Query(need, limit=_RANKED, deprecated=False)).hits
-        if not found:
-            return []
-        (artifacts,) = base.db.execute("SELECT count(*) FROM artifact").fetchone()
-    least = max(WEIGHT * math.log(1 + artifacts), NEAR * found[0].score)
+    opened = index.opened(context.root.state)
+    if opened is None:
+        return []
+    with closing(opened) as db:
+        found = search.search(db, Query(need, limit=_RANKED, deprecated=False)).hits
+        (artifacts,) = db.execute("SELECT count(*) FROM artifact").fetchone()
+    best = found[0].score if found else 0.0
+    least = max(WEIGHT * math.log(1 + artifacts), NEAR * best)
     return [
         hit for hit in found
         if hit.fits >= SURE and hit.score >= least and hit.entry.domain in _HOW and not hit.entry.hidden
