@@ -12,11 +12,11 @@ from agent_studio.knowledge.words import stem, words
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 TABLES = ("CREATE TABLE synonym (said TEXT NOT NULL, means TEXT NOT NULL, PRIMARY KEY (said, means)) WITHOUT ROWID",)
 FILE = "synonyms.txt"
-WEIGHT = 0.4
+WEIGHT = 0.2
 """What a word that was not said counts."""
 _LONGEST = 3
 """Words of a member that is looked for in a question."""
@@ -34,13 +34,15 @@ def fill(db: sqlite3.Connection) -> None:
         )
 
 
-def meant(db: sqlite3.Connection, said: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str, float]]:
-    """Yield the stems of a question (its stems, in order) that mean another, that other, and what it counts."""
+def meant(db: sqlite3.Connection, said: Sequence[str]) -> dict[str, float]:
+    """Return stems that a question (its stems, in order) means without saying them, and what each counts."""
     runs = {" ".join(said[at : at + size]) for size in range(1, _LONGEST + 1) for at in range(len(said) - size + 1)}
+    found: dict[str, float] = {}
     marks = ", ".join("?" * len(runs))
-    query = f"SELECT said, means FROM synonym WHERE said IN ({marks}) ORDER BY said, means"  # noqa: S608
-    for known, means in db.execute(query, sorted(runs)):
+    query = f"SELECT means FROM synonym WHERE said IN ({marks}) ORDER BY said, means"  # noqa: S608 - question marks
+    for (means,) in db.execute(query, sorted(runs)):
         parts = means.split()
         for one in parts:
             if one not in said:
-                yield tuple(known.split()), one, WEIGHT / len(parts)
+                found[one] = max(found.get(one, 0.0), WEIGHT / len(parts))
+    return found
