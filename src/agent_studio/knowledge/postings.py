@@ -33,6 +33,8 @@ BLOCK_BITS = 12
 LEVELS = 15
 """The highest strength."""
 _PLACE = "H"
+_WORTH_A_TABLE = 100
+"""Artifacts of a word from which on it pays to work out once what each strength is worth."""
 _COMMON_STEMS = frozenset(map(stem, COMMON))
 TOTAL = ""
 """The stem under which the number of all artifacts is kept."""
@@ -78,6 +80,10 @@ class Term(NamedTuple):
     """What it is worth at most in the metadata."""
     in_text: float
     """The same in the text."""
+
+    def worth(self, strength: int) -> float:
+        """Return what a strength is worth."""
+        return (self.in_head * (strength >> 4) + self.in_text * (strength & LEVELS)) / LEVELS
 
     def points(self) -> list[float]:
         """Return what each of the 256 strengths is worth."""
@@ -180,12 +186,18 @@ def _decoded(places: bytes, strengths_: bytes) -> tuple[array[int], bytes]:
 
 def collect(db: sqlite3.Connection, term: Term, scores: dict[int, float]) -> None:
     """Add what a word earns in each artifact that has it."""
-    get, points = scores.get, term.points()
+    get = scores.get
+    points = term.points() if term.docs > _WORTH_A_TABLE else None
     for block, places, found in db.execute("SELECT block, places, strengths FROM posting WHERE word = ?", (term.id,)):
         base = block << BLOCK_BITS
-        for place, strength in zip(_decoded(places, found)[0], found, strict=True):
-            unique = base + place
-            scores[unique] = get(unique, 0.0) + points[strength]
+        each = zip(_decoded(places, found)[0], found, strict=True)
+        if points is None:
+            for place, strength in each:
+                scores[base + place] = get(base + place, 0.0) + term.worth(strength)
+        else:
+            for place, strength in each:
+                unique = base + place
+                scores[unique] = get(unique, 0.0) + points[strength]
 
 
 def held(db: sqlite3.Connection, term: Term, among: Iterable[int]) -> dict[int, int]:

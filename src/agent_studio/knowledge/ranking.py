@@ -47,9 +47,8 @@ def scores(db: sqlite3.Connection, question: Question) -> dict[int, float]:
             found = {unique: found[unique] for unique in best(found, _KEPT)}
             chosen = True
         if chosen:
-            points = term.points()
             for unique, strength in postings.held(db, term, found).items():
-                found[unique] += points[strength]
+                found[unique] += term.worth(strength)
         else:
             postings.collect(db, term, found)
             read += term.docs

@@ -35,6 +35,7 @@ _TABLES = (
     *spelling.TABLES,
     *synonyms.TABLES,
 )
+_DEPRECATED, _HIDDEN = Entry._fields.index("deprecated"), Entry._fields.index("hidden")
 _AT_ONCE = 1 << postings.BLOCK_BITS
 """Artifacts whose words are put into the index in one go."""
 
@@ -87,8 +88,7 @@ def finish(db: sqlite3.Connection) -> None:
 
 def entry(row: tuple[Any, ...]) -> Entry:
     """Return a row of `SELECT * FROM artifact`."""
-    made = Entry._make(row)
-    return made._replace(deprecated=bool(made.deprecated), hidden=bool(made.hidden))
+    return Entry._make(row)._replace(deprecated=bool(row[_DEPRECATED]), hidden=bool(row[_HIDDEN]))
 
 
 def _named(row: Entry) -> list[tuple[str, int]]:

@@ -24,7 +24,7 @@ FLOOR = 0.3
 """`fits` below which nothing is said to fit."""
 TEXT_MAX = 4_000
 """Characters of a question that are read."""
-_SPARE = 20
+_SPARE = 10
 """Candidates that are read besides as many as are asked for: some are copies, or do not pass the filters."""
 _AT_ONCE = 500
 
@@ -93,15 +93,16 @@ def _hits(
     strong = [(term, postings.held(db, term, ids)) for term in question.terms if term.id is not None]
     meant = [(term, postings.held(db, term, ids)) for term in question.meant] if query.explain else []
     copies = _copies(db, [entry.sha256 for entry, _, _ in chosen])
+    worth = {term.stem: term.rarity for term in question.terms}
     hits = []
     for entry, score, earned in chosen:
         held = [(term, there[entry.id]) for term, there in strong if entry.id in there]
         fits = 1.0 if any(part.name == "name" for part in earned) else _fits(question, held)
-        snippet, marks = snippets.snippet(entry, question)
+        shown = snippets.snippet(entry.description, worth)
         others = tuple(path for path in copies[entry.sha256] if path != entry.path)
         held += [(term, there[entry.id]) for term, there in meant if entry.id in there]
         parts = (*_explained(held), *earned) if query.explain else ()
-        hits.append(Hit(entry, score, fits, snippet, marks, others, parts))
+        hits.append(Hit(entry, score, fits, *shown, others, parts))
     return hits
 
 
@@ -114,10 +115,9 @@ def _fits(question: Question, held: list[tuple[Term, int]]) -> float:
 def _explained(held: list[tuple[Term, int]]) -> list[Part]:
     parts = []
     for term, strength in held:
-        points = term.points()
         for where, level in (("metadata", strength & ~postings.LEVELS), ("text", strength & postings.LEVELS)):
             if level:
-                parts.append(Part(where, points[level], term.said))
+                parts.append(Part(where, term.worth(level), term.said))
     return parts
 
 
