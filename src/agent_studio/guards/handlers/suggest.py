@@ -12,6 +12,8 @@ from agent_studio.guards.handler import Call, Handler, Outcome
 from agent_studio.guards.handlers.prompts import asked_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent_studio.environment.context import Context
     from agent_studio.knowledge.answers import Entry, Hit
     from agent_studio.storage.folder import Folder
@@ -21,10 +23,12 @@ TOLD = "suggestions.jsonl"
 """A line is `{session, fits, suggested[]}`: what was suggested, in which session."""
 SURE = 0.45
 """`fits` of a hit from which it may be suggested: how much of the prompt an artifact speaks of."""
-WEIGHT = 1.4
-"""Its score at least, in words that stand in one artifact alone: everyday words add up to much, but weigh little."""
+WEIGHT = 1.1
+"""What these words weigh together, in words that no other artifact has: everyday ones fit often, and weigh little."""
+NAMED_WEIGHT = 0.5
+"""The same where the prompt has every word of a name that has several."""
 NEAR = 0.7
-"""Of the best score; what is behind is no second choice. All three are measured by `bench/suggestions.py`."""
+"""Of the best score; what is behind is no second choice. All four are measured by `bench/suggestions.py`."""
 AT_MOST = 3
 _RANKED = 12
 _LIMIT_MS = 150
@@ -69,7 +73,7 @@ def suggestions(context: Context, need: str) -> list[Hit]:
 
     The index is taken as it is: there is no time to bring it up to date, or to build one.
     """
-    from agent_studio.knowledge import index, search  # noqa: PLC0415 - only a prompt that asks for something pays
+    from agent_studio.knowledge import index, questions, search  # noqa: PLC0415 - only a prompt that asks for something pays
     from agent_studio.knowledge.answers import Query  # noqa: PLC0415 - as above
 
     opened = index.opened(context.root.state)
@@ -77,13 +81,22 @@ def suggestions(context: Context, need: str) -> list[Hit]:
         return []
     with closing(opened) as db:
         found = search.search(db, Query(need, limit=_RANKED, deprecated=False)).hits
+        asked = questions.read(db, need)
         (artifacts,) = db.execute("SELECT count(*) FROM artifact").fetchone()
-    best = found[0].score if found else 0.0
-    least = max(WEIGHT * math.log(1 + artifacts), NEAR * best)
+    weight = sum(term.rarity for term in asked.terms) / math.log(2 + artifacts)
     return [
         hit for hit in found
-        if hit.fits >= SURE and hit.score >= least and hit.entry.domain in _HOW and not hit.entry.hidden
+        if hit.entry.domain in _HOW and not hit.entry.hidden
+        and hit.fits >= SURE and hit.score >= NEAR * found[0].score
+        and hit.fits * weight >= (NAMED_WEIGHT if _is_named(hit.entry, asked.stems) else WEIGHT)
     ]  # fmt: skip
+
+
+def _is_named(entry: Entry, stems: Sequence[str]) -> bool:
+    from agent_studio.knowledge.words import stem, words  # noqa: PLC0415 - as above
+
+    own = {stem(word) for word in words(entry.name.rpartition(":")[2])}
+    return len(own) > 1 and own.issubset(stems)
 
 
 def _line(entry: Entry) -> str:
