@@ -32,6 +32,7 @@ TABLES = (
 BLOCK_BITS = 12
 LEVELS = 15
 """The highest strength."""
+_READ = "SELECT block, places, strengths FROM posting WHERE word = ?"
 _PLACE = "H"
 _WORTH_A_TABLE = 100
 """Artifacts of a word from which on it pays to work out once what each strength is worth."""
@@ -71,8 +72,8 @@ class Term(NamedTuple):
 
     said: str
     stem: str
-    id: int | None
-    """In the index; None when no artifact has it."""
+    id: int
+    """In the index; 0 when no artifact has it."""
     docs: int
     """Artifacts that have it."""
     rarity: float
@@ -184,38 +185,46 @@ def _decoded(places: bytes, strengths_: bytes) -> tuple[array[int], bytes]:
     return decoded, strengths_
 
 
-def collect(db: sqlite3.Connection, term: Term, scores: dict[int, float]) -> None:
-    """Add what a word earns in each artifact that has it."""
-    get = scores.get
-    points = term.points() if term.docs > _WORTH_A_TABLE else None
-    for block, places, found in db.execute("SELECT block, places, strengths FROM posting WHERE word = ?", (term.id,)):
-        base = block << BLOCK_BITS
-        each = zip(_decoded(places, found)[0], found, strict=True)
-        if points is None:
-            for place, strength in each:
-                scores[base + place] = get(base + place, 0.0) + term.worth(strength)
-        else:
-            for place, strength in each:
-                unique = base + place
-                scores[unique] = get(unique, 0.0) + points[strength]
+class Reader:
+    """Reads the postings of one question; what it has read once it keeps."""
 
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._kept: dict[tuple[int, int], tuple[array[int], bytes]] = {}
 
-def held(db: sqlite3.Connection, term: Term, among: Iterable[int]) -> dict[int, int]:
-    """Return how strong a word is in some artifacts; those that do not have it are left out."""
-    wanted: dict[int, list[int]] = {}
-    for unique in among:
-        wanted.setdefault(unique >> BLOCK_BITS, []).append(unique)
-    strong: dict[int, int] = {}
-    for block, uniques in wanted.items():
-        row = db.execute(
-            "SELECT places, strengths FROM posting WHERE word = ? AND block = ?", (term.id, block)
-        ).fetchone()
-        if row is None:
-            continue
-        places, found = _decoded(*row)
-        for unique in uniques:
-            place = unique - (block << BLOCK_BITS)
-            at = bisect_left(places, place)
-            if at < len(places) and places[at] == place:
-                strong[unique] = found[at]
-    return strong
+    def collect(self, term: Term, scores: dict[int, float]) -> None:
+        """Add what a word earns in each artifact that has it."""
+        get, word = scores.get, term.id
+        points = term.points() if term.docs > _WORTH_A_TABLE else None
+        for block, places, found in self._db.execute(_READ, (word,)):
+            base = block << BLOCK_BITS
+            self._kept[word, block] = decoded = _decoded(places, found)
+            if points is None:
+                for place, strength in zip(*decoded, strict=True):
+                    scores[base + place] = get(base + place, 0.0) + term.worth(strength)
+            else:
+                for place, strength in zip(*decoded, strict=True):
+                    unique = base + place
+                    scores[unique] = get(unique, 0.0) + points[strength]
+
+    def held(self, term: Term, among: Iterable[int]) -> dict[int, int]:
+        """Return how strong a word is in some artifacts; those that do not have it are left out."""
+        wanted: dict[int, list[int]] = {}
+        for unique in among:
+            wanted.setdefault(unique >> BLOCK_BITS, []).append(unique)
+        strong: dict[int, int] = {}
+        for block, uniques in wanted.items():
+            places, found = self._block(term.id, block)
+            for unique in uniques:
+                place = unique - (block << BLOCK_BITS)
+                at = bisect_left(places, place)
+                if at < len(places) and places[at] == place:
+                    strong[unique] = found[at]
+        return strong
+
+    def _block(self, word: int, block: int) -> tuple[array[int], bytes]:
+        known = self._kept.get((word, block))
+        if known is None:
+            row = self._db.execute(f"{_READ} AND block = ?", (word, block)).fetchone()
+            self._kept[word, block] = known = _decoded(row[1], row[2]) if row else (array(_PLACE), b"")
+        return known

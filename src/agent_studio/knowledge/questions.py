@@ -11,6 +11,7 @@ from agent_studio.knowledge.words import COMMON, humps, stem, words
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
 MOST_WORDS = 64
 """Words of a question that are looked for; a longer text is told by its first ones."""
@@ -36,43 +37,57 @@ class Question(NamedTuple):
 
 def read(db: sqlite3.Connection, text: str) -> Question:
     """Read a question against an index."""
-    row = db.execute("SELECT docs FROM word WHERE stem = ?", (TOTAL,)).fetchone()
     said = words(text)[: MOST_WORDS * 2]
     telling = [word for word in dict.fromkeys(said) if word not in COMMON] or list(dict.fromkeys(said))
     telling = (telling + [inner for inner in humps(text) if inner not in telling])[:MOST_WORDS]
-    rarity = _Rarity(db, row[0] if row else 0, min(_TEXT_AT_MOST, _TEXT_AT_LEAST + _TEXT_A_WORD * len(telling)))
+    known = _Known(db, min(_TEXT_AT_MOST, _TEXT_AT_LEAST + _TEXT_A_WORD * len(telling)))
+    known.look_up(map(stem, telling))
     repaired: dict[str, str] = {}
     terms: dict[str, Term] = {}
     for word in telling:
-        term = rarity.term(word)
+        term = known.term(word)
         if term.docs < _SEEN_RARELY and (other := _repaired(db, word)):
             repaired[word] = other
-            term = rarity.term(other)
+            term = known.term(other)
         terms.setdefault(term.stem, term)
     stems = tuple(stem(repaired.get(word, word)) for word in said)
-    meant = [rarity.term(one, weight) for one, weight in synonyms.meant(db, stems).items()]
+    means = synonyms.meant(db, stems)
+    known.look_up(means)
+    meant = (known.term(one, weight) for one, weight in means.items())
     return Question(
-        stems, tuple(terms.values()), tuple(term for term in meant if term.id is not None),
-        tuple(repaired.items()), " ".join(repaired.get(word, word) for word in said),
+        stems, tuple(terms.values()), tuple(term for term in meant if term.docs), tuple(repaired.items()),
+        " ".join(repaired.get(word, word) for word in said),
     )  # fmt: skip
 
 
-class _Rarity:
-    """How rare words are in an index."""
+class _Known:
+    """What an index knows of words."""
 
-    def __init__(self, db: sqlite3.Connection, total: int, text: float) -> None:
-        self._db, self._total, self._text = db, total, text
+    def __init__(self, db: sqlite3.Connection, text: float) -> None:
+        self._db, self._text = db, text
+        self._rows: dict[str, tuple[int, int, int]] = {}
+        self.look_up([TOTAL])
+        self._total = self._rows.get(TOTAL, (0, 0, 0))[2]
+
+    def look_up(self, stems: Iterable[str]) -> None:
+        """Read what is known of stems."""
+        wanted = [one for one in stems if one not in self._rows]
+        marks = ", ".join("?" * len(wanted))
+        query = f"SELECT stem, id, heads, docs FROM word WHERE stem IN ({marks})"  # noqa: S608 - question marks
+        for one, *row in self._db.execute(query, wanted):
+            self._rows[one] = tuple(row)
 
     def term(self, said: str, weight: float = 1.0) -> Term:
         """Return a word as it is looked for."""
         one = stem(said)
-        row = self._db.execute("SELECT id, heads, docs FROM word WHERE stem = ?", (one,)).fetchone()
-        unique, heads, docs = row or (None, 0, 0)
-        rarity = self._of(docs)
-        return Term(said, one, unique if docs else None, docs, rarity, weight * (self._of(heads) + rarity) / 2,
-                    weight * self._text * rarity)  # fmt: skip
+        if one not in self._rows:
+            self.look_up([one])
+        unique, heads, docs = self._rows.get(one, (0, 0, 0))
+        rarity = self._rarity(docs)
+        in_head = weight * (self._rarity(heads) + rarity) / 2
+        return Term(said, one, unique, docs, rarity, in_head, weight * self._text * rarity)
 
-    def _of(self, docs: int) -> float:
+    def _rarity(self, docs: int) -> float:
         """Return the inverse document frequency."""
         return math.log(1 + max(0, self._total - docs + 0.5) / (docs + 0.5))
 

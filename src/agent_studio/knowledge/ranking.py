@@ -9,13 +9,13 @@ from __future__ import annotations
 from heapq import nlargest
 from typing import TYPE_CHECKING
 
-from agent_studio.knowledge import postings
 from agent_studio.knowledge.answers import Part
 from agent_studio.knowledge.words import stem
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from agent_studio.knowledge.postings import Reader
     from agent_studio.knowledge.questions import Question
 
 _MOST_READ = 60_000
@@ -35,22 +35,22 @@ _KIND_AMONG = 100
 """Candidates whose kind is looked at."""
 
 
-def scores(db: sqlite3.Connection, question: Question) -> dict[int, float]:
+def scores(reader: Reader, question: Question) -> dict[int, float]:
     """Return what the words of a question earn, by artifact."""
     found: dict[int, float] = {}
     read = 0
     chosen = False
     for term in sorted((*question.terms, *question.meant), key=lambda term: (term.docs, term.stem)):
-        if term.id is None:
+        if not term.docs:
             continue
         if found and read + term.docs > _MOST_READ and not chosen:
             found = {unique: found[unique] for unique in best(found, _KEPT)}
             chosen = True
         if chosen:
-            for unique, strength in postings.held(db, term, found).items():
+            for unique, strength in reader.held(term, found).items():
                 found[unique] += term.worth(strength)
         else:
-            postings.collect(db, term, found)
+            reader.collect(term, found)
             read += term.docs
     return found
 
