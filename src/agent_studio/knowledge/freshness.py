@@ -60,9 +60,35 @@ def look(db: sqlite3.Connection, project: Project, moment_s: int | None = None) 
         asked_files = [*latest, *_turn(db, _FILES, files, files + folders, turn)]
         asked_folders = [*db.execute(f"{_FOLDERS} WHERE top"), *_turn(db, _FOLDERS, folders, files + folders, turn)]
         asked_folders = [(path, known) for path, known in asked_folders if known != UNSURE]
-    changed = [path for path, *known in asked_files if stamp(located(project, path)) != tuple(known)]
-    moved = [path for path, known in asked_folders if folder_stamp(located(project, path)) != known]
-    return Change(changed, moved, (len(asked_files) + len(asked_folders)) / max(files + folders, 1))
+    share = (len(asked_files) + len(asked_folders)) / max(files + folders, 1)
+    return Change(_changed_files(project, asked_files), _changed_folders(project, asked_folders), share)
+
+
+def _changed_files(project: Project, asked: Iterable[tuple[str, int, int, int]]) -> list[str]:
+    base = f"{project.path}/"
+    changed = []
+    for path, mtime_ns, ctime_ns, size_bytes in asked:
+        try:
+            status = os.stat(base + path if path[0] == "." else located(project, path))  # noqa: PTH116 - thousands
+        except (OSError, ValueError):
+            changed.append(path)
+            continue
+        if (status.st_mtime_ns, status.st_ctime_ns, status.st_size) != (mtime_ns, ctime_ns, size_bytes):
+            changed.append(path)
+    return changed
+
+
+def _changed_folders(project: Project, asked: Iterable[tuple[str, int]]) -> list[str]:
+    base = f"{project.path}/"
+    changed = []
+    for path, mtime_ns in asked:
+        try:
+            now_ns = os.stat(base + path if path[0] == "." else located(project, path)).st_mtime_ns  # noqa: PTH116
+        except (OSError, ValueError):
+            now_ns = ABSENT
+        if now_ns != mtime_ns:
+            changed.append(path)
+    return changed
 
 
 def is_large(db: sqlite3.Connection) -> bool:
