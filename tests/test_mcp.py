@@ -190,7 +190,7 @@ def test_an_artifact_that_was_just_written_is_found(staged: Studio, server: Serv
 def test_an_artifact_is_disclosed_in_steps(server: Server) -> None:
     summary = server.text("get_artifact", name="guide")
     assert "Sets up beehives before winter." in summary
-    assert "call the Skill tool with its name" in summary
+    assert "call the Skill tool with guide" in summary
     assert "Open the hive" not in summary
     headings = server.data("get_artifact", name="guide", part="headings")["headings"]
     assert [(one["number"], one["level"], one["title"]) for one in headings] == [

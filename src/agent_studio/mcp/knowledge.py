@@ -1,4 +1,7 @@
-"""The knowledge base as tools: find an artifact in a few lines, then read of it no more than is needed."""
+"""The knowledge base as tools: find an artifact in a few lines, then read of it no more than is needed.
+
+Claude Code shows a model the data of an answer and not its text (seen with 2.0.76 and 2.1.330): both say all.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent_studio.environment.context import Context
-    from agent_studio.knowledge.answers import Answer, Entry, Hit
+    from agent_studio.knowledge.answers import Entry, Hit
 
 _LINE_MAX = 140
 _DESCRIPTION_MAX = 1_200
@@ -28,11 +31,14 @@ _LIMIT, _LIMIT_MAX = 5, 30
 _WORDS_MAX = 2_000
 _NAME_MAX = 1_000
 _SEVERAL = 8
+_NOTHING = "Other words or fewer filters may find something; if not, there is no such artifact."
+_NOTICE = "data from a file of the project"
 _DOMAINS = ("skill", "agent", "command", "workflow", "hook", "rule", "doc")
 _PARTS = ("summary", "headings", "section", "body")
 _BOUNDARY_HEX = 12
+_PLUGIN = "plugin:"
 _USES = {
-    "skill": "call the Skill tool with its name",
+    "skill": "call the Skill tool with {name}",
     "command": "the user types /{name}",
     "agent": "start it with the Agent (or Task) tool, subagent_type {name}",
 }
@@ -47,8 +53,12 @@ def search(context: Context, given: Mapping[str, Any]) -> Said:
     with knowledge(context) as base:
         found = base.search(query)
     hits = [_hit(one) for one in found.hits]
-    data = {"hits": hits, "didYouMean": _clean(found.did_you_mean or "") or None}
-    return Said(_said(found, hits), data)
+    near = _clean(found.did_you_mean or "") or None
+    if not hits:
+        said = f"Nothing fits.{f' Did you mean: {near}?' if near else ''} {_NOTHING}"
+        return Said(said, {"said": said, "hits": []})
+    lines = [f"{one['name']} ({one['domain']}, {one['path']}, {one['score']}): {one['description']}" for one in hits]
+    return Said("\n".join(lines), {"hits": hits})
 
 
 def _hit(hit: Hit) -> dict[str, Any]:
@@ -62,14 +72,6 @@ def _hit(hit: Hit) -> dict[str, Any]:
     }
 
 
-def _said(found: Answer, hits: Sequence[Mapping[str, Any]]) -> str:
-    near = f" Did you mean: {_clean(found.did_you_mean)}?" if found.did_you_mean else ""
-    if not hits:
-        return f"Nothing fits.{near} Other words or fewer filters may; if not, there is no such artifact."
-    lines = [f"{one['name']} ({one['domain']}, {one['path']}, {one['score']}): {one['description']}" for one in hits]
-    return "\n".join([*lines, *([near.strip()] if near else [])])
-
-
 def get(context: Context, given: Mapping[str, Any]) -> Said:
     """Return one artifact in part: what it is, its headings, one section, or a page of all of it."""
     part = given.get("part", "section" if "section" in given else "summary")
@@ -80,7 +82,7 @@ def get(context: Context, given: Mapping[str, Any]) -> Said:
         )
     entry = _entry(context, given["name"])
     if part == "summary":
-        return _summary(context, entry)
+        return _summary(entry)
     text = redact(reading.text(context.project, entry))
     listed = sections(text)
     if part == "headings":
@@ -95,28 +97,26 @@ def _entry(context: Context, name: str) -> Entry:
     """Return the one artifact of this name or path; raise `UsageError` that names those it could be."""
     with knowledge(context) as base:
         found = base.get(name)
-        near = base.search(Query(name, limit=3)) if not found else None
-    if len(found) == 1:
+        near = [] if found else base.search(Query(name, limit=3)).hits
+    if len({one.sha256 for one in found}) == 1:  # copies of each other are one
         return found[0]
+    shown = _clean(name[:_LINE_MAX])
     if found:
         listed = "; ".join(f"{one.domain} {_clean(one.path)}" for one in found[:_SEVERAL])
         more = f"; and {len(found) - _SEVERAL} more" if len(found) > _SEVERAL else ""
-        raise UsageError(f"{len(found)} artifacts are named {name[:_LINE_MAX]!r}: {listed}{more}", hint="name the path")
-    assert near is not None  # noqa: S101 - for the type checker
-    names = list(
-        dict.fromkeys([*([near.did_you_mean] if near.did_you_mean else []), *(h.entry.name for h in near.hits)])
-    )
-    hint = f"did you mean: {', '.join(map(_clean, names[:3]))}?" if names else "search_artifacts finds names"
-    raise UsageError(f"no artifact has the name or path {_clean(name[:_LINE_MAX])!r}", hint=hint)
+        raise UsageError(f"{len(found)} artifacts are named {shown!r}: {listed}{more}", hint="name the path")
+    names = ", ".join(dict.fromkeys(_clean(hit.entry.name) for hit in near))
+    hint = f"did you mean {names}?" if names else "search_artifacts finds names"
+    raise UsageError(f"no artifact has the name or path {shown!r}", hint=hint)
 
 
-def _summary(context: Context, entry: Entry) -> Said:
+def _summary(entry: Entry) -> Said:
     data = {
-        "name": _clean(entry.name), "domain": entry.domain, "path": _clean(entry.path),
+        **_which(entry), "domain": entry.domain,
         "description": one_line(_clean(entry.description), _DESCRIPTION_MAX), "tools": _clean(entry.tools),
         "tags": _clean(entry.tags), "complexity": entry.complexity, "deprecated": entry.deprecated,
         "source": entry.source, "bodyTokens": _tokens(entry.size_bytes), "usageCount": entry.usage_count,
-        "use": _use(context, entry),
+        "use": _use(entry),
     }  # fmt: skip
     facts = ("tools", "tags", "complexity", "source")
     lines = [f"{data['name']} ({data['domain']}, {data['path']}){', deprecated' if entry.deprecated else ''}"]
@@ -126,13 +126,14 @@ def _summary(context: Context, entry: Entry) -> Said:
     return Said(_marked(entry, "summary", "\n".join(filter(None, lines))), data)
 
 
-def _use(context: Context, entry: Entry) -> str:
+def _use(entry: Entry) -> str:
     if entry.domain not in _USES:
         return "read it: part=headings, then part=section or part=body"
-    if entry.hidden or entry.source == "user" or entry.deprecated:
-        return "not offered to you by the client; read it here: part=body" if entry.hidden else "read it: part=body"
-    del context
-    return _USES[entry.domain].format(name=_clean(entry.name))
+    if entry.hidden:
+        return "the client does not offer it to you; read it: part=body"
+    plugin = entry.source.removeprefix(_PLUGIN) if entry.source.startswith(_PLUGIN) else ""
+    name = f"{plugin}:{entry.name}" if plugin and ":" not in entry.name else entry.name
+    return _USES[entry.domain].format(name=_clean(name))
 
 
 def _headings(entry: Entry, listed: Sequence[Section]) -> Said:
@@ -173,7 +174,8 @@ def _paged(entry: Entry, part: str, text: str, given: Mapping[str, Any], **more:
 
 
 def _which(entry: Entry) -> dict[str, Any]:
-    return {"name": _clean(entry.name), "path": _clean(entry.path)}
+    """Return what stands before the text; clients show a model the data, where it is quoted as JSON."""
+    return {"notice": _NOTICE, "name": _clean(entry.name), "path": _clean(entry.path)}
 
 
 def _marked(entry: Entry, part: str, text: str) -> str:
@@ -212,7 +214,7 @@ TOOLS: tuple[Tool, ...] = (
             "limit": {"type": "integer", "minimum": 1, "maximum": _LIMIT_MAX, "description": f"At most; {_LIMIT}"},
         },
         ("query",),
-        {"hits": {"type": "array", "items": _FOUND}, "didYouMean": {"type": ["string", "null"]}},
+        {"hits": {"type": "array", "items": _FOUND}},
         search,
     ),
     Tool(
@@ -228,7 +230,7 @@ TOOLS: tuple[Tool, ...] = (
             "page": {"type": "integer", "minimum": 1, "description": "Of a section or body; 1"},
         },
         ("name",),
-        {"name": _ONE, "path": _ONE},
+        {"notice": _ONE, "name": _ONE, "path": _ONE},
         get,
     ),
 )
