@@ -71,7 +71,7 @@ class Hit(NamedTuple):
     score: float
     """Comparable within one answer only."""
     fits: float
-    """0 to 1: how sure it is that the question is about this at all; comparable between answers."""
+    """0 to 1: how much of what the question says is said by the artifact too, rare words counting more."""
     snippet: str
     marks: tuple[tuple[int, int], ...] = ()
     """Start and end of each matched word in the snippet."""
@@ -89,6 +89,6 @@ class Answer(NamedTuple):
     did_you_mean: str | None
     """The question with its misspelt words repaired, or the nearest name when nothing fits."""
     fits: float
-    """That of the best hit; 0 without one."""
+    """0.5 to 1: how sure it is that the question is about what the artifacts are about; 0 when nothing fits."""
     repaired: tuple[tuple[str, str], ...] = ()
     """Words that were searched as others."""

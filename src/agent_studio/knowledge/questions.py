@@ -33,6 +33,8 @@ class Question(NamedTuple):
     repaired: tuple[tuple[str, str], ...]
     as_searched: str
     """The words, repaired."""
+    artifacts: int
+    """How many the index has."""
 
 
 def read(db: sqlite3.Connection, text: str) -> Question:
@@ -56,7 +58,7 @@ def read(db: sqlite3.Connection, text: str) -> Question:
     meant = (known.term(one, weight) for one, weight in means.items())
     return Question(
         stems, tuple(terms.values()), tuple(term for term in meant if term.docs), tuple(repaired.items()),
-        " ".join(repaired.get(word, word) for word in said),
+        " ".join(repaired.get(word, word) for word in said), known.total,
     )  # fmt: skip
 
 
@@ -67,7 +69,7 @@ class _Known:
         self._db, self._text = db, text
         self._rows: dict[str, tuple[int, int, int]] = {}
         self.look_up([TOTAL])
-        self._total = self._rows.get(TOTAL, (0, 0, 0))[2]
+        self.total = self._rows.get(TOTAL, (0, 0, 0))[2]
 
     def look_up(self, stems: Iterable[str]) -> None:
         """Read what is known of stems."""
@@ -89,7 +91,7 @@ class _Known:
 
     def _rarity(self, docs: int) -> float:
         """Return the inverse document frequency."""
-        return math.log(1 + max(0, self._total - docs + 0.5) / (docs + 0.5))
+        return math.log(1 + max(0, self.total - docs + 0.5) / (docs + 0.5))
 
 
 def _repaired(db: sqlite3.Connection, word: str) -> str | None:
