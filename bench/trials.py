@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
 from bench import browser, corpus, kills, ledger, measure
-from bench.client import claude, verdict
+from bench.client import claude, finding, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _SHOWN = 12
 
@@ -57,7 +57,8 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     yield _ledger(args.kills, args.seed)
     yield _counted(wanted=not args.no_client)
     for version in claude.VERSIONS:
-        yield _client(version, wanted=not args.no_client)
+        yield _client(f"what Claude Code {version} did is what the records say", verdict.trial, version, args)
+        yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()
         yield browser.examine(place / "many events")
@@ -112,13 +113,13 @@ def _counted(*, wanted: bool) -> Trial:
     return trial
 
 
-def _client(version: str, *, wanted: bool) -> Trial:
-    trial = Trial(f"what Claude Code {version} did is what the records say")
-    if not wanted:
+def _client(name: str, run: Callable[[str], list[str]], version: str, args: argparse.Namespace) -> Trial:
+    trial = Trial(name)
+    if args.no_client:
         trial.not_run = "--no-client"
         return trial
     try:
-        trial.faults += verdict.trial(version)
+        trial.faults += run(version)
     except claude.ClientMissingError as reason:
         trial.not_run = str(reason)
     return trial
