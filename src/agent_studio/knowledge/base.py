@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agent_studio.knowledge.answers import Answer, Entry, Query
     from agent_studio.knowledge.counts import Used
     from agent_studio.knowledge.refresh import Progress, Refreshed
+    from agent_studio.knowledge.semantic.meaning import Meaning
 
 __all__ = ["KnowledgeBase", "Note", "knowledge", "knowledge_anew"]
 
@@ -50,12 +51,20 @@ class KnowledgeBase:
         """Return what fits a question, best first."""
         from agent_studio.knowledge import search  # noqa: PLC0415 - not for those who only get or list
 
-        answer = self._store.ask(lambda db: search.search(db, query))
+        meaning = self._meaning() if query.semantic else None
+        answer = self._store.ask(lambda db: search.search(db, query, meaning))
         if not query.include_test:
             return answer
         from agent_studio.knowledge import generated  # noqa: PLC0415 - rarely asked
 
         return generated.added(self.context.root, answer)
+
+    def _meaning(self) -> Meaning | None:
+        """Return what ranks by meaning, where a build has left vectors and nobody has turned it off."""
+        from agent_studio.knowledge.semantic import meaning  # noqa: PLC0415 - only for questions
+
+        found = meaning.opened(self.context.root.state)
+        return found if found and self.context.config["knowledge.semantic"] else None
 
     def get(self, name: str) -> Sequence[Entry]:
         """Return the artifacts of a name (`name`, `plugin:name`) or path; several when a name is used twice."""
@@ -128,9 +137,14 @@ class KnowledgeBase:
 
 
 @contextmanager
-def knowledge(context: Context, *, fresh: bool = True, progress: Progress | None = None) -> Iterator[KnowledgeBase]:
-    """Open the knowledge base of an environment; `fresh` looks for changes first. Raises `StorageError`."""
-    store = Store(context, progress)
+def knowledge(
+    context: Context, *, fresh: bool = True, writes: bool = True, progress: Progress | None = None
+) -> Iterator[KnowledgeBase]:
+    """Open the knowledge base of an environment; raise `StorageError`.
+
+    `fresh` takes in first what has changed. Without `writes` the index is left as it is, or made in memory.
+    """
+    store = Store(context, progress, writes=writes)
     try:
         store.open(fresh=fresh)
         yield KnowledgeBase(store)

@@ -186,7 +186,8 @@ def _identity(found: Artifact) -> tuple[str, str, str, str]:
 
 
 def _redacted(found: Artifact) -> Artifact:
-    clean: dict[str, Any] = {name: redact(value) for name, value in zip(found._fields, found, strict=True) if isinstance(value, str)}
+    fields = zip(found._fields, found, strict=True)
+    clean: dict[str, Any] = {name: redact(value) for name, value in fields if isinstance(value, str)}
     return found._replace(**clean)
 
 

@@ -39,8 +39,9 @@ class Note(NamedTuple):
 class Store:
     """The index of one environment."""
 
-    def __init__(self, context: Context, progress: Progress | None = None) -> None:
+    def __init__(self, context: Context, progress: Progress | None = None, *, writes: bool = True) -> None:
         self.context = context
+        self._writes = writes
         self.folder = context.root.state
         self.notes: list[Note] = []
         self.is_kept = False
@@ -62,7 +63,7 @@ class Store:
         self._reopen()
         if self._db is None:
             self._build(user=False, anew=False)
-        elif fresh:
+        elif fresh and self._writes:
             self.ask(self._refresh)
 
     def open_anew(self, *, user: bool) -> None:
@@ -141,6 +142,9 @@ class Store:
     def _build(self, *, user: bool, anew: bool) -> None:
         """Build the index, or wait for another process that does; in memory where it cannot be kept."""
         until = time.monotonic() + _WAIT_FOR_BUILDING_S
+        if not self._writes:
+            self._in_memory("nothing may be written", "", user=user)
+            return
         if not self.folder.has_folder():
             environment = self.context.environment
             hint = f"agent-studio init --env {environment}"

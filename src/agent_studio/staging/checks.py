@@ -165,7 +165,7 @@ def knowledge_base_answers(subject: Subject) -> str:
         raise Failed(f"missing: {subject.root.folder('knowledge').path / INDEX_FILE}") from None
     if not rows:
         raise Skipped("the index has no rows: the project has no artifacts yet")
-    with knowledge(subject.context) as base:
+    with knowledge(subject.context, writes=False) as base:
         real = base.list(limit=1)
         wanted = real[0].name if real else rows[0]["name"]
         hits = base.search(Query(wanted, limit=1, include_test=not real)).hits
