@@ -188,6 +188,10 @@ def _dispatch(argv: list[str], running: Running) -> int:
         if not rest or rest[0] in {"-h", "--help", "help"}:
             screen.line(overview())
             return ExitCode.DONE if rest else ExitCode.USAGE
+        if rest[0] == "kb-search":
+            from agent_studio.cli.kb.original import rewritten  # noqa: PLC0415 - the one alias with options of its own
+
+            rest = rewritten(rest[1:])
         verb, module = _find(rest[0])
         schema = verb
         parser = _parser(verb, module)

@@ -28,7 +28,7 @@ COMMANDS: dict[str, str] = {
     "completion": "Print a shell's completion script",
 }
 """Verbs and what each does; `commands/<verb>.py` holds it."""
-ALIASES: dict[str, str] = {"dashboard": "monitor"}
+ALIASES: dict[str, str] = {"dashboard": "monitor", "kb-search": "kb"}
 _COLLECTED_AFTER = 50_000
 """Objects more than before; importing makes thousands that all stay, and looking for cycles in them finds none."""
 

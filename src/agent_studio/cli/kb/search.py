@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.kb import filters
 from agent_studio.cli.output import Problem, Result, Screen, harmless
 from agent_studio.errors import ExitCode, UsageError
+from agent_studio.knowledge import unanswered
 from agent_studio.knowledge.answers import Query
 from agent_studio.knowledge.base import knowledge
 
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         raise UsageError("nothing to search for", hint='agent-studio kb search "review a migration"')
     with knowledge(session.context) as base:
         answer = base.search(asked)
+    unanswered.keep(session.context, answer, "cli")
     problems = [Problem(*note) for note in base.notes]
     data = told(answer)
     code = ExitCode.DONE if answer.hits else ExitCode.FAILED
