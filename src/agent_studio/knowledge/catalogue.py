@@ -22,6 +22,9 @@ SORTS = {
 }
 """Orders that a list may have; ties go by path."""
 
+_HOLDS = "instr(';' || lower({}) || ';', ';' || lower(?) || ';')"
+"""Whether a list joined by `;` has an item; `LIKE` would end at a NUL."""
+
 
 def get(db: sqlite3.Connection, name: str) -> list[Entry]:
     """Return the artifacts of a path, a name (a plugin's is `plugin:name`) or else an alias; several may share one.
@@ -29,11 +32,10 @@ def get(db: sqlite3.Connection, name: str) -> list[Entry]:
     The exact spelling comes before others, then what is on offer before what is deprecated, then the path.
     """
     order = "ORDER BY name <> ?, deprecated, path"
-    alias = "';' || lower(alias) || ';' LIKE ? ESCAPE '\\'"
     return (
         _rows(db, "path = ?", (name,))
         or _rows(db, f"name = ? COLLATE NOCASE {order}", (name, name))
-        or (_rows(db, f"{alias} {order}", (f"%;{_literal(name)};%", name)) if name else [])
+        or (_rows(db, f"{_HOLDS.format('alias')} {order}", (name, name)) if name else [])
     )
 
 
@@ -50,7 +52,7 @@ def entries(
         for column, value in (("domain", domain), ("complexity", complexity), ("source", source))
         if value is not None
     ]
-    tests += [(f"';' || lower({column}) || ';' LIKE ? ESCAPE '\\'", f"%;{_literal(value)};%")
+    tests += [(_HOLDS.format(column), value)
               for column, values in (("tags", tags), ("tools", tools)) for value in values]  # fmt: skip
     if deprecated is not None:
         tests.append(("deprecated = ?", deprecated))
@@ -103,7 +105,3 @@ def _counts(db: sqlite3.Connection, column: str) -> dict[str, int]:
 def _rows(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> list[Entry]:
     query = f"SELECT * FROM artifact WHERE {where}"  # noqa: S608 - our own text, values are bound
     return [schema.entry(row) for row in db.execute(query, values)]
-
-
-def _literal(value: str) -> str:
-    return value.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
