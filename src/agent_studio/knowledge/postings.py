@@ -74,6 +74,8 @@ class Term(NamedTuple):
     stem: str
     id: int
     """In the index; 0 when no artifact has it."""
+    heads: int
+    """Artifacts that have it in their metadata."""
     docs: int
     """Artifacts that have it."""
     rarity: float

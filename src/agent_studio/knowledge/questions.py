@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.knowledge import spelling, synonyms
 from agent_studio.knowledge.postings import TOTAL, Term
-from agent_studio.knowledge.words import COMMON, humps, stem, words
+from agent_studio.knowledge.words import COMMON, KINDS, humps, stem, words
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,6 +30,10 @@ class Question(NamedTuple):
     """Words that say something, each once."""
     meant: tuple[Term, ...]
     """Words that mean the same as some of them."""
+    weight: float
+    """What all words weigh together; those that others stand in for weigh as much as the rarest of these."""
+    names: tuple[str, ...]
+    """Stems without spaces, as names are known."""
     repaired: tuple[tuple[str, str], ...]
     as_searched: str
     """The words, repaired."""
@@ -41,23 +45,30 @@ def read(db: sqlite3.Connection, text: str) -> Question:
     """Read a question against an index."""
     said = words(text)[: MOST_WORDS * 2]
     telling = [word for word in dict.fromkeys(said) if word not in COMMON] or list(dict.fromkeys(said))
-    telling = (telling + [inner for inner in humps(text) if inner not in telling])[:MOST_WORDS]
+    inner = humps(text)[: MOST_WORDS * 2]
+    telling = (telling + [word for word in inner if word not in telling])[:MOST_WORDS]
     known = _Known(db, min(_TEXT_AT_MOST, _TEXT_AT_LEAST + _TEXT_A_WORD * len(telling)))
     known.look_up(map(stem, telling))
     repaired: dict[str, str] = {}
     terms: dict[str, Term] = {}
     for word in telling:
         term = known.term(word)
-        if term.docs < _SEEN_RARELY and (other := _repaired(db, word)):
+        if term.docs < _SEEN_RARELY and not term.heads and (other := _repaired(db, word)):
             repaired[word] = other
             term = known.term(other)
         terms.setdefault(term.stem, term)
     stems = tuple(stem(repaired.get(word, word)) for word in said)
-    means = synonyms.meant(db, stems)
+    absent = {term.stem for term in terms.values() if not term.docs}
+    means = synonyms.meant(db, stems, absent)
     known.look_up(means)
-    meant = (known.term(one, weight) for one, weight in means.items())
+    meant = {one: known.term(one, weight) for one, (weight, _) in means.items()}
+    weights = {term.stem: 0.0 if term.stem in KINDS and not term.docs else term.rarity for term in terms.values()}
+    for one, (_, for_absent) in means.items():
+        if meant[one].docs and for_absent:
+            weights |= dict.fromkeys(for_absent, meant[one].rarity)
     return Question(
-        stems, tuple(terms.values()), tuple(term for term in meant if term.docs), tuple(repaired.items()),
+        stems, tuple(terms.values()), tuple(term for term in meant.values() if term.docs), sum(weights.values()),
+        ("".join(stems), "".join(map(stem, inner))) if inner else ("".join(stems),), tuple(repaired.items()),
         " ".join(repaired.get(word, word) for word in said), known.total,
     )  # fmt: skip
 
@@ -87,7 +98,7 @@ class _Known:
         unique, heads, docs = self._rows.get(one, (0, 0, 0))
         rarity = self._rarity(docs)
         in_head = weight * (self._rarity(heads) + rarity) / 2
-        return Term(said, one, unique, docs, rarity, in_head, weight * self._text * rarity)
+        return Term(said, one, unique, heads, docs, rarity, in_head, weight * self._text * rarity)
 
     def _rarity(self, docs: int) -> float:
         """Return the inverse document frequency."""

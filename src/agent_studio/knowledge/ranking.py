@@ -10,7 +10,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from agent_studio.knowledge.answers import Part
-from agent_studio.knowledge.words import stem
+from agent_studio.knowledge.words import KINDS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,13 +24,6 @@ _KEPT = 300
 """Candidates that are kept once so many have been read."""
 _EXACT_NAME = 24.0
 _KIND = 1.5
-_KINDS = {
-    "agent": "agent", "subag": "agent", "skill": "skill", "command": "command", "workflow": "workflow", "hook": "hook",
-    "rule": "rule",
-    # a question that names a profession looks for somebody who has it
-    **dict.fromkeys(map(stem, ("specialist", "expert", "engineer", "architect", "developer", "analyst")), "agent"),
-}  # fmt: skip
-"""Words that say which kind of artifact is looked for."""
 _KIND_AMONG = 100
 """Candidates whose kind is looked at."""
 
@@ -63,11 +56,11 @@ def best(found: dict[int, float], number: int) -> list[int]:
 def bonuses(db: sqlite3.Connection, question: Question, found: dict[int, float]) -> dict[int, list[Part]]:
     """Return what artifacts earn by more than words, and add it to their scores."""
     earned: dict[int, list[Part]] = {}
-    for unique, name in db.execute(
-        "SELECT id, name FROM named JOIN artifact USING (id) WHERE stems = ?", ("".join(question.stems),)
-    ):
-        earned.setdefault(unique, []).append(Part("name", _EXACT_NAME, name))
-    kinds = {kind for one in question.stems if (kind := _KINDS.get(one))}
+    marks = ", ".join("?" * len(question.names))
+    query = f"SELECT id, name FROM named JOIN artifact USING (id) WHERE stems IN ({marks})"  # noqa: S608
+    for unique, name in db.execute(query, question.names):
+        earned[unique] = [Part("name", _EXACT_NAME, name)]
+    kinds = {kind for one in question.stems if (kind := KINDS.get(one))}
     if kinds:
         among = best(found, _KIND_AMONG)
         marks = ", ".join("?" * len(among))

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.knowledge import postings, spelling, synonyms
 from agent_studio.knowledge.answers import Entry
-from agent_studio.knowledge.words import stem, words
+from agent_studio.knowledge.words import humps, stem, words
 
 if TYPE_CHECKING:
     import sqlite3
 
     from agent_studio.knowledge.artifacts import Artifact
 
-VERSION = 3
+VERSION = 4
 """Of these tables and of how words are cut and weighed; an index of another version is built anew."""
 
 _TABLES = (
@@ -93,7 +93,8 @@ def entry(row: tuple[Any, ...]) -> Entry:
 
 def _named(row: Entry) -> list[tuple[str, int]]:
     """Return what a question has to say, without spaces and endings, to have named an artifact."""
-    return [("".join(map(stem, words(name))), row.id) for name in (row.name, row.alias) if name]
+    said = [cut(name) for name in (row.name, row.alias) for cut in (words, humps)]
+    return [("".join(map(stem, one)), row.id) for one in said if one]
 
 
 def _texts(db: sqlite3.Connection, first: int, last: int) -> list[tuple[Entry, str, list[str]]]:

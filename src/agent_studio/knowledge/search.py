@@ -5,50 +5,50 @@ Reads the tables of `schema` only; the same index and question always give the s
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import nearest
-from agent_studio.knowledge import postings, questions, ranking, schema, snippets
+from agent_studio.knowledge import certainty, postings, questions, ranking, schema, snippets
 from agent_studio.knowledge.answers import Answer, Hit, Part
+from agent_studio.knowledge.certainty import FLOOR
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
     from agent_studio.knowledge.answers import Entry, Query
+    from agent_studio.knowledge.certainty import Held
     from agent_studio.knowledge.postings import Term
+    from agent_studio.knowledge.semantic.meaning import Alike, Meaning
 
-FLOOR = 0.5
-"""`Answer.fits` below which nothing is said to fit."""
-_HALF_SURE = 0.62
-"""Fitted on one half of a judged set of questions and on questions that no engineer's artifact answers."""
-_REPAIRED = 0.5
-_IN_TEXT = 0.5
-"""What a word that stands in the text only counts for `Hit.fits`."""
-_LOOKED_AT = 3
-_NAMES_COMPARED = 3_000
-_NAME_WORDS = 3
 TEXT_MAX = 4_000
 """Characters of a question that are read."""
+_LOOKED_AT = 3
+"""Hits of which one has to be sure."""
+_NAMES_COMPARED = 3_000
+_NAME_WORDS = 3
+"""Words of a question that may be a misspelt name."""
 _SPARE = 10
 """Candidates that are read besides as many as are asked for: some are copies, or do not pass the filters."""
 _AT_ONCE = 500
 
 
-def search(db: sqlite3.Connection, query: Query) -> Answer:
-    """Return what fits a question, best first."""
-    return _Search(db, query).answer()
+def search(db: sqlite3.Connection, query: Query, meaning: Meaning | None = None) -> Answer:
+    """Return what fits a question, best first; by its words, and by what it means where that is given."""
+    return _Search(db, query, meaning).answer()
 
 
 class _Search:
     """One question at work."""
 
-    def __init__(self, db: sqlite3.Connection, query: Query) -> None:
+    def __init__(self, db: sqlite3.Connection, query: Query, meaning: Meaning | None) -> None:
         self._db, self._query = db, query
         self._question = questions.read(db, query.text[:TEXT_MAX])
         self._postings = postings.Reader(db)
         self._scores = ranking.scores(self._postings, self._question)
+        self._alike: Alike | None = meaning.alike(db, self._question, self._scores) if meaning else None
+        if self._alike:
+            self._scores = self._alike.raised(self._scores)
         self._earned = ranking.bonuses(db, self._question, self._scores)
 
     def answer(self) -> Answer:
@@ -60,7 +60,7 @@ class _Search:
                 break
         question, entries = self._question, list(chosen.values())
         strong = self._strong(question.terms, entries)
-        sure = max((self._sure(entry.id, strong) for entry in entries[:_LOOKED_AT]), default=0.0)
+        sure = self._sure(entries[:_LOOKED_AT], strong)
         if sure < FLOOR:
             return Answer(self._query, (), self._near(), 0.0, question.repaired)
         near = question.as_searched if question.repaired else None
@@ -89,12 +89,21 @@ class _Search:
         rows = self._db.execute(f"SELECT * FROM artifact WHERE id IN ({marks}){where}", (*ids, *values))  # noqa: S608
         return sorted(map(schema.entry, rows), key=lambda entry: (-self._scores[entry.id], entry.path))
 
-    def _strong(self, terms: Iterable[Term], entries: list[Entry]) -> list[tuple[Term, dict[int, int]]]:
+    def _sure(self, entries: list[Entry], strong: list[Held]) -> float:
+        """Return how surely the best of these artifacts is what the question is about."""
+        held = strong + self._strong(self._question.meant, entries)
+        by_words = {
+            entry.id: 1.0 if self._is_named(entry.id) else certainty.sure(self._question, entry.id, held)
+            for entry in entries
+        }
+        return max((self._with_meaning(unique, sure) for unique, sure in by_words.items()), default=0.0)
+
+    def _strong(self, terms: Iterable[Term], entries: list[Entry]) -> list[Held]:
         """Return in which of these artifacts words stand, and how strongly."""
         ids = [entry.id for entry in entries]
         return [(term, self._postings.held(term, ids)) for term in terms if term.docs]
 
-    def _hits(self, entries: list[Entry], strong: list[tuple[Term, dict[int, int]]]) -> list[Hit]:
+    def _hits(self, entries: list[Entry], strong: list[Held]) -> list[Hit]:
         explain = self._query.explain
         meant = self._strong(self._question.meant, entries) if explain else []
         worth = {term.stem: term.rarity for term in self._question.terms}
@@ -104,43 +113,19 @@ class _Search:
             others = tuple(path for path in copies[entry.sha256] if path != entry.path)
             earned = self._earned.get(entry.id, ())
             parts = (*_parts(entry.id, strong, ""), *_parts(entry.id, meant, "means "), *earned) if explain else ()
+            if explain and self._alike:
+                parts += self._alike.parts(entry.id)
             shown = snippets.snippet(entry.description, worth)
-            hits.append(Hit(entry, self._scores[entry.id], self._fits(entry.id, strong), *shown, others, parts))
+            by_words = 1.0 if self._is_named(entry.id) else certainty.said(self._question, entry.id, strong)
+            fits = self._with_meaning(entry.id, by_words)
+            hits.append(Hit(entry, self._scores[entry.id], fits, *shown, others, parts))
         return hits
 
-    def _fits(self, unique: int, strong: list[tuple[Term, dict[int, int]]]) -> float:
-        """Return how much of what a question says is said by an artifact too, rare words counting more."""
-        if self._is_named(unique):
-            return 1.0
-        said = sum(
-            self._counts(term) * term.rarity * (1.0 if there[unique] > postings.LEVELS else _IN_TEXT)
-            for term, there in strong
-            if unique in there
-        )
-        return min(1.0, said / (self._whole() or 1.0))
-
-    def _sure(self, unique: int, strong: list[tuple[Term, dict[int, int]]]) -> float:
-        """Return, from 0 to 1, how sure it is that a question is about what the artifacts are about.
-
-        What the words earn is compared with what all of them weigh, so that a few of many do not suffice, and with what
-        one word weighs that a single artifact has, so that everyday words do not.
-        """
-        if self._is_named(unique):
-            return 1.0
-        earned = sum(self._counts(term) * term.worth(there[unique]) for term, there in strong if unique in there)
-        measure = math.sqrt(self._whole() * math.log(1 + self._question.artifacts))
-        ratio = earned / measure if measure else 0.0
-        return ratio / (ratio + _HALF_SURE)
+    def _with_meaning(self, unique: int, by_words: float) -> float:
+        return self._alike.sure(unique, by_words) if self._alike and not self._is_named(unique) else by_words
 
     def _is_named(self, unique: int) -> bool:
         return any(part.name == "name" for part in self._earned.get(unique, ()))
-
-    def _counts(self, term: Term) -> float:
-        """Return what a word counts for being sure: one that had to be repaired may not have been meant."""
-        return _REPAIRED if any(other == term.said for _, other in self._question.repaired) else 1.0
-
-    def _whole(self) -> float:
-        return sum(term.rarity for term in self._question.terms)
 
     def _copies(self, contents: Sequence[str]) -> dict[str, list[str]]:
         marks = ", ".join("?" * len(contents))
@@ -169,7 +154,7 @@ def _filter(query: Query) -> tuple[str, list[Any]]:
     return "".join(tests), values
 
 
-def _parts(unique: int, strong: list[tuple[Term, dict[int, int]]], how: str) -> Iterator[Part]:
+def _parts(unique: int, strong: list[Held], how: str) -> Iterator[Part]:
     """Yield what each word earns in an artifact, in its metadata and in its text."""
     for term, there in strong:
         strength = there.get(unique, 0)

@@ -26,7 +26,9 @@ TABLES = (
     "CREATE INDEX spelling_by_start ON spelling (word) WHERE names > 0 OR heads > 1 OR docs > 9",
 )
 _GOOD = "(names > 0 OR heads > 1 OR docs > 9)"
-SHORTEST = 4
+SHORTEST = 3
+_SHORT = 3
+"""Letters of a word that is taken for a word of a name only."""
 _TWO_EDITS_FROM = 7
 _SHARED = 3
 _CANDIDATES = 3_000
@@ -62,7 +64,7 @@ def repaired(db: sqlite3.Connection, word: str) -> str | None:
     best: tuple[int, int, int, str] | None = None
     for other, names, docs in _near(db, word, most):
         edits = distance(word, other, most)
-        if edits <= most:
+        if edits <= most and (names or len(word) > _SHORT):
             rank = (edits, -min(names, 1), -docs, other)
             best = rank if best is None or rank < best else best
     return best[3] if best else None

@@ -64,3 +64,12 @@ def _plain(match: re.Match[str]) -> str:
 
 def _pairs(word: str) -> list[str]:
     return [word[at : at + 2] for at in range(max(1, len(word) - 1))]
+
+
+KINDS = {
+    "agent": "agent", "subag": "agent", "skill": "skill", "command": "command", "workflow": "workflow", "hook": "hook",
+    "rule": "rule",
+    # a question that names a profession looks for somebody who has it
+    **dict.fromkeys(map(stem, ("specialist", "expert", "engineer", "architect", "developer", "analyst")), "agent"),
+}  # fmt: skip
+"""Stems that say which kind of artifact is looked for."""
