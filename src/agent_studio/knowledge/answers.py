@@ -26,6 +26,8 @@ class Query(NamedTuple):
     """Also rows of generated test artifacts."""
     explain: bool = False
     """Each hit says what its score is made of."""
+    semantic: bool = True
+    """Also by meaning, where the extra is installed and vectors are there."""
 
 
 class Entry(NamedTuple):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FLOOR = 0.5
 """What `sure` says of a question that may or may not be answered; below, nothing is said to fit."""
-_HALF_SURE = 0.22
+_HALF_SURE = 0.21
 """Fitted on one half of a judged set of questions, and on questions that no artifact of an engineer answers."""
 _REPAIRED = 0.5
 """What a repaired word counts: it may not have been meant."""

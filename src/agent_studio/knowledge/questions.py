@@ -30,6 +30,8 @@ class Question(NamedTuple):
     """Words that say something, each once."""
     meant: tuple[Term, ...]
     """Words that mean the same as some of them."""
+    stand_ins: tuple[Term, ...]
+    """Those of them that mean what no artifact says in the question's words."""
     weight: float
     """What all words weigh together; those that others stand in for weigh as much as the rarest of these."""
     names: tuple[str, ...]
@@ -58,17 +60,19 @@ def read(db: sqlite3.Connection, text: str) -> Question:
             term = known.term(other)
         terms.setdefault(term.stem, term)
     stems = tuple(stem(repaired.get(word, word)) for word in said)
-    absent = {term.stem for term in terms.values() if not term.docs}
-    means = synonyms.meant(db, stems, absent)
-    known.look_up(means)
-    meant = {one: known.term(one, weight) for one, (weight, _) in means.items()}
     weights = {term.stem: 0.0 if term.stem in KINDS and not term.docs else term.rarity for term in terms.values()}
-    for one, (_, for_absent) in means.items():
-        if meant[one].docs and for_absent:
-            weights |= dict.fromkeys(for_absent, meant[one].rarity)
+    means = synonyms.meant(db, stems, {term.stem for term in terms.values() if not term.docs})
+    known.look_up(means)
+    meant, stand_ins = [], []
+    for one, (weight, for_absent) in means.items():
+        if (term := known.term(one, weight)).docs:
+            meant.append(term)
+            if for_absent:
+                stand_ins.append(term)
+            weights |= dict.fromkeys(for_absent, term.rarity)
     return Question(
-        stems, tuple(terms.values()), tuple(term for term in meant.values() if term.docs), sum(weights.values()),
-        ("".join(stems), "".join(map(stem, inner))) if inner else ("".join(stems),), tuple(repaired.items()),
+        stems, tuple(terms.values()), tuple(meant), tuple(stand_ins), sum(weights.values()),
+        tuple("".join(one) for one in (stems, map(stem, inner)) if one), tuple(repaired.items()),
         " ".join(repaired.get(word, word) for word in said), known.total,
     )  # fmt: skip
 

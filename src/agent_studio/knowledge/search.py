@@ -91,7 +91,7 @@ class _Search:
 
     def _sure(self, entries: list[Entry], strong: list[Held]) -> float:
         """Return how surely the best of these artifacts is what the question is about."""
-        held = strong + self._strong(self._question.meant, entries)
+        held = strong + self._strong(self._question.stand_ins, entries)
         by_words = {
             entry.id: 1.0 if self._is_named(entry.id) else certainty.sure(self._question, entry.id, held)
             for entry in entries
