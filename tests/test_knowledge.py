@@ -5,23 +5,16 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
-from agent_studio.environment.roots import Project
 from agent_studio.errors import IntegrityError
 from agent_studio.knowledge import table
-from agent_studio.knowledge.artifacts import scan
-from agent_studio.knowledge.front_matter import split_front_matter
 from agent_studio.knowledge.search import search
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Studio
 
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
 ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(table.COLUMNS, CELL)), max_size=8)
-PLAIN = st.text(st.sampled_from("abc def, #:'\"-[]ü*"), max_size=30).map(str.strip)
 
 
 @given(ROWS)
@@ -44,64 +37,6 @@ def test_no_cell_of_an_index_is_a_formula(rows: list[table.Row]) -> None:
 def test_what_is_not_an_index_is_refused(data: bytes) -> None:
     with pytest.raises(IntegrityError, match="is damaged"):
         table.decode(data)
-
-
-@given(PLAIN)
-def test_a_description_that_strict_yaml_accepts_is_read_the_same(text: str) -> None:
-    block = f"---\nname: x\ndescription: {text}\n---\nbody\n"
-    try:
-        strict = YAML(typ="safe", pure=True).load(block.split("---\n")[1])["description"]
-    except Exception:  # noqa: BLE001 - strict YAML may refuse in many ways; then nothing is compared
-        return
-    if isinstance(strict, str):
-        assert split_front_matter(block)[0]["description"] == strict
-
-
-@given(st.text(max_size=200))
-def test_the_front_matter_reader_never_raises(text: str) -> None:
-    split_front_matter(f"---\n{text}\n---\n")
-    split_front_matter(text)
-
-
-@pytest.mark.parametrize(
-    ("block", "fields"),
-    [
-        ("name: a\r\ndescription: b\r\n", {"name": "a", "description": "b"}),
-        ("description: >-\n  folded\n  text\nname: a\n", {"description": "folded text", "name": "a"}),
-        ("description: |\n  two\n\n  lines\n", {"description": "two lines"}),
-        ("tools: [Read, 'Grep']\n", {"tools": ["Read", "Grep"]}),
-        ("tools:\n  - Read\n  - Grep\n", {"tools": ["Read", "Grep"]}),
-        ("tools:\n- Read\n- Grep\nname: a\n", {"tools": ["Read", "Grep"], "name": "a"}),
-        ("description: Use when: it fails\n", {"description": "Use when: it fails"}),
-        ('description: "quoted" and more\n', {"description": "quoted"}),
-        ("description: long\n  goes on\n", {"description": "long goes on"}),
-        ("description: 'don't stop' # note\n", {"description": "don't stop"}),
-        ("description: 'it''s' # note\n", {"description": "it's"}),
-        ('description: "a # b" # "c"\n', {"description": "a # b"}),
-        ('description: "say \\"hi\\""\n', {"description": 'say "hi"'}),
-        ("description: '\n", {"description": "'"}),
-        ("globs: *.py\n", {"globs": "*.py"}),
-    ],
-)
-def test_front_matter_of_the_wild_is_understood(block: str, fields: dict[str, object]) -> None:
-    assert split_front_matter(f"\ufeff---\n{block}---\nbody")[0] == fields
-
-
-def test_links_are_followed_inside_the_definitions_once_and_named_otherwise(bare: Studio, tmp_path: Path) -> None:
-    outside = tmp_path / "outside.md"
-    outside.write_text("---\nname: outside\n---\n")
-    agents = bare.path / ".claude/agents"
-    (agents / "out.md").symlink_to(outside)
-    (agents / "again.md").symlink_to("code-reviewer.md")
-    (agents / "cycle").symlink_to(".")
-    found = scan(Project(bare.path))
-    assert [artifact.path for artifact in found.artifacts if artifact.domain == "agent"] == [
-        ".claude/agents/again.md", ".claude/agents/code-reviewer.md"
-    ]  # fmt: skip
-    assert dict(found.skipped) == {
-        ".claude/agents/out.md": "a link that leads out of the definitions",
-        ".claude/agents/cycle": "a link to what is already read",
-    }
 
 
 def test_building_again_keeps_usage_and_sees_what_changed(staged: Studio) -> None:

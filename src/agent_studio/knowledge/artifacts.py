@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agent_studio.environment.roots import Project
-    from agent_studio.knowledge.front_matter import Fields, Repair, Value
+    from agent_studio.knowledge.front_matter import Fields, Value
     from agent_studio.knowledge.places import Place
+    from agent_studio.knowledge.yaml.mending import Repair
 
 BODY_MAX_BYTES = 1 << 20
 """What is read of a file as text; the rest only counts in its hash and size."""

@@ -34,7 +34,7 @@ class Place(NamedTuple):
     """One file that is an artifact."""
 
     path: str
-    """From the project's root, with `/`; what is the user's starts with `~/`."""
+    """From the project's root, with `/`; what is the user's starts with `~/`, outside the home folder with `/`."""
     place: Path
     domain: str
     source: str
@@ -74,7 +74,7 @@ def walk(project: Project, *, user: bool = False) -> Walk:
 
 
 def user_folder() -> tuple[Path, str]:
-    """Return the client's configuration folder and how its path is shown."""
+    """Return the client's configuration folder and how its path is written: from the home folder, else in full."""
     given = os.environ.get("CLAUDE_CONFIG_DIR")
     place = Path(given) if given else Path("~/.claude").expanduser()
     home = Path("~").expanduser()
@@ -86,9 +86,9 @@ def _tops(project: Project, *, user: bool) -> Iterator[_Top]:
     bases = [(str(project.definitions), project.shown("").rstrip("/"), "project")]
     plugins = plugins_of(str(project.path), "", bases[0][0], bases[0][1])
     if user:
-        place, shown = user_folder()
-        bases.append((str(place), shown, "user"))
-        plugins += plugins_of(None, "", str(place), shown)
+        own, shown = user_folder()
+        bases.append((str(own), shown, "user"))
+        plugins += plugins_of(None, "", str(own), shown)
     for place, shown, source in bases:
         for name, domain in DOMAINS.items():
             yield _Top(f"{place}/{name}", f"{shown}/{name}", domain, source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-from agent_studio.knowledge.front_matter import Repair
+from agent_studio.knowledge.yaml.mending import Repair
 
 _MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
