@@ -40,7 +40,7 @@ function said({ query, hits, didYouMean, repaired }, shown, app) {
   if (!query.trim()) return h("p", { class: "quiet" }, "Words in any order; spelling matters little.");
   const near = didYouMean && didYouMean !== query && ["Did you mean ", h("a", { href: app.to("knowledge", { of: didYouMean, only: shown.only }) }, didYouMean), "?"];
   const asIf = repaired.length > 0 && ` Searched ${repaired.map(([word, as]) => `“${as}” for “${word}”`).join(", ")}.`;
-  if (hits.length) return h("p", {}, `${plural(hits.length, "hit")}.`, asIf, " ", near);
+  if (hits.length) return h("p", {}, `${plural(hits.length, "hit")}.`, asIf);
   return h("p", {}, `Nothing fits “${query}”${shown.only ? ` among ${shown.only}s` : ""}. `, near);
 }
 
