@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 FLOOR = 0.5
 """What `sure` says of a question that may or may not be answered; below, nothing is said to fit."""
-_HALF_SURE = 0.21
+_HALF_SURE = 0.22
 """Fitted on one half of a judged set of questions, and on questions that no artifact of an engineer answers."""
+_LEAST = 0.2
+"""What a word weighs at least, as a part of one that a single artifact has: where all have it, it still is a word."""
 _REPAIRED = 0.5
 """What a repaired word counts: it may not have been meant."""
 _IN_TEXT = 0.5
@@ -41,12 +43,21 @@ def sure(question: Question, unique: int, held: Iterable[Held]) -> float:
 
     What the words earn is compared with what all of them weigh, so that a few of many do not suffice, and with what one
     word weighs that a single artifact has, so that everyday words do not. The more artifacts, the more fit by chance.
+    A description that has every word of a question is an answer, whatever they weigh.
     """
-    earned = sum(_counts(question, term) * term.worth(there[unique]) for term, there in held if unique in there)
+    held = list(held)
     unique_word = math.log(1 + question.artifacts)
-    measure = math.sqrt(question.weight * unique_word)
+    least = _LEAST * unique_word
+    earned = weight = 0.0
+    for term, there in held:
+        if unique in there:
+            earned += _counts(question, term) * term.worth(there[unique]) * max(1.0, least / (term.rarity or least))
+    for rarity in question.weights:
+        weight += max(rarity, least) if rarity else 0.0
+    measure = math.sqrt(weight * unique_word)
     ratio = earned / measure if measure else 0.0
-    return ratio / (ratio + _HALF_SURE * math.sqrt(unique_word))
+    certain = ratio / (ratio + _HALF_SURE * math.sqrt(unique_word))
+    return max(certain, FLOOR) if said(question, unique, held) == 1.0 else certain
 
 
 def _counts(question: Question, term: Term) -> float:

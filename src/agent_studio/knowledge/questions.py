@@ -32,8 +32,8 @@ class Question(NamedTuple):
     """Words that mean the same as some of them."""
     stand_ins: tuple[Term, ...]
     """Those of them that mean what no artifact says in the question's words."""
-    weight: float
-    """What all words weigh together; those that others stand in for weigh as much as the rarest of these."""
+    weights: tuple[float, ...]
+    """What each word weighs; those that others stand in for weigh as much as the rarest of these."""
     names: tuple[str, ...]
     """Stems without spaces, as names are known."""
     repaired: tuple[tuple[str, str], ...]
@@ -71,7 +71,7 @@ def read(db: sqlite3.Connection, text: str) -> Question:
                 stand_ins.append(term)
             weights |= dict.fromkeys(for_absent, term.rarity)
     return Question(
-        stems, tuple(terms.values()), tuple(meant), tuple(stand_ins), sum(weights.values()),
+        stems, tuple(terms.values()), tuple(meant), tuple(stand_ins), tuple(weights.values()),
         tuple("".join(one) for one in (stems, map(stem, inner)) if one), tuple(repaired.items()),
         " ".join(repaired.get(word, word) for word in said), known.total,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from agent_studio.knowledge.words import COMMON, LONGEST, words
+from agent_studio.knowledge.words import COMMON, LONGEST, humps, words
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,7 +40,7 @@ def count(db: sqlite3.Connection, texts: Iterable[tuple[Entry, list[str]]], sign
     heads: Counter[str] = Counter()
     docs: Counter[str] = Counter()
     for row, body in texts:
-        named = set(words(row.name))
+        named = {*words(row.name), *humps(row.name)}
         said = named.union(words(row.description))
         names.update(named)
         heads.update(said)

@@ -60,7 +60,7 @@ def asked(line: bytes, default: Query) -> tuple[Any, Query]:
                     raise UsageError(f"{name}: {given[name]!r} is not of its kind")
                 changed[name] = tuple(given[name]) if names is _LISTS else given[name]
     limit = given.get("limit", default.limit)
-    if not isinstance(limit, int) or not 1 <= limit <= search.LIMIT_MAX:
+    if type(limit) is not int or not 1 <= limit <= search.LIMIT_MAX:
         raise UsageError(f"limit: {limit!r} is not from 1 to {search.LIMIT_MAX}")
     return given.get("id"), default._replace(**changed, limit=limit)
 
