@@ -151,7 +151,7 @@ SCENARIOS = (
     Scenario("init", ("init", *FEW), _fresh),
     Scenario("init --reset", _RESET, _used),
     Scenario("kb build", ("kb", "build", *FEW), _grown, finish=(("kb", "build", *FEW),)),
-    Scenario("kb list", ("kb", "list"), _edited),
+    Scenario("kb list", ("kb", "list"), _edited, finish=(("kb", "list"),)),
     Scenario("flags set", _ON, _flagged, finish=(_ON,)),
     Scenario("hooks install", _INSTALL, _hooked, finish=(_INSTALL, _UNINSTALL)),
     Scenario("hooks uninstall", _UNINSTALL, _wired, finish=(_UNINSTALL,)),

@@ -120,6 +120,7 @@ def _clear_stale(folder: Folder) -> None:
 def changing(db: sqlite3.Connection) -> Iterator[None]:
     """Make all that is changed inside one transaction; readers are kept out for its last moment only."""
     db.execute("PRAGMA cache_spill = OFF")
+    db.execute("PRAGMA synchronous = NORMAL")
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
