@@ -174,11 +174,13 @@ def test_a_search_is_narrowed_by_kind_and_by_all_of_its_tags(server: Server) -> 
     assert server.data("search_artifacts", query="beehives", tags=["winter", "cats"])["hits"] == []
 
 
-def test_a_search_that_fits_nothing_says_so_and_is_no_error(server: Server) -> None:
+def test_a_search_that_fits_nothing_says_so_is_no_error_and_is_kept(staged: Studio, server: Server) -> None:
     result = server.call("search_artifacts", query="xylophone quartet zanzibar")
     assert result["isError"] is False
     assert result["content"][0]["text"].startswith("Nothing fits.")
     assert result["structuredContent"]["hits"] == []
+    (kept,) = (staged.path / ".claude/staging/metrics/searches.jsonl").read_text().splitlines()
+    assert (json.loads(kept)["query"], json.loads(kept)["source"]) == ("xylophone quartet zanzibar", "mcp")
 
 
 def test_an_artifact_that_was_just_written_is_found(staged: Studio, server: Server) -> None:

@@ -9,7 +9,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import UsageError
-from agent_studio.knowledge import reading
+from agent_studio.knowledge import reading, unanswered
 from agent_studio.knowledge.answers import Query
 from agent_studio.knowledge.base import knowledge
 from agent_studio.knowledge.sections import Section, pages, sections
@@ -52,6 +52,7 @@ def search(context: Context, given: Mapping[str, Any]) -> Said:
     )  # fmt: skip
     with knowledge(context) as base:
         found = base.search(query)
+    unanswered.keep(context, found, "mcp")
     hits = [_hit(one) for one in found.hits]
     near = _clean(found.did_you_mean or "") or None
     if not hits:
@@ -97,7 +98,7 @@ def _entry(context: Context, name: str) -> Entry:
     """Return the one artifact of this name or path; raise `UsageError` that names those it could be."""
     with knowledge(context) as base:
         found = base.get(name)
-        near = [] if found else base.search(Query(name, limit=3)).hits
+        near = [] if found else base.search(Query(name, limit=3, semantic=False)).hits
     if len({one.sha256 for one in found}) == 1:  # copies of each other are one
         return found[0]
     shown = _clean(name[:_LINE_MAX])
