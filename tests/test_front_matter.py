@@ -20,9 +20,9 @@ FORMS = sorted((Path(__file__).parent / "fixtures/front_matter").glob("*.yaml"))
 _NULL = "tag:yaml.org,2002:null"
 
 PIECES = st.sampled_from([
-    "a", "b: ", "key:", "c d e", " ", "  ", "\n", "\n  ", "\n    ", "\n- ", "\n  - ", "'", '"', "[", "]", "{", "}", ", ",
-    ": ", "#", " # c", "|", "|-\n  x", ">\n  y\n  z", ">+\n   q\n\n", "&x ", "*x", "~", "null", "true", "1.5", "\\n", "\\",
-    "\t", "''", "...", "\n\n", "a-b", "http://x.y", "@", "%", "é", "\n? ", "-", "name: x\n", "tools: [a, b]\n",
+    "a", "b: ", "key:", "c d e", " ", "  ", "\n", "\n  ", "\n    ", "\n- ", "\n  - ", "'", '"', "[", "]", "{", "}",
+    ", ", ": ", "#", " # c", "|", "|-\n  x", ">\n  y\n  z", ">+\n   q\n\n", "&x ", "*x", "~", "null", "true", "1.5", "\\n",
+    "\\", "\t", "''", "...", "\n\n", "a-b", "http://x.y", "@", "%", "é", "\n? ", "-", "name: x\n", "tools: [a, b]\n",
     'd: "q\\\n  r"\n', "m:\n  n: 1\n  o:\n  - p\n", "**/*.py", "Use when: ", '"quoted" and more',
 ])  # fmt: skip
 SOUP = st.lists(PIECES, max_size=14).map("".join)
@@ -89,9 +89,9 @@ def test_what_strict_yaml_takes_is_read_the_same_whatever_it_is(soup: str) -> No
 
 @settings(max_examples=400)
 @given(SOUP, st.booleans())
-@example("Use when: it fails", True)  # noqa: FBT003 - which of the two it begins with
-@example('"quoted" and more\n  and: more', True)  # noqa: FBT003
-@example("[a] b\n  - c\n - d", True)  # noqa: FBT003
+@example("Use when: it fails", True)
+@example('"quoted" and more\n  and: more', True)
+@example("[a] b\n  - c\n - d", True)
 def test_what_is_proposed_is_read_by_strict_yaml_as_we_read_the_original(soup: str, keyed: bool) -> None:  # noqa: FBT001
     text = f"---\n{'k: ' * keyed}{soup}\nz: end\n---\nbody"
     found = read(text)
@@ -225,21 +225,22 @@ def test_foreign_encodings_are_read_and_named(data: bytes, text: str, encoding: 
 @pytest.mark.parametrize(
     "hostile",
     [
-        "k: 'x\n", 'k: "x\n', "k: [x,\n", "k: {x: \n", "k: a: b\n", "- x\n", "k:\n", "k: |\n", "k: x\n", "\\", "[", "{a: ",
-        "k: &a [*a]\n", ": ", "? ", "\t", "  k:\n", "'", '"', "#\n", "k: x\\n", "\n", " ", "k: >\n\n", "x y z ", "k: *x\n",
+        "k: 'x\n", 'k: "x\n', "k: [x,\n", "k: {x: \n", "k: a: b\n", "- x\n", "k:\n", "k: |\n", "k: x\n", "\\", "[",
+        "{a: ", "k: &a [*a]\n", ": ", "? ", "\t", "  k:\n", "'", '"', "#\n", "k: x\\n", "\n", " ", "k: >\n\n", "x y z ",
+        "k: *x\n",
     ],
 )  # fmt: skip
 def test_time_grows_with_the_length_of_the_text_alone(hostile: str) -> None:
     def seconds(times: int) -> float:
         text = f"---\n{hostile * times}\n---\n"
         best = 9.0
-        for _ in range(3):
+        for _ in range(2):
             start = time.process_time()
             read(text)
             best = min(best, time.process_time() - start)
         return best
 
-    short, long = seconds(2_000), seconds(16_000)
+    short, long = seconds(500), seconds(4_000)
     assert long < 30 * max(short, 0.002), f"8 times the text took {long / short:.0f} times as long"
 
 

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.knowledge.yaml.reader import UNPRINTABLE, Reader, mapping
-from agent_studio.knowledge.yaml.scalars import FaultError
+from agent_studio.knowledge.yaml.scalars import NULLS, FaultError
 
 if TYPE_CHECKING:
     from agent_studio.knowledge.yaml.reader import Node
@@ -131,8 +131,10 @@ class _Work:
         lines = self._extent(start)
         end = min(start + sum(len(line) + 1 for line in lines), len(self._text))
         fault = self._fault or FaultError(start, "no-key", "a line without a key")
-        while len(lines) > 1 and not lines[-1].strip():
+        while len(lines) > 1 and not lines[-1].strip(" "):
             lines.pop()
+        if fault.code in {"no-key", "indentation"} and any("\t" in line for line in lines):
+            fault = FaultError(start, "tab", "a tab where only spaces may stand")
         key = _KEY.match(lines[0].replace("\t", " ")) or _CLOSE_KEY.match(lines[0])
         if key is None:
             repaired = "\n".join(f"# {line.strip()}" for line in lines)
@@ -140,7 +142,7 @@ class _Work:
             return end
         if key.re is _CLOSE_KEY:
             fault = FaultError(start, "colon-space", "a colon without a space after it")
-        self._entry(start, key[3], [(key[4] or "").strip(), *lines[1:]], fault)
+        self._entry(start, "" if key[3] in NULLS else key[3], [(key[4] or "").strip(), *lines[1:]], fault)
         return end
 
     def _extent(self, start: int) -> list[str]:
@@ -148,7 +150,8 @@ class _Work:
         lines = [self._line(start)]
         key = _KEY.match(lines[0])
         open_value = key is not None and not _COMMENT.sub("", key[4] or "").strip()
-        for at in self._starts[first + 1 :]:
+        for number in range(first + 1, len(self._starts)):
+            at = self._starts[number]
             line = self._line(at)
             if at >= len(self._text) or (_is_key(line) and self._ends(line, open_value=open_value)):
                 break
@@ -162,26 +165,33 @@ class _Work:
 
     def _entry(self, start: int, key: str, lines: list[str], fault: FaultError) -> None:
         count = len(lines)
-        inner = [line for line in lines[1:] if line.strip()]
-        if not lines[0] and inner and _is_key(inner[0]) and self._depth < _DEPTH_MAX:
-            margin = len(inner[0]) - len(inner[0].lstrip(" "))
-            shifted = "\n".join(line[margin:] if line[:margin].isspace() else line.lstrip() for line in lines[1:])
-            number = self._first_line + self._number(start) + 1
-            value, repairs = mended(f"{shifted}\n", number, self._depth + 1)
-            self.repairs += [one._replace(repaired=_shifted(one.repaired, margin)) for one in repairs]
-            if not repairs:
-                self._report(start, Repair(0, fault.code, fault.message, f"{key}: {written(value)}", count))
-            self.found.setdefault(key, value)
-            return
-        guess = _list(inner) if not lines[0] and inner and _is_item(inner[0]) else _scalar(lines)
         if key in self.found:
-            lines = self._text.split("\n")[self._number(start) :][:count]
-            repaired = "\n".join(f"# {line}" for line in lines)
+            first = self._number(start)
+            repaired = "\n".join(f"# {self._line(at)}" for at in self._starts[first : first + count])
             self._report(start, Repair(0, "duplicate-key", f"{key} is there twice", repaired, count))
             return
+        inner = [line for line in lines[1:] if line.strip()]
+        if not lines[0] and inner and _is_key(inner[0]) and self._depth < _DEPTH_MAX:
+            self._mapping(start, key, lines[1:], fault)
+            return
+        guess = _list(inner) if not lines[0] and inner and _is_item(inner[0]) else _scalar(lines)
         self.found[key] = guess
         repaired = f"{' ' * self._base}{key}: {written(guess)}".rstrip()
         self._report(start, Repair(0, fault.code, fault.message, repaired, count))
+
+    def _mapping(self, start: int, key: str, lines: list[str], fault: FaultError) -> None:
+        """Take a mapping inside, its own lines repaired; where its lines do not stand together, all of it in one."""
+        first = next(line for line in lines if line.strip())
+        margin = len(first) - len(first.lstrip(" "))
+        together = not any(line[:margin].strip(" ") for line in lines)
+        shifted = "\n".join(line[margin:] if together else line.strip() for line in lines)
+        value, repairs = mended(f"{shifted}\n", self._first_line + self._number(start) + 1, self._depth + 1)
+        self.found[key] = value
+        if together and repairs:
+            self.repairs += [one._replace(repaired=_shifted(one.repaired, margin)) for one in repairs]
+        else:
+            repaired = f"{' ' * self._base}{key}: {written(value)}"
+            self._report(start, Repair(0, fault.code, fault.message, repaired, len(lines) + 1))
 
 
 def _shifted(text: str, margin: int) -> str:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from agent_studio.knowledge.yaml import scalars
-from agent_studio.knowledge.yaml.scalars import FaultError, Text
+from agent_studio.knowledge.yaml.scalars import NULLS, FaultError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,8 @@ _TAG = re.compile(r"!(?:!(?:str|int|float|bool|null|seq|map))?(?=[ \n]|$)")
 _MARKER = re.compile(r"(?:---|\.\.\.)(?=[ \t\n]|$)")
 _SIMPLE = re.compile(r"([A-Za-z_][\w-]*): +((?:[A-Za-z0-9/(][^ \t\n:#]*)(?: (?! |#)[^ \t\n:#]+)*)\n(?=[A-Za-z_])")
 UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NULLS = frozenset(("null", "Null", "NULL"))
 _KEY_MAX = 1024
-_DEPTH_MAX = 48
+_DEPTH_MAX = 24
 _LEAVES_MAX = 20_000
 
 
@@ -246,9 +245,9 @@ class Reader:
     def _simple_line(self, found: dict[str, Node]) -> bool:
         """Read a line that is a key and a few plain words, as most are, at once."""
         match = _SIMPLE.match(self.text, self.at) if self.at == self.line else None
-        if match is None or match[1] in found or match[1] == "<<":
+        if match is None or match[1] in found or match[1] in NULLS:
             return False
-        found[match[1]] = self._leaf("" if match[2] in _NULLS else match[2])
+        found[match[1]] = self._leaf("" if match[2] in NULLS else match[2])
         self.at = self.line = match.end()
         return True
 
@@ -296,8 +295,10 @@ class Reader:
         first = True
         while self._flow_next("}", first=first):
             first = False
-            start, line = self.at, self.line
-            key = _as_key(self._flow_node(), start)
+            explicit = self.text[self.at] == "?"
+            self.at += explicit
+            start, line = self.at, -1 if explicit else self.line
+            key = _as_key(self._flow_value(":,}") if explicit else self._flow_node(), start)
             value = self._flow_value(",}") if self._flow_colon(line, json=True) else self._leaf("")
             self._store(found, merged, key, value)
         return _with_merged(found, merged)
@@ -325,7 +326,7 @@ class Reader:
     def _flow_colon(self, line: int, *, json: bool) -> bool:
         """Pass over the colon of a key that was read; right after it a value may begin where `json`."""
         self._flow_gap()
-        if self.text[self.at] != ":" or self.line != line:
+        if self.text[self.at] != ":" or line not in {-1, self.line}:
             return False
         if not json and self.text[self.at + 1 : self.at + 2] not in {" ", "\t", "\n", ""}:
             return False

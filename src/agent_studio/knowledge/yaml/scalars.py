@@ -26,7 +26,7 @@ _ESCAPED = {
 }  # fmt: skip
 _SEPARATOR = re.compile(r"\n(?:---|\.\.\.)(?=[ \t\n]|$)")
 _HEADER = re.compile(r"[|>](?:([+-])([1-9])?|([1-9])([+-])?)?(?=[ \n]|$) *(?:#[^\n]*)?(?:\n|$)")
-_NULLS = frozenset(("null", "Null", "NULL", "~"))
+NULLS = frozenset(("null", "Null", "NULL", "~"))
 _CODE_MAX = 0x10FFFF
 
 
@@ -73,7 +73,7 @@ def plain(text: str, at: int, indent: int, *, flow: bool) -> Text:
             break
         pieces.append(_folded(gap.group()))
     value = "".join(pieces)
-    return Text("" if value in _NULLS else value, at, line)
+    return Text("" if value in NULLS else value, at, line)
 
 
 def _after_spaces(text: str, at: int) -> int:
