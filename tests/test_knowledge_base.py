@@ -74,7 +74,9 @@ def test_counts_of_the_original_are_taken_over(bare: Studio) -> None:
 
 
 def test_a_list_is_filtered_sorted_and_cut(staged: Studio) -> None:
-    names = lambda *options: [one["name"] for one in staged.json("kb", "list", *STAGING, *options)["artifacts"]]  # noqa: E731
+    def names(*options: str) -> list[str]:
+        return [one["name"] for one in staged.json("kb", "list", *STAGING, *options)["artifacts"]]
+
     assert names() == ["code-reviewer", "hotfix", "ship", "writing-migrations"]
     assert names("--domain", "agent") == ["code-reviewer"]
     assert names("--tools", "read,edit") == ["writing-migrations"]
