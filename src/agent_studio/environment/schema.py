@@ -258,6 +258,13 @@ KEYS: tuple[Key, ...] = (
         "Tell agents of artifacts that fit a prompt: a decision hook.",
         may_differ=True,
     ),
+    Key(
+        "knowledge.semantic",
+        Form.BOOLEAN,
+        True,
+        "Rank by meaning too, where the extra `semantic` is installed.",
+        may_differ=True,
+    ),
     Key("isolation.source", Form.STRING, None, "Where production's definitions are hidden from.", may_differ=True),
     Key("isolation.require", Form.BOOLEAN, False, "Refuse to run without kernel isolation.", may_differ=True),
     *(

@@ -88,7 +88,10 @@ class KnowledgeBase:
         """Return counts by domain, source and complexity, sizes, copies, usage, age and size of the index."""
         from agent_studio.knowledge import catalogue  # noqa: PLC0415 - as above
 
-        return self._store.ask(lambda db: catalogue.stats(db, self._store.folder))
+        from agent_studio.knowledge.semantic import meaning  # noqa: PLC0415 - as above
+
+        counted = self._store.ask(lambda db: catalogue.stats(db, self._store.folder))
+        return counted | {"semantic": meaning.summary(self._store.folder)}
 
     def refresh(self, paths: Iterable[str] | None = None) -> Refreshed:
         """Take in what has changed, of the given paths from the project's root or of all, and write the table.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cli.kb import vectors
 from agent_studio.cli.output import Problem, Result, Screen, working
 from agent_studio.environment.roots import INDEX_FILE
 from agent_studio.errors import ExitCode
@@ -23,10 +24,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--user", action="store_true", help="also the artifacts in the user's own folder; later refreshes keep to it"
     )
+    vectors.configure(parser)
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Build the index; usage counts are kept."""
+    vectors.check(args)
     context = session.context
     root = context.root
     started_s = time.monotonic()
@@ -55,6 +58,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             Problem("skipped", f"{path} was not indexed: {reason}", "agent-studio kb doctor")
             for path, reason in taken.skipped
         ]
+    semantic, left = vectors.updated(context, args) if base.is_kept else (None, [])
+    figures["semantic"] = semantic
+    problems += left
     code = ExitCode.DONE if base.is_kept else ExitCode.FAILED
     return Result(figures, lambda screen: _render(screen, figures), code, problems)
 
@@ -63,3 +69,8 @@ def _render(screen: Screen, figures: dict[str, Any]) -> None:
     generated = f" and {figures['testArtifacts']} test artifacts" if figures["testArtifacts"] else ""
     screen.mark("ok", f"Indexed {figures['artifacts']} artifacts{generated} in {figures['durationMs'] / 1000:.1f} s")
     screen.line(f"  {INDEX_FILE}: {figures['bytes']:,} bytes; {index.FILE}: {figures['indexBytes']:,} bytes")
+    if semantic := figures["semantic"]:
+        screen.line(
+            f"  {semantic['vectors']:,} vectors, {semantic['computed']:,} texts computed in "
+            f"{semantic['durationMs'] / 1000:.1f} s; {semantic['bytes']:,} bytes"
+        )

@@ -80,7 +80,7 @@ def _text(project: Project, entry: Entry, args: argparse.Namespace) -> dict[str,
 
 def _similar(base: KnowledgeBase, entry: Entry) -> list[dict[str, Any]]:
     words = f"{entry.name} {entry.description}".split()[:_SIMILAR_WORDS]
-    hits = base.search(Query(" ".join(words), limit=_SIMILAR + 1)).hits
+    hits = base.search(Query(" ".join(words), limit=_SIMILAR + 1, semantic=False)).hits
     others = [hit for hit in hits if hit.entry.path != entry.path][:_SIMILAR]
     return [
         {"name": hit.entry.name, "path": hit.entry.path, "domain": hit.entry.domain, "score": round(hit.score, 4),

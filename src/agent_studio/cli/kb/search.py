@@ -31,13 +31,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--batch", action="store_true", help='answer JSON lines of stdin: {"id", "query"} or a text; one object a line'
     )
     parser.add_argument("--include-test", action="store_true", help="also search generated test artifacts")
+    parser.add_argument("--no-semantic", action="store_true", help="rank by words only")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Search; exit code 1 when nothing fits."""
     asked = Query(
         " ".join(filter(None, [*args.words, args.query])), limit=_limit(args.limit), explain=args.explain,
-        include_test=args.include_test, **filters.given(args),
+        include_test=args.include_test, semantic=not args.no_semantic, **filters.given(args),
     )  # fmt: skip
     if args.batch:
         from agent_studio.cli.kb import batch  # noqa: PLC0415 - only for many questions

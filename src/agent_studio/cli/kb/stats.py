@@ -38,6 +38,8 @@ def _render(screen: Screen, data: dict[str, Any]) -> None:
         "Used": f"{data['usedArtifacts']:,} artifacts, {data['uses']:,} times",
         "Index": f"{data['indexBytes']:,} bytes, last changed {data['indexChanged'] or 'never'}",
     }
+    if data["semantic"]:
+        facts["By meaning"] = f"{data['semantic']['vectors']:,} vectors, {data['semantic']['bytes']:,} bytes"
     for name, value in facts.items():
         screen.line(f"{name:<13}  {value}")
 

@@ -1,5 +1,5 @@
-"""Ranking by meaning, for those who install the extra `semantic`: sentence vectors made here, from weights in a package.
+"""Ranking by meaning, for those who install the extra `semantic`: vectors of texts, from weights in a package.
 
-Nothing is downloaded and no process is asked: `model` finds the weights, `encoder` computes, `vectors` keeps what was
-computed, `embedding` brings it up to date, `fusion` adds it to the score of the words.
+They are computed here: nothing is downloaded and no service is asked. `model` finds the weights, `encoder` computes,
+`vectors` keeps what was computed, `embedding` brings it up to date, `meaning` adds it to the score of the words.
 """

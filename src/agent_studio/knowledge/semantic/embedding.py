@@ -15,7 +15,6 @@ import numpy as np
 
 from agent_studio.knowledge.semantic import model as models
 from agent_studio.knowledge.semantic import vectors
-from agent_studio.knowledge.semantic.vectors import Vectors
 
 if TYPE_CHECKING:
     import sqlite3

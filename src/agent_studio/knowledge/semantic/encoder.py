@@ -96,7 +96,8 @@ class Encoder:
             y += x
             x = layer.second_norm(y)
         pooled: Floats = (x.reshape(count, longest, self.size) * there[:, :, None]).sum(1, dtype=np.float32)
-        return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+        pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+        return pooled
 
 
 def _attention(x: Floats, hidden: Floats | None, shape: tuple[int, int]) -> Floats:

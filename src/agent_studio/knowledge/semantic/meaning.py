@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.knowledge.semantic import model as models
+from agent_studio.knowledge.answers import Part
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from agent_studio.storage.folder import Folder
 
 VECTORS = "knowledge.vectors"
-WEIGHT = 0.8
+WEIGHT = 1.0
 """Points of an artifact that says the same as the question, as a part of the best score by words."""
-CANDIDATES = 200
+CANDIDATES = 100
 """Artifacts most like the question, and best ones by words, that are compared."""
 UNLIKE, LIKE = 0.28, 0.55
 """Likeness of what has nothing to do with the question, and of what surely has."""
-MEANING_SHARE = 0.6
-"""Of how surely an artifact fits; the rest is what its words say."""
+DOUBTED, DOUBT = 0.3, 0.85
+"""Likeness below which words may have met by chance, and what they count for then."""
 _ENGLISH_MOST = 0x250
 """Letters from here on are of scripts that the network has not learnt."""
 
@@ -49,13 +49,20 @@ class Alike(NamedTuple):
         """Return the scores by words with what meaning adds to them."""
         return found | {unique: found.get(unique, 0.0) + self.points(unique) for unique in self.similarities}
 
-    def fits(self, unique: int, by_words: float) -> float:
+    def parts(self, unique: int) -> tuple[Part, ...]:
+        """Return what an artifact earns, to be explained."""
+        if unique not in self.similarities:
+            return ()
+        return (Part("meaning", self.points(unique), f"likeness {self.similarities[unique]:.2f}"),)
+
+    def sure(self, unique: int, by_words: float) -> float:
         """Return how surely an artifact fits, 0 to 1, from how surely it does by its words."""
         likeness = self.similarities.get(unique)
         if likeness is None:
             return by_words
-        surely = min(1.0, max(0.0, (likeness - UNLIKE) / (LIKE - UNLIKE)))
-        return MEANING_SHARE * surely + (1 - MEANING_SHARE) * by_words
+        if likeness < DOUBTED:
+            return by_words * DOUBT
+        return max(by_words, min(1.0, (likeness - UNLIKE) / (LIKE - UNLIKE)))
 
 
 class Meaning:
@@ -64,10 +71,11 @@ class Meaning:
     def __init__(self, vectors: Vectors, weights: Path) -> None:
         self._vectors = vectors
         self._weights = weights
+        self.count = len(vectors.ids)
 
     def alike(self, db: sqlite3.Connection, question: Question, found: dict[int, float]) -> Alike | None:
         """Compare a question with artifacts; None where words say it better."""
-        said = " ".join(question.words)
+        said = question.as_searched
         if not _is_readable(said) or _is_name(db, said):
             return None
         from agent_studio.knowledge.semantic import nearest  # noqa: PLC0415 - NumPy belongs to the extra
@@ -79,7 +87,11 @@ class Meaning:
 
 def opened(folder: Folder) -> Meaning | None:
     """Open what ranks by meaning; None without the extra, or before a build has computed vectors with its network."""
-    if not folder.has_folder() or not folder.has_file(VECTORS) or (weights := models.place()) is None:
+    if not folder.has_folder() or not folder.has_file(VECTORS):
+        return None
+    from agent_studio.knowledge.semantic import model  # noqa: PLC0415 - most projects have no vectors
+
+    if (weights := model.place()) is None:
         return None
     from agent_studio.knowledge.semantic import embedding, vectors  # noqa: PLC0415 - NumPy belongs to the extra
 
@@ -89,9 +101,18 @@ def opened(folder: Folder) -> Meaning | None:
     return Meaning(found, weights)
 
 
+def summary(folder: Folder) -> dict[str, int] | None:
+    """Return how many vectors there are and their file's size; None where there are none that rank."""
+    found = opened(folder)
+    status = folder.status(VECTORS)
+    return {"vectors": found.count, "bytes": status.st_size} if found and status else None
+
+
 @lru_cache(maxsize=1)
 def _loaded(weights: Path) -> Model:
-    return models.load(weights)
+    from agent_studio.knowledge.semantic import model  # noqa: PLC0415 - as above
+
+    return model.load(weights)
 
 
 def _is_readable(text: str) -> bool:

