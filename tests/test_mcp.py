@@ -16,6 +16,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from agent_studio.environment.roots import Project
+from agent_studio.errors import StorageError, UnsafePathError
+from agent_studio.knowledge import reading
+from agent_studio.knowledge.answers import Entry
 from agent_studio.knowledge.sections import pages, sections
 
 if TYPE_CHECKING:
@@ -395,6 +399,35 @@ def test_a_client_that_no_longer_reads_ends_it(staged: Studio) -> None:
         assert server.process.wait(SECONDS) == 0
 
 
+_PRINTING = """
+import os, sys
+from pathlib import Path
+from agent_studio.environment.context import open_context
+from agent_studio.environment.detect import Choice, Environment
+from agent_studio.environment.roots import Project
+from agent_studio.mcp.server import serve
+from agent_studio.mcp.tool import Said, Tool
+def run(context, given):
+    print("a stray word", flush=True)
+    os.write(1, b"and another")
+    return Said("fine", {})
+context = open_context(Project(Path.cwd()), Choice(Environment.STAGING, "--env"), {})
+serve(context, [Tool("talk", "Talk", "Talks.", {}, (), {}, run)])
+"""
+
+
+def test_whatever_prints_stdout_carries_the_protocol_alone(staged: Studio) -> None:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "talk", "arguments": {}}}
+    done = subprocess.run(
+        [sys.executable, "-c", _PRINTING], input=b"".join(json.dumps(one).encode() + b"\n" for one in (*START, call)),
+        cwd=staged.path, capture_output=True, timeout=SECONDS, check=True,
+    )  # fmt: skip
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert answers[1]["result"]["content"][0]["text"] == "fine"
+    assert b"a stray word" in done.stderr
+    assert b"and another" in done.stderr
+
+
 def test_a_wrong_environment_is_told_on_stderr_and_stdout_stays_empty(staged: Studio) -> None:
     done = staged.process("mcp", variables={"AGENT_STUDIO_ENV": "stagin"})
     assert (done.code, done.out) == (2, "")
@@ -454,3 +487,38 @@ def test_pages_are_the_text_and_none_is_longer_than_asked(text: str, size: int) 
     found = pages(text, size)
     assert "".join(found) == text
     assert max(map(len, found)) <= size
+
+
+# --- what is read ---------------------------------------------------------------------------------------------------
+
+
+def _entry(path: str) -> Entry:
+    return Entry(1, "x", path, "", "agent", "LOW", "", "", False, "", "", "project", "", 1, 1, False, 0, "")
+
+
+def test_a_text_is_read_inside_the_project_alone(bare: Studio) -> None:
+    outside = bare.path.parent / "outside.md"
+    outside.write_text("not yours")
+    (bare.path / ".claude/agents/link.md").symlink_to(outside)
+    (bare.path / ".claude/agents/inner.md").symlink_to("code-reviewer.md")
+    (bare.path / ".claude/agents/folder.md").mkdir()
+    project = Project(bare.path)
+    assert "Read the diff first." in reading.text(project, _entry(".claude/agents/inner.md"))
+    for path in (".claude/agents/link.md", "../outside.md", str(outside)):
+        with pytest.raises(UnsafePathError, match="leads out of"):
+            reading.text(project, _entry(path))
+    for path in (".claude/agents/folder.md", ".claude/agents/none.md"):
+        with pytest.raises(StorageError):
+            reading.text(project, _entry(path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_a_pipe_in_an_artifacts_place_holds_nobody(bare: Studio) -> None:
+    os.mkfifo(bare.path / ".claude/agents/pipe.md")
+    with pytest.raises(StorageError, match="is not a file"):
+        reading.text(Project(bare.path), _entry(".claude/agents/pipe.md"))
+
+
+def test_foreign_bytes_and_line_ends_are_read(bare: Studio) -> None:
+    bare.write(".claude/agents/old.md", b"\xef\xbb\xbf# A\r\nb\rc\xff\n")
+    assert reading.text(Project(bare.path), _entry(".claude/agents/old.md")) == "# A\nb\nc\ufffd\n"
