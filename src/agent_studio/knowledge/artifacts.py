@@ -8,14 +8,14 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.knowledge import front_matter
-from agent_studio.knowledge.places import walk, within
+from agent_studio.knowledge.places import is_skill_file, walk, within
 from agent_studio.knowledge.text import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agent_studio.environment.roots import Project
-    from agent_studio.knowledge.front_matter import Fields, Value
+    from agent_studio.knowledge.front_matter import Fields, FrontMatter, Value
     from agent_studio.knowledge.places import Place
     from agent_studio.knowledge.yaml.mending import Repair
 
@@ -29,6 +29,8 @@ _YES = frozenset(("true", "yes", "on", "1"))
 _OUTSIDE_BRACKETS = re.compile(r"[^,;()]*(?:\([^()]*\)?[^,;()]*)*")
 _TOOL = re.compile(r"(?:[A-Z]\w*|mcp__[\w-]+)(?:\([^()]*\))?")
 _HEADING = re.compile(r"#{1,6}[ \t]+(.*?)[ \t#]*")
+_LITERAL_BREAK = re.compile(r"\\+n(?![a-z])")
+"""A line break as it is written between double quotes, in a text that has none."""
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 
 
@@ -92,32 +94,54 @@ def scan(project: Project, *, user: bool = False) -> Scan:
 
 def read(place: Place) -> Artifact:
     """Read one artifact; raise OSError when its file cannot be read."""
+    return artifact(place, load(place))
+
+
+class Loaded(NamedTuple):
+    """The content of one file."""
+
+    text: str
+    matter: FrontMatter
+    repairs: tuple[Repair, ...]
+    """Those of the bytes and those of the front matter."""
+    sha256: str
+    size_bytes: int
+    mtime_ns: int
+
+
+def load(place: Place) -> Loaded:
+    """Read one file; raise OSError when it cannot be read."""
     data, sha256, size_bytes, mtime_ns = _content(place)
     text, repairs = decode(data)
     matter = front_matter.read_yaml(text) if _is_yaml(place) else front_matter.read(text)
-    fields = matter.fields
-    headings, body = _split(matter.body) if place.domain != "hook" else ("", matter.body)
+    return Loaded(text, matter, (*repairs, *matter.repairs), sha256, size_bytes, mtime_ns)
+
+
+def artifact(place: Place, loaded: Loaded) -> Artifact:
+    """Return what a file is as an artifact."""
+    fields, text = loaded.matter.fields, loaded.matter.body
+    headings, body = _split(text) if place.domain != "hook" else ("", text)
     name, others = _names(place, fields)
-    tags = _joined(fields, "tags", "keywords", "category", "metadata.tags", "metadata.category")
+    description = _LITERAL_BREAK.sub(" ", _text(fields.get("description", "")))
     return Artifact(
         name=name,
         path=place.path,
-        description=_text(fields.get("description", "")) or _first_words(matter.body, place.domain),
+        description=description or _first_words(text, place.domain),
         domain=place.domain,
-        complexity=_complexity(_text(fields.get("complexity", "")), size_bytes),
+        complexity=_complexity(_text(fields.get("complexity", "")), loaded.size_bytes),
         use_cases=_joined(fields, "use_cases", "triggers", "when_to_use", "tags", first=True),
         tools=";".join(tools_of(fields)),
         deprecated=_deprecated(fields),
         alias=";".join(dict.fromkeys((*_items(fields, "alias", "aliases"), *others))),
-        tags=tags,
+        tags=_joined(fields, "tags", "keywords", "category", "metadata.tags", "metadata.category"),
         headings=headings,
         body=body,
         source=place.source,
-        sha256=sha256,
-        size_bytes=size_bytes,
-        mtime_ns=mtime_ns,
+        sha256=loaded.sha256,
+        size_bytes=loaded.size_bytes,
+        mtime_ns=loaded.mtime_ns,
         hidden=_text(fields.get("disable-model-invocation", "")).lower() in _YES,
-        repairs=(*repairs, *matter.repairs),
+        repairs=loaded.repairs,
     )
 
 
@@ -140,12 +164,20 @@ def _is_yaml(place: Place) -> bool:
 
 
 def _names(place: Place, fields: Fields) -> tuple[str, list[str]]:
-    """Return the artifact's name, and what else it is called: without its namespace, as its folder or file is."""
+    """Return the name the client knows the artifact by, and what else it is called.
+
+    The client calls a skill as its folder, a command as its file, and an agent as its front matter says.
+    """
     *folders, file = within(place.path, place.domain)
-    own = (folders[-1] if folders else place.place.parent.name) if place.domain == "skill" else file.rpartition(".")[0]
     stated = _text(fields.get("name", ""))
+    own = file.rpartition(".")[0]
+    if is_skill_file(file):
+        own = folders.pop() if folders else place.place.parent.name
     space = [place.source.removeprefix("plugin:")] if place.source.startswith("plugin:") else []
-    name = ":".join((*space, *folders, own) if place.domain == "command" else (*space, stated or own))
+    if place.domain == "command":
+        name = ":".join((*space, *folders, own))
+    else:
+        name = ":".join((*space, own if place.domain == "skill" else stated or own))
     return name, [other for other in (stated, own) if other and other != name]
 
 
@@ -213,7 +245,7 @@ def _first_words(body: str, domain: str) -> str:
     """Return the first line of prose, else the first heading; of a script, its first comment or docstring."""
     heading = ""
     for line in body.splitlines():
-        words = _text(line.strip().strip("#/*\"'->").strip())
+        words = _text(line.replace("**", "").strip().strip("#/*\"'->").strip())
         if not words or line.startswith("#!") or (domain == "hook" and " " not in words):
             continue
         if domain == "hook" or not line.startswith("#"):

@@ -23,6 +23,8 @@ DOMAINS = {
     "rules": "rule", "docs": "doc",
 }  # fmt: skip
 """Folder of `.claude/` or of a plugin, and the domain of what lies in it."""
+_NOT_OF_PLUGINS = frozenset(("rules", "docs"))
+"""Folders that mean something else in a repository that is a plugin as a whole."""
 _SKILL_FILE = "skill.md"
 _SCRIPTS = (".py", ".js", ".cjs", ".mjs", ".ts", ".sh", ".ps1")
 _OUTSIDE = "a link that leads out of the project"
@@ -52,6 +54,8 @@ class Walk(NamedTuple):
     """Every folder that was listed, its path as in `Place`, and its mtime_ns: it changes with the names in it."""
     skipped: list[tuple[str, str]]
     """Path as in `Place`, and why it is not read."""
+    others: list[tuple[str, str]]
+    """Files that are no artifacts of their own, and why; only when asked for."""
 
 
 class _Top(NamedTuple):
@@ -63,9 +67,12 @@ class _Top(NamedTuple):
     source: str
 
 
-def walk(project: Project, *, user: bool = False) -> Walk:
-    """List the artifacts of a project and of its plugins, with `user` also the user's own."""
-    walker = _Walker(project)
+def walk(project: Project, *, user: bool = False, everything: bool = False) -> Walk:
+    """List the artifacts of a project and of its plugins, with `user` also the user's own.
+
+    With `everything`, every other file in the same folders is named as well.
+    """
+    walker = _Walker(project, user=user, everything=everything)
     for top in _tops(project, user=user):
         walker.add(top)
     walker.follow_links()
@@ -97,7 +104,10 @@ def _tops(project: Project, *, user: bool) -> Iterator[_Top]:
 
 
 def _plugin_tops(plugin: Plugin) -> Iterator[_Top]:
+    yield _Top(f"{plugin.place}/SKILL.md", f"{plugin.path}/SKILL.md".lstrip("/"), "skill", f"plugin:{plugin.name}")
     for name, domain in DOMAINS.items():
+        if name in _NOT_OF_PLUGINS:
+            continue
         for folder in (name, *plugin.more.get(name, ())):
             path = f"{plugin.path}/{folder}".lstrip("/")
             yield _Top(f"{plugin.place}/{folder}", path, domain, f"plugin:{plugin.name}")
@@ -106,9 +116,11 @@ def _plugin_tops(plugin: Plugin) -> Iterator[_Top]:
 class _Walker:
     """One walk: what is found, and which folders and files were met."""
 
-    def __init__(self, project: Project) -> None:
-        self.found = Walk([], [], [])
-        self._inside = (os.path.realpath(project.path), os.path.realpath(project.definitions))
+    def __init__(self, project: Project, *, user: bool, everything: bool) -> None:
+        self.found = Walk([], [], [], [])
+        own = [user_folder()[0], Path("~").expanduser()] if user else []
+        self._inside = [os.path.realpath(folder) for folder in (project.path, project.definitions, *own)]
+        self._everything = everything
         self._met: set[str] = set()
         self._around: set[str] = set()
         self._links: list[tuple[str, str, str, _Top]] = []
@@ -120,7 +132,7 @@ class _Walker:
         real = os.path.realpath(top.place)
         if os.path.isfile(real):  # noqa: PTH113 - paths are text here: half the time of Path
             self._file(real, top.place, top.path, top)
-        elif not self._allowed(real, top):
+        elif not self._allowed(real):
             self.found.skipped.append((top.path, _OUTSIDE))
         else:
             self._note_around(real)
@@ -131,7 +143,7 @@ class _Walker:
         while self._links:
             links, self._links = self._links, []
             for target, place, path, top in links:
-                if reason := self._fault(target, top):
+                if reason := self._fault(target):
                     self.found.skipped.append((path, reason))
                 elif os.path.isdir(target):  # noqa: PTH112 - as above
                     self._folder(target, place, path, top, path.count("/") - top.path.count("/"))
@@ -143,17 +155,17 @@ class _Walker:
             self._around.add(parent)
             real = parent
 
-    def _allowed(self, real: str, top: _Top) -> bool:
-        return top.source != "project" or any(_within(real, folder) for folder in self._inside)
+    def _allowed(self, real: str) -> bool:
+        return any(_within(real, folder) for folder in self._inside)
 
-    def _fault(self, target: str, top: _Top) -> str:
+    def _fault(self, target: str) -> str:
         if not os.path.exists(target):  # noqa: PTH110 - as above
             return "a link that leads nowhere"
         if target in self._met:
             return _AGAIN
         if target in self._around:
             return _AROUND
-        return "" if self._allowed(target, top) else _OUTSIDE
+        return "" if self._allowed(target) else _OUTSIDE
 
     def _folder(self, real: str, place: str, path: str, top: _Top, depth: int) -> None:
         if real in self._met:
@@ -193,9 +205,13 @@ class _Walker:
             return
         if wanted:
             self._links.append((target, inner[1], inner[2], top))
+        elif self._everything:
+            self.found.others.append((inner[2], _why_not(entry.name, top.domain)))
 
     def _entry(self, inner: tuple[str, str, str], entry: os.DirEntry[str], top: _Top) -> None:
         if not is_artifact(entry.name, top.domain):
+            if self._everything:
+                self.found.others.append((inner[2], _why_not(entry.name, top.domain)))
             return
         try:
             status = entry.stat(follow_symlinks=False)
@@ -232,12 +248,25 @@ def is_artifact(name: str, domain: str) -> bool:
     """Tell whether a file of this name, in a folder of this domain, is an artifact of its own."""
     folded = name.casefold()
     if domain == "skill":
-        return folded == _SKILL_FILE
+        return is_skill_file(name)
     if domain == "hook":
         return folded.endswith(_SCRIPTS)
     if domain == "workflow" and folded.endswith((".yaml", ".yml")):
         return True
     return folded.endswith(".md") and folded != "readme.md"
+
+
+def _why_not(name: str, domain: str) -> str:
+    if name.casefold() == "readme.md":
+        return "a README"
+    if domain == "skill":
+        return "belongs to the skill whose folder it is in; a skill of its own is a SKILL.md"
+    return f"not a kind of file that can be a {domain}"
+
+
+def is_skill_file(name: str) -> bool:
+    """Tell whether a file makes its folder a skill; the client takes only `SKILL.md`, as it is written."""
+    return name.casefold() == _SKILL_FILE
 
 
 def _entered(name: str) -> bool:

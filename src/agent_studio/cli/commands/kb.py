@@ -22,6 +22,7 @@ _SUBVERBS = {
     "get": ("get", "show an artifact, as much of it as is asked for; exit code 1 when there is none"),
     "list": ("list", "list what there is, filtered and sorted"),
     "stats": ("stats", "count what there is, and how old the index is"),
+    "doctor": ("doctor", "find what is wrong with which artifact, and how it would look repaired"),
     "eval": ("eval", "measure how well search answers judged questions of your own"),
 }
 """Sub-verbs, the module of `cli/kb/` that holds each, and what it does."""
