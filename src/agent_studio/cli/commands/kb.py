@@ -23,6 +23,7 @@ _SUBVERBS = {
     "list": ("list", "list what there is, filtered and sorted"),
     "stats": ("stats", "count what there is, and how old the index is"),
     "doctor": ("doctor", "find what is wrong with which artifact, and how it would look repaired"),
+    "budget": ("budget", "show which descriptions the client hides from the model, and what to shorten"),
     "eval": ("eval", "measure how well search answers judged questions of your own"),
 }
 """Sub-verbs, the module of `cli/kb/` that holds each, and what it does."""
