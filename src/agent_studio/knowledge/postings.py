@@ -34,6 +34,9 @@ LEVELS = 15
 """The highest strength."""
 _READ = "SELECT block, places, strengths FROM posting WHERE word = ?"
 _PLACE = "H"
+_NOWHERE: tuple[array[int], bytes] = (array(_PLACE), b"")
+_FEW = 2
+_AT_ONCE = 500
 _WORTH_A_TABLE = 100
 """Artifacts of a word from which on it pays to work out once what each strength is worth."""
 _COMMON_STEMS = frozenset(map(stem, COMMON))
@@ -157,19 +160,32 @@ def _change(db: sqlite3.Connection, block: int, changed: Mapping[str, list[tuple
             for one, there in changed.items()
         },
     )
+    ids = _ids(db, changed)
+    find = "SELECT places, strengths FROM posting WHERE word = ? AND block = ?"
     written = []
     for one, there in changed.items():
-        word = db.execute("SELECT id FROM word WHERE stem = ?", (one,)).fetchone()[0]
-        row = db.execute("SELECT places, strengths FROM posting WHERE word = ? AND block = ?", (word, block)).fetchone()
-        held = dict(zip(*_decoded(*row), strict=True)) if row else {}
+        row = db.execute(find, (ids[one], block)).fetchone()
+        places, found = (_decoded(*row)[0], bytearray(row[1])) if row else (array(_PLACE), bytearray())
         for place, strength in there:
+            at = bisect_left(places, place)
             if sign > 0:
-                held[place] = strength
-            else:
-                held.pop(place, None)
-        places = sorted(held)
-        written.append((word, block, array(_PLACE, places).tobytes(), bytes(map(held.__getitem__, places))))
+                places.insert(at, place)
+                found.insert(at, strength)
+            elif at < len(places) and places[at] == place:
+                del places[at], found[at]
+        written.append((ids[one], block, places.tobytes(), bytes(found)))
     db.executemany("INSERT OR REPLACE INTO posting VALUES (?, ?, ?, ?)", written)
+
+
+def _ids(db: sqlite3.Connection, stems: Iterable[str]) -> dict[str, int]:
+    """Return the ids of words that are there."""
+    wanted = list(stems)
+    found: dict[str, int] = {}
+    for at in range(0, len(wanted), _AT_ONCE):
+        part = wanted[at : at + _AT_ONCE]
+        marks = ", ".join("?" * len(part))
+        found.update(db.execute(f"SELECT stem, id FROM word WHERE stem IN ({marks})", part).fetchall())  # noqa: S608
+    return found
 
 
 def _count(db: sqlite3.Connection, changed: Mapping[str, tuple[int, int]]) -> None:
@@ -214,9 +230,10 @@ class Reader:
         wanted: dict[int, list[int]] = {}
         for unique in among:
             wanted.setdefault(unique >> BLOCK_BITS, []).append(unique)
+        self._have(term.id, wanted)
         strong: dict[int, int] = {}
         for block, uniques in wanted.items():
-            places, found = self._block(term.id, block)
+            places, found = self._kept.get((term.id, block), _NOWHERE)
             for unique in uniques:
                 place = unique - (block << BLOCK_BITS)
                 at = bisect_left(places, place)
@@ -224,9 +241,12 @@ class Reader:
                     strong[unique] = found[at]
         return strong
 
-    def _block(self, word: int, block: int) -> tuple[array[int], bytes]:
-        known = self._kept.get((word, block))
-        if known is None:
-            row = self._db.execute(f"{_READ} AND block = ?", (word, block)).fetchone()
-            self._kept[word, block] = known = _decoded(row[1], row[2]) if row else (array(_PLACE), b"")
-        return known
+    def _have(self, word: int, blocks: Iterable[int]) -> None:
+        """Read blocks of a word that have not been read; all of them by one statement where they are many."""
+        missing = [block for block in blocks if (word, block) not in self._kept]
+        if len(missing) > _FEW:
+            rows = self._db.execute(_READ, (word,)).fetchall()
+        else:
+            rows = [row for block in missing for row in self._db.execute(f"{_READ} AND block = ?", (word, block))]
+        for block, places, found in rows:
+            self._kept[word, block] = _decoded(places, found)

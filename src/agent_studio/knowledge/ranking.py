@@ -14,14 +14,20 @@ from agent_studio.knowledge.words import KINDS
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Collection
 
     from agent_studio.knowledge.postings import Reader
     from agent_studio.knowledge.questions import Question
 
-_MOST_READ = 60_000
+_MOST_READ = 5_000
 """Postings that are read for candidates."""
-_KEPT = 300
-"""Candidates that are kept once so many have been read."""
+_READ_WHOLE = 2
+"""Words of a question, the rarest, that are read whatever they cost: both choose."""
+_KEPT = 200
+"""Candidates that are kept once enough have been read."""
+_MANY = 4
+_SHARES = (0.7, 0.4, 0.0)
+"""Of the highest score: most of many are seen at once to be far below it."""
 _EXACT_NAME = 24.0
 _KIND = 1.5
 _KIND_AMONG = 100
@@ -31,12 +37,13 @@ _KIND_AMONG = 100
 def scores(reader: Reader, question: Question) -> dict[int, float]:
     """Return what the words of a question earn, by artifact."""
     found: dict[int, float] = {}
-    read = 0
+    read = whole = 0
     chosen = False
+    meant = {term.stem for term in question.meant}
     for term in sorted((*question.terms, *question.meant), key=lambda term: (term.docs, term.stem)):
         if not term.docs:
             continue
-        if found and read + term.docs > _MOST_READ and not chosen:
+        if found and read + term.docs > _MOST_READ and (whole >= _READ_WHOLE or term.stem in meant) and not chosen:
             found = {unique: found[unique] for unique in best(found, _KEPT)}
             chosen = True
         if chosen:
@@ -45,12 +52,20 @@ def scores(reader: Reader, question: Question) -> dict[int, float]:
         else:
             reader.collect(term, found)
             read += term.docs
+            whole += term.stem not in meant
     return found
 
 
 def best(found: dict[int, float], number: int) -> list[int]:
     """Return the ids of the highest scores."""
-    return nlargest(number, found, key=found.__getitem__)
+    few: Collection[int] = found
+    if len(found) > _MANY * number:
+        high = max(found.values())
+        for share in _SHARES:
+            few = [unique for unique, score in found.items() if score >= share * high]
+            if len(few) >= number:
+                break
+    return nlargest(number, few, key=found.__getitem__)
 
 
 def bonuses(db: sqlite3.Connection, question: Question, found: dict[int, float]) -> dict[int, list[Part]]:
