@@ -1,14 +1,16 @@
 """The file of the search index, `.agent-studio/<env>/knowledge.sqlite3`: derived, so it can be lost.
 
-A whole build is written aside and renamed; a change is one transaction under a rollback journal (a write-ahead log
-needs a writable folder even to be read, and shared memory that network folders lack). One writer at a time holds
-`knowledge.lock`; readers wait for none. A kill leaves the old index, the new one, or one that is built anew.
+A whole build is written aside and poured into the file in one transaction; so is every change, under a rollback journal
+(a write-ahead log needs a writable folder even to be read, and shared memory that network folders lack). A file that is
+in use is never replaced: its reader would take the journal of the next one for its own. One writer at a time holds
+`knowledge.lock`. A kill leaves the old index, the new one, or one that is built anew.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +19,7 @@ from agent_studio.knowledge import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from agent_studio.storage.folder import Folder
 
@@ -26,7 +29,9 @@ _JOURNAL = f"{FILE}-journal"
 _VERSION = 2
 VERSION = _VERSION * 1_000 + schema.VERSION
 """`PRAGMA user_version`; an index of another is built anew."""
-_WAIT_S = 2.0
+_WAIT_S = 5.0
+"""How long a question waits for the moment in which a change is written."""
+_POUR_S = 30.0
 _TABLES = (
     """CREATE TABLE file (
         path TEXT PRIMARY KEY, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL
@@ -96,11 +101,12 @@ def build(folder: Folder, fill: Callable[[sqlite3.Connection], _Result]) -> _Res
             _create(db)
             result = fill(db)
             db.execute("COMMIT")
-        descriptor = folder.open(temporary, os.O_RDWR)
-        os.fsync(descriptor)
-        os.close(descriptor)
-        _clear_stale(folder)
-        folder.move(temporary, folder, FILE)
+        with disk_faults(folder):
+            poured = _poured(folder, place)
+        if poured:
+            folder.remove(temporary)
+        else:
+            _put_in_place(folder, temporary)
     except BaseException:
         with suppress(OSError):
             folder.remove(temporary)
@@ -108,12 +114,49 @@ def build(folder: Folder, fill: Callable[[sqlite3.Connection], _Result]) -> _Res
     return result
 
 
-def _clear_stale(folder: Folder) -> None:
-    """Remove a journal that its writer left, its index first: it must never be rolled back into another one."""
+def _poured(folder: Folder, source: Path) -> bool:
+    """Make an index the content of the one that is there, in one transaction; False where that one is none.
+
+    Raises `StorageError` when it is read without a break.
+    """
+    if folder.status(FILE) is None:
+        return False
+    until = time.monotonic() + _POUR_S
+
+    def told(_status: int, remaining: int, total: int) -> None:
+        if remaining and time.monotonic() > until:
+            hint = "close what reads it, then run the command again"
+            raise StorageError(f"{folder.path / FILE} is in use ({remaining} of {total} pages wait)", hint=hint)
+
+    with (
+        closing(sqlite3.connect(source, isolation_level=None)) as new,
+        closing(sqlite3.connect(folder.resolve(FILE), isolation_level=None, timeout=_WAIT_S)) as old,
+    ):
+        try:
+            old.execute("PRAGMA synchronous = NORMAL")
+            old.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            new.backup(old, progress=told)
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                return False
+            raise
+    return True
+
+
+def _put_in_place(folder: Folder, temporary: str) -> None:
+    """Give a new index its name; a journal that is left goes after the file that it could be rolled back into."""
+    descriptor = folder.open(temporary, os.O_RDWR)
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     if folder.status(_JOURNAL) is not None:
         with suppress(FileNotFoundError):
             folder.remove(FILE)
-        folder.remove(_JOURNAL)
+        with suppress(FileNotFoundError):
+            folder.remove(_JOURNAL)
+    folder.move(temporary, folder, FILE)
 
 
 @contextmanager
