@@ -25,7 +25,7 @@ WEIGHT = 1.0
 """Points of an artifact that says the same as the question, as a part of the best score by words."""
 CANDIDATES = 100
 """Artifacts most like the question, and best ones by words, that are compared."""
-UNLIKE, LIKE = 0.28, 0.55
+UNLIKE, LIKE = 0.28, 0.48
 """Likeness of what has nothing to do with the question, and of what surely has."""
 DOUBTED, DOUBT = 0.3, 0.85
 """Likeness below which words may have met by chance, and what they count for then."""
@@ -76,7 +76,7 @@ class Meaning:
     def alike(self, db: sqlite3.Connection, question: Question, found: dict[int, float]) -> Alike | None:
         """Compare a question with artifacts; None where words say it better."""
         said = question.as_searched
-        if not _is_readable(said) or _is_name(db, said):
+        if not _is_readable(said) or _is_name(db, question):
             return None
         from agent_studio.knowledge.semantic import nearest  # noqa: PLC0415 - NumPy belongs to the extra
 
@@ -121,6 +121,6 @@ def _is_readable(text: str) -> bool:
     return 2 * sum(letter < _ENGLISH_MOST for letter in letters) > len(letters)
 
 
-def _is_name(db: sqlite3.Connection, said: str) -> bool:
-    names = (said, said.replace(" ", "-"))
-    return bool(db.execute("SELECT 1 FROM artifact WHERE name COLLATE NOCASE IN (?, ?)", names).fetchone())
+def _is_name(db: sqlite3.Connection, question: Question) -> bool:
+    marks = ", ".join("?" * len(question.names))
+    return bool(db.execute(f"SELECT 1 FROM named WHERE stems IN ({marks})", question.names).fetchone())  # noqa: S608

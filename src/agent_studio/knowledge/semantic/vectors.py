@@ -26,7 +26,7 @@ FILE = "knowledge.vectors"
 KEY_BYTES = 16
 _VERSION = 1
 _HEAD_MAX = 4_096
-_CHUNK = 4_096
+_CHUNK = 1_024
 """Vectors made float32 at a time: they stay in the processor's cache."""
 _FULL = 127
 
@@ -48,7 +48,7 @@ class Vectors(NamedTuple):
             part = slice(start, start + _CHUNK)
             np.dot(self.codes[part].astype(np.float32), vector, out=found[part])
         found *= self.scales
-        return found
+        return np.nan_to_num(found, copy=False, nan=0.0, posinf=0.0, neginf=0.0)  # scales that a disk has damaged
 
     def rows(self, ids: Iterable[int]) -> dict[int, int]:
         """Return the row of each artifact that has one."""
@@ -117,6 +117,8 @@ def _parsed(data: mmap.mmap | bytes) -> Vectors:
     if head["version"] != _VERSION:
         raise ValueError("of another version")
     count, size = int(head["count"]), int(head["size"])
+    if count < 0 or size < 1:
+        raise ValueError("of no size")
     parts = []
     at = end + 1
     for dtype, numbers in (("<i8", count), (f"V{KEY_BYTES}", count), ("<f4", count), ("i1", count * size)):

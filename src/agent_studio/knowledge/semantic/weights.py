@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FLOAT, _INT8 = 1, 3
-_TYPES = {_FLOAT: np.dtype("<f4"), _INT8: np.dtype("i1")}
+_TYPES: dict[int, np.dtype[Any]] = {_FLOAT: np.dtype("<f4"), _INT8: np.dtype("i1")}
 
 
 class Quantized(NamedTuple):
