@@ -6,8 +6,8 @@ A line of FILE is `{query, type, rel or relevant{path: grade}}`; nothing answers
 artifacts that are copies of each other. Both halves of the questions are told apart by a hash of what answers them.
 Without arguments it measures the example project on its own questions. Vectors are computed where the extra is there.
 
-nDCG@10 has gains 2^grade - 1 and a discount of log2(rank + 1); R@5 is recall, MRR the reciprocal rank of the first right
-hit; macro is the mean over the types of questions.
+nDCG@10 has gains 2^grade - 1 and a discount of log2(rank + 1); R@5 is recall, MRR the mean reciprocal rank of the first
+right hit. All are means over the types of questions.
 """
 
 from __future__ import annotations
@@ -178,10 +178,9 @@ def measured(project: Path, asked: Sequence[Judged], groups: Mapping[str, str]) 
         outcomes.append(_outcome("by words", _ours(db, None), asked, groups))
         if found:
             outcomes.append(_outcome("by words and meaning", _ours(db, found), asked, groups))
-        for rule in RULES:
-            outcomes.append(_without(rule, _ours(db, None), asked, groups, "by words"))
-        for rule in (*RULES, *_MEANT) if found else ():
-            outcomes.append(_without(rule, _ours(db, found), asked, groups, "with meaning"))
+        outcomes += [_without(rule, _ours(db, None), asked, groups, "by words") for rule in RULES]
+        if found:
+            outcomes += [_without(rule, _ours(db, found), asked, groups, "with meaning") for rule in (*RULES, *_MEANT)]
     return outcomes
 
 
@@ -202,18 +201,15 @@ def _full_text(db: sqlite3.Connection) -> Iterable[tuple[str, Ask]]:
         "INSERT INTO plain VALUES (?, ?, ?, ?, ?, ?)",
         db.execute("SELECT path, name, description, tags, headings, body FROM artifact JOIN passage USING (id)"),
     )
-    for name, joined in (("FTS5 as it is (all words)", " "), ("FTS5, any word", " OR ")):
-        yield (
-            name,
-            lambda text, joined=joined: [
-                path
-                for (path,) in plain.execute(
-                    "SELECT path FROM plain WHERE plain MATCH ? ORDER BY rank LIMIT ?",
-                    (joined.join(f'"{word}"' for word in words.words(text)) or '""', _LIMIT),
-                )
-            ],
-        )
+    yield "FTS5 as it is (all words)", lambda text: _matching(plain, text, " ")
+    yield "FTS5, any word", lambda text: _matching(plain, text, " OR ")
     plain.close()
+
+
+def _matching(plain: sqlite3.Connection, text: str, joined: str) -> list[str]:
+    wanted = joined.join(f'"{word}"' for word in words.words(text)) or '""'
+    query = "SELECT path FROM plain WHERE plain MATCH ? ORDER BY rank LIMIT ?"
+    return [path for (path,) in plain.execute(query, (wanted, _LIMIT))]
 
 
 def _outcome(name: str, ask: Ask, asked: Sequence[Judged], groups: Mapping[str, str]) -> Outcome:
@@ -249,7 +245,7 @@ def figures_of(paths: Iterable[str], grades: Mapping[str, int]) -> dict[str, flo
 
 
 def _gain(grades: Sequence[int]) -> float:
-    return sum((2**grade - 1) / math.log2(place + 1) for place, grade in enumerate(grades[:10], 1))
+    return sum((2.0**grade - 1) / math.log2(place + 1) for place, grade in enumerate(grades[:10], 1))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -26,9 +26,8 @@ from agent_studio.storage.folder import Folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.tiny_network import Network
-
     from tests.conftest import Studio
+    from tests.tiny_network import Network
 
 _STATE = ".agent-studio/staging"
 _PIECES = [
@@ -246,7 +245,7 @@ def test_time_is_bounded_and_the_next_build_goes_on(installed: Studio, monkeypat
     monkeypatch.setattr(embedding, "_BATCH_TOKENS", 1)
     monkeypatch.setattr(embedding, "_THREADS_MAX", 1)
     ticks = iter(range(1_000))
-    monkeypatch.setattr(embedding.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("agent_studio.knowledge.semantic.embedding.time.monotonic", lambda: float(next(ticks)))
     done = installed.run("kb", "build", "--env", "staging", "--semantic-limit", "3", "--json")
     first = done.data["semantic"]
     assert done.code == 0
