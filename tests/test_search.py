@@ -360,7 +360,8 @@ def test_a_question_that_is_none_is_one_clear_error(asked: Studio, arguments: tu
 
 
 HOSTILE = [
-    "x" * 10_000, "migration " * 1_500, 'name:"a OR b" NEAR(c, 2) * ^', "'; DROP TABLE artifact; --", '"""', "\u202eabc",
+    "x" * 10_000, "migration " * 1_500,
+    'name:"a OR b" NEAR(c, 2) * ^', "'; DROP TABLE artifact; --", '"""', "\u202eabc",
     "مراجعة الشيفرة", "🙂🙃", "a\u0000b", "%_\\", "\ud800", "(((((", "-" * 200, "ﬁ ß İ ſ", "e\u0301\u0301",
 ]  # fmt: skip
 

@@ -71,11 +71,9 @@ def repaired(db: sqlite3.Connection, word: str) -> str | None:
 
 
 def _near(db: sqlite3.Connection, word: str, most: int) -> Iterator[tuple[str, int, int]]:
-    shared = min(_SHARED, len(word) // 2)
-    tail = word[::-1]
-    swapped = word[1] + word[0] + word[2:]
+    shared = min(_SHARED, (len(word) - 1) // 2)  # then no single edit touches both ends
     seen = {word}
-    for column, start in (("word", word[:shared]), ("tail", tail[:shared]), ("word", swapped[:shared])):
+    for column, start in (("word", word[:shared]), ("tail", word[::-1][:shared])):
         rows = db.execute(
             f"""SELECT word, names, docs FROM spelling WHERE {_GOOD} AND {column} >= ? AND {column} < ?
                 AND length(word) BETWEEN ? AND ? LIMIT {_CANDIDATES}""",  # noqa: S608 - our own names
