@@ -118,7 +118,7 @@ def test_any_bytes_are_a_text(data: bytes) -> None:
     assert not repairs or repairs[0].code == "encoding"
 
 
-@given(st.dictionaries(WORDS, WORDS, max_size=5))
+@given(st.dictionaries(WORDS.filter("<<".__ne__), WORDS, max_size=5))
 def test_what_a_yaml_library_writes_comes_back(fields: dict[str, str]) -> None:
     import io
 

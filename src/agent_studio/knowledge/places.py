@@ -142,7 +142,7 @@ class _Walker:
         """Walk what links lead to, after everything that is there by itself."""
         while self._links:
             links, self._links = self._links, []
-            for target, place, path, top in links:
+            for target, place, path, top in sorted(links, key=lambda link: link[2]):  # the same one wins every time
                 if reason := self._fault(target):
                     self.found.skipped.append((path, reason))
                 elif os.path.isdir(target):  # noqa: PTH112 - as above
