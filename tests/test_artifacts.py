@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,8 @@ from agent_studio.knowledge import artifacts, places
 from agent_studio.knowledge.artifacts import Artifact, same_content, scan
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Studio
 
 

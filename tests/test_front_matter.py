@@ -21,8 +21,9 @@ _NULL = "tag:yaml.org,2002:null"
 
 PIECES = st.sampled_from([
     "a", "b: ", "key:", "c d e", " ", "  ", "\n", "\n  ", "\n    ", "\n- ", "\n  - ", "'", '"', "[", "]", "{", "}",
-    ", ", ": ", "#", " # c", "|", "|-\n  x", ">\n  y\n  z", ">+\n   q\n\n", "&x ", "*x", "~", "null", "true", "1.5", "\\n",
-    "\\", "\t", "''", "...", "\n\n", "a-b", "http://x.y", "@", "%", "é", "\n? ", "-", "name: x\n", "tools: [a, b]\n",
+    ", ", ": ", "#", " # c", "|", "|-\n  x", ">\n  y\n  z", ">+\n   q\n\n", "&x ", "*x", "~", "null", "true", "1.5",
+    "\\n", "\\", "\t", "''", "...",
+    "\n\n", "a-b", "http://x.y", "@", "%", "é", "\n? ", "-", "name: x\n", "tools: [a, b]\n",
     'd: "q\\\n  r"\n', "m:\n  n: 1\n  o:\n  - p\n", "**/*.py", "Use when: ", '"quoted" and more',
 ])  # fmt: skip
 SOUP = st.lists(PIECES, max_size=14).map("".join)

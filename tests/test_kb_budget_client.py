@@ -8,12 +8,12 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-
-from agent_studio.environment.roots import Project
-from agent_studio.knowledge import listing
 from bench.client import claude
 from bench.client.messages_api import MessagesApi, Turn
 from tests.conftest import Studio
+
+from agent_studio.environment.roots import Project
+from agent_studio.knowledge import listing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def _texts(part: object) -> list[str]:
     return [text for one in inner for text in _texts(one)]
 
 
-def test_what_is_hidden_is_what_the_client_hides(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_hidden_is_what_the_client_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     studio, own = Studio(tmp_path / "project"), tmp_path / "home"
     monkeypatch.setenv("HOME", str(own))
     lengths = random.Random(6)

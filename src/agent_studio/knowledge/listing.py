@@ -32,6 +32,7 @@ OWN_ENTRIES, OWN_WIDTH, OWN_WIDTH_MIN = 13, 6_198, 6_064
 _HALF_LIFE_DAYS = 7.0
 _USE_MIN = 0.1
 _DAY_MS = 86_400_000.0
+_STATE = ".claude.json"
 _SETTINGS = ("settings.local.json", "settings.json")
 
 
@@ -184,7 +185,8 @@ def budget_of(
 
 def _used(folder: Path) -> dict[str, float]:
     """Return how much each skill is used, as the client keeps and weighs it: half as much after a week."""
-    beside = folder / ".claude.json" if "CLAUDE_CONFIG_DIR" in os.environ else folder.parent / ".claude.json"
+    inside = "CLAUDE_CONFIG_DIR" in os.environ
+    beside = folder.joinpath(_STATE) if inside else folder.with_name(_STATE)
     now_ms = clock.now().timestamp() * 1000
     found = {}
     for name, entry in _mapping(_json(beside).get("skillUsage")).items():

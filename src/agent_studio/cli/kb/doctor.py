@@ -77,7 +77,7 @@ def _counts(screen: Screen, found: Diagnosis, issues: list[Issue]) -> None:
     if issues:
         screen.line()
     for kind, counts in (("bad", bad), ("note", notes)):
-        for code, count in counts.most_common():
+        for code, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
             screen.mark(kind, f"{count:>5} {code}")
     files = len({one.path for one in issues if one.severity in _BAD})
     verdict = f"{sum(bad.values())} to mend in {files} files" if bad else "Nothing to mend"
