@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from agent_studio.knowledge.artifacts import Artifact
 
-VERSION = 5
+VERSION = 6
 """Of these tables and of how words are cut and weighed; an index of another version is built anew."""
 
 _TABLES = (

@@ -22,15 +22,19 @@ TABLES = (
     """CREATE TABLE spelling (
         word TEXT PRIMARY KEY, tail TEXT NOT NULL, names INTEGER NOT NULL, heads INTEGER NOT NULL,
         docs INTEGER NOT NULL) WITHOUT ROWID""",
-    "CREATE INDEX spelling_by_tail ON spelling (tail, word) WHERE names > 0 OR heads > 1 OR docs > 9",
-    "CREATE INDEX spelling_by_start ON spelling (word) WHERE names > 0 OR heads > 1 OR docs > 9",
+    "CREATE INDEX spelling_by_tail ON spelling (tail, word) WHERE names > 0 OR heads > 1 OR docs > 2",
+    "CREATE INDEX spelling_by_start ON spelling (word) WHERE names > 0 OR heads > 1 OR docs > 2",
 )
-_GOOD = "(names > 0 OR heads > 1 OR docs > 9)"
+_GOOD = "(names > 0 OR heads > 1 OR docs > 2)"
 SHORTEST = 3
 _SHORT = 3
 """Letters of a word that is taken for a word of a name only."""
 _TWO_EDITS_FROM = 7
 _SHARED = 3
+_OFTEN = 9
+"""Artifacts more than which have a word that is two edits away, unless a name has it."""
+_NAME_COUNTS = 3
+"""Artifacts that a name with a word counts for, when several words are as near."""
 _CANDIDATES = 3_000
 
 
@@ -61,13 +65,13 @@ def repaired(db: sqlite3.Connection, word: str) -> str | None:
     if len(word) < SHORTEST or len(word) > LONGEST or not word.isalpha():
         return None
     most = 2 if len(word) >= _TWO_EDITS_FROM else 1
-    best: tuple[int, int, int, str] | None = None
+    best: tuple[int, int, str] | None = None
     for other, names, docs in _near(db, word, most):
         edits = distance(word, other, most)
-        if edits <= most and (names or len(word) > _SHORT):
-            rank = (edits, -min(names, 1), -docs, other)
+        if edits <= most and (names or (len(word) > _SHORT and (edits == 1 or docs > _OFTEN))):
+            rank = (edits, -(docs + _NAME_COUNTS * names), other)
             best = rank if best is None or rank < best else best
-    return best[3] if best else None
+    return best[-1] if best else None
 
 
 def _near(db: sqlite3.Connection, word: str, most: int) -> Iterator[tuple[str, int, int]]:
