@@ -309,7 +309,7 @@ def test_searching_finds_while_typing(desk: Desk) -> None:
     assert window.evaluate("document.activeElement.id") == "search"
     assert window.url.endswith("/dashboard/knowledge?of=migrations")
     window.get_by_role("searchbox").fill("shipp")
-    window.get_by_role("link", name="ship").click()
+    window.get_by_text("Searched “ship” for “shipp”.").wait_for()
     window.get_by_text("Ship the current branch").wait_for()
 
 
