@@ -16,13 +16,16 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import shutil
 import sqlite3
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
+import tomllib
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +34,7 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
 from bench import measure
+from bench.projects import Trial
 
 from agent_studio.knowledge import questions, ranking, search, synonyms, words
 from agent_studio.knowledge.answers import Query
@@ -45,9 +49,12 @@ if TYPE_CHECKING:
     Ask = Callable[[str], list[str]]
     """Returns the paths of the hits for a question, best first."""
 
+REPORT = measure.REPOSITORY / "bench/SEARCH.md"
 EXAMPLE = measure.REPOSITORY / "examples/bookshop"
 _LIMIT = 20
 _STATE = ".agent-studio/development"
+_BY_WORDS_LEAST, _BY_MEANING_LEAST, _SILENT_LEAST = 0.70, 0.74, 0.8
+_TYPES_LEAST = {"name": 0.99, "typo": 0.95}
 _FIGURES = ("ndcg10", "r5", "mrr", "hit1")
 
 
@@ -111,7 +118,7 @@ _MEANT = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print and write the report; exit code 0."""
+    """Measure, print and write the report; exit code 1 when search is worse than it has to be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tree", type=Path, default=EXAMPLE)
     parser.add_argument("--queries", type=Path, default=EXAMPLE / "search-questions.jsonl")
@@ -128,8 +135,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.out:
         args.out.write_text(text, encoding="utf-8")
     if args.json:
-        args.json.write_text(json.dumps([one._asdict() for one in outcomes]), encoding="utf-8")
-    return 0
+        told = {"built": built, "outcomes": [one._asdict() for one in outcomes], "faults": faults(outcomes)}
+        args.json.write_text(json.dumps(told), encoding="utf-8")
+    return 1 if faults(outcomes) else 0
 
 
 def read(place: Path) -> list[Judged]:
@@ -162,7 +170,9 @@ def build(tree: Path, project: Path) -> dict[str, Any]:
     shutil.copytree(tree, project, symlinks=True, ignore=shutil.ignore_patterns(".agent-studio", "staging"))
     for verb in (["init", "--no-hooks"], ["kb", "build", "--semantic-limit", "3600"]):
         command = [sys.executable, "-m", "agent_studio", *verb, "--env", "development", "--project", str(project)]
-        done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, "--json"], capture_output=True, text=True, env=measure.clean_variables(), check=False
+        )
         if done.returncode:
             raise SystemExit(done.stdout + done.stderr)
     built: dict[str, Any] = json.loads(done.stdout)["data"]
@@ -251,6 +261,60 @@ def _gain(grades: Sequence[int]) -> float:
 def _mean(values: Iterable[float]) -> float:
     listed = list(values)
     return sum(listed) / len(listed) if listed else 0.0
+
+
+def trial(place: Path, tree: Path | None, queries: Path | None, groups: Path | None) -> Trial:
+    """Install the extra beside this package, measure a packed project, and write bench/SEARCH.md."""
+    named = Trial("search on judged questions of a packed project, by words and by meaning")
+    if not tree or not queries:
+        named.not_run = "no --tree or no --queries was given"
+        return named
+    with tarfile.open(tree) as archive:
+        archive.extractall(place / "project", filter="data")
+    extra = place / "extra"
+    if reason := _installed(extra):
+        named.not_run = reason
+        return named
+    told = place / "told.json"
+    given = {"--tree": place / "project", "--queries": queries, "--groups": groups, "--json": told, "--out": REPORT}
+    options = [str(part) for option, value in given.items() if value for part in (option, value)]
+    command = [sys.executable, __file__, *options]
+    variables = {**os.environ, "PYTHONPATH": str(extra)}
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
+    if not told.is_file():
+        named.faults.append(done.stderr or "it did not end")
+        return named
+    data = json.loads(told.read_text(encoding="utf-8"))
+    named.faults += data["faults"]
+    for one in data["outcomes"]:
+        if "without" not in one["name"]:
+            named.figures.append(f"{one['name']}: nDCG@10 {one['by_type']['macro']['ndcg10']:.3f}")
+    return named
+
+
+def _installed(extra: Path) -> str:
+    """Install what the extra needs into a folder of its own; return why that cannot be."""
+    project = tomllib.loads((measure.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = project["optional-dependencies"]["semantic"]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(extra), *wanted]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"the extra cannot be installed: {done.stderr.strip().splitlines()[-1]}" if done.returncode else ""
+
+
+def faults(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return where search is worse than it has to be."""
+    found = []
+    for one in outcomes:
+        least = {"by words": _BY_WORDS_LEAST, "by words and meaning": _BY_MEANING_LEAST}.get(one.name)
+        if least is None:
+            continue
+        seen = ("nDCG@10", one.macro(), least), *((kind, one.of(kind), floor) for kind, floor in _TYPES_LEAST.items())
+        found += [
+            f"{one.name}: {name} {value:.3f} is below {floor}"
+            for name, value, floor in (*seen, ("silence", one.silent, _SILENT_LEAST))
+            if value is not None and value < floor
+        ]
+    return found
 
 
 def report(outcomes: Sequence[Outcome], built: Mapping[str, Any]) -> str:
