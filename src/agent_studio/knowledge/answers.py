@@ -89,7 +89,7 @@ class Answer(NamedTuple):
     query: Query
     hits: tuple[Hit, ...]
     did_you_mean: str | None
-    """The question with its misspelt words repaired, or the nearest name when nothing fits."""
+    """The question as it was searched where words were misspelt; the nearest name where nothing fits."""
     fits: float
     """0.5 to 1: how sure it is that the question is about what the artifacts are about; 0 when nothing fits."""
     repaired: tuple[tuple[str, str], ...] = ()

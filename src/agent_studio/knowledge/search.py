@@ -67,9 +67,9 @@ class _Search:
         return Answer(self._query, tuple(self._hits(entries, strong)), near, sure, question.repaired)
 
     def _near(self) -> str | None:
-        """Return what may have been meant where nothing fits."""
-        if self._question.repaired or len(self._question.stems) > _NAME_WORDS:
-            return self._question.as_searched if self._question.repaired else None
+        """Return the name that may have been meant where nothing fits; the repaired question was asked already."""
+        if len(self._question.stems) > _NAME_WORDS:
+            return None
         names = self._db.execute("SELECT DISTINCT name FROM artifact LIMIT ?", (_NAMES_COMPARED,))
         return nearest(self._query.text, {name for (name,) in names})
 

@@ -27,7 +27,7 @@ TABLES = (
 )
 _GOOD = "(names > 0 OR heads > 1 OR docs > 2)"
 SHORTEST = 3
-_SHORT = 3
+_SHORT = 5
 """Letters of a word that is taken for a word of a name only."""
 _TWO_EDITS_FROM = 7
 _SHARED = 3
