@@ -61,7 +61,11 @@ def test_every_layout_is_walked_and_named_as_the_client_names_it(bare: Studio) -
     bare.write(".claude/plugins/cache/market/tools/1.0/.claude-plugin/plugin.json", '{"name": "tools"}')
     marketplace = {"plugins": [{"name": "db", "source": "./bundles/db"}, {"name": "out", "source": "../elsewhere"}]}
     bare.write(".claude-plugin/marketplace.json", json.dumps(marketplace))
+    beside = bare.path.parent / "elsewhere/agents/x.md"
+    beside.parent.mkdir(parents=True)
+    beside.write_text("---\nname: x\n---\n", encoding="utf-8")
     assert names(bare) == expected
+    assert scan(Project(bare.path)).skipped == []
 
 
 def test_what_belongs_to_an_artifact_is_none_of_its_own(bare: Studio) -> None:
@@ -73,6 +77,7 @@ def test_what_belongs_to_an_artifact_is_none_of_its_own(bare: Studio) -> None:
         ".claude/settings.json", ".claude/staging/knowledge/x.md",
     ):  # fmt: skip
         bare.write(path, "---\nname: x\ndescription: y\n---\n")
+    bare.write(".claude-plugin/plugin.json", '{"name": "whole"}')
     assert names(bare) == before
     others = dict(places.walk(Project(bare.path), everything=True).others)
     assert others[".claude/agents/README.md"] == "a README"
@@ -225,9 +230,10 @@ def test_a_tree_that_changes_while_it_is_read_is_no_fault(bare: Studio) -> None:
     def churn() -> None:
         while not stop.is_set():
             for number in range(40):
-                bare.write(f".claude/agents/churn/a{number}.md", skill("x"))
+                bare.write(f".claude/agents/churn{number}/a.md", skill("x"))
             for number in range(40):
-                (bare.path / f".claude/agents/churn/a{number}.md").unlink()
+                (bare.path / f".claude/agents/churn{number}/a.md").unlink()
+                (bare.path / f".claude/agents/churn{number}").rmdir()
 
     thread = threading.Thread(target=churn)
     thread.start()

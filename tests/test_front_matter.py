@@ -135,6 +135,7 @@ def test_what_a_yaml_library_writes_comes_back(fields: dict[str, str]) -> None:
     [
         ("description: Use when: it fails\n", {"description": "Use when: it fails"}, "colon"),
         ('description: "quoted" and more\n', {"description": '"quoted" and more'}, "trailing"),
+        ('description: "One" and "two"\n', {"description": '"One" and "two"'}, "trailing"),
         ("description: 'don't stop' # note\n", {"description": "don't stop"}, "trailing"),
         ('description: "He said "hi" twice"\n', {"description": 'He said "hi" twice'}, "trailing"),
         ("argument-hint: [file] [--fast]\n", {"argument-hint": "[file] [--fast]"}, "trailing"),
