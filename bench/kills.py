@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -111,6 +112,15 @@ def _grown(project: Path) -> None:
     (project / ".claude/agents/writer.md").write_text("---\nname: writer\ndescription: Writes notes.\n---\n\nWrite.\n")
 
 
+def _edited(project: Path) -> None:
+    """Leave an index behind that the next question has to bring up to date."""
+    _grown(project)
+    _must(project, "kb", "build", *FEW)
+    for name, text in (("reader", "Reads other diffs."), ("later", "Comes later.")):
+        (project / f".claude/agents/{name}.md").write_text(f"---\nname: {name}\ndescription: {text}\n---\n\nText.\n")
+    (project / ".claude/agents/writer.md").unlink()
+
+
 def _flagged(project: Path) -> None:
     _used(project)
     _must(project, "flags", "set", "partyMode", "--off", "--reason", "trial", "--by", "trial")
@@ -141,6 +151,7 @@ SCENARIOS = (
     Scenario("init", ("init", *FEW), _fresh),
     Scenario("init --reset", _RESET, _used),
     Scenario("kb build", ("kb", "build", *FEW), _grown, finish=(("kb", "build", *FEW),)),
+    Scenario("kb list", ("kb", "list"), _edited, finish=(("kb", "list"),)),
     Scenario("flags set", _ON, _flagged, finish=(_ON,)),
     Scenario("hooks install", _INSTALL, _hooked, finish=(_INSTALL, _UNINSTALL)),
     Scenario("hooks uninstall", _UNINSTALL, _wired, finish=(_UNINSTALL,)),
@@ -295,6 +306,9 @@ class Matrix:
             if name.endswith("flags.jsonl"):
                 if found[name].count(b"\n") < expected[name].count(b"\n") - 1 or not found[name].endswith(b"\n"):
                     yield f"journal damaged: {name}"
+            elif name.endswith(".sqlite3"):
+                if indexed(self._folder / "killed" / name) != indexed(self._folder / "undisturbed" / name):
+                    yield f"differs: {name}"
             elif name.endswith("/log.jsonl"):  # times and process ids
                 if not all(map(_is_entry, found[name].splitlines(keepends=True))):
                     yield f"log damaged: {name}"
@@ -316,6 +330,12 @@ def tree(project: Path) -> Tree:
     }
 
 
+def indexed(place: Path) -> list[tuple[str, str]]:
+    """Return path and hash of all that an index holds; the bytes of its file depend on times and on the order."""
+    with contextlib.closing(sqlite3.connect(f"{place.as_uri()}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT path, sha256 FROM artifact ORDER BY path").fetchall()
+
+
 def _is_entry(line: bytes) -> bool:
     return line.endswith(b"}\n") and "event" in json.loads(line)
 
@@ -324,7 +344,8 @@ def lost(before: Mapping[str, bytes], after: Mapping[str, bytes], when: str) -> 
     """Yield the files whose content is found nowhere any more; derived and grown ones count as kept."""
     kept = set(after.values())
     for name, data in before.items():
-        ours = name in after and (name.endswith((".csv", ".yaml")) or name.startswith(".agent-studio/wiring/"))
+        derived = name.endswith((".csv", ".sqlite3", ".yaml")) or name.startswith(".agent-studio/wiring/")
+        ours = name in after and derived
         ours = ours or name.endswith(("settings.json", "settings.local.json"))  # compared when it is all over
         if data and not ours and data not in kept and not after.get(name, b"").startswith(data):
             yield f"{when}: bytes of {name} are lost"

@@ -3,6 +3,8 @@
 Without arguments the trials that need an input of yours are listed as not run:
   --tree FILE.tar.xz   a packed project with a .claude folder (also: the variable TRIALS_TREE)
   --repository DIR     a checkout with a .claude folder, copied before anything is run in it; may be repeated
+  --queries FILE       judged questions on the packed project (also: TRIALS_QUERIES)
+  --groups FILE        which of its artifacts are copies of each other (also: TRIALS_GROUPS)
 """
 
 from __future__ import annotations
@@ -20,15 +22,15 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import attacks, browser, corpus, kills, ledger, measure
-from bench.client import claude, isolated, verdict
+from bench import attacks, browser, corpus, kills, ledger, measure, search_quality
+from bench.client import claude, finding, isolated, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
 
 from agent_studio.isolation.backends import bubblewrap, landlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from agent_studio.isolation.backends import Backend
 
@@ -41,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tree", type=Path, default=os.environ.get("TRIALS_TREE") or None)
     parser.add_argument("--repository", type=Path, action="append", default=[])
+    parser.add_argument("--queries", type=Path, default=os.environ.get("TRIALS_QUERIES") or None)
+    parser.add_argument("--groups", type=Path, default=os.environ.get("TRIALS_GROUPS") or None)
     parser.add_argument("--artifacts", type=int, default=10_000, help="size of the generated project")
     parser.add_argument("--points", type=int, help="kill at so many system calls of a command only, spread evenly")
     parser.add_argument("--kills", type=int, default=1_000, help="of writers of the ledger")
@@ -63,7 +67,8 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     yield _ledger(args.kills, args.seed)
     yield _counted(wanted=not args.no_client)
     for version in claude.VERSIONS:
-        yield _client(version, wanted=not args.no_client)
+        yield _client(f"what Claude Code {version} did is what the records say", verdict.trial, version, args)
+        yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
     yield _attacked(wanted=not args.no_attacks)
@@ -72,6 +77,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield browser.examine(place / "many events")
         yield _generated(place / "generated \u00fcn\u00ef", args.artifacts, args.seed)
         yield _packed(place / "tree", args.tree)
+        yield search_quality.trial(place / "search", args.tree, args.queries, args.groups)
         for number, repository in enumerate(args.repository):
             yield _checkout(place / f"repository-{number}", repository)
     if not args.repository:
@@ -121,13 +127,13 @@ def _counted(*, wanted: bool) -> Trial:
     return trial
 
 
-def _client(version: str, *, wanted: bool) -> Trial:
-    trial = Trial(f"what Claude Code {version} did is what the records say")
-    if not wanted:
+def _client(name: str, run: Callable[[str], list[str]], version: str, args: argparse.Namespace) -> Trial:
+    trial = Trial(name)
+    if args.no_client:
         trial.not_run = "--no-client"
         return trial
     try:
-        trial.faults += verdict.trial(version)
+        trial.faults += run(version)
     except claude.ClientMissingError as reason:
         trial.not_run = str(reason)
     return trial

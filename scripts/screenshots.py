@@ -1,6 +1,6 @@
 """Pictures of the web dashboard for the documentation: a real Chromium, on a project made for it.
 
-scripts/screenshots.py writes docs/assets/web/NAME.png.
+scripts/screenshots.py [NAME ...] writes docs/assets/web/NAME.png, every one unless some are named.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ SHOTS = (
 
 
 def main() -> None:
-    """Take every picture."""
+    """Take every picture, or those that are named."""
+    wanted = [shot for shot in SHOTS if shot.name in sys.argv[1:] or not sys.argv[1:]]
     place = program() or sys.exit("no Chromium is installed")
     TARGET.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -59,9 +60,9 @@ def main() -> None:
         evaluate = (sys.executable, "-m", "agent_studio", "monitor", "--alerts", "--env", "staging")
         subprocess.run(evaluate, cwd=project, env=clean_variables(), check=False, capture_output=True)
         with dashboard(project) as address, browser(place) as started:
-            for shot in SHOTS:
+            for shot in wanted:
                 take(started.new_context(**shot.options).new_page(), address, shot)
-    print(f"{len(SHOTS)} pictures in {TARGET.relative_to(REPOSITORY)}")
+    print(f"{len(wanted)} pictures in {TARGET.relative_to(REPOSITORY)}")
 
 
 def take(window: Page, address: str, shot: Shot) -> None:

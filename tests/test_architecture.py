@@ -28,7 +28,7 @@ GROUND_ORDER = ("errors", "clock", "redaction", "records", "storage", "environme
 ARROWS = {
     ("capture", "cost"), ("capture", "knowledge"), ("capture", "memory"), ("monitor", "cost"),
     ("reasoning", "cost"), ("reasoning", "memory"), ("reasoning", "knowledge"),
-    ("cli", "serve"), ("cli", "statusline"), ("cli", "dashboard"), ("serve", "dashboard"),
+    ("cli", "serve"), ("cli", "statusline"), ("cli", "dashboard"), ("cli", "mcp"), ("serve", "dashboard"),
     ("release", "staging"), ("evolution", "staging"), ("evals", "release"),
 }  # fmt: skip
 

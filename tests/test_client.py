@@ -15,7 +15,7 @@ if os.name == "nt":
     pytest.skip("the driver ends process groups by signals, which Windows has not", allow_module_level=True)
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
 
-from bench.client import claude, verdict
+from bench.client import claude, finding, verdict
 from bench.client.journey import Journey, travel
 
 if TYPE_CHECKING:
@@ -115,6 +115,15 @@ def test_what_a_real_client_did_is_what_the_records_say(version: str, tmp_path: 
     assert not wrong, "\n".join(f"{name}: {fault}" for name, faults in wrong.items() for fault in faults)
     damages = [*DAMAGES, *([_a_cost_is_another] if version == SAYS_ITS_COST else [])]
     assert [damage.__name__ for damage in damages if not _is_noticed(journey, damage)] == []
+
+
+@pytest.mark.parametrize("version", claude.VERSIONS)
+def test_a_model_finds_artifacts_by_the_tools_that_the_client_offers_it(version: str, tmp_path: Path) -> None:
+    try:
+        client = claude.install(version)
+    except claude.ClientMissingError as reason:
+        pytest.skip(f"Claude Code {version} cannot be had: {reason}")
+    assert list(finding.faults(finding.find(client, tmp_path))) == []
 
 
 def _is_noticed(journey: Journey, damage: Callable[[Records], str]) -> bool:

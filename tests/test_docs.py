@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_studio.cli.dispatch import _split, whole_parser
+from agent_studio.cli.dispatch import _spelled_out, _split, whole_parser
 from agent_studio.cli.main import COMMANDS
 from agent_studio.environment.config import inspect
 from agent_studio.environment.detect import VARIABLE, Environment
@@ -205,7 +205,7 @@ def parses(parser: argparse.ArgumentParser, line: str) -> bool:
         if len(words) == 1 and words[0] in COMMANDS:  # a verb named by itself
             return True
         if rest and rest[0] not in {"--help", "--version"}:
-            parser.parse_args(rest)
+            parser.parse_args(_spelled_out(rest))
     except Exception:  # noqa: BLE001 - whatever the parser says of it, the line is wrong
         return False
     return True

@@ -232,7 +232,7 @@ def test_odd_artifacts_are_indexed_or_named(bare: Studio) -> None:
     assert done.code == 0, done.err
     assert "dangling.md was not indexed" in done.err
     text = (bare.path / ".claude/staging/knowledge/knowledge-base-index.csv").read_text(encoding="utf-8")
-    for name in ("latin", "Prüft Größen", "nul led", "empty", "open", "fifty megabytes"):
+    for name in ("latin", "Prüft Größen", "nulled", "empty", "open", "fifty megabytes"):
         assert name in text
     assert bare.run("smoke", "--env", "staging").code == 0
 

@@ -402,10 +402,41 @@ def test_a_bug_of_ours_is_told_without_its_innards(page: Page, monkeypatch: pyte
 
 def test_the_knowledge_base_is_searched_and_a_missing_one_is_said(staged: Studio) -> None:
     page = Page(staged)
-    found = page.view("knowledge", of="correctness")
+    found = page.view("knowledge", of="review for correctness")
     assert [hit["name"] for hit in found["hits"]] == ["code-reviewer"]
+    (hit,) = found["hits"]
+    assert "".join(text for text, _ in hit["snippet"]) == "Reviews pull requests for correctness and style."
+    assert "correctness" in [text for text, is_match in hit["snippet"] if is_match]
+    assert {"name", "points", "said"} <= set(hit["why"][0])
+    assert found["domains"]["agent"] == 1
     assert page.view("knowledge", of="shipp")["didYouMean"] == "ship"
+    assert page.view("knowledge", of="review", only="skill")["hits"] == []
     assert page.view("knowledge", env="production")["artifacts"] is None
+
+
+def test_an_artifact_is_shown_with_its_text_and_no_credential(staged: Studio) -> None:
+    secret = "ghp_" + "a1B2" * 9
+    staged.write(".claude/agents/leaky.md", f"---\nname: leaky\ntools: Read\n---\n# One\n\n{secret}\n\n## Two\n")
+    staged.write(".claude/commands/leaky.md", "---\ndescription: Another\n---\nGo.\n")
+    page = Page(staged)
+    found = page.view("artifact", of=".claude/agents/leaky.md")
+    assert (found["artifact"]["name"], found["artifact"]["tools"]) == ("leaky", "Read")
+    assert [(one["level"], one["title"]) for one in found["headings"]] == [(1, "One"), (2, "Two")]
+    assert [one["path"] for one in found["namesakes"]] == [".claude/commands/leaky.md"]
+    assert "# One" in found["text"]
+    assert secret not in json.dumps(found)
+    assert page.view("artifact", of="no such")["artifact"] is None
+    outside = staged.path.parent / "outside.md"
+    outside.write_text("not yours")
+    place = staged.path / ".claude/agents/leaky.md"
+    place.unlink()
+    place.symlink_to(outside)
+    assert "not yours" not in json.dumps(page.view("artifact", of=".claude/agents/leaky.md"))
+
+
+@pytest.mark.parametrize("only", ["a b", "<x>", "k" * 41, "1"])
+def test_a_kind_that_can_be_none_is_refused(page: Page, only: str) -> None:
+    assert page.get("/api/knowledge", of="x", only=only).status == 400
 
 
 def test_what_is_recorded_sealed_or_acknowledged_is_news_and_what_only_waits_is_not(staged: Studio) -> None:

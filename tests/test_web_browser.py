@@ -41,6 +41,8 @@ PAGES = (
     "session?of=s-1",
     "alerts",
     "knowledge",
+    "knowledge?of=review",
+    "artifact?of=.claude/agents/code-reviewer.md",
 )
 PHONE = {"width": 390, "height": 844}
 WAIT_MS = 10_000
@@ -213,12 +215,14 @@ def test_hostile_text_is_shown_as_it_is_and_does_nothing(desk: Desk) -> None:
     window = desk.open()
     about = [(page, text) for page in ("hook", "session", "knowledge") for text in CORPUS]
     named = [(f"{page}?of={quote(text, safe='')}", text) for page, text in about]
-    for page, text in [*((page, CORPUS[0]) for page in PAGES), *named, ("knowledge?of=hostile", CORPUS[0])]:
+    for page, text in [*((page, CORPUS[0]) for page in PAGES), *named, ("knowledge?of=hostile", CORPUS[0]),
+                       ("artifact?of=hostile-0", CORPUS[0])]:  # fmt: skip
         window.goto(f"{desk.url}/dashboard/{page}")
         settled(window)
         window.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         assert window.evaluate(HARM) == [], page
-        is_there = page.startswith(("hook", "session?", "errors", "agents", "alerts", "knowledge?of=hostile"))
+        shown = ("hook", "session?", "errors", "agents", "alerts", "knowledge?of=hostile", "artifact?of=hostile")
+        is_there = page.startswith(shown)
         if is_there and not page.endswith(("of=format.sh", "of=s-1")):
             assert text[:8] in window.inner_text("main"), page
     assert desk.complaints == []
@@ -305,8 +309,47 @@ def test_searching_finds_while_typing(desk: Desk) -> None:
     assert window.evaluate("document.activeElement.id") == "search"
     assert window.url.endswith("/dashboard/knowledge?of=migrations")
     window.get_by_role("searchbox").fill("shipp")
-    window.get_by_role("link", name="ship").click()
+    window.get_by_text("Searched “ship” for “shipp”.").wait_for()
     window.get_by_text("Ship the current branch").wait_for()
+
+
+def test_a_hit_says_why_and_leads_to_its_text_and_back(desk: Desk) -> None:
+    window = desk.open("knowledge?of=review+pull+requests")
+    mine = window.get_by_role("listitem").filter(has_text="code-reviewer").first
+    assert mine.locator("mark").count() > 0
+    mine.get_by_text("Why").click()
+    mine.get_by_role("rowheader").first.wait_for()
+    mine.get_by_role("link", name="code-reviewer").click()
+    window.get_by_label("Text of the artifact").get_by_text("Read the diff first.").wait_for()
+    assert window.url.endswith("/dashboard/artifact?of=.claude%2Fagents%2Fcode-reviewer.md")
+    window.go_back()
+    window.get_by_role("searchbox").wait_for()
+    assert window.get_by_role("searchbox").input_value() == "review pull requests"
+    assert desk.complaints == []
+
+
+def test_kinds_narrow_a_search_and_stay_while_typing(desk: Desk) -> None:
+    window = desk.open("knowledge?of=ship")
+    window.get_by_role("group", name="Kind of artifact").get_by_role("link", name="agent").click()
+    window.get_by_text("Nothing fits “ship” among agents").wait_for()
+    window.get_by_role("searchbox").fill("code reviewer")
+    window.get_by_role("link", name="code-reviewer").wait_for()
+    assert "only=agent" in window.url
+    window.keyboard.press("Tab")
+    assert window.evaluate("document.activeElement.textContent") == "all"
+    assert desk.complaints == []
+
+
+def test_the_most_used_come_first_where_nothing_is_asked(desk: Desk) -> None:
+    event = {"session_id": "s-1", "hook_event_name": "PostToolUse", "tool_name": "Skill", "tool_use_id": "t-1",
+             "tool_input": {"skill": "writing-migrations"}}  # fmt: skip
+    inbox = desk.studio.path / ".claude/staging/metrics/events.jsonl"
+    inbox.write_text(json.dumps({"ts": 1, "pid": 1, "kind": "hook", "env": "staging", "payload": event}) + "\n")
+    assert desk.studio.run("ingest", "--env", "staging").code == 0
+    window = desk.open("knowledge")
+    used = window.get_by_role("region", name="Used most")
+    used.get_by_role("link", name="writing-migrations").wait_for()
+    assert "used 1 ×" in used.inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

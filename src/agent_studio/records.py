@@ -129,6 +129,21 @@ class LlmUsage(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Search(Record):
+    """A search of the knowledge base that found nothing."""
+
+    kind: ClassVar[str] = "metrics"
+    file: ClassVar[str] = "searches.jsonl"
+
+    query: str
+    """Redacted, its start when it is long."""
+    filters: dict[str, Any]
+    source: str
+    """cli, mcp or hook."""
+    did_you_mean: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SessionEvent(Record):
     """A session's start, prompt, stop or end."""
 

@@ -188,6 +188,7 @@ def _dispatch(argv: list[str], running: Running) -> int:
         if not rest or rest[0] in {"-h", "--help", "help"}:
             screen.line(overview())
             return ExitCode.DONE if rest else ExitCode.USAGE
+        rest = _spelled_out(rest)
         verb, module = _find(rest[0])
         schema = verb
         parser = _parser(verb, module)
@@ -263,6 +264,15 @@ def _add_common_below(parser: argparse.ArgumentParser) -> None:
 def load_command(verb: str) -> ModuleType:
     """Import the module of a verb."""
     return importlib.import_module(f"agent_studio.cli.commands.{verb}")
+
+
+def _spelled_out(rest: list[str]) -> list[str]:
+    """Return a command line with the one alias that has options of its own as a command of ours."""
+    if rest[0] != "kb-search":
+        return rest
+    from agent_studio.cli.kb.original import rewritten  # noqa: PLC0415 - only for it
+
+    return rewritten(rest[1:])
 
 
 def _find(word: str) -> tuple[str, ModuleType]:

@@ -23,12 +23,13 @@ COMMANDS: dict[str, str] = {
     "statusline": "Print the status line of Claude Code",
     "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",
+    "mcp": "Offer the knowledge base to agents: an MCP server over stdio",
     "scan": "Look for secrets in what would be seeded or released, and in records",
     "log": "Show and follow what commands and the daemon did",
     "completion": "Print a shell's completion script",
 }
 """Verbs and what each does; `commands/<verb>.py` holds it."""
-ALIASES: dict[str, str] = {"dashboard": "monitor"}
+ALIASES: dict[str, str] = {"dashboard": "monitor", "kb-search": "kb"}
 _COLLECTED_AFTER = 50_000
 """Objects more than before; importing makes thousands that all stay, and looking for cycles in them finds none."""
 

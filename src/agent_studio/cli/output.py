@@ -33,6 +33,8 @@ class Result(NamedTuple):
     render: Callable[[Screen], None]
     code: int = ExitCode.DONE
     problems: Sequence[Problem] = ()
+    is_told: bool = False
+    """All there is to say has been written, line by line, in a form for programs."""
 
 
 class Screen:
@@ -98,6 +100,27 @@ class Screen:
             table.add_row(*(Text("-" if cell is None else harmless(redact(str(cell)))) for cell in row))
         Console(file=self._stream, highlight=False).print(table)
 
+    def columns(
+        self, headings: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Collection[str] = ()
+    ) -> None:
+        """Write one line a row without drawing a table, which costs more than many a command.
+
+        On a terminal the last column is cut where the line would not fit.
+        """
+        cells = [
+            tuple(headings),
+            *(tuple("-" if cell is None else harmless(str(cell)) for cell in row) for row in rows),
+        ]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
+        width = self.width if self.is_terminal else None
+        for row in cells:
+            padded = (
+                cell.rjust(size) if heading in numbers else cell.ljust(size)
+                for heading, cell, size in zip(headings, row, widths, strict=False)
+            )
+            line = "  ".join((*padded, row[-1]))
+            self.line(line if width is None or len(line) <= width else line[: width - 1].rstrip() + "…")
+
     def console(self) -> Console:
         """Return what draws more than lines and tables: colours and the terminal's width only where there is one."""
         from rich.console import Console  # noqa: PLC0415 - as above
@@ -107,7 +130,7 @@ class Screen:
 
 def report(screen: Screen, schema: str, environment: str, result: Result, *, as_json: bool) -> None:
     """Write a result; problems go to stderr, or into the object."""
-    if as_json:
+    if as_json and not result.is_told:
         _write_envelope(screen, schema, environment, result.data, result.problems, ok=result.code == ExitCode.DONE)
         return
     result.render(screen)
@@ -161,10 +184,10 @@ def warn(message: str, hint: str = "") -> None:
 
 
 @contextmanager
-def working(doing: str) -> Iterator[None]:
-    """Show on a terminal that work goes on, once it has taken a second."""
+def working(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal that work goes on, once it has taken a second; what is yielded is told how many are done."""
     if not sys.stderr.isatty():
-        yield
+        yield _untold
         return
     import threading  # noqa: PLC0415 - only on a terminal
 
@@ -174,11 +197,15 @@ def working(doing: str) -> Iterator[None]:
     timer = threading.Timer(1.0, status.start)
     timer.start()
     try:
-        yield
+        yield lambda done, total: status.update(f"{doing}: {done:,} of {total:,}")
     finally:
         timer.cancel()
         timer.join()
         status.stop()
+
+
+def _untold(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 def echo(text: str) -> None:

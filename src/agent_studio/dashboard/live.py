@@ -28,7 +28,7 @@ BEAT_SECONDS = 15.0
 STREAMS = 64
 """Pages that are told at once."""
 _INBOX = "events."
-_STATE = ("alerts.jsonl", "silences.jsonl")
+_STATE = ("alerts.jsonl", "silences.jsonl", "knowledge.sqlite3")
 
 
 class Revision:
@@ -64,7 +64,8 @@ class Revision:
                 size = _size(folder, name) if name.count(".") == 1 else ""
                 seen.update(f"{kind}/{name} {size}\n".encode())
         for name in _STATE:
-            seen.update(f"{name} {_size(self._root.state, name)}\n".encode())
+            status = self._root.state.status(name)
+            seen.update(f"{name} {(status.st_size, status.st_mtime_ns) if status else 0}\n".encode())
         return seen.hexdigest()[:16]
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.dashboard import view
+from agent_studio.dashboard import artifacts, view
 from agent_studio.environment.detect import Environment
-from agent_studio.errors import AgentStudioError, IntegrityError, UsageError
-from agent_studio.knowledge import index, search
+from agent_studio.errors import AgentStudioError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 HOURS = (1, 6, 24, 168, 720)
 """Stretches a page may show."""
 _SUBJECT_MAX = 1_000
-_HITS = 30
+_DOMAIN_MAX = 40
 
 
 class Question(NamedTuple):
@@ -29,7 +28,9 @@ class Question(NamedTuple):
     """Empty for the server's own."""
     hours: int
     subject: str
-    """A hook, a session, the words of a search."""
+    """A hook, a session, the words of a search, the path of an artifact."""
+    only: str = ""
+    """The kind of artifact that is searched for; empty for all."""
 
     @property
     def window(self) -> Window:
@@ -45,7 +46,10 @@ def question(parameters: Mapping[str, str]) -> Question:
     subject = parameters.get("of", "")
     if len(subject) > _SUBJECT_MAX:
         raise UsageError("what is asked about has too long a name")
-    return Question(parameters.get("env", ""), int(written), subject)
+    only = parameters.get("only", "")
+    if len(only) > _DOMAIN_MAX or (only and not only.isidentifier()):
+        raise UsageError("that is no kind of artifact")
+    return Question(parameters.get("env", ""), int(written), subject, only)
 
 
 def of_problem(error: AgentStudioError) -> dict[str, str]:
@@ -75,23 +79,6 @@ def _side(contexts: Contexts, name: str, window: Window) -> dict[str, Any]:
         return {"environment": name, "problem": of_problem(error)}
 
 
-def _knowledge(contexts: Contexts, asked: Question) -> dict[str, Any]:
-    """Return `{query, artifacts, hits[{name, path, domain, description, score}], didYouMean}`."""
-    root = contexts.open(asked.environment).root
-    try:
-        rows = index.load(root)
-    except (FileNotFoundError, IntegrityError):
-        return {"query": asked.subject, "artifacts": None, "hits": [], "didYouMean": None}
-    hits = search.search(rows, asked.subject, limit=_HITS)
-    columns = ("name", "path", "domain", "description")
-    return {
-        "query": asked.subject,
-        "artifacts": sum(row["domain"] != index.TEST_DOMAIN for row in rows),
-        "hits": [{**{name: hit.row[name] for name in columns}, "score": hit.score} for hit in hits],
-        "didYouMean": search.suggest(rows, asked.subject) if asked.subject and not hits else None,
-    }
-
-
 def _of(show: Callable[[Context, Window], dict[str, Any]]) -> Callable[[Contexts, Question], dict[str, Any]]:
     return lambda contexts, asked: show(contexts.open(asked.environment), asked.window)
 
@@ -114,5 +101,6 @@ VIEWS: Mapping[str, Callable[[Contexts, Question], dict[str, Any]]] = {
     "session": _about_one(view.session),
     "trends": lambda contexts, asked: view.trends(contexts.open(asked.environment)),
     "alerts": lambda contexts, asked: view.alerts(contexts.open(asked.environment)),
-    "knowledge": _knowledge,
+    "knowledge": lambda contexts, asked: artifacts.search(contexts.open(asked.environment), asked.subject, asked.only),
+    "artifact": lambda contexts, asked: artifacts.artifact(contexts.open(asked.environment), asked.subject),
 }

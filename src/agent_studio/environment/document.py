@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import binascii
 import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 1_000_000
 MAX_ENTRIES = 20_000
 MAX_DEPTH = 32
-_FORMAT = b"1 "
+_FORMAT = 2
 """Changes with what a file's bytes are read as."""
 _KEPT_MOST = 64
 
@@ -47,25 +47,43 @@ def parse(data: bytes, file: str) -> tuple[Entry, ...]:
         raise ConfigurationError(
             f"{file}:{line}: not UTF-8 (byte {data[error.start]:#04x})", hint="save the file as UTF-8"
         ) from error
-    name = f"yaml-{hashlib.sha256(_FORMAT + data).hexdigest()}"
-    kept = user_cache.load(name)
+    kept = _kept(text)
     if kept is not None:
-        return tuple(Entry(*fields) for fields in json.loads(kept))
+        return kept
     root = _load(text, file)
     if root is None:
         return ()
     if not _is_mapping(root):
         raise ConfigurationError(f"{file}:1: the file must be a mapping of keys to values", hint="key: value")
     entries = tuple(_Reading(file).entries(root, "", 0))
-    _keep(name, entries)
+    _keep(text, entries)
     return entries
 
 
-def _keep(name: str, entries: tuple[Entry, ...]) -> None:
+def _kept(text: str) -> tuple[Entry, ...] | None:
+    """Return what was read of exactly this text before."""
+    kept = user_cache.load(_name(text), hashed=False)
+    try:
+        version, known, check, entries = json.loads(kept or b"0")
+        if (version, known, check) == (_FORMAT, text, binascii.crc32(entries.encode())):
+            return tuple(Entry(*fields) for fields in json.loads(entries))
+    except (ValueError, TypeError, AttributeError):
+        pass
+    return None
+
+
+def _keep(text: str, entries: tuple[Entry, ...]) -> None:
     """Keep what was read for the next command, if it comes back from JSON as it was: the parser takes 100 ms."""
-    text = json.dumps([(one.key, one.value, one.line, one.column) for one in entries], default=str)
-    if repr([Entry(*fields) for fields in json.loads(text)]) == repr(list(entries)):
-        user_cache.store(name, text.encode(), most=_KEPT_MOST)
+    written = json.dumps([(one.key, one.value, one.line, one.column) for one in entries], default=str)
+    if repr([Entry(*fields) for fields in json.loads(written)]) == repr(list(entries)):
+        kept = json.dumps([_FORMAT, text, binascii.crc32(written.encode()), written])
+        user_cache.store(_name(text), kept.encode(), most=_KEPT_MOST, hashed=False)
+
+
+def _name(text: str) -> str:
+    """Return the name to keep a text under; the text is kept too, so that one of the same name is told from it."""
+    data = text.encode()
+    return f"yaml-{len(data):x}-{binascii.crc32(data):08x}"
 
 
 def _load(text: str, file: str) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SECTIONS = (
-    "features", "monitoring", "paths", "testData", "capture", "cost", "isolation", "secrets", "test",
+    "features", "monitoring", "paths", "testData", "capture", "cost", "knowledge", "isolation", "secrets", "test",
     "release", "models", "evals", "fleet", "environments",
 )  # fmt: skip
 KINDS = ("knowledge", "metrics", "memory", "agents", "sessions", "context")
@@ -256,6 +256,20 @@ KEYS: tuple[Key, ...] = (
         Form.BOOLEAN,
         False,
         "Deny agents what would write the ledger: a decision hook.",
+        may_differ=True,
+    ),
+    Key(
+        "knowledge.suggest",
+        Form.BOOLEAN,
+        False,
+        "Tell agents of artifacts that fit a prompt: a decision hook.",
+        may_differ=True,
+    ),
+    Key(
+        "knowledge.semantic",
+        Form.BOOLEAN,
+        True,
+        "Rank by meaning too, where the extra `semantic` is installed.",
         may_differ=True,
     ),
     *(Key(f"isolation.{name}", form, default, doc, may_differ=True) for name, form, default, doc in _ISOLATION),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.detect import VARIABLE, Environment
@@ -72,11 +73,16 @@ class Source(NamedTuple):
 
 def read_source(project: Project, name: str, *, declared: Environment | None = None) -> Source | None:
     """Read one configuration file with all its faults, or None when it is not there."""
-    shown = project.shown(name)
     try:
         data = project.read_definition(name)
     except FileNotFoundError:
         return None
+    return _source(data, name, project.shown(name), declared)
+
+
+@lru_cache(maxsize=16)
+def _source(data: bytes, name: str, shown: str, declared: Environment | None) -> Source:
+    """Return what a file says; a command looks at the files of every environment, at some of them thrice."""
     source = Source(name, [], [], [])
     try:
         entries = parse(data, shown)

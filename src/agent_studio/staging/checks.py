@@ -18,8 +18,9 @@ from agent_studio.environment.flag_journal import history
 from agent_studio.environment.roots import EVOLUTION_FILE, INDEX_FILE, LOGS, MEMORY_FILES
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import UnsafePathError, UsageError
-from agent_studio.knowledge import index
-from agent_studio.knowledge.search import search
+from agent_studio.knowledge import table
+from agent_studio.knowledge.answers import Query
+from agent_studio.knowledge.base import knowledge
 from agent_studio.staging.subject import Failed, Skipped
 
 if TYPE_CHECKING:
@@ -159,13 +160,15 @@ def thresholds(subject: Subject) -> str:
 def knowledge_base_answers(subject: Subject) -> str:
     """A search for an artifact's own name finds it first."""
     try:
-        rows = index.load(subject.root)
+        rows = table.load(subject.root)
     except FileNotFoundError:
         raise Failed(f"missing: {subject.root.folder('knowledge').path / INDEX_FILE}") from None
     if not rows:
         raise Skipped("the index has no rows: the project has no artifacts yet")
-    wanted = next((row for row in rows if row["domain"] != index.TEST_DOMAIN), rows[0])
-    hits = search(rows, wanted["name"], include_test=wanted["domain"] == index.TEST_DOMAIN)
-    if wanted["name"] not in {hit.row["name"] for hit in hits[:1]}:
-        raise Failed(f"a search for {wanted['name']!r} did not find it first")
-    return f"{len(rows)} rows; {wanted['name']!r} found first"
+    with knowledge(subject.context, writes=False) as base:
+        real = base.list(limit=1)
+        wanted = real[0].name if real else rows[0]["name"]
+        hits = base.search(Query(wanted, limit=1, include_test=not real)).hits
+    if wanted not in {hit.entry.name for hit in hits}:
+        raise Failed(f"a search for {wanted!r} did not find it first")
+    return f"{len(rows)} rows; {wanted!r} found first"

@@ -27,7 +27,8 @@ from agent_studio.environment.roots import (
 )
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UsageError
-from agent_studio.knowledge import index as knowledge_index
+from agent_studio.knowledge import table
+from agent_studio.knowledge.base import knowledge_anew
 from agent_studio.staging import activity, seed
 from agent_studio.staging.rights import make_private
 from agent_studio.storage.locks import exclusive
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from agent_studio.capture.recorder.build import Installed
     from agent_studio.capture.wiring.settings import Change
+    from agent_studio.knowledge.refresh import SecretFound
     from agent_studio.storage.folder import Folder
 
 _LOCK = "init.lock"
@@ -71,7 +73,7 @@ class Report:
     activity: list[Item] = field(default_factory=list)
     rows: int = 0
     """Rows of the seeded index."""
-    secrets: list[knowledge_index.SecretInRow] = field(default_factory=list)
+    secrets: list[SecretFound] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """Artifacts that could not be read, and why."""
     recorder: Installed | None = None
@@ -233,7 +235,7 @@ def _seed_index(context: Context, report: Report) -> int:
     root = context.root
     folder, name = root.reads("knowledge", INDEX_FILE)
     try:
-        rows = knowledge_index.load(root)
+        rows = table.load(root)
     except FileNotFoundError:
         rows = []
     except IntegrityError:
@@ -241,14 +243,16 @@ def _seed_index(context: Context, report: Report) -> int:
         _keep_damaged(root, folder, name)
     created = not rows
     if created:
-        built = seed.build_index(context.root, context.config)
-        report.secrets, report.skipped, rows = built.secrets, built.skipped, built.rows
+        with knowledge_anew(context) as base:
+            rows = seed.table_rows(base, context.config)
+            if base.taken:
+                report.secrets, report.skipped = base.taken.secrets, base.taken.skipped
         folder, name = root.folder("knowledge"), INDEX_FILE
-        folder.replace(name, knowledge_index.encode(rows))
+        folder.replace(name, table.encode(rows))
     status = folder.status(name)
     report.rows = len(rows)
     report.index = Item(folder.path / name, created, status.st_size if status else 0)
-    return sum(row["domain"] != knowledge_index.TEST_DOMAIN for row in rows)
+    return sum(row["domain"] != table.TEST_DOMAIN for row in rows)
 
 
 def _keep_damaged(root: EnvironmentRoot, folder: Folder, name: str) -> None:

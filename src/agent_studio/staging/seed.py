@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_studio.environment.roots import EVOLUTION_FILE, LOGS, MEMORY_FILES
-from agent_studio.knowledge.artifacts import scan
-from agent_studio.knowledge.index import TEST_DOMAIN, Row, SecretInRow, rows_of, without_secrets
+from agent_studio.knowledge.table import TEST_DOMAIN, Row, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from agent_studio.environment.config import Config
     from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.knowledge.base import KnowledgeBase
 
 ARTIFACTS_FOLDER = "artifacts"
 _MARK = "Generated test data of the staging environment."
@@ -64,23 +63,12 @@ def evolution_state() -> bytes:
     return json.dumps(state, indent=2).encode() + b"\n"
 
 
-@dataclass(frozen=True)
-class BuiltIndex:
-    """Rows for an index and what a user should know of them."""
-
-    rows: list[Row]
-    secrets: list[SecretInRow]
-    """Credentials that were kept out of the rows."""
-    skipped: list[tuple[str, str]]
-    """Artifacts that could not be read, and why."""
-
-
-def build_index(root: EnvironmentRoot, config: Config, previous: Iterable[Row] = ()) -> BuiltIndex:
-    """Build an environment's rows from the project's artifacts, test artifacts after the real ones."""
-    found = scan(root.project)
-    rows, secrets = without_secrets(rows_of(found.artifacts, previous))
+def table_rows(base: KnowledgeBase, config: Config) -> list[Row]:
+    """Return the rows of an environment's table: the artifacts of the index, test artifacts after them."""
+    root = base.context.root
+    rows = rows_of(base.list(sort="path"))
     numbers = {*artifact_numbers(config, len(rows)), *present_artifacts(root)}
-    return BuiltIndex([*rows, *artifact_rows(root, sorted(numbers))], secrets, found.skipped)
+    return [*rows, *artifact_rows(root, sorted(numbers))]
 
 
 def artifact_numbers(config: Config, real: int) -> range:

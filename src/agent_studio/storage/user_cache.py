@@ -1,12 +1,11 @@
 """What this user's commands have worked out before, to save the time of doing it again: `~/.cache/agent-studio`.
 
-The folder is the user's alone, else it is not used; everything in it is checked against the hash kept with it. Whatever
-is wrong with the cache is passed over: it only saves time.
+The folder is the user's alone, else it is not used; everything in it is checked against the hash kept with it, or by
+who kept it. Whatever is wrong with the cache is passed over: it only saves time.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from contextlib import suppress
@@ -22,8 +21,8 @@ _DIGEST_BYTES = 32
 _MAX_BYTES = 8 << 20
 
 
-def load(name: str | None) -> bytes | None:
-    """Return what was kept under a name, or None."""
+def load(name: str | None, *, hashed: bool = True) -> bytes | None:
+    """Return what was kept under a name, or None; what was not `hashed` is for the caller to check."""
     folder = _folder()
     if name is None or folder is None:
         return None
@@ -33,13 +32,15 @@ def load(name: str | None) -> bytes | None:
             if not _is_private(os.fstat(file.fileno()), stat.S_ISREG):
                 return None
             kept = file.read(_MAX_BYTES)
+        if not hashed:
+            return kept
         digest, data = kept[:_DIGEST_BYTES], kept[_DIGEST_BYTES:]
-        if data and hashlib.sha256(data).digest() == digest:
+        if data and _digest(data) == digest:
             return data
     return None
 
 
-def store(name: str | None, data: bytes, *, most: int | None = None) -> None:
+def store(name: str | None, data: bytes, *, most: int | None = None, hashed: bool = True) -> None:
     """Keep something under a name, if it can be kept; of names with the same start at most `most` stay."""
     folder = _folder()
     if name is None or folder is None:
@@ -50,12 +51,18 @@ def store(name: str | None, data: bytes, *, most: int | None = None) -> None:
         descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".new-")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(hashlib.sha256(data).digest() + data)
+                file.write((_digest(data) if hashed else b"") + data)
             Path(temporary).replace(folder / name)
         except OSError:
             Path(temporary).unlink()
         if most is not None:
             _prune(folder, name.partition("-")[0], most)
+
+
+def _digest(data: bytes) -> bytes:
+    import hashlib  # noqa: PLC0415 - 3 ms that a command which reads only its configuration need not pay
+
+    return hashlib.sha256(data).digest()
 
 
 def _prune(folder: Path, start: str, most: int) -> None:

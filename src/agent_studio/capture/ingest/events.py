@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.capture.ingest import agents, errors, lines
+from agent_studio.capture.ingest import agents, artifacts, errors, lines
 from agent_studio.records import ErrorEvent, SessionEvent, event_id
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _REOPENS_NS = lines.NS
 _QUIET = frozenset({
-    "Setup", "InstructionsLoaded", "UserPromptExpansion", "PermissionRequest", "PostToolBatch", "PreCompact",
-    "PostCompact", "ConfigChange", "CwdChanged", "FileChanged", "DirectoryAdded", "WorktreeCreate", "WorktreeRemove",
+    "Setup", "InstructionsLoaded", "PermissionRequest", "PostToolBatch", "PreCompact", "PostCompact",
+    "ConfigChange", "CwdChanged", "FileChanged", "DirectoryAdded", "WorktreeCreate", "WorktreeRemove",
     "MessageDisplay", "Notification", "PreModelSwitch", "PostModelSwitch", "TaskCreated", "TaskCompleted",
     "TeammateIdle", "Elicitation", "ElicitationResult",
 })  # fmt: skip
@@ -80,6 +80,8 @@ def _prompted(work: Work, session: Session, event: Event, _near: Near) -> None:
         if prompt.startswith("<task-notification>"):
             source = "task-notification"
             agents.notified(work, session, prompt, event.at_ns)
+        elif prompt.startswith("/"):
+            artifacts.prompted(work, session, event, prompt)
     if event.bytes is not None:
         metadata = {"cut": True}
     _log(work, session, event, "prompt", source=source, metadata=metadata)
@@ -109,6 +111,8 @@ def _calling(_work: Work, session: Session, event: Event, near: Near) -> None:
 def _returned(work: Work, session: Session, event: Event, near: Near) -> None:
     if near.tool in agents.TOOLS:
         agents.returned(work, session, event, near)
+    if near.tool in artifacts.TOOLS:
+        artifacts.returned(work, session, event, near)
 
 
 def _failed(work: Work, session: Session, event: Event, near: Near) -> None:
@@ -167,4 +171,5 @@ _HANDLERS: dict[str, Callable[[Work, Session, Event, Near], None]] = {
     "SessionStart": _started, "UserPromptSubmit": _prompted, "Stop": _stopped, "SessionEnd": _ended,
     "PreToolUse": _calling, "PostToolUse": _returned, "PostToolUseFailure": _failed, "PermissionDenied": _refused,
     "StopFailure": _api_failed, "SubagentStart": agents.started, "SubagentStop": agents.stopped,
+    "UserPromptExpansion": artifacts.expanded,
 }  # fmt: skip

@@ -38,6 +38,8 @@ class Report:
     """Journals that were closed, by the names they have now."""
     budget_notices: list[dict[str, Any]] = field(default_factory=list)
     """Levels of budgets that the usage of this run has crossed."""
+    index_faults: int = 0
+    """Times the search index could not follow; it is tried again."""
     busy: bool = False
     seconds: float = 0.0
 

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock, log
-from agent_studio.capture.ingest import events, hooks, lines, masking, sealing, segments, state, telemetry
+from agent_studio.capture.ingest import artifacts, events, hooks, lines, masking, sealing, segments, state, telemetry
 from agent_studio.capture.ingest.report import Report
 from agent_studio.capture.ingest.settle import settle
 from agent_studio.capture.ingest.work import Work
@@ -71,6 +71,7 @@ def ingest(context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0) -> R
             with state.opened(folder) as opened:
                 report.sealed = sealing.begin(opened, context, inbox.roots)
                 _Run(context, inbox, opened, report).all(settle_ns=int(settle_s * lines.NS))
+                artifacts.follow(context, opened, report)
                 masking.mask(context.project, opened)
                 report.sealed += sealing.seal(opened, context, inbox.roots)
             if report.records.get(LlmUsage.file):

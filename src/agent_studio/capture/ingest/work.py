@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.capture.ingest import artifacts
 from agent_studio.capture.ingest.recent import Recent
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Work:
     def __init__(self, state: State, writer: Writer, report: Report, now_ns: int) -> None:
         self.state, self.writer, self.report, self.now_ns = state, writer, report, now_ns
         self.recent = Recent(state.note("recent"))
+        self.changed: set[str] = set()
+        """Files that may be artifacts and were changed, as the client names them."""
         self._sessions: dict[str, Session] = {}
         self._touched: set[str] = set()
         self._due: set[str] = set()
@@ -120,6 +123,7 @@ class Work:
             self._sessions.clear()
         self.recent.prune()
         self.state.put_note("recent", self.recent.remembered())
+        artifacts.remember(self)
         self.writer.commit(done=done)
 
     def at_work(self) -> Iterator[Session]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agent_studio.records import Record
 
 DAMAGED, UNKNOWN = "damaged-events.jsonl", "unknown-events.jsonl"
+USES = "artifact-uses.jsonl"
 _CHUNK_BYTES = 4 << 20
 _ID = b'"eventId":"'
 _ID_LENGTH = 32
@@ -98,6 +99,17 @@ class Writer:
         root = self._roots[environment if environment is not None and environment in self._roots else self._owner]
         self._keep(name, line, root.state, root.environment)
 
+    def use(self, line: dict[str, Any], environment: str) -> None:
+        """Keep that an artifact was used, once, whoever tells of it."""
+        if self._state.see(line["eventId"]):
+            output = self._outputs.get((environment, USES)) or self._opened(
+                environment, USES, self._roots[environment].state
+            )
+            if line["eventId"] in output.beyond:
+                output.beyond.discard(line["eventId"])
+            else:
+                output.lines.append(line)
+
     def turn_away(self, line: dict[str, Any]) -> None:
         """Put an event where those without a route are."""
         project = self._roots[self._owner].project
@@ -145,7 +157,7 @@ class Writer:
             raise StorageError(
                 f"{output.folder.path} is missing", hint=f"agent-studio init --env {output.environment}"
             ) from None
-        if output.name not in {DAMAGED, UNKNOWN, UNROUTED}:
+        if output.name not in {DAMAGED, UNKNOWN, UNROUTED, USES}:
             self._count(output.name, len(output.lines))
         output.lines = []
 
@@ -173,7 +185,10 @@ class Writer:
         for environment, root in self._roots.items():
             logs = [(kind, name) for kind, names in LOGS.items() for name in names if name != LlmUsage.file]
             places = [(root.folder(kind), name) for kind, name in logs]
-            places += [(root.state, DAMAGED), (root.state, UNKNOWN), (Folder(root.project.path, STATE), UNROUTED)]
+            places += [
+                *((root.state, name) for name in (DAMAGED, UNKNOWN, USES)),
+                (Folder(root.project.path, STATE), UNROUTED),
+            ]
             for folder, name in places:
                 for line in self._all_lines(folder, name):
                     found = _id_of(line, first=name in _IDS_FIRST)

@@ -10,11 +10,9 @@ it from the client's transcripts, which the client deletes after 30 days; `inges
 
 from __future__ import annotations
 
-from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from agent_studio.errors import UsageError
+from agent_studio.cli import subverbs
 
 if TYPE_CHECKING:
     import argparse
@@ -37,22 +35,10 @@ _SUBVERBS = {
 
 
 def configure(parser: Parser) -> None:
-    """Add the sub-verbs, each with the options of its own module."""
-    verbs = parser.add_subparsers(dest="subverb", metavar="SUBVERB", required=True)
-    for name, (module, does) in _SUBVERBS.items():
-        verb: Parser = verbs.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
-        verb.later(partial(_configure, module))
-
-
-def _configure(module: str, verb: Parser) -> None:
-    part = import_module(f"agent_studio.cli.cost.{module}")
-    part.configure(verb)
-    verb.set_defaults(part=part)
+    """Add the sub-verbs."""
+    subverbs.configure(parser, "cost", _SUBVERBS)
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Do one sub-verb."""
-    if getattr(args, "part", None) is None:
-        raise UsageError("name a sub-verb", hint=f"one of {', '.join(_SUBVERBS)}")
-    result: Result = args.part.run(args, session)
-    return result
+    return subverbs.run(args, session)

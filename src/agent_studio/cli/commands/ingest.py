@@ -41,6 +41,7 @@ _KEPT = {
     "unknown": ("are of a name that is not known", "kept in .agent-studio/{environment}/unknown-events.jsonl"),
     "cut": ("were kept only in part: the inbox was over capture.inboxLimitMb", "run ingest more often"),
     "unrouted": ("belong to another environment", "moved to .agent-studio/unrouted.jsonl"),
+    "index_faults": ("times the search index could not follow what was edited or used", "it is tried again"),
     "altered": ("inbox files were cut or rewritten by someone else", "only ingest may take events away"),
 }
 
@@ -125,7 +126,7 @@ def _news(report: Report) -> str:
 def _data(report: Report, tidied: Tidied) -> dict[str, object]:
     camel = {
         "transcripts_missing": "transcriptsMissing", "segments_removed": "segmentsRemoved",
-        "budget_notices": "budgetNotices",
+        "budget_notices": "budgetNotices", "index_faults": "indexFaults",
     }  # fmt: skip
     data = {camel.get(name, name): value for name, value in asdict(report).items() if name != "busy"}
     return {

@@ -10,9 +10,9 @@ agent-studio monitor compare staging production
 
 from __future__ import annotations
 
-from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from agent_studio.cli import subverbs
 
 if TYPE_CHECKING:
     import argparse
@@ -35,20 +35,9 @@ def configure(parser: Parser) -> None:
     shown.add_argument("--alerts", action="store_true", help="alerts alone; exit 1 while one is firing")
     parser.add_argument("--hours", type=float, metavar="N", help="the last N hours (default: 24)")
     parser.add_argument("--all", action="store_true", help="every hook and agent, however many")
-    verbs = parser.add_subparsers(dest="subverb", metavar="SUBVERB")
-    for name, (module, does) in _SUBVERBS.items():
-        verb: Parser = verbs.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
-        verb.later(partial(_configure, module))
-
-
-def _configure(module: str, verb: Parser) -> None:
-    part = import_module(f"agent_studio.cli.monitor.{module}")
-    part.configure(verb)
-    verb.set_defaults(part=part)
+    subverbs.configure(parser, "monitor", _SUBVERBS, required=False)
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Show the summary, or do a sub-verb."""
-    part = getattr(args, "part", None) or import_module("agent_studio.cli.monitor.summary")
-    result: Result = part.run(args, session)
-    return result
+    return subverbs.run(args, session, default="monitor.summary")

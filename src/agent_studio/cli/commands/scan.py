@@ -27,7 +27,7 @@ from agent_studio.environment.schema import KINDS
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.isolation.secrets import baseline, registered
 from agent_studio.isolation.secrets.scan import Source, below, scan
-from agent_studio.knowledge import artifacts
+from agent_studio.knowledge import places
 from agent_studio.redaction import redact
 from agent_studio.release import candidate
 
@@ -116,8 +116,8 @@ def _shown(place: Path, project: Path) -> str:
 
 def _seeds(context: Context) -> Iterator[Source]:
     project = context.project
-    for path in sorted(artifacts.paths(project)):
-        yield Source("seeds", path, os.path.realpath(project.path / path))
+    for place in sorted(places.walk(project).files, key=lambda place: place.path):
+        yield Source("seeds", place.path, os.path.realpath(place.place))
 
 
 def _candidate(context: Context) -> Iterator[Source]:

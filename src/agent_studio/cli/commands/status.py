@@ -9,7 +9,7 @@ from agent_studio.environment.flag_journal import history
 from agent_studio.environment.flags import evaluate
 from agent_studio.environment.roots import INDEX_FILE
 from agent_studio.environment.schema import KINDS
-from agent_studio.knowledge import index
+from agent_studio.knowledge import table
 from agent_studio.monitor import alerts
 from agent_studio.monitor.alert import FIRING
 from agent_studio.monitor.rules import is_watched
@@ -57,7 +57,7 @@ def _initialised(context: Context) -> bool:
 
 def _rows(context: Context) -> int | None:
     folder, name = context.root.reads("knowledge", INDEX_FILE)
-    return len(index.load(context.root)) if folder.status(name) else None
+    return len(table.load(context.root)) if folder.status(name) else None
 
 
 def _tests(evidence: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ import { h, put } from "./dom.js";
 import { age, lead, problem } from "./parts.js";
 import agents from "./pages/agents.js";
 import alerts from "./pages/alerts.js";
+import artifact from "./pages/artifact.js";
 import costs from "./pages/costs.js";
 import errors from "./pages/errors.js";
 import hook from "./pages/hook.js";
@@ -14,14 +15,14 @@ import overview from "./pages/overview.js";
 import session from "./pages/session.js";
 import sessions from "./pages/sessions.js";
 
-const PAGES = { overview, hooks, hook, agents, errors, costs, sessions, session, alerts, knowledge };
+const PAGES = { overview, hooks, hook, agents, errors, costs, sessions, session, alerts, knowledge, artifact };
 const LISTED = ["overview", "hooks", "agents", "errors", "costs", "sessions", "alerts", "knowledge"];
 const SPANS = { 1: "1 h", 6: "6 h", 24: "24 h", 168: "7 d", 720: "30 d" };
 const AGAIN_MS = 30_000; // stretches of time move on even when nothing is written
 const element = (id) => document.getElementById(id);
 
 let about = null;
-let shown = { page: "overview", env: "", hours: "24", of: "" };
+let shown = { page: "overview", env: "", hours: "24", of: "", only: "" };
 let drawn = "";
 let loading = new AbortController();
 let following = new AbortController();
@@ -31,8 +32,8 @@ let due = false;
 const app = {
   /** Return the address of a page; what is not named stays as it is, but what a page was about. */
   to(page, changes = {}) {
-    const { env, hours, of } = { ...shown, of: "", ...changes };
-    const query = new URLSearchParams({ ...(env && env !== about.environment ? { env } : {}), ...(hours === "24" ? {} : { hours }), ...(of ? { of } : {}) });
+    const { env, hours, of, only } = { ...shown, of: "", only: "", ...changes };
+    const query = new URLSearchParams({ ...(env && env !== about.environment ? { env } : {}), ...(hours === "24" ? {} : { hours }), ...(of ? { of } : {}), ...(only ? { only } : {}) });
     return `/dashboard${page === "overview" ? "" : `/${page}`}${query.size ? `?${query}` : ""}`;
   },
   link(page, of, text = of) {
@@ -101,9 +102,10 @@ function show({ arrived = false } = {}) {
     env: about.environments.includes(query.get("env")) ? query.get("env") : about.environment,
     hours: query.get("hours") in SPANS ? query.get("hours") : "24",
     of: query.get("of") ?? "",
+    only: query.get("only") ?? "",
   };
   frame();
-  if (before.page !== shown.page || before.of !== shown.of) drawn = "";
+  if (before.page !== shown.page || before.of !== shown.of || before.only !== shown.only) drawn = "";
   if (before.env !== shown.env || following.signal.aborted || !before.env) listen();
   return load({ arrived });
 }
@@ -112,8 +114,8 @@ function show({ arrived = false } = {}) {
 function frame() {
   document.title = `${PAGES[shown.page].title(shown)} – ${shown.env} – ${about.project}`;
   put(element("choices"),
-    segments("Environment", about.environments.map((env) => [env, app.to(shown.page, { env, of: shown.of }), env === shown.env])),
-    segments("Time shown", about.hours.map((hours) => [SPANS[hours], app.to(shown.page, { hours: String(hours), of: shown.of }), String(hours) === shown.hours])));
+    segments("Environment", about.environments.map((env) => [env, app.to(shown.page, { env, of: shown.of, only: shown.only }), env === shown.env])),
+    segments("Time shown", about.hours.map((hours) => [SPANS[hours], app.to(shown.page, { hours: String(hours), of: shown.of, only: shown.only }), String(hours) === shown.hours])));
   const current = PAGES[shown.page].under ?? shown.page;
   put(element("pages"), h("ul", {}, LISTED.map((name) =>
     h("li", {}, h("a", { href: app.to(name), "aria-current": name === current ? "page" : null }, PAGES[name].title({}))))));
@@ -130,10 +132,10 @@ async function load({ arrived = false } = {}) {
   loading = new AbortController();
   const { signal } = loading;
   const page = PAGES[shown.page];
-  const { env, hours, of } = shown;
+  const { env, hours, of, only } = shown;
   element("main").setAttribute("aria-busy", "true");
   try {
-    const data = await ask(page.view ?? shown.page, { env, hours, ...(of ? { of } : {}) }, signal);
+    const data = await ask(page.view ?? shown.page, { env, hours, ...(of ? { of } : {}), ...(only ? { only } : {}) }, signal);
     draw(page, data, arrived);
   } catch (error) {
     if (signal.aborted) return;

