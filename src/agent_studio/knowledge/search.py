@@ -11,6 +11,7 @@ from agent_studio.errors import nearest
 from agent_studio.knowledge import certainty, postings, questions, ranking, schema, snippets
 from agent_studio.knowledge.answers import Answer, Hit, Part
 from agent_studio.knowledge.certainty import FLOOR
+from agent_studio.knowledge.strengths import LEVELS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -158,6 +159,6 @@ def _parts(unique: int, strong: list[Held], how: str) -> Iterator[Part]:
     """Yield what each word earns in an artifact, in its metadata and in its text."""
     for term, there in strong:
         strength = there.get(unique, 0)
-        for where, level in (("metadata", strength & ~postings.LEVELS), ("text", strength & postings.LEVELS)):
+        for where, level in (("metadata", strength & ~LEVELS), ("text", strength & LEVELS)):
             if level:
                 yield Part(where, term.worth(level), how + term.said)
