@@ -26,7 +26,8 @@ TEXT_MAX = 4_000
 """Characters of a question that are read."""
 _LOOKED_AT = 3
 """Hits of which one has to be sure."""
-_NAMES_COMPARED = 3_000
+_NAMES_COMPARED = 300
+"""Names with the same first letter as a question that nothing fits."""
 _NAME_WORDS = 3
 """Words of a question that may be a misspelt name."""
 _SPARE = 10
@@ -69,10 +70,14 @@ class _Search:
 
     def _near(self) -> str | None:
         """Return the name that may have been meant where nothing fits; the repaired question was asked already."""
-        if len(self._question.stems) > _NAME_WORDS:
+        said = self._query.text.strip()
+        if not said or len(self._question.stems) > _NAME_WORDS:
             return None
-        names = self._db.execute("SELECT DISTINCT name FROM artifact LIMIT ?", (_NAMES_COMPARED,))
-        return nearest(self._query.text, {name for (name,) in names})
+        names = self._db.execute(
+            "SELECT DISTINCT name FROM artifact WHERE name >= ? COLLATE NOCASE AND name < ? COLLATE NOCASE LIMIT ?",
+            (said[:1], said[:1] + "\U0010ffff", _NAMES_COMPARED),
+        )
+        return nearest(said, {name for (name,) in names})
 
     def _passing(self) -> Iterator[Entry]:
         """Yield candidates that pass the filters, best first, ties by path, reading few more than are needed."""
