@@ -70,7 +70,7 @@ class _Search:
 
     def _near(self) -> str | None:
         """Return the name that may have been meant where nothing fits; the repaired question was asked already."""
-        said = self._query.text.strip()
+        said = self._query.text.encode("utf-8", "replace").decode().strip()  # half a character may have come
         if not said or len(self._question.stems) > _NAME_WORDS:
             return None
         names = self._db.execute(
