@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests import tiny_network
 
@@ -27,43 +27,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Studio
-    from tests.tiny_network import Network
 
 _STATE = ".agent-studio/staging"
-_PIECES = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "review",
-    "##s",
-    "##er",
-    "a",
-    "data",
-    "##base",
-    ",",
-    "cafe",
-    "中",
-    "文",
-    "-",
-]
+_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "review", "##s", "##er", "a", "data", "##base", ",", "cafe", "中", "文", "-",
+           "##cafe"]  # fmt: skip
 _MEANT = "rollback schema changes"
 """What the added artifact is about, in words of its description only."""
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Network]:
-    """A package with a small network, and the network."""
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package with a small network."""
     place = tmp_path_factory.mktemp("site") / model.PACKAGE / model.FILE
-    network = tiny_network.write(place)
+    tiny_network.write(place)
     (place.parent / "__init__.py").touch()
-    return place, network
+    return place
 
 
 @pytest.fixture
-def installed(staged: Studio, weights: tuple[Path, Network], monkeypatch: pytest.MonkeyPatch) -> Studio:
+def installed(staged: Studio, weights: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """A staging environment with the extra installed."""
-    monkeypatch.syspath_prepend(weights[0].parent.parent)
+    monkeypatch.syspath_prepend(weights.parent.parent)
     for name, said in (
         ("janitor", "sweeps unused branches"),
         ("undo", _MEANT),
@@ -93,7 +77,7 @@ def _explained(studio: Studio, question: str, *more: str) -> dict[str, list[str]
         ("a\x00a\ta", ["[UNK]", "a"]),
         ("中文a", ["中", "文", "a"]),
         ("reviewqqq", ["[UNK]"]),
-        ("a" * 101, ["[UNK]"]),
+        ("cafe" * 26, ["[UNK]"]),
         ("review-a", ["review", "-", "a"]),
         ("", []),
     ],
@@ -111,8 +95,9 @@ def test_any_text_becomes_at_most_so_many_known_pieces(text: str, most: int) -> 
     assert all(0 <= number < len(_PIECES) for number in numbers)
 
 
-def test_vectors_are_those_of_an_independent_computation(weights: tuple[Path, Network]) -> None:
-    place, network = weights
+def test_vectors_are_those_of_an_independent_computation(tmp_path: Path) -> None:
+    place = tmp_path / model.FILE
+    network = tiny_network.write(place, seed=5)
     texts = [[101, 7592, 102], [101, *range(2000, 2030), 102], [101, 102]]
     found = Encoder(Weights(place)).encode(texts)
     expected = np.array([network.vector(text) for text in texts])
@@ -122,20 +107,20 @@ def test_vectors_are_those_of_an_independent_computation(weights: tuple[Path, Ne
 
 @settings(max_examples=20)
 @given(st.lists(st.lists(st.integers(0, tiny_network.PIECES - 1), min_size=1, max_size=40), min_size=1, max_size=6))
-def test_a_vector_does_not_depend_on_what_is_computed_beside_it(
-    weights: tuple[Path, Network], texts: list[list[int]]
-) -> None:
-    encoder = Encoder(Weights(weights[0]))
+def test_a_vector_does_not_depend_on_what_is_computed_beside_it(weights: Path, texts: list[list[int]]) -> None:
+    encoder = Encoder(Weights(weights))
     alone = np.vstack([encoder.encode([text]) for text in texts])
     assert np.abs(encoder.encode(texts) - alone).max() < 1e-4
 
 
 @settings(max_examples=25)
 @given(cut=st.floats(0, 1, exclude_max=True), noise=st.binary(max_size=8))
+@example(cut=0, noise=b"\x3a\x02\x28\x00")  # a graph whose only tensor is a number
+@example(cut=0, noise=b"")
 def test_damaged_weights_are_one_clear_fault(
-    weights: tuple[Path, Network], tmp_path_factory: pytest.TempPathFactory, cut: float, noise: bytes
+    weights: Path, tmp_path_factory: pytest.TempPathFactory, cut: float, noise: bytes
 ) -> None:
-    data = weights[0].read_bytes()
+    data = weights.read_bytes()
     place = tmp_path_factory.mktemp("cut") / model.FILE
     place.write_bytes(data[: int(len(data) * cut)] + noise)
     with pytest.raises(IntegrityError):

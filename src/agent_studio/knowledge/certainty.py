@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from agent_studio.knowledge.postings import LEVELS
+from agent_studio.knowledge.strengths import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

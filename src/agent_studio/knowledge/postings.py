@@ -1,25 +1,25 @@
 """Which artifacts a word stands in, and how strongly, in a form that is read and changed fast.
 
-How strong a word is in an artifact depends on that artifact alone: it is worked out when the artifact is written, as
-two numbers of four bits, one for the metadata and one for the text, each saturated and divided by length as in BM25F
-(Robertson, Zaragoza: The Probabilistic Relevance Framework, 2009, section 3.5). How rare a word is comes in when
-somebody asks. Artifacts lie in blocks by id; a block of a word is one row: places in the block, and strengths.
+Artifacts lie in blocks by id; a block of a word is one row: places in the block, and the strength at each, which
+`strengths` works out.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.knowledge.words import COMMON, humps, stem, words
+from agent_studio.knowledge.strengths import LEVELS
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
 
-    from agent_studio.knowledge.answers import Entry
+    from agent_studio.knowledge.strengths import Strengths
+
+    Block = tuple[array[int], bytearray]
+    """Places in a block of artifacts, ascending, and the strength at each."""
 
 TABLES = (
     """CREATE TABLE word (
@@ -30,8 +30,6 @@ TABLES = (
     "CREATE TABLE named (stems TEXT NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (stems, id)) WITHOUT ROWID",
 )
 BLOCK_BITS = 12
-LEVELS = 15
-"""The highest strength."""
 _READ = "SELECT block, places, strengths FROM posting WHERE word = ?"
 _PLACE = "H"
 _NOWHERE: tuple[array[int], bytes] = (array(_PLACE), b"")
@@ -39,35 +37,8 @@ _FEW = 2
 _AT_ONCE = 500
 _WORTH_A_TABLE = 100
 """Artifacts of a word from which on it pays to work out once what each strength is worth."""
-_COMMON_STEMS = frozenset(map(stem, COMMON))
 TOTAL = ""
 """The stem under which the number of all artifacts is kept."""
-
-
-class Field:
-    """How much a field's words weigh, and how far its length matters."""
-
-    __slots__ = ("_kept", "_per_word", "weight")
-
-    def __init__(self, weight: float, length: float, usual_words: float) -> None:
-        self.weight, self._kept, self._per_word = weight, 1 - length, length / usual_words
-
-    def add(self, found: dict[str, float], stems: Counter[str]) -> None:
-        """Add a field's words to what is known of an artifact."""
-        each = self.weight / (self._kept + self._per_word * stems.total())
-        for one, count in stems.items():
-            found[one] = found.get(one, 0.0) + each * count
-
-
-# usual lengths are constants: an artifact's strengths must not change when another one is added
-_NAME = Field(8.0, 0.6, 2.5)
-_DESCRIPTION = Field(1.0, 0.6, 30.0)
-_TAGS = Field(1.0, 0.4, 2.0)
-_USE_CASES = Field(0.6, 0.4, 3.0)
-_HEADINGS = Field(1.0, 0.7, 60.0)
-_BODY = Field(1.0, 0.9, 900.0)
-_HEAD_HALF, _TEXT_HALF = 2.0, 1.3
-"""What weighs half of all it can."""
 
 
 class Term(NamedTuple):
@@ -97,49 +68,18 @@ class Term(NamedTuple):
         return [self.in_head / LEVELS * level + below for level in range(LEVELS + 1) for below in text]
 
 
-Strengths = dict[str, int]
-"""Stem to strength: the metadata's in the upper four bits, the text's in the lower."""
-
-
-def strengths(entry: Entry, headings: str, body: list[str]) -> Strengths:
-    """Return the words of an artifact and how strong each is; the body comes as words."""
-    head: dict[str, float] = {}
-    _NAME.add(head, Counter(name_stems(entry.name, entry.alias)))
-    for field, said in ((_DESCRIPTION, entry.description), (_TAGS, entry.tags), (_USE_CASES, entry.use_cases)):
-        field.add(head, _stems((*words(said), *humps(said))))
-    text: dict[str, float] = {}
-    _HEADINGS.add(text, _stems(words(headings)))
-    _BODY.add(text, _stems(body))
-    found = {one: _level(weight, _TEXT_HALF) for one, weight in text.items() if one not in _COMMON_STEMS}
-    for one, weight in head.items():
-        found[one] = found.get(one, 0) | _level(weight, _HEAD_HALF) << 4
-    return found
-
-
-def _stems(said: Iterable[str]) -> Counter[str]:
-    """Return how often each stem occurs; each word is stemmed once, however often it stands there."""
-    found: Counter[str] = Counter()
-    for word, count in Counter(said).items():
-        found[stem(word)] += count
-    return found
-
-
-def name_stems(name: str, alias: str = "") -> list[str]:
-    """Return the stems that a name is found by."""
-    return [stem(word) for text in (name, alias) for word in (*words(text), *humps(text))]
-
-
-def _level(weight: float, half: float) -> int:
-    return max(1, round(LEVELS * weight / (weight + half)))
-
-
 def add(db: sqlite3.Connection, found: Mapping[int, Strengths]) -> None:
     """Add the words of artifacts whose ids are not there yet."""
-    blocks: dict[int, dict[str, list[tuple[int, int]]]] = {}
+    blocks: dict[int, dict[str, Block]] = {}
     for unique in sorted(found):
         block = blocks.setdefault(unique >> BLOCK_BITS, {})
+        place = unique & (1 << BLOCK_BITS) - 1
         for one, strength in found[unique].items():
-            block.setdefault(one, []).append((unique & (1 << BLOCK_BITS) - 1, strength))
+            if one not in block:
+                block[one] = array(_PLACE), bytearray()
+            places, there = block[one]
+            places.append(place)
+            there.append(strength)
     for number, block in blocks.items():
         _change(db, number, block, 1)
     _count(db, {TOTAL: (0, len(found))})
@@ -148,33 +88,36 @@ def add(db: sqlite3.Connection, found: Mapping[int, Strengths]) -> None:
 def remove(db: sqlite3.Connection, unique: int, gone: Strengths) -> None:
     """Take the words of one artifact out."""
     place = unique & (1 << BLOCK_BITS) - 1
-    _change(db, unique >> BLOCK_BITS, {one: [(place, strength)] for one, strength in gone.items()}, -1)
+    block = {one: (array(_PLACE, [place]), bytearray([strength])) for one, strength in gone.items()}
+    _change(db, unique >> BLOCK_BITS, block, -1)
     _count(db, {TOTAL: (0, -1)})
 
 
-def _change(db: sqlite3.Connection, block: int, changed: Mapping[str, list[tuple[int, int]]], sign: int) -> None:
-    _count(
-        db,
-        {
-            one: (sign * sum(strength > LEVELS for _, strength in there), sign * len(there))
-            for one, there in changed.items()
-        },
-    )
+def _change(db: sqlite3.Connection, block: int, changed: Mapping[str, Block], sign: int) -> None:
+    """Put words into a block, or take them out."""
+    counts = {one: (sign * sum(map(LEVELS.__lt__, found)), sign * len(found)) for one, (_, found) in changed.items()}
+    _count(db, counts)
     ids = _ids(db, changed)
     find = "SELECT places, strengths FROM posting WHERE word = ? AND block = ?"
     written = []
-    for one, there in changed.items():
+    for one, (places, found) in changed.items():
         row = db.execute(find, (ids[one], block)).fetchone()
-        places, found = (_decoded(*row)[0], bytearray(row[1])) if row else (array(_PLACE), bytearray())
-        for place, strength in there:
-            at = bisect_left(places, place)
-            if sign > 0:
-                places.insert(at, place)
-                found.insert(at, strength)
-            elif at < len(places) and places[at] == place:
-                del places[at], found[at]
+        if row:
+            places, found = _merged(_decoded(*row), places, found, sign)  # noqa: PLW2901 - the same, with what was there
         written.append((ids[one], block, places.tobytes(), bytes(found)))
     db.executemany("INSERT OR REPLACE INTO posting VALUES (?, ?, ?, ?)", written)
+
+
+def _merged(before: tuple[array[int], bytes], changed: array[int], strengths_: bytearray, sign: int) -> Block:
+    places, found = before[0], bytearray(before[1])
+    for place, strength in zip(changed, strengths_, strict=True):
+        at = bisect_left(places, place)
+        if sign > 0:
+            places.insert(at, place)
+            found.insert(at, strength)
+        elif at < len(places) and places[at] == place:
+            del places[at], found[at]
+    return places, found
 
 
 def _ids(db: sqlite3.Connection, stems: Iterable[str]) -> dict[str, int]:

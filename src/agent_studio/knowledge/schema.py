@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.knowledge import postings, spelling, synonyms
 from agent_studio.knowledge.answers import Entry
+from agent_studio.knowledge.strengths import strengths
 from agent_studio.knowledge.words import humps, stem, words
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def delete(db: sqlite3.Connection, rowid: int) -> None:
     """Take one artifact out; an id that is not there is no fault."""
     if not db.execute("DELETE FROM pending WHERE id = ?", (rowid,)).rowcount:
         for row, headings, body in _texts(db, rowid, rowid):
-            postings.remove(db, rowid, postings.strengths(row, headings, body))
+            postings.remove(db, rowid, strengths(row, headings, body))
             spelling.count(db, [(row, body)], -1)
     found = db.execute("SELECT * FROM artifact WHERE id = ?", (rowid,)).fetchone()
     if found:
@@ -81,7 +82,7 @@ def finish(db: sqlite3.Connection) -> None:
     for at in range(0, len(ids), _AT_ONCE):
         batch = set(ids[at : at + _AT_ONCE])
         texts = [found for found in _texts(db, min(batch), max(batch)) if found[0].id in batch]
-        postings.add(db, {row.id: postings.strengths(row, headings, body) for row, headings, body in texts})
+        postings.add(db, {row.id: strengths(row, headings, body) for row, headings, body in texts})
         spelling.count(db, [(row, body) for row, _, body in texts], 1)
     db.execute("DELETE FROM pending")
 

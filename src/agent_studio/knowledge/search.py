@@ -11,6 +11,7 @@ from agent_studio.errors import nearest
 from agent_studio.knowledge import certainty, postings, questions, ranking, schema, snippets
 from agent_studio.knowledge.answers import Answer, Hit, Part
 from agent_studio.knowledge.certainty import FLOOR
+from agent_studio.knowledge.strengths import LEVELS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,7 +26,8 @@ TEXT_MAX = 4_000
 """Characters of a question that are read."""
 _LOOKED_AT = 3
 """Hits of which one has to be sure."""
-_NAMES_COMPARED = 3_000
+_NAMES_COMPARED = 300
+"""Names with the same first letter as a question that nothing fits."""
 _NAME_WORDS = 3
 """Words of a question that may be a misspelt name."""
 _SPARE = 10
@@ -68,10 +70,14 @@ class _Search:
 
     def _near(self) -> str | None:
         """Return the name that may have been meant where nothing fits; the repaired question was asked already."""
-        if len(self._question.stems) > _NAME_WORDS:
+        said = self._query.text.encode("utf-8", "replace").decode().strip()  # half a character may have come
+        if not said or len(self._question.stems) > _NAME_WORDS:
             return None
-        names = self._db.execute("SELECT DISTINCT name FROM artifact LIMIT ?", (_NAMES_COMPARED,))
-        return nearest(self._query.text, {name for (name,) in names})
+        names = self._db.execute(
+            "SELECT DISTINCT name FROM artifact WHERE name >= ? COLLATE NOCASE AND name < ? COLLATE NOCASE LIMIT ?",
+            (said[:1], said[:1] + "\U0010ffff", _NAMES_COMPARED),
+        )
+        return nearest(said, {name for (name,) in names})
 
     def _passing(self) -> Iterator[Entry]:
         """Yield candidates that pass the filters, best first, ties by path, reading few more than are needed."""
@@ -158,6 +164,6 @@ def _parts(unique: int, strong: list[Held], how: str) -> Iterator[Part]:
     """Yield what each word earns in an artifact, in its metadata and in its text."""
     for term, there in strong:
         strength = there.get(unique, 0)
-        for where, level in (("metadata", strength & ~postings.LEVELS), ("text", strength & postings.LEVELS)):
+        for where, level in (("metadata", strength & ~LEVELS), ("text", strength & LEVELS)):
             if level:
                 yield Part(where, term.worth(level), how + term.said)

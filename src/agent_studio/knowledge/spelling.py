@@ -76,7 +76,7 @@ def repaired(db: sqlite3.Connection, word: str) -> str | None:
 
 def _near(db: sqlite3.Connection, word: str, most: int) -> Iterator[tuple[str, int, int]]:
     shared = min(_SHARED, (len(word) - 1) // 2)  # then no single edit touches both ends
-    seen = {word}
+    seen, letters = {word}, set(word)
     for column, start in (("word", word[:shared]), ("tail", word[::-1][:shared])):
         rows = db.execute(
             f"""SELECT word, names, docs FROM spelling WHERE {_GOOD} AND {column} >= ? AND {column} < ?
@@ -84,7 +84,7 @@ def _near(db: sqlite3.Connection, word: str, most: int) -> Iterator[tuple[str, i
             (start, start + "\U0010ffff", len(word) - most, len(word) + most),
         )
         for other, names, docs in rows:
-            if other not in seen:
+            if other not in seen and len(letters.symmetric_difference(other)) <= 2 * most:  # two letters an edit
                 seen.add(other)
                 yield other, names, docs
 

@@ -20,6 +20,8 @@ WEIGHT = 0.2
 """What a word that was not said counts."""
 WEIGHT_ALONE = 0.8
 """The same in the place of a word that no artifact has."""
+_LONG = 10
+"""Words from which on a question is long."""
 _LONGEST = 3
 """Words of a member that is looked for in a question."""
 
@@ -41,7 +43,8 @@ def meant(
 ) -> dict[str, tuple[float, frozenset[str]]]:
     """Return stems that a question (its stems, in order) means without saying them.
 
-    With each, what it counts, and for which of the absent, words that no artifact has, it stands in.
+    With each, what it counts, and for which of the absent, words that no artifact has, it stands in. A long question
+    says enough by itself: only for the absent is anything meant.
     """
     runs = {" ".join(said[at : at + size]) for size in range(1, _LONGEST + 1) for at in range(len(said) - size + 1)}
     found: dict[str, tuple[float, frozenset[str]]] = {}
@@ -50,6 +53,8 @@ def meant(
     for known, means in db.execute(query, sorted(runs)):
         parts = means.split()
         missing = frozenset(known.split()).intersection(absent)
+        if not missing and len(said) > _LONG:
+            continue
         for one in parts:
             if one not in said:
                 count, before = found.get(one, (0.0, missing))

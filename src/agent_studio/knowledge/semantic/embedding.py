@@ -127,7 +127,7 @@ class _Held:
 def _computed(weights: Path, missing: dict[bytes, str], until_s: float) -> Iterator[tuple[list[bytes], Floats]]:
     """Yield vectors, a batch at a time, short texts first, until there is no time for more."""
     threads = max(1, min(_THREADS_MAX, _cores()))
-    model = models.load(weights, threads=1)
+    model = models.load(weights)
     tokens = {one: model.tokens(said) for one, said in missing.items()}
     waiting = list(_batches(tokens))
     with ThreadPoolExecutor(threads) as pool:

