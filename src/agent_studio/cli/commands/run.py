@@ -86,6 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--changes", nargs="+", metavar=("ACTION", "ID"),
         help=f"instead of a command: {', '.join(changes.ACTIONS)} what a run changed in a copy",
     )  # fmt: skip
+    parser.add_argument("id", nargs="?", metavar="ID", help="with --changes: the copy, where it is not named there")
     parser.add_argument("--yes", action="store_true", help="apply or discard without asking")
     parser.add_argument("--dry-run", action="store_true", help="with --changes: only say what would be done")
     parser.add_argument("--require-isolation", action="store_true", help="start nothing without kernel isolation")
@@ -100,7 +101,10 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.changes:
         if args.command:
             raise UsageError("--changes takes no command", hint="agent-studio run --changes list")
-        return changes.run(args.changes, session.context, yes=args.yes, dry_run=args.dry_run)
+        words = [*args.changes, *filter(None, (args.id,))]
+        return changes.run(words, session.context, yes=args.yes, dry_run=args.dry_run)
+    if args.id:
+        raise UsageError(f"unrecognized arguments: {args.id}", hint=f"agent-studio run -- {args.id}")
     if session.common.json:
         raise UsageError(
             "--json would mix with what the command writes", hint="write the report to a file: --report FILE"
@@ -246,7 +250,10 @@ def _has_plugin(argv: list[str]) -> bool:
 
 def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
     state = plan.context.root.state
+    overlay.sweep(state)
     copy = copies.make(state, plan.policy, redact(shlex.join(plan.argv))) if plan.policy.source == COPY else None
+    if copy is not None and copy.left_out:
+        warn(f"left out of the copy, as it is no file: {', '.join(map(_shown, copy.left_out[:_TOLD]))}")
     with ExitStack() as stack:
         argv = plan.argv
         if plan.settings:
