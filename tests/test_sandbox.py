@@ -661,7 +661,7 @@ def test_the_settings_of_the_vendors_sandbox_deny_what_is_hidden_and_leave_open_
     claude, state = roots.path / ".claude", roots.path / ".agent-studio"
     assert {str(claude / "metrics"), str(state)} <= set(files["denyRead"])
     assert {str(state / "staging"), str(state / "routes")} <= set(files["allowRead"])
-    assert {"/", str(claude / "staging"), str(state / "staging")} <= set(files["allowWrite"])
+    assert {"/", str(claude / "staging"), str(state / "staging/run")} <= set(files["allowWrite"])
     denied = set(files["denyWrite"])
     assert {str(claude / "agents"), str(claude / "config.yaml"), str(state / "routes")} <= denied
     # a denial always wins there, so nothing around what is writable may be denied

@@ -27,11 +27,11 @@ from agent_studio.cli.run import changes
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.guards.handlers import asked, fails_closed
-from agent_studio.isolation import choice, client_folder, copies, overlay, places, variables
+from agent_studio.isolation import aftermath, choice, client_folder, copies, overlay, variables
 from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.inherit import LISTED, MODE_KEY, inherited
 from agent_studio.isolation.launch import Launch, start
-from agent_studio.isolation.policy import COPY, make_kept, policy
+from agent_studio.isolation.policy import COPY, make_written, policy
 from agent_studio.isolation.reports import ReportFile
 from agent_studio.redaction import redact
 
@@ -117,27 +117,31 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     file = ReportFile(args.report) if args.report is not None else None
     required = args.require_isolation or bool(context.config["isolation.require"])
     name = args.isolation or str(context.config["isolation.backend"])
-    if name != ADVISORY:
-        _prepare_client(args.command[0], session.variables)
-        make_kept(context.root.state)
-    wanted = policy(context, session.variables)
-    chosen = choice.choose(wanted, name, required=required)
-    if chosen.backend is not None and (said := choice.check_links(wanted)):
-        wanted = wanted._replace(warnings=(*wanted.warnings, said))
-    plan = _plan(args, session, token, wanted, chosen)
-    code = _run(plan, file, args)
+    is_client = overlay.is_client(args.command[0])
+    with ExitStack() as stack:
+        if name != ADVISORY:
+            make_written(context.root.state)
+            if is_client:
+                _prepare_client(session.variables, stack)
+        wanted = policy(context, session.variables, is_client=is_client)
+        chosen = choice.choose(wanted, name, required=required)
+        if chosen.backend is not None and (said := choice.check_links(wanted)):
+            wanted = wanted._replace(warnings=(*wanted.warnings, said))
+        plan = _plan(args, session, token, wanted, chosen)
+        code = _run(plan, file, args)
     return Result({"exitCode": code}, lambda _: None, code)
 
 
-def _prepare_client(program: str, given: Mapping[str, str]) -> None:
+def _prepare_client(given: Mapping[str, str], stack: ExitStack) -> None:
     """Make what the client's folder lacks; where that cannot be written to, a run cannot write there either."""
     try:
-        made = client_folder.prepare(given, is_client=overlay.is_client(program))
+        made = stack.enter_context(client_folder.prepared(given))
     except AgentStudioError as error:
         warn(f"the client's own folder is as it was: {error.message}")
         return
     if made:
-        warn(f"made what the client's folder lacked, so that it can be protected: {', '.join(made)}")
+        names = ", ".join(map(str, made))
+        warn(f"made what the client's folder lacks, to protect it, until the run ends: {names}")
 
 
 def _require_root(context: Context) -> None:
@@ -264,12 +268,12 @@ def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
             plan.withheld, _scratch(plan, stack), _tell_limits,
             copy and copies.in_place(copy, plan.policy, Path.cwd()),
         )  # fmt: skip
-        absent = places.missing(plan.context.project.path, plan.variables)
+        was = aftermath.before(plan.policy, plan.variables)
         finished = start(launch)
     if finished.fault:
         warn(f"error: {finished.fault}")
-    if made := sorted(map(str, absent - places.missing(plan.context.project.path, plan.variables))):
-        warn(f"the run has made {', '.join(made)}", "such files start programs outside of any run: look at them")
+    for text, hint in aftermath.told(was, plan.policy, plan.variables):
+        warn(text, hint)
     code = _written(plan, finished, file, copy)
     try:
         if copy is not None:
