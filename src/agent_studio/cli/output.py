@@ -51,6 +51,13 @@ class Screen:
 
         self._stream.write(redact(text) + "\n")
 
+    def json(self, value: Mapping[str, Any]) -> None:
+        """Write a value as JSON, without secrets and whole."""
+        from agent_studio.redaction.structure import redacted_json  # noqa: PLC0415 - as above
+
+        indent = 2 if self.is_terminal else None
+        self._stream.write(redacted_json(value, ensure_ascii=not self.unicode, indent=indent, default=str) + "\n")
+
     def mark(self, kind: str, text: str) -> None:
         """Write a line with a mark: `ok`, `bad`, `none` or `note`."""
         self.line(f"{_MARKS[kind][0 if self.unicode else 1]} {text}")
@@ -240,8 +247,7 @@ def _write_envelope(
         "data": data,
         "problems": [problem._asdict() for problem in problems],
     }
-    text = json.dumps(envelope, ensure_ascii=not screen.unicode, indent=2 if screen.is_terminal else None, default=str)
-    screen.line(text)
+    screen.json(envelope)
 
 
 def harmless(text: str) -> str:
