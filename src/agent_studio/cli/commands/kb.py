@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result, Screen, working
 from agent_studio.environment.roots import INDEX_FILE
 from agent_studio.errors import ConfigurationError, ExitCode, IntegrityError
+from agent_studio.isolation.secrets import baseline
 from agent_studio.knowledge import index
 from agent_studio.knowledge.search import Hit, search, suggest
 from agent_studio.staging.seed import build_index
@@ -45,6 +46,7 @@ def _build(session: Session) -> Result:
         previous = index.load(root)
     except (FileNotFoundError, IntegrityError):
         previous = []
+    accepted = baseline.load(session.project)
     with working("Reading artifacts"):
         built = build_index(root, session.context.config, previous)
     data = index.encode(built.rows)
@@ -54,7 +56,7 @@ def _build(session: Session) -> Result:
     problems = [
         *(
             Problem("secret", f"{hit.path} holds a credential ({hit.kind}); it was kept out of the index")
-            for hit in built.secrets
+            for hit in accepted.unanswered(built.secrets)
         ),
         *(Problem("skipped", f"{path} was not indexed: {reason}") for path, reason in built.skipped),
     ]
