@@ -18,7 +18,7 @@ from agent_studio.environment.detect import Choice, Environment, choose_project
 from agent_studio.environment.roots import Project
 from agent_studio.errors import ConfigurationError
 from agent_studio.isolation import mounts, places
-from agent_studio.isolation.policy import Access, Policy, policy
+from agent_studio.isolation.policy import Access, Policy, make_written, policy
 from agent_studio.isolation.tree import Tree
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="policies are for systems that have backends")
 
 KINDS = ("agent-memory", "context", "knowledge", "memory", "metrics", "sessions")
+OWN_STATE = ("log.jsonl", "probe", "run")
 
 
 def context_of(project: Path, environment: str = "staging", *overrides: str) -> Context:
@@ -40,7 +41,9 @@ def policy_of(
     studio: Studio, environment: str = "staging", *overrides: str, variables: Mapping[str, str] | None = None
 ) -> Policy:
     given_ = {"HOME": os.environ["HOME"], **(variables or {})}
-    return policy(context_of(studio.path, environment, *overrides), given_, b"")
+    context = context_of(studio.path, environment, *overrides)
+    make_written(context.root.state)
+    return policy(context, given_, b"")
 
 
 def within(studio: Studio, paths: tuple[Path, ...]) -> list[str]:
@@ -59,14 +62,16 @@ def test_staging_sees_no_data_of_production_and_changes_no_definition(both: Stud
     both.run("init", "--env", "staging")
     found = policy_of(both)
     assert within(both, found.hidden) == [".agent-studio", *(f".claude/{kind}" for kind in KINDS)]
-    assert within(both, found.writable) == [".agent-studio/staging", ".claude/staging"]
+    assert within(both, found.writable) == [*(f".agent-studio/staging/{name}" for name in OWN_STATE), ".claude/staging"]
     assert {".claude", ".agent-studio/routes", ".agent-studio/bin"} <= set(within(both, found.readonly))
     assert (found.separation, found.warnings, found.source) == ("kept", (), "writable")
     for path, access in (
         ("src/x.py", Access.WRITE), (".claude/config.yaml", Access.READ), (".claude/agents/new.md", Access.READ),
         (".claude/metrics/hooks.jsonl", Access.HIDDEN), (".claude/staging/metrics/hooks.jsonl", Access.WRITE),
         (".agent-studio/production/log.jsonl", Access.HIDDEN), (".agent-studio/unrouted.jsonl", Access.HIDDEN),
-        (".agent-studio/staging/run/x", Access.WRITE), (".agent-studio/bin/x", Access.READ),
+        (".agent-studio/staging/run/x", Access.WRITE), (".agent-studio/staging/serve.json", Access.READ),
+        (".agent-studio/staging/burnin.json", Access.READ), (".agent-studio/staging/tests/x.json", Access.READ),
+        (".agent-studio/bin/x", Access.READ),
     ):  # fmt: skip
         assert found.access(both.path / path) is access, path
 
@@ -74,7 +79,9 @@ def test_staging_sees_no_data_of_production_and_changes_no_definition(both: Stud
 def test_production_sees_no_staging_and_writes_its_own_data(both: Studio) -> None:
     found = policy_of(both, "production")
     assert within(both, found.hidden) == [".agent-studio", ".claude/staging"]
-    assert set(within(both, found.writable)) == {".agent-studio/production", *(f".claude/{kind}" for kind in KINDS)}
+    assert set(within(both, found.writable)) == {
+        *(f".agent-studio/production/{name}" for name in OWN_STATE), *(f".claude/{kind}" for kind in KINDS)
+    }  # fmt: skip
     assert found.separation == "none"
     assert "development" in found.warnings[0]
     apart = policy_of(both, "production", "environments.development.root=.claude/development")
@@ -110,8 +117,8 @@ def test_data_that_the_configuration_moves_is_hidden_where_it_is(both: Studio) -
 
 def test_a_project_reached_through_a_link_has_the_same_policy(both: Studio, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(both.path)
-    context = context_of(tmp_path / "link")
-    assert policy(context, {"HOME": os.environ["HOME"]}, b"") == policy_of(both)
+    direct = policy_of(both)
+    assert policy(context_of(tmp_path / "link"), {"HOME": os.environ["HOME"]}, b"") == direct
 
 
 def test_what_links_lead_to_is_protected_there(both: Studio, tmp_path: Path) -> None:
@@ -172,7 +179,8 @@ def test_a_project_around_the_project_is_protected_and_a_home_folder_is_not_one(
     assert found.access(both.path.parent / ".agent-studio/x") is Access.HIDDEN
     assert found.access(both.path.parent / "x") is Access.WRITE
     at_home = policy_of(both, variables={"HOME": str(both.path.parent)})
-    assert at_home.access(both.path.parent / ".claude/projects/x") is Access.WRITE
+    assert at_home.access(both.path.parent / ".claude/metrics/x") is Access.WRITE
+    assert at_home.access(both.path.parent / ".claude/projects") is Access.READ
     assert at_home.access(both.path.parent / ".claude/agents/x.md") is Access.READ
 
 
@@ -189,7 +197,7 @@ def test_keys_are_hidden_and_what_starts_code_later_is_read_only(both: Studio, t
         (home / ".config/gcloud/x", hidden), (home / ".docker/config.json", hidden), (client / "skills/x", Access.READ),
         (home / ".bashrc", Access.READ), (home / ".claude/agents/a.md", Access.READ),
         (home / ".claude/projects/p.jsonl", Access.WRITE), (home / ".config/other", Access.WRITE),
-        (client / "projects", Access.WRITE), (home / "x", Access.WRITE),
+        (client / "projects", Access.READ), (home / "x", Access.WRITE),
     ):  # fmt: skip
         assert found.access(path) is access, path
     assert home / ".bashrc" in found.guarded

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.planted import HEADER, HEADER_VALUE, KEY, LOCKED_KEY, MARKS, PASSWORD, TEXTS, TOKENS, URL
+from tests.planted import HEADER, HEADER_VALUE, KEY, LOCKED_KEY, MARKS, PASSWORD, TEXTS, TOKENS, URL, H
 
 from agent_studio.redaction import find_secrets, redact, redact_head
 from agent_studio.redaction.formats import FORMATS
 from agent_studio.redaction.stream import Stream
+from agent_studio.redaction.structure import redacted, redacted_json
 
 TAIL = "aB3dE5gH7jK9mN2pQ4sT6vW8yZ1bC3eF5hJ7"
 planted = st.sampled_from(TEXTS)
@@ -61,6 +63,15 @@ def test_a_key_in_armour_is_taken_out_whole(key: str) -> None:
         "authorization is needed",
         "task-1234567890 risk-free disk-usage", "hf_hub_download_with_a_long_python_name",
         "key-value-store-of-the-shop",
+        f"task_{H}", f"disk_{H[:48]}", "EURASIAPACIFICREGIONSALL", "ASIAPACIFICSOUTHEAST", f"weighs_{TAIL}AB",
+        "MSG.conversation_participants.conversation_moderation", f"WASMAAAAKIA{'A' * 16}BBBB", f"xAIza{'B7' * 20}",
+        "AKIAAAAAAAAAAAAAAAAAAAAAAAAAAA", f"{H}sk_{H}", "pypi-how-to-publish-a-package-with-trusted-publishing",
+        "xoxb-how-to-rotate-slack-tokens", "glrt-runner-registration-token-howto", "glft-feature-flags-client-token",
+        "github_pat_how_to_rotate_a_token_safely", "sk-proj-how-to-rotate-project-keys",
+        "sb_secret_how-to-rotate-secrets-in-ci", "pscale_pw_how_to_rotate_the_password_of_a_branch",
+        "jina_embeddings-v3-text-matching-and-retrieval-with-long-documents",
+        f"docker://alpine:3.20@sha256:{H}", "pkg://npm:lodash@4.17", "image://registry:5000@x",
+        "http://localhost:3000,admin@x.com", "X-API-Key:\nauthentication-middleware", "Authorization: Basic authentication",
     ],
 )  # fmt: skip
 def test_dummies_and_ordinary_words_are_left_alone(text: str) -> None:
@@ -76,6 +87,22 @@ def test_only_the_password_of_a_url_and_the_value_of_a_header_go() -> None:
     )
     assert PASSWORD not in redact(URL.replace("/", "\\/"))
     assert not leaks(redact(f"X-API-Key: {HEADER_VALUE}"))
+
+
+@pytest.mark.parametrize(("text", "clean"), [
+    ("postgres://u:p@ss@h/x", "postgres://u:[REDACTED:url-password]@h/x"),
+    ("mongodb://u:p'w@h", "mongodb://u:[REDACTED:url-password]@h"),
+    ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic [REDACTED:authorization-header]"),
+    (f'{{"authorization":["Bearer {TAIL}"]}}', '{"authorization":["Bearer [REDACTED:authorization-header]"]}'),
+    ("eyJhbGciOiJSU0EtT0FFUCJ9.ZW5jcnlwdGVka2V5.aXY.Y2lwaGVy.dGFn", "[REDACTED:json-web-token]"),
+    ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0.", "[REDACTED:unsigned-web-token]"),
+    (f"sk-ant-api03-abcyour-{TAIL}", "[REDACTED:anthropic-key]"),
+    (f"%3Dghp_{TAIL} \x1b[31mghp_{TAIL} \\u20acghp_{TAIL} \\nghp_{TAIL} https://ghp_{TAIL}@github.com",
+     "%3D[REDACTED:github-token] \x1b[31m[REDACTED:github-token] \\u20ac[REDACTED:github-token] "
+     "\\n[REDACTED:github-token] https://[REDACTED:github-token]@github.com"),
+])  # fmt: skip
+def test_what_is_easily_missed(text: str, clean: str) -> None:
+    assert redact(text) == clean
 
 
 def test_a_dummy_word_beside_a_secret_excuses_nothing() -> None:
@@ -109,6 +136,126 @@ def test_escapes_of_json_hide_nothing(secret: str, which: list[bool], before: st
     assert found["b"] == "keep"
     again = json.loads(json.loads(redact(json.dumps(written))))
     assert not leaks(again["a"])
+
+
+SCRAPS = (
+    *TEXTS[:3],
+    KEY,
+    URL,
+    HEADER,
+    "X-API-Key:\nauthentication-middleware",
+    "X-Api-Key: ",
+    "Authorization: Bearer ",
+    "Basic ",
+    "-----BEGIN PRIVATE KEY-----\n",
+    "-----END PRIVATE KEY-----",
+    "://u:",
+    "pw@",
+    "eyJhbGciOiJIUzI1",
+    ".eyJzdWIiOiIxMjM0",
+    "abcdefghijklmnop1234",
+    "A" * 30 + "\n",
+    '"',
+    "'",
+    "\\",
+    "\n",
+    "\t",
+    "\0",
+    "\x1b[31m",
+    "/",
+    ":",
+    "=",
+    " ",
+    "\u2028",
+    "é",
+    "[",
+    '{"a": "',
+    '"}',
+    "\\n",
+    "\\u002d",
+)
+scraps = st.lists(st.sampled_from(SCRAPS) | st.text(max_size=3), max_size=7).map("".join)
+names = scraps | st.sampled_from(["Authorization", "x-api-key", "token"])
+documents = st.recursive(
+    scraps | st.none() | st.booleans() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def shape(value: object) -> object:
+    if isinstance(value, dict):
+        return [shape(one) for one in value.values()]
+    return [shape(one) for one in value] if isinstance(value, list) else type(value)
+
+
+@settings(max_examples=200)
+@given(value=documents, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]), depth=st.integers(0, 2))
+def test_json_keeps_its_shape_whatever_is_taken_out(
+    *, value: object, ascii_only: bool, indent: int | None, depth: int
+) -> None:
+    for _ in range(depth):
+        value = [json.dumps(value, ensure_ascii=ascii_only)]
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    for written in (text, text.replace("/", "\\/")):
+        assert shape(json.loads(redact(written))) == shape(value)
+    clean = redacted_json(value, ensure_ascii=ascii_only, indent=indent)
+    assert shape(json.loads(clean)) == shape(value)
+    assert not leaks(clean)
+    assert json.loads(clean) == redacted(value)
+
+
+def test_names_that_were_secrets_stay_apart_and_a_header_is_known_by_its_name() -> None:
+    value = {TOKENS[0]: 1, TOKENS[1]: 2, "Authorization": f"Bearer {HEADER_VALUE}", "x-api-key": [HEADER_VALUE], "n": 3}
+    assert json.loads(redacted_json(value)) == {
+        "[REDACTED:anthropic-key]": 1,
+        "[REDACTED:openai-key]": 2,
+        "n": 3,
+        "Authorization": "Bearer [REDACTED:authorization-header]",
+        "x-api-key": ["[REDACTED:authorization-header]"],
+    }
+
+
+HOSTILE = {
+    **{fixed: fixed for _, fixed, _ in FORMATS},
+    **{f"{fixed}parts": f"{fixed}aaaaaaaaaa." for _, fixed, _ in FORMATS},
+    "letters": "a",
+    "capitals": "A1",
+    "dash": "-",
+    "spaces": " ",
+    "lines": "\n",
+    "backslashes": "\\",
+    "begin": "-----BEGIN ",
+    "key": "-----BEGIN PRIVATE KEY-----\n" + "A" * 25 + " ",
+    "key in words": "-----BEGIN RSA PRIVATE KEY-----\n" + "a b " * 50,
+    "key and header": "-----BEGIN PRIVATE KEY-----\nA: b",
+    "url": "://a:b",
+    "url of colons": "://:::::@",
+    "at": "://a:b@c@",
+    "many at": "://a:" + "b@" * 50,
+    "header": "authorization: ",
+    "header quoted": 'authorization"',
+    "header spaced": "authorization: bearer  ",
+    "api key": "x-api-key:[\n",
+    "codes": "\\u0041",
+    "slashes": "\\/",
+}
+ENDS = ("", "@", "\\u00zz", "\\/", "T3BlbkFJ")
+
+
+def cost_ns(text: str) -> int:
+    start = time.process_time_ns()
+    redact(text)
+    return time.process_time_ns() - start
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_four_times_the_text_takes_about_four_times_the_time(name: str) -> None:
+    unit = HOSTILE[name]
+    for end in ENDS if name.islower() else ENDS[:1]:
+        small, large = (unit * (size // len(unit)) + end for size in (20_000, 80_000))
+        least = min(cost_ns(small) for _ in range(3))
+        assert any(cost_ns(large) < 8 * least + 2_000_000 for _ in range(3)), end
 
 
 @given(st.integers(0, 9_000), planted, st.integers(1, 2_000))

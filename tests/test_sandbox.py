@@ -445,6 +445,21 @@ def test_a_command_does_not_outlive_us(roots: Studio, backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_nothing_that_a_command_started_outlives_us(roots: Studio, backend: str) -> None:
+    """What has a session of its own, ignores signals and has lost its parent included."""
+    usable(backend)
+    marks = [f"{5_000_000 + os.getpid()}", f"{6_000_000 + os.getpid()}"]
+    process = started(
+        roots, backend, f"(setsid sh -c 'trap \"\" TERM HUP; sleep {marks[0]}' &); echo ready; sleep {marks[1]}; true"
+    )
+    while not all(map(running, marks)):
+        time.sleep(0.02)
+    process.kill()
+    process.communicate(timeout=30)
+    assert all(map(gone, marks))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_command_that_ignores_a_signal_is_waited_for_and_ended_by_kill(roots: Studio, backend: str) -> None:
     usable(backend)
     mark = f"{3_000_000 + os.getpid()}"
@@ -646,7 +661,7 @@ def test_the_settings_of_the_vendors_sandbox_deny_what_is_hidden_and_leave_open_
     claude, state = roots.path / ".claude", roots.path / ".agent-studio"
     assert {str(claude / "metrics"), str(state)} <= set(files["denyRead"])
     assert {str(state / "staging"), str(state / "routes")} <= set(files["allowRead"])
-    assert {"/", str(claude / "staging"), str(state / "staging")} <= set(files["allowWrite"])
+    assert {"/", str(claude / "staging"), str(state / "staging/run")} <= set(files["allowWrite"])
     denied = set(files["denyWrite"])
     assert {str(claude / "agents"), str(claude / "config.yaml"), str(state / "routes")} <= denied
     # a denial always wins there, so nothing around what is writable may be denied

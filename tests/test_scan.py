@@ -193,7 +193,7 @@ def test_from_its_day_on_an_accepted_finding_counts_again(leaky: Studio) -> None
     place.write_text(place.read_text().replace(str(tomorrow), str(tomorrow - timedelta(days=1))))
     done = leaky.run("scan")
     assert done.code == 1
-    assert f"(accepted until {tomorrow - timedelta(days=1)})" in done.out
+    assert f"(accepted, expired {tomorrow - timedelta(days=1)})" in done.out
     assert leaky.run("scan", "--json").data["findings"][0]["accepted"]["expired"] is True
     dropped = leaky.run("scan", "--prune", "--json").data["accepted"]
     assert len(dropped) == 2
@@ -229,11 +229,16 @@ def test_the_baseline_belongs_to_the_repository(leaky: Studio) -> None:
     assert stat.S_IMODE((leaky.path / BASELINE).stat().st_mode) == 0o666 & ~mask
 
 
-def test_init_keeps_a_password_in_a_url_out_of_the_index(bare: Studio) -> None:
-    bare.write(".claude/agents/leaky.md", f"---\nname: leaky\ndescription: at {URL}\n---\n")
+def test_init_keeps_credentials_out_of_the_index_and_tells_of_those_that_block(bare: Studio) -> None:
+    bare.write(".claude/agents/leaky.md", f"---\nname: leaky\ndescription: at {URL} or {TOKEN}\n---\n")
     done = bare.run("init", "--env", "staging", "--set", "testData.artifactsCount=5")
     assert done.code == 0
-    assert ".claude/agents/leaky.md holds a credential (url-password); it was kept out of the index" in done.err
+    kind = rules.find(TOKEN)[0].kind
+    told = f".claude/agents/leaky.md holds a credential ({kind}); it was kept out of the index"
+    assert told in done.err
+    assert "url-password" not in done.err
+    assert accept(bare, ".claude/agents/leaky.md:3").code == 0
+    assert told not in bare.run("kb", "build", "--env", "staging").err
     assert not any(PASSWORD.encode() in data for data in bare.snapshot(".claude/staging").values())
 
 

@@ -665,12 +665,55 @@ def test_another_program_at_its_port_is_not_taken_for_it(idle: Daemon) -> None:
         assert idle.run("--stop").returncode == 0
 
 
-def _greet(server: socket.socket) -> None:
+def _greet(server: socket.socket, said: bytes = b'{"status":"fine"}') -> None:
     with contextlib.suppress(OSError):
         while True:
             connection, _ = server.accept()
             with connection:
-                connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"status":"fine"}')
+                connection.recv(1 << 12)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said))
+
+
+@pytest.mark.parametrize("way", ["none", "own", "link", "second name"])
+def test_nothing_forged_makes_it_signal_a_process_that_is_no_daemon(idle: Daemon, tmp_path: Path, way: str) -> None:
+    """Who may write in the environment's folder names a victim, answers for it, and leads the socket astray."""
+    victims = tmp_path / "victim.sock"
+    script = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
+        "print(flush=True); sys.stdin.read()"
+    )
+    idle.state.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        victim = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(victims)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        )
+        stack.callback(victim.kill)
+        assert victim.stdout
+        victim.stdout.readline()
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        answer = json.dumps({"status": "ok", "pid": victim.pid, "environment": "staging"}).encode()
+        threading.Thread(target=_greet, args=(server, answer), daemon=True).start()
+        port = server.getsockname()[1]
+        (idle.state / "serve.json").write_text(
+            json.dumps({"pid": victim.pid, "port": port, "host": "127.0.0.1", "url": f"http://127.0.0.1:{port}",
+                        "startedAt": "2026-01-01T00:00:00Z"})
+        )  # fmt: skip
+        place = idle.state / "decide.sock"
+        if way == "own":
+            own = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            with contextlib.chdir(idle.state):
+                own.bind("decide.sock")
+            own.listen()
+        elif way == "link":
+            place.symlink_to(victims)
+        elif way == "second name":
+            place.hardlink_to(victims)
+        assert idle.run("--status").returncode == 1
+        assert "was not served" in idle.run("--stop").stdout
+        time.sleep(0.1)
+        assert victim.poll() is None
 
 
 def test_nothing_acknowledged_is_lost_when_it_is_killed(idle: Daemon) -> None:

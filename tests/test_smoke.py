@@ -12,6 +12,7 @@ import pytest
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.errors import ExitCode, UnsafePathError
+from agent_studio.isolation.choice import BACKENDS
 from agent_studio.staging.smoke import CHECKS, junit, run_smoke
 from agent_studio.staging.subject import Check, Failed, Skipped, Subject
 
@@ -193,3 +194,16 @@ def test_pytest_can_run_the_checks(staged: Studio) -> None:
     done = subprocess.run(command, cwd=staged.path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "1 failed" in done.stdout
+
+
+@pytest.mark.parametrize("backend", [one.NAME for one in BACKENDS if one.available().usable])
+def test_in_a_run_the_kernel_s_refusal_counts_and_nothing_is_left(staged: Studio, backend: str) -> None:
+    before = sorted(str(place) for place in staged.path.rglob("*canary*"))
+    done = staged.process(
+        "run", "--env", "staging", "--isolation", backend, "--",
+        sys.executable, "-m", "agent_studio", "smoke", "--env", "staging", "--json",
+    )  # fmt: skip
+    found = {check["name"]: check for check in done.data["checks"]}["canary-out-of-reach"]
+    assert found["verdict"] == "PASS", found
+    assert "lets nothing be put there" in found["message"]
+    assert sorted(str(place) for place in staged.path.rglob("*canary*")) == before

@@ -251,3 +251,48 @@ def test_states_tell_files_apart(tmp_path: Path) -> None:
     states.append(state_of(tmp_path / "link"))
     assert len(set(states)) == len(states) - 1  # what is not there is not there in both places
     assert changes.ADDED != changes.REMOVED
+
+
+def test_what_is_no_file_is_left_out_and_nobody_waits_for_it(shop: Studio) -> None:
+    os.mkfifo(shop.path / "deep/pipe")  # as git lists it: not at all
+    done = run(shop, "test ! -e deep/pipe && mkfifo fifo && rm app.py && mkfifo app.py && echo x > fine.txt")
+    assert done.code == 0, done.err
+    assert "added fifo (not to be applied: it is no file)" in done.err
+    assert "changed app.py (not to be applied: it is no file)" in done.err
+    assert "+x" in changed(shop, "show").out
+    assert changed(shop, "apply", "--yes").code == 0
+    assert (shop.path / "app.py").is_file()
+    assert not (shop.path / "fifo").exists()
+
+
+def test_what_is_no_file_in_a_project_without_git_is_named(staged: Studio) -> None:
+    staged.write("app.py", "one\n")
+    os.mkfifo(staged.path / "pipe")
+    done = run(staged, "cat app.py; test ! -e pipe")
+    assert (done.code, done.out) == (0, "one\n"), done.err
+    assert "left out of the copy, as it is no file: pipe" in done.err
+    assert "changed nothing" in done.err
+
+
+def test_a_file_that_starts_code_is_refused_at_any_depth(shop: Studio) -> None:
+    places = (
+        "sub/.envrc", "sub/.claude/settings.json", "sub/.mcp.json", "sub/CLAUDE.md", "sub/.vscode/tasks.json",
+        "sub/.husky/pre-commit", "sub/.GIT/config", "sub/.gitmodules", "a/b/.Claude/agents/x.md",
+    )  # fmt: skip
+    run(shop, "; ".join(f"mkdir -p $(dirname {place}); echo x > {place}" for place in (*places, "sub/fine.txt")))
+    done = changed(shop, "apply", "--yes")
+    assert "applied 1 of" in done.out, done.err
+    assert [place for place in places if (shop.path / place).exists()] == []
+    assert (shop.path / "sub/fine.txt").exists()
+    assert f"agent-studio run --env staging --changes discard {kept(shop)[0]['id']}" in done.err
+
+
+def test_the_id_may_stand_behind_options_and_a_command_needs_its_dashes(shop: Studio) -> None:
+    for number in (1, 2):
+        run(shop, f"echo {number} > file{number}.txt")
+    first, second = (copy["id"] for copy in kept(shop))
+    assert changed(shop, "apply", "--yes", first).code == 0
+    assert shop.run(*RUN, second, "--changes", "discard", "--yes").code == 0
+    assert kept(shop) == []
+    done = shop.run(*RUN, "echo")
+    assert (done.code, "agent-studio run -- echo" in done.err) == (2, True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -52,6 +51,13 @@ class Screen:
         from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
 
         self._stream.write(redact(text) + "\n")
+
+    def json(self, value: Mapping[str, Any]) -> None:
+        """Write a value as JSON, without secrets and whole."""
+        from agent_studio.redaction.structure import redacted_json  # noqa: PLC0415 - as above
+
+        indent = 2 if self.is_terminal else None
+        self._stream.write(redacted_json(value, ensure_ascii=not self.unicode, indent=indent, default=str) + "\n")
 
     def mark(self, kind: str, text: str) -> None:
         """Write a line with a mark: `ok`, `bad`, `none` or `note`."""
@@ -267,8 +273,7 @@ def _write_envelope(
         "data": data,
         "problems": [problem._asdict() for problem in problems],
     }
-    text = json.dumps(envelope, ensure_ascii=not screen.unicode, indent=2 if screen.is_terminal else None, default=str)
-    screen.line(text)
+    screen.json(envelope)
 
 
 def harmless(text: str) -> str:

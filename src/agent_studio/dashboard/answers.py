@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.redaction import redact
+from agent_studio.redaction.structure import redacted_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -33,8 +32,8 @@ class Answers:
         with asking:
             known = self._known(question)
             if known is None:
-                text = json.dumps(compute(), ensure_ascii=False, separators=(",", ":"), default=str)
-                known = redact(text).encode("utf-8", "backslashreplace")
+                text = redacted_json(compute(), ensure_ascii=False, separators=(",", ":"), default=str)
+                known = text.encode("utf-8", "backslashreplace")
                 self._keep(question, known)
             return known
 

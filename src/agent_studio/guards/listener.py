@@ -7,20 +7,20 @@ import os
 import socket
 import struct
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from agent_studio.capture.otlp.daemon import SOCKET
+from agent_studio.capture.otlp.daemon import SOCKET, inside
 from agent_studio.errors import StorageError
 from agent_studio.guards import protocol
 from agent_studio.guards.decide import Decision, decide
 from agent_studio.guards.handlers import HANDLERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
@@ -43,7 +43,7 @@ def listen(root: EnvironmentRoot) -> socket.socket | None:
     folder.make()
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _inside(folder.path):
+        with inside(folder.path):
             before = os.umask(0o177)
             try:
                 listening.bind(SOCKET)
@@ -57,23 +57,6 @@ def listen(root: EnvironmentRoot) -> socket.socket | None:
             hint="its folder must be on a local file system that takes sockets",
         ) from error
     return listening
-
-
-@contextmanager
-def _inside(path: os.PathLike[str]) -> Iterator[None]:
-    here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            os.fchdir(folder)
-        finally:
-            os.close(folder)
-        try:
-            yield
-        finally:
-            os.fchdir(here)
-    finally:
-        os.close(here)
 
 
 class DecisionServer:

@@ -15,7 +15,7 @@ from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.environment.roots import STATE
 from agent_studio.errors import AgentStudioError, UnsafePathError
 from agent_studio.isolation import places
-from agent_studio.isolation.copies import state_of, walked
+from agent_studio.isolation.copies import DEVICE, opened, state_of, walked
 from agent_studio.storage import names
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from agent_studio.storage.folder import Folder
 
 ADDED, CHANGED, REMOVED = "added", "changed", "removed"
-_KEPT = (DEFINITIONS, STATE, ".git", "CLAUDE.md", *places.STARTED_IN_PROJECT)
+_KEPT = (DEFINITIONS, STATE, ".git", ".gitmodules", "CLAUDE.md", "CLAUDE.local.md", *places.STARTED_IN_PROJECT)
+"""At any depth: a client, an editor or a shell that is started in that folder would obey it."""
 _SHOWN_BYTES = 1 << 20
 """A larger file is said to differ, and not compared by lines."""
 
@@ -113,7 +114,8 @@ def _bring(copy: Copy, change: Change, project: Folder) -> None:
     parent = change.path.rpartition("/")[0]
     if parent:
         project.make(parent)
-    data = (copy.path / change.path).read_bytes()
+    with opened(copy.path / change.path) as file:
+        data = file.read()
     project.replace(change.path, data)
     if change.before[:3] != change.after[:3] and (change.before or change.after[:3] == "755"):
         descriptor = project.open(change.path)
@@ -129,9 +131,9 @@ def _refusal(path: str, before: str, after: str) -> str:
     """Return why a change stays in the copy."""
     if any(state.startswith("link ") for state in (before, after)):
         return "it is a link"
-    if {before, after} & {"folder", "device"}:
+    if {before, after} & {"folder", DEVICE}:
         return "it is no file"
-    if _is_within(path, _KEPT) or ".git" in path.split("/"):
+    if _is_within(path, _KEPT, anywhere=True):
         return "a run may not change it"
     try:
         names.split(path)
@@ -140,18 +142,19 @@ def _refusal(path: str, before: str, after: str) -> str:
     return ""
 
 
-def _is_within(path: str, folders: tuple[str, ...]) -> bool:
+def _is_within(path: str, folders: tuple[str, ...], *, anywhere: bool = False) -> bool:
     key = [names.collision_key(part) for part in path.split("/")]
     outer = [[names.collision_key(part) for part in folder.split("/")] for folder in folders]
-    return any(key[: len(folder)] == folder for folder in outer)
+    starts = range(len(key) if anywhere else 1)
+    return any(key[start : start + len(folder)] == folder for folder in outer for start in starts)
 
 
 def _lines(place: Path, there: str) -> list[str] | None:
     if not there:
         return []
     try:
-        if place.is_symlink() or place.stat().st_size > _SHOWN_BYTES:
-            return None
-        return place.read_text("utf-8").splitlines()
+        with opened(place) as file:
+            data = file.read(_SHOWN_BYTES + 1)
+        return None if len(data) > _SHOWN_BYTES else data.decode("utf-8").splitlines()
     except (OSError, ValueError):
         return None

@@ -7,6 +7,7 @@ Definitions, data and state are no part of it. What git ignores is shown to the 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import stat
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from agent_studio import clock
 from agent_studio.environment.detect import DEFINITIONS
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 PLACE = "copies"
 _FILES, _RECORD = "files", "copy.json"
+DEVICE = "device"
+"""State of what is neither file, link nor folder: a pipe, a socket, a device."""
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
 _CHUNK_BYTES = 1 << 20
 _GIT_SECONDS = 60
@@ -54,6 +57,8 @@ class Copy(NamedTuple):
     """State of every file when the copy was made, by its path in the project, as `state` gives it."""
     shown: tuple[str, ...]
     """What the command sees of the original, read-only."""
+    left_out: tuple[str, ...] = ()
+    """What is neither file nor link, so it was not copied; only known when the copy is made."""
 
 
 def make(state: Folder, policy: Policy, command: str) -> Copy:
@@ -64,14 +69,18 @@ def make(state: Folder, policy: Policy, command: str) -> Copy:
     place = state.path / PLACE / name / _FILES
     rules = policy.rules()
     files: dict[str, str] = {}
+    left_out = []
     try:
         listed, shown = _listed(policy.project)
         with disk_faults(place):
             for relative in listed:
                 if _is_own(policy.project / relative, policy, rules):
                     files[relative] = _copied(policy.project / relative, place / relative)
+                    if files[relative] == DEVICE:
+                        left_out.append(relative)
+                        del files[relative]
         shown = tuple(name for name in shown if _is_own(policy.project / name, policy, rules))[:_SHOWN]
-        copy = Copy(name, clock.timestamp(moment), command, place, files, shown)
+        copy = Copy(name, clock.timestamp(moment), command, place, files, shown, tuple(left_out))
         record = {"id": name, "madeAt": copy.made_at, "command": command, "files": files, "shown": list(shown)}
         state.create(f"{PLACE}/{name}/{_RECORD}", json.dumps(record).encode("ascii"))
     except BaseException:
@@ -137,12 +146,21 @@ def state_of(path: Path) -> str:
     if stat.S_ISDIR(status.st_mode):
         return "folder"
     if not stat.S_ISREG(status.st_mode):
-        return "device"
+        return DEVICE
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with opened(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return f"{'755' if status.st_mode & stat.S_IXUSR else '644'} {digest.hexdigest()}"
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a file to be read; raise `OSError` for a link and, without waiting for anybody, for what is no file."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def walked(folder: Path) -> Iterator[str]:
@@ -195,8 +213,10 @@ def _copied(source: Path, target: Path) -> str:
     found = state_of(source)
     if found.startswith("link "):
         target.symlink_to(source.readlink())
-    elif found not in {"", "folder", "device"}:
-        shutil.copy2(source, target)
+    elif found not in {"", "folder", DEVICE}:
+        with opened(source) as data, target.open("xb") as file:
+            shutil.copyfileobj(data, file, _CHUNK_BYTES)
+        shutil.copystat(source, target, follow_symlinks=False)
         target.chmod(stat.S_IMODE(target.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
         found = state_of(target)  # of what was copied, should the source have changed meanwhile
     return found

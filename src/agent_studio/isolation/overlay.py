@@ -129,13 +129,12 @@ def _hooks(own: Mapping[str, list[Any]], users: Mapping[str, Any]) -> dict[str, 
 
 @contextmanager
 def placed(state: Folder, settings: Mapping[str, Any]) -> Iterator[Path]:
-    """Write the overlay and yield its path; it is removed afterwards, as is what killed runs have left.
+    """Write the overlay and yield its path; it is removed afterwards.
 
     Raises `StorageError` when it cannot be written.
     """
     state.make(PLACE)
     folder = state.at(PLACE)
-    sweep(folder)
     name = f"settings-{os.getpid()}-{os.urandom(4).hex()}.json"
     descriptor = folder.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
@@ -152,14 +151,9 @@ def placed(state: Folder, settings: Mapping[str, Any]) -> Iterator[Path]:
 
 @contextmanager
 def scratch(state: Folder) -> Iterator[Path]:
-    """Yield an empty folder for temporary files, removed afterwards, as is what killed runs have left."""
+    """Yield an empty folder for temporary files; it is removed afterwards."""
     state.make(PLACE)
     folder = state.at(PLACE)
-    for old in folder.names():
-        if _SCRATCH.fullmatch(old):
-            with suppress(OSError, StorageError, UnsafePathError):
-                if _is_left_over(folder, f"{old}/{_HELD}"):
-                    folder.remove_tree(old)
     name = f"scratch-{os.getpid()}-{os.urandom(4).hex()}"
     folder.make(f"{name}/files")
     descriptor = folder.open(f"{name}/{_HELD}", os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -173,14 +167,16 @@ def scratch(state: Folder) -> Iterator[Path]:
             folder.remove_tree(name)
 
 
-def sweep(folder: Folder) -> list[str]:
-    """Remove the overlays of runs that were killed; return their names."""
+def sweep(state: Folder) -> list[str]:
+    """Remove the overlays and the temporary folders of runs that were killed; return their names."""
+    folder = state.at(PLACE)
     swept = []
-    for name in folder.names():
-        if _NAME.fullmatch(name):
+    for name in folder.names() if folder.has_folder() else ():
+        is_scratch = _SCRATCH.fullmatch(name) is not None
+        if is_scratch or _NAME.fullmatch(name):
             with suppress(OSError, StorageError, UnsafePathError):
-                if _is_left_over(folder, name):
-                    folder.remove(name)
+                if _is_left_over(folder, f"{name}/{_HELD}" if is_scratch else name):
+                    (folder.remove_tree if is_scratch else folder.remove)(name)
                     swept.append(name)
     return swept
 

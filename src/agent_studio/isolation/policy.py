@@ -7,6 +7,7 @@ links, so that a backend can name them to the kernel. Nothing here changes anyth
 from __future__ import annotations
 
 import os
+import sys
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,8 +23,8 @@ from agent_studio.environment.roots import (
     Project,
     environment_root,
 )
-from agent_studio.errors import AgentStudioError, ConfigurationError
-from agent_studio.isolation import mounts, places
+from agent_studio.errors import AgentStudioError, ConfigurationError, UnsafePathError
+from agent_studio.isolation import mounts, places, repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,12 +35,12 @@ if TYPE_CHECKING:
 
 COPY = "copy"
 SOURCES = ("writable", "readonly", COPY)
-KEPT_STATE = ("evidence", "burnin", "checkpoints", "backups", "copies")
-KEPT_FILES = ("checkpoints.jsonl",)
-"""Of the environment's own state: what others rely on, and a run must not rewrite."""
+WRITTEN_STATE, WRITTEN_FILE = ("run", "probe"), "log.jsonl"
+"""Of the environment's own state: what is written inside of a run. Others rely on the rest: it is read-only."""
 SHARED_STATE = ("bin", "routes")
 """Of the state of all environments: what the recorder needs."""
 _PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGES = frozenset(("site-packages", "dist-packages"))
 
 
 class Access(IntEnum):
@@ -73,6 +74,10 @@ class Policy(NamedTuple):
     """What may be reached where a backend allows domains only."""
     state: Path = Path()
     """The folder of the environment's own state."""
+    closed: frozenset[Path] = frozenset()
+    """Read-only folders of which only that may be seen which is there at the start: hidden data may come later."""
+    absent: tuple[tuple[Path, bytes | None], ...] = ()
+    """What must not be made, with what may stand there meanwhile without harm; None: an empty folder."""
 
     def rules(self) -> dict[Path, Access]:
         """Return every path with its access; where a path is named twice, the stricter one."""
@@ -98,6 +103,7 @@ class _Draft:
     def __init__(self) -> None:
         self.rules: dict[Path, Access] = {}
         self.guarded: set[Path] = set()
+        self.closed: set[Path] = set()
         self.projects: list[Path] = []
         self.warnings: list[str] = []
 
@@ -110,6 +116,25 @@ class _Draft:
             self.rules[real] = access
             (self.guarded.add if guarded else self.guarded.discard)(real)
 
+    def add_own(self, path: Path) -> None:
+        """Add a path that may be written to; where a link leads is not this environment's.
+
+        Raises `UnsafePathError`.
+        """
+        real = Path(os.path.realpath(path))
+        if os.path.lexists(path) and real != path:
+            raise UnsafePathError(
+                f"{path} leads to {real}: nothing was started", hint="put a folder there instead of the link"
+            )
+        self.add(Access.WRITE, path)
+
+    def close(self, folder: Path, inner: Path) -> None:
+        """Let nothing appear in a folder, nor in those that lead to something inside it that is not there yet."""
+        real = Path(os.path.realpath(folder))
+        self.closed.update(
+            place for place in (real, *inner.parents) if place.is_relative_to(real) and place.is_dir()
+        )  # fmt: skip
+
     def add_system(self, path: Path) -> None:
         """Add a path of the system's, unless it lies in another one."""
         real = Path(os.path.realpath(path))
@@ -119,47 +144,50 @@ class _Draft:
     def of(self, access: Access) -> tuple[Path, ...]:
         """Return the paths of one kind, without those that lie in another of the same kind; read-only ones all."""
         found = sorted(path for path, its in self.rules.items() if its is access)
-        return tuple(path for path in found if access is Access.READ or self._around(path) is not access)
+        return tuple(path for path in found if access is Access.READ or self.around(path) is not access)
 
-    def _around(self, path: Path) -> Access:
+    def around(self, path: Path) -> Access:
+        """Return what may be done with the folder that holds a path."""
         return next((self.rules[parent] for parent in path.parents if parent in self.rules), Access.WRITE)
 
 
-def policy(context: Context, variables: Mapping[str, str], table: bytes | None = None) -> Policy:
+def policy(
+    context: Context, variables: Mapping[str, str], table: bytes | None = None, *, is_client: bool = False
+) -> Policy:
     """Work out the policy of one run; raise `ConfigurationError` when `isolation.source` is wrong.
 
-    `table` is what the system says of its mounts.
+    `table` is what the system says of its mounts; the client may make files of its own in its folder, others may not.
+    Raises `UnsafePathError` when a folder of the environment's leads elsewhere.
     """
     source = source_of(context)
     draft = _Draft()
-    shared = _project(draft, context, source)
+    git = repository.started(context.project.path)
+    shared = _project(draft, context, source, git)
     _target(draft, context)
     for outer in _enclosing(context.project.path, places.homes(variables)):
         _foreign_project(draft, Project(outer), other_roots_of(Project(outer), None), but=None, whole=False)
-    _user(draft, variables)
+    _user(draft, variables, context.project.path, is_client=is_client)
     mounted = mounts.parse(mounts.read() if table is None else table)
     for path, other in mounts.aliases(list(draft.rules), mounted):
         draft.add(draft.rules[path], other)
         draft.warnings.append(f"{path} is mounted at {other} as well, and protected there")
     for system in places.SYSTEM:
         draft.add_system(Path(system))
-    if not _PACKAGE.is_relative_to(context.project.path):
-        draft.add(Access.READ, _PACKAGE, guarded=True)
+    _program(draft, context.project.path, places.homes(variables))
     hidden = draft.of(Access.HIDDEN)
     doors = frozenset(Path(os.path.realpath(door)) for door in places.doors(variables)) & frozenset(hidden)
     return Policy(
         hidden, draft.of(Access.READ), draft.of(Access.WRITE), source, context.project.path,
         "none" if shared else "kept", tuple(draft.projects), frozenset(draft.guarded), doors, tuple(draft.warnings),
-        tuple(context.config["isolation.domains"]), context.root.state.path,
+        tuple(context.config["isolation.domains"]), context.root.state.path, frozenset(draft.closed), git.absent,
     )  # fmt: skip
 
 
-def make_kept(state: Folder) -> None:
-    """Make what a run must not rewrite, where it is missing: what is not there, a run could write first."""
-    for name in KEPT_STATE:
+def make_written(state: Folder) -> None:
+    """Make what is written inside of a run, where it is missing: nothing can be made there then."""
+    for name in WRITTEN_STATE:
         state.make(name)
-    for name in KEPT_FILES:
-        state.create(name, b"")
+    state.create(WRITTEN_FILE, b"")
 
 
 def source_of(context: Context) -> str:
@@ -170,7 +198,7 @@ def source_of(context: Context) -> str:
     return str(source)
 
 
-def _project(draft: _Draft, context: Context, source: str) -> list[Environment]:
+def _project(draft: _Draft, context: Context, source: str, git: repository.Started) -> list[Environment]:
     """Add what belongs to the project itself; return the environments that share our data folders."""
     project, own = context.project, context.root
     draft.projects.append(project.path)
@@ -178,17 +206,19 @@ def _project(draft: _Draft, context: Context, source: str) -> list[Environment]:
     shared = [other.environment for other in others if set(other.kinds.values()) & set(own.kinds.values())]
     if source != "writable":
         draft.add(Access.READ, project.path)
-    draft.add(Access.READ, project.definitions)
+    _definitions(draft, project)
     draft.add(Access.READ, project.path / "CLAUDE.md")
     for linked in _links(project.definitions):
         draft.add(Access.READ, linked)
     for name in places.STARTED_IN_PROJECT:
         draft.add(Access.READ, project.path / name, guarded=True)
-    _git(draft, project.path)
+    for path in git.there:
+        draft.add(Access.READ, path, guarded=True)
     for other in others:
         _hide_data(draft, other, but=own)
-    for place in {own.root, *own.kinds.values()} - {other.root for other in others}:
-        draft.add(Access.WRITE, project.path / place)
+    _variables(draft, project.path, context.environment)
+    for place in _own_places(own, others):
+        draft.add_own(project.path / place)
     _state(draft, project, context.environment)
     if shared:
         names = " and ".join(shared)
@@ -196,6 +226,30 @@ def _project(draft: _Draft, context: Context, source: str) -> list[Environment]:
             f"{context.environment} and {names} have their data in the same folders: nothing separates them"
         )
     return shared
+
+
+def _definitions(draft: _Draft, project: Project) -> None:
+    draft.add(Access.READ, project.definitions)
+    draft.close(project.definitions, project.definitions)
+
+
+def _own_places(own: EnvironmentRoot, others: Iterable[EnvironmentRoot]) -> set[str]:
+    """Return what an environment may write to; what lies in its own root needs no word of its own."""
+    kinds = set(own.kinds.values())
+    if own.root == SHARED_ROOT or own.root in {other.root for other in others}:
+        return kinds
+    return {own.root, *(kind for kind in kinds if not kind.startswith(f"{own.root}/"))}
+
+
+def _variables(draft: _Draft, project: Path, environment: Environment) -> None:
+    """Hide files with variables of other environments, but for those that git tracks: it would miss them."""
+    found = list(places.environment_files(project, environment))
+    tracked = repository.tracked(project, *(path.name for path in found)) if found else set()
+    for path in found:
+        if path.name in tracked:
+            draft.warnings.append(f"{path.name} can be read: git tracks it")
+        else:
+            draft.add(Access.HIDDEN, path)
 
 
 def _hide_data(draft: _Draft, other: EnvironmentRoot, *, but: EnvironmentRoot | None) -> None:
@@ -208,6 +262,7 @@ def _hide_data(draft: _Draft, other: EnvironmentRoot, *, but: EnvironmentRoot | 
         path = other.project.path / place
         if place != SHARED_ROOT:
             draft.add(Access.HIDDEN, path)
+            draft.close(other.project.definitions, path)
             if not path.exists() and not path.is_relative_to(other.project.definitions):
                 draft.warnings.append(
                     f"{path} of {other.environment} is not there yet: what is written there is not hidden"
@@ -219,31 +274,9 @@ def _state(draft: _Draft, project: Project, environment: Environment) -> None:
     draft.add(Access.HIDDEN, state)
     for name in SHARED_STATE:
         draft.add(Access.READ, state / name)
-    draft.add(Access.WRITE, state / environment)
-    for name in (*KEPT_STATE, *KEPT_FILES):
-        draft.add(Access.READ, state / environment / name)
-
-
-def _git(draft: _Draft, project: Path) -> None:
-    """Add hooks and configuration of the repository around a project, wherever it keeps them."""
-    folder = next((folder for folder in (project, *project.parents) if os.path.lexists(folder / ".git")), None)
-    if folder is None:
-        return
-    pointer = folder / ".git"
-    inner = whole = pointer
-    if pointer.is_file():  # a worktree or a submodule
-        draft.add(Access.READ, pointer, guarded=True)
-        inner = Path(os.path.realpath(folder / _first_line(pointer).removeprefix("gitdir:").strip()))
-        whole = Path(os.path.realpath(inner / _first_line(inner / "commondir")))
-    for place in (whole / "hooks", whole / "config", inner / "config.worktree"):
-        draft.add(Access.READ, place, guarded=True)
-
-
-def _first_line(file: Path) -> str:
-    try:
-        return file.read_text("utf-8", "surrogateescape").partition("\n")[0]
-    except OSError:
-        return ""
+    draft.add(Access.READ, state / environment)
+    for name in (*WRITTEN_STATE, WRITTEN_FILE):
+        draft.add_own(state / environment / name)
 
 
 def target_of(context: Context) -> Path | None:
@@ -299,7 +332,7 @@ def _foreign_project(
 ) -> None:
     """Protect a project that is not the run's: its definitions are read-only, its data and state hidden."""
     draft.add(Access.READ, project.path if whole else project.definitions)
-    draft.add(Access.READ, project.definitions)
+    _definitions(draft, project)
     for root in roots:
         _hide_data(draft, root, but=but)
     draft.add(Access.HIDDEN, project.path / STATE)
@@ -312,15 +345,38 @@ def _enclosing(path: Path, homes: Iterable[Path]) -> Iterator[Path]:
             yield folder
 
 
-def _user(draft: _Draft, variables: Mapping[str, str]) -> None:
+def _user(draft: _Draft, variables: Mapping[str, str], project: Path, *, is_client: bool) -> None:
     """Add what is the user's: keys and doors hidden, what starts code later read-only, as is what the client obeys."""
     for home in places.homes(variables):
-        for name in places.KEYS:
-            draft.add(Access.HIDDEN, home / name)
-        for name in places.STARTED_LATER:
-            draft.add(Access.READ, home / name, guarded=True)
+        for path in places.keys(home):
+            draft.add(Access.HIDDEN, path)
+        for path in places.started_later(variables, home, project):
+            draft.add(Access.READ, path, guarded=True)
         for folder in {places.client_folder(variables, home), Project(home).definitions}:
             for name in places.CLIENT_DEFINITIONS:
                 draft.add(Access.READ, folder / name)
+            if not is_client:
+                _closed_to_new(draft, Path(os.path.realpath(folder)))
     for door in places.doors(variables):
         draft.add(Access.HIDDEN, door)
+
+
+def _closed_to_new(draft: _Draft, folder: Path) -> None:
+    """Let what is in a folder be used as before, and nothing new be made directly in it."""
+    if folder in draft.rules or draft.around(folder) is not Access.WRITE or not folder.is_dir():
+        return
+    draft.add(Access.READ, folder)
+    for path in folder.iterdir():
+        if not path.is_symlink() and path not in draft.rules:
+            draft.add(Access.WRITE, path)
+
+
+def _program(draft: _Draft, project: Path, homes: Iterable[Path]) -> None:
+    """Add ourselves, with the interpreter and all that it would import: the next command outside is one of ours."""
+    package = _PACKAGE.parent if _PACKAGE.parent.name in _PACKAGES else _PACKAGE
+    for written in (sys.prefix, sys.base_prefix, str(package)):
+        place = Path(os.path.realpath(written))
+        if place == _PACKAGE and place.is_relative_to(project):
+            draft.warnings.append(f"agent-studio itself lies in the project ({place}): a run can change it")
+        elif not project.is_relative_to(place) and not any(home.is_relative_to(place) for home in homes):
+            draft.add_system(place)

@@ -6,7 +6,6 @@ advisory proves nothing: its verdict is INSUFFICIENT.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import secrets
@@ -23,9 +22,9 @@ from agent_studio.environment.schema import KINDS
 from agent_studio.isolation import claims, probe
 from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.launch import Launch, start
-from agent_studio.isolation.policy import Access, other_roots_of, policy, target_of
+from agent_studio.isolation.policy import Access, make_written, other_roots_of, policy, target_of
 from agent_studio.isolation.probe import Asked, ProbeError, Target
-from agent_studio.redaction import redact
+from agent_studio.redaction.structure import redacted_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -81,8 +80,9 @@ class Proof:
 
 
 def boundary(context: Context, variables: Mapping[str, str]) -> Policy:
-    """Return what `run` protects, once there is a folder for the proof: evidence is part of that."""
+    """Return what `run` protects, once there are the folders that a proof needs."""
     context.root.state.make(FOLDER)
+    make_written(context.root.state)
     return policy(context, variables)
 
 
@@ -135,7 +135,7 @@ def keep(context: Context, proof: Proof, *, candidate: str) -> str:
     }
     name = f"{FOLDER}/isolation-{clock.file_stamp(clock.now())}-{secrets.token_hex(4)}.json"
     context.root.state.make(FOLDER)
-    text = redact(json.dumps(record, ensure_ascii=False, indent=1))
+    text = redacted_json(record, ensure_ascii=False, indent=1)
     context.root.state.replace(name, text.encode("utf-8", "backslashreplace"))
     return f"{STATE}/{context.environment}/{name}"
 

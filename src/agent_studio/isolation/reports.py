@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import StorageError
-from agent_studio.redaction import redact
+from agent_studio.redaction.structure import redacted_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +28,8 @@ class ReportFile:
 
     def write(self, report: Mapping[str, Any]) -> None:
         """Write the report; raise `StorageError` when that fails."""
-        data = redact(json.dumps(report, ensure_ascii=False, indent=1)).encode("utf-8", "backslashreplace") + b"\n"
+        text = redacted_json(report, ensure_ascii=False, indent=1)
+        data = text.encode("utf-8", "backslashreplace") + b"\n"
         try:
             if self._is_device:
                 self._place.write_bytes(data)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_studio.isolation.policy import Access
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 
 class Entry(NamedTuple):
@@ -29,8 +29,10 @@ class Entry(NamedTuple):
 class Tree:
     """Rules, and questions about the folders between them."""
 
-    def __init__(self, rules: Mapping[Path, Access]) -> None:
+    def __init__(self, rules: Mapping[Path, Access], closed: Collection[Path] = ()) -> None:
+        """Of the folders in `closed`, only that is given which is there."""
         self.rules = dict(rules)
+        self._closed = frozenset(closed)
         self._identities: dict[tuple[int, int], Path] = {}
         for path in self.rules:
             with suppress(OSError):
@@ -52,6 +54,10 @@ class Tree:
     def has_stricter(self, path: Path, access: Access) -> bool:
         """Tell whether something inside a folder is allowed less than `access`."""
         return any(self.rules[inner] < access for inner in self.below(path))
+
+    def is_parted(self, path: Path, access: Access) -> bool:
+        """Tell whether a folder cannot be given whole with `access`."""
+        return (path in self._closed and access is Access.READ) or self.has_stricter(path, access)
 
     def entries(self, folder: Path) -> Iterator[Entry]:
         """Yield what is in a folder; of one that cannot be listed, what leads to rules.

@@ -19,7 +19,7 @@ from agent_studio.isolation.secrets.opaque import is_opaque
 from agent_studio.redaction import find_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
 CLIENT_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 """What the client logs in with; it gets them unless another environment has declared them as its own."""
@@ -30,14 +30,18 @@ _ENVIRONMENT_ATTRIBUTES = ("deployment.environment", "deployment.environment.nam
 _PARTS = frozenset(
     (
         "KEY", "KEYS", "PASS", "PWD", "PW", "PASSPHRASE", "CRED", "CREDS", "PRIVATE", "AUTH", "OAUTH", "BEARER", "JWT",
-        "PAT", "DSN", "WEBHOOK", "SALT", "KEYRING",
+        "PAT", "DSN", "WEBHOOK", "SALT", "KEYRING", "AUTHORIZATION",
     )
 )  # fmt: skip
 _PART_ENDS = (
     "APIKEY", "ACCESSKEY", "PRIVATEKEY", "SECRETKEY", "TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWORDS",
-    "PASSWD", "CREDENTIAL", "CREDENTIALS", "COOKIE", "COOKIES", "CONNECTIONSTRING",
+    "PASSWD", "CREDENTIAL", "CREDENTIALS", "COOKIE", "COOKIES", "CONNECTIONSTRING", "PASS", "PW", "KEY",
 )  # fmt: skip
-_SECRET_NAMES = frozenset(("GPG_AGENT_INFO", "SSH_AGENT_PID", "DBUS_SESSION_BUS_ADDRESS", "CONNECTION_STRING"))
+_WORDS = frozenset(("MONKEY", "TURKEY", "DONKEY", "HOCKEY", "JOCKEY", "WHISKEY", "HOTKEY", "BYPASS", "COMPASS"))
+"""What only ends like one."""
+_SECRET_NAMES = frozenset(
+    ("GPG_AGENT_INFO", "SSH_AGENT_PID", "DBUS_SESSION_BUS_ADDRESS", "VSCODE_GIT_IPC_HANDLE", "CONNECTION_STRING")
+)
 """Among them ways to a program that gives secrets away."""
 KNOWN = (
     "HOME", "USER", "USERNAME", "LOGNAME", "SHELL", "SHLVL", "_", "PATH", "PWD", "OLDPWD", "HOSTNAME", "HOST", "TZ",
@@ -47,7 +51,8 @@ KNOWN = (
     "KITTY_*", "WEZTERM_*", "ALACRITTY_*", "VTE_*", "TMUX*", "STY", "VSCODE_*", "WSL*", "WT_*",
     "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "*_CA_BUNDLE", "*_CA_CERTS", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "GPG_TTY", "DEBIAN_FRONTEND", "KUBECONFIG",
+    "TOKENIZERS_PARALLELISM",
     "AGENT_STUDIO_*", "CLAUDE*", "ANTHROPIC_*", "OTEL_*", "MCP_*", "DISABLE_*", "MAX_*", "BASH_*", "NODE_ENV",
     "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "CLOUD_ML_REGION", "VERTEX_REGION_*",
     "GIT_*", "PYTHON*", "PYTEST_*", "UV_*", "PIP_*", "VIRTUAL_ENV*", "CONDA_*", "PYENV_*", "NODE_*", "NPM_*", "NVM_*",
@@ -60,10 +65,22 @@ KNOWN = (
     "COMMONPROGRAM*", "USERPROFILE", "USERDOMAIN*", "HOMEDRIVE", "HOMEPATH", "ALLUSERSPROFILE", "PUBLIC",
     "NUMBER_OF_PROCESSORS", "PROCESSOR_*", "OS", "COMPUTERNAME", "SESSIONNAME",
 )  # fmt: skip
-"""Names that a shell, a desktop, a language's tools or the client give: `*` stands for any rest, case is the same."""
+"""Names that a shell, a desktop, a language's tools or the client give: `*` stands for any text, case is the same."""
 _NOT_SECRET = frozenset(("PWD", "OLDPWD"))
 _OWN_SETTINGS = "AGENT_STUDIO_SECRETS__"
 """Names of secrets, not secrets."""
+_COUNTED = frozenset(("TOKENS", "MAXTOKENS"))
+"""With a number they are a limit, and a part such as these says that its name is no secret's."""
+_LIMITS = frozenset(("LIMIT", "MAX", "MIN", "COUNT", "SIZE", "TIMEOUT", "TTL", "PORT", "ID"))
+_PLACES = ("PATH", "FILE", "DIR", "CALLBACK", "URL", "BINDINGS")
+"""Last parts of a name whose value is a place or a choice."""
+_REVISION = re.compile(r"(?:^|_)(?:COMMIT|SHA|SHA1|REV|REVISION|BUILD|BUILD_ID|COMMIT_HASH)$")
+_HEX = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{8}|[0-9a-f]{32})?")
+_PLACE = re.compile(r"(?:[a-z]+:/)?(?:~|\.{0,2})/[^\s?]{0,500}|[A-Za-z]:[\\/][^\s]{0,500}|[a-z][a-z0-9_-]{0,20}")
+_PASSWORD = re.compile(r"(?:password|pwd|accountkey)\s*=\s*[^\s;$%<{*]", re.IGNORECASE)
+_GIT_GROUP = re.compile(r"GIT_CONFIG_(?:COUNT|(?:KEY|VALUE)_[0-9]+)")
+"""Settings for git, which counts them: without one of them it does not start."""
+_GIT_KEY = re.compile(r"GIT_CONFIG_KEY_[0-9]+")
 _HARMLESS = frozenset(("", "0", "1", "true", "false", "yes", "no", "on", "off", "none"))
 _URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@:]*:[^\s/@]+@", re.IGNORECASE)
 
@@ -99,12 +116,17 @@ def without_secrets(
     With `listed`, names or beginnings of names and `*`, what is neither there nor in `KNOWN` does not pass.
     """
     names = None if listed is None else (*KNOWN, *listed)
-    kept, withheld = {}, []
+    kept: dict[str, str] = {}
+    withheld: list[str] = []
     for name, value in variables.items():
         if name in allowed or (name not in foreign and (name in passed or _is_harmless(name, value, names))):
             kept[name] = value
         else:
             withheld.append(name)
+    if any(_GIT_GROUP.fullmatch(name) for name in withheld):
+        group = [name for name in kept if _GIT_GROUP.fullmatch(name) and name not in allowed]
+        withheld += group
+        kept = {name: value for name, value in kept.items() if name not in group}
     return Filtered(kept, tuple(sorted(withheld)))
 
 
@@ -117,9 +139,11 @@ def is_secret(name: str, value: str) -> bool:
 
     By its value: a token of known form, a URL with a password, or, unless the name is known, an opaque text.
     """
-    if find_secrets(value) or _URL_WITH_PASSWORD.search(value):
+    if find_secrets(value) or _URL_WITH_PASSWORD.search(value) or _PASSWORD.search(value):
         return True
     if value.strip().lower() in _HARMLESS:
+        return False
+    if _REVISION.search(name.upper()) and _HEX.fullmatch(value.strip()):
         return False
     return _is_secret_name(name, value) or (is_opaque(value) and not _is_among(name, KNOWN))
 
@@ -131,12 +155,23 @@ def _is_among(name: str, names: Collection[str]) -> bool:
 
 def _is_secret_name(name: str, value: str) -> bool:
     upper = name.upper()
-    if upper in _NOT_SECRET or upper.startswith(_OWN_SETTINGS):
+    if upper in _NOT_SECRET or upper.startswith(_OWN_SETTINGS) or _GIT_KEY.fullmatch(upper):
         return False
-    parts = [part for part in re.split(r"[^A-Z0-9]+", upper) if part]
-    if value.strip().isdecimal() and parts and parts[-1] == "TOKENS":  # a limit, such as MAX_OUTPUT_TOKENS
-        return False
-    return upper in _SECRET_NAMES or any(part in _PARTS or part.endswith(_PART_ENDS) for part in parts)
+    if upper in _SECRET_NAMES:
+        return True
+    parts = [part.rstrip("0123456789") for part in re.split(r"[^A-Z0-9]+", upper)]
+    return any(map(_is_secret_part, parts)) and not _is_setting(parts, value.strip())
+
+
+def _is_secret_part(part: str) -> bool:
+    return part in _PARTS or (part.endswith(_PART_ENDS) and part not in _WORDS)
+
+
+def _is_setting(parts: Sequence[str], value: str) -> bool:
+    """Tell whether a name with a telling part is that of a limit, a place or a choice, and the value is one."""
+    if value.isdecimal():
+        return bool(parts[-1] in _COUNTED or _LIMITS & set(parts) or "TOKENS" in parts)
+    return ("PUBLIC" in parts or parts[-1] in _PLACES) and bool(_PLACE.fullmatch(value))
 
 
 def with_attributes(written: str | None, environment: str) -> str:

@@ -21,7 +21,7 @@ _MANY = 40_000
 """Characters looked through by a process that goes on."""
 _BEYOND = 8_192
 """How far a secret may reach beyond what is kept of a text and still be known for one."""
-_ESCAPED = re.compile(r"\\+(?:u00([0-7][0-9A-Fa-f])|/)")
+_ESCAPED = re.compile(r"(?<!\\)\\+(?:u00([0-7][0-9A-Fa-f])|/)")
 
 
 class Finding(NamedTuple):

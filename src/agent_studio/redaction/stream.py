@@ -13,7 +13,6 @@ _ENDS = " \t\r\n\"'<>,;()"
 _PROGRESS = frozenset(".FExXsSpP=*#")
 """What test runners write of one test after the other, and people want to see at once."""
 _MARKS = ".=*#"
-_HEADERS = ("authorization", "x-api-key")
 _HEADER_MAX = 64
 _KEY_ENDED = re.compile(r"-----END [^-\n]{0,50}-----")
 
@@ -45,7 +44,7 @@ class Stream:
         if _PROGRESS.issuperset(held[start:]):
             start = max(start, *(held.rfind(mark) + 1 for mark in _MARKS))
         near = held[max(0, start - _HEADER_MAX) : start].lower()
-        header = max(map(near.rfind, _HEADERS))
+        header = max(map(near.rfind, formats.HEADER_NAMES))
         if header >= 0 and "\n" not in near[header:]:
             start -= len(near) - header
         begun = held.rfind(formats.KEY_BEGIN)

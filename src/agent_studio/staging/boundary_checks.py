@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from agent_studio.isolation import claims, probe, proof
 from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.choice import choose
-from agent_studio.isolation.policy import policy
 from agent_studio.staging.subject import Failed, Skipped
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ def isolation_holds(subject: Subject) -> str:
     if subject.variables.get(proof.INSIDE, ADVISORY) != ADVISORY:
         raise Skipped("inside of a run: nothing can be planted outside from here")
     context = subject.context
-    wanted = policy(context, subject.variables)
+    wanted = proof.boundary(context, subject.variables)
     chosen = choose(wanted, str(context.config["isolation.backend"]))
     if chosen.backend is None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in chosen.refused) or "it is configured so"

@@ -5,6 +5,7 @@ The canary and the scratch folders are removed again; what a killed run left is 
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -17,7 +18,7 @@ from agent_studio.environment.context import other_roots
 from agent_studio.environment.detect import DEFINITIONS, Environment
 from agent_studio.environment.roots import LOGS, STAGING_ROOT
 from agent_studio.environment.schema import KINDS
-from agent_studio.errors import AgentStudioError, UnsafePathError
+from agent_studio.errors import AgentStudioError, StorageError, UnsafePathError
 from agent_studio.staging.rights import open_to_others
 from agent_studio.staging.subject import Failed, Skipped
 from agent_studio.storage import chain, journal
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 SCRATCH = ".smoke-"
 CANARY = ".canary-"
 _STALE_SECONDS = 60
+_BLOCKED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV))
+"""What a kernel says that keeps a place apart: rights, a read-only mount, a mount of its own."""
 
 
 def log_round_trip(subject: Subject) -> str:
@@ -64,14 +67,41 @@ def canary(subject: Subject) -> str:
     value = secrets.token_bytes(16)
     place = subject.project.folder.at(other)
     _sweep(place, CANARY)
-    subject.root.state.make()
-    subject.root.state.create(name, value)
-    subject.root.state.move(name, place, name)  # moved, not written: no file over there is opened for writing
+    planted_in = _planted(subject.root, name, value)
+    refusal = ""
     try:
+        try:
+            planted_in.move(name, place, name)  # moved, not written: no file over there is opened for writing
+            planted_in = place
+        except StorageError as error:
+            refusal = _refusal(error)
         tried = sum(_try_ways(subject.root.folder(kind), place.path / name) for kind in KINDS)
     finally:
-        place.remove(name)
-    return f"{tried} ways to it refused"
+        planted_in.remove(name)
+    return f"{tried} ways to it refused{refusal}"
+
+
+def _planted(root: EnvironmentRoot, name: str, value: bytes) -> Folder:
+    """Write the canary beside our state, or in our data where a run may create nothing there; return where it is."""
+    root.state.make()
+    _sweep(root.state, CANARY)
+    try:
+        root.state.create(name, value)
+    except StorageError as error:
+        _refusal(error)
+        folder = root.folder(KINDS[0])
+        _sweep(folder, CANARY)
+        folder.create(name, value)
+        return folder
+    return root.state
+
+
+def _refusal(error: StorageError) -> str:
+    """Return what is told of a system that lets nothing be planted over there, as in a run; raise any other fault."""
+    number = getattr(error.__cause__, "errno", None)
+    if number not in _BLOCKED:
+        raise error
+    return f"; the system lets nothing be put there ({os.strerror(number)})"
 
 
 def _try_ways(folder: Folder, target: os.PathLike[str]) -> int:

@@ -22,6 +22,7 @@ from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import STAGING_ROOT, STATE
 from agent_studio.errors import AgentStudioError
 from agent_studio.redaction import redact
+from agent_studio.redaction.structure import redacted_json
 from agent_studio.staging import runners
 from agent_studio.staging.counting import Counts, Report, combine, read_junit
 from agent_studio.staging.scratch import changed, child_variables, fingerprint, scratch_root
@@ -117,7 +118,7 @@ def run_suite(
     if verdict is Verdict.FAIL:
         evidence["regressions"], regression_notes = regressions(context.project, evidence)
         notes += regression_notes
-    text = redact(json.dumps(evidence, ensure_ascii=False, indent=1))
+    text = redacted_json(evidence, ensure_ascii=False, indent=1)
     context.root.state.replace(f"{FOLDER}/{run_id}.json", text.encode("utf-8", "backslashreplace"))
     return Outcome(json.loads(text), f"{STATE}/{context.environment}/{FOLDER}/{run_id}.json", tuple(notes))
 

@@ -1,20 +1,27 @@
-"""The daemon of an environment as others see it: `serve.json` says where it is, /healthz that it is there."""
+"""The daemon of an environment as others see it: `serve.json` says where it is, /healthz that it is there.
+
+Both can be forged by who may write in the environment's folder. Which process it is, the kernel says: it names who
+listens at the decision socket, and nothing else is ever signalled.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import socket
+import stat
+import struct
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.environment.detect import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from agent_studio.environment.roots import EnvironmentRoot
 
@@ -68,9 +75,11 @@ def read(root: EnvironmentRoot) -> Daemon | None:
 def running(root: EnvironmentRoot) -> Daemon | None:
     """Return the daemon that serves an environment, or None; it is asked, for half a second at most."""
     daemon = read(root)
-    if daemon is None or not _is_alive(daemon.pid):
+    if daemon is None or not _is_alive(daemon.pid) or _listener(root) not in {None, daemon.pid}:
         return None
-    return daemon if _health(daemon).get("pid") == daemon.pid else None
+    health = _health(daemon)
+    is_it = health.get("pid") == daemon.pid and health.get("environment") == root.environment
+    return daemon if is_it else None
 
 
 def stop(root: EnvironmentRoot) -> Daemon | None:
@@ -96,6 +105,67 @@ def sweep(root: EnvironmentRoot) -> None:
     for name in (FILE, SOCKET):
         with suppress(FileNotFoundError):
             root.state.remove(name)
+
+
+def _listener(root: EnvironmentRoot) -> int | None:
+    """Return the process that listens at the decision socket, 0 for none or another's, None where nothing can say it.
+
+    Neither a link nor a second name counts: those may lead to a socket of any other program.
+    """
+    if not hasattr(socket, "AF_UNIX") or not (hasattr(socket, "SO_PEERCRED") or sys.platform == "darwin"):
+        return None
+    try:
+        folder = os.open(root.state.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        status = os.stat(SOCKET, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISSOCK(status.st_mode) or status.st_nlink > 1:
+            return 0
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking, _short(folder, root) as name:
+            asking.settimeout(_ASK_SECONDS)
+            asking.connect(name)
+            return _peer(asking)
+    except OSError:
+        return 0
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _short(folder: int, root: EnvironmentRoot) -> Iterator[str]:
+    """Yield a name of the socket that is short enough: at most 107 bytes, and a project's path may have more."""
+    if sys.platform == "linux":
+        yield f"/proc/self/fd/{folder}/{SOCKET}"
+        return
+    with inside(root.state.path):
+        yield SOCKET
+
+
+def _peer(asking: socket.socket) -> int:
+    if sys.platform == "darwin":
+        level, option, form = 0, 2, struct.Struct("i")  # SOL_LOCAL, LOCAL_PEERPID
+    else:
+        level, option, form = socket.SOL_SOCKET, socket.SO_PEERCRED, struct.Struct("3i")
+    return int(form.unpack(asking.getsockopt(level, option, form.size))[0])
+
+
+@contextmanager
+def inside(path: os.PathLike[str]) -> Iterator[None]:
+    """Enter a folder for a while, for the whole process: before any thread is started."""
+    here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchdir(folder)
+        finally:
+            os.close(folder)
+        try:
+            yield
+        finally:
+            os.fchdir(here)
+    finally:
+        os.close(here)
 
 
 def _is_alive(pid: int) -> bool:

@@ -13,6 +13,7 @@ from agent_studio import log
 from agent_studio.cli.output import Problem, Result, Screen, ask, working
 from agent_studio.environment.detect import VARIABLE, Environment
 from agent_studio.errors import ExitCode
+from agent_studio.isolation.secrets import baseline
 from agent_studio.staging.init import Item, Options, Report, initialise, preflight
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.reset:
         preflight(*arguments)
         ask(f"archive staging's data and create it anew in {session.project.path}?", yes=args.yes)
+    accepted = baseline.load(session.project)
     with working(f"Initialising {session.choice.environment}"):
         report = initialise(*arguments)
     problems = [
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
                 f"{found.path} holds a credential ({found.kind}); it was kept out of the index",
                 "take it out and revoke it; agent-studio scan says where it stands",
             )
-            for found in report.secrets
+            for found in accepted.unanswered(report.secrets)
         ),
         *(Problem("skipped", f"{path} was not indexed: {reason}") for path, reason in report.skipped),
     ]

@@ -27,11 +27,11 @@ from agent_studio.cli.run import changes
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.guards.handlers import asked, fails_closed
-from agent_studio.isolation import choice, client_folder, copies, overlay, places, variables
+from agent_studio.isolation import aftermath, choice, client_folder, copies, overlay, variables
 from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.inherit import LISTED, MODE_KEY, inherited
 from agent_studio.isolation.launch import Launch, start
-from agent_studio.isolation.policy import COPY, make_kept, policy
+from agent_studio.isolation.policy import COPY, make_written, policy
 from agent_studio.isolation.reports import ReportFile
 from agent_studio.redaction import redact
 
@@ -86,6 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--changes", nargs="+", metavar=("ACTION", "ID"),
         help=f"instead of a command: {', '.join(changes.ACTIONS)} what a run changed in a copy",
     )  # fmt: skip
+    parser.add_argument("id", nargs="?", metavar="ID", help="with --changes: the copy, where it is not named there")
     parser.add_argument("--yes", action="store_true", help="apply or discard without asking")
     parser.add_argument("--dry-run", action="store_true", help="with --changes: only say what would be done")
     parser.add_argument("--require-isolation", action="store_true", help="start nothing without kernel isolation")
@@ -100,7 +101,10 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.changes:
         if args.command:
             raise UsageError("--changes takes no command", hint="agent-studio run --changes list")
-        return changes.run(args.changes, session.context, yes=args.yes, dry_run=args.dry_run)
+        words = [*args.changes, *filter(None, (args.id,))]
+        return changes.run(words, session.context, yes=args.yes, dry_run=args.dry_run)
+    if args.id:
+        raise UsageError(f"unrecognized arguments: {args.id}", hint=f"agent-studio run -- {args.id}")
     if session.common.json:
         raise UsageError(
             "--json would mix with what the command writes", hint="write the report to a file: --report FILE"
@@ -113,27 +117,31 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     file = ReportFile(args.report) if args.report is not None else None
     required = args.require_isolation or bool(context.config["isolation.require"])
     name = args.isolation or str(context.config["isolation.backend"])
-    if name != ADVISORY:
-        _prepare_client(args.command[0], session.variables)
-        make_kept(context.root.state)
-    wanted = policy(context, session.variables)
-    chosen = choice.choose(wanted, name, required=required)
-    if chosen.backend is not None and (said := choice.check_links(wanted)):
-        wanted = wanted._replace(warnings=(*wanted.warnings, said))
-    plan = _plan(args, session, token, wanted, chosen)
-    code = _run(plan, file, args)
+    is_client = overlay.is_client(args.command[0])
+    with ExitStack() as stack:
+        if name != ADVISORY:
+            make_written(context.root.state)
+            if is_client:
+                _prepare_client(session.variables, stack)
+        wanted = policy(context, session.variables, is_client=is_client)
+        chosen = choice.choose(wanted, name, required=required)
+        if chosen.backend is not None and (said := choice.check_links(wanted)):
+            wanted = wanted._replace(warnings=(*wanted.warnings, said))
+        plan = _plan(args, session, token, wanted, chosen)
+        code = _run(plan, file, args)
     return Result({"exitCode": code}, lambda _: None, code)
 
 
-def _prepare_client(program: str, given: Mapping[str, str]) -> None:
+def _prepare_client(given: Mapping[str, str], stack: ExitStack) -> None:
     """Make what the client's folder lacks; where that cannot be written to, a run cannot write there either."""
     try:
-        made = client_folder.prepare(given, is_client=overlay.is_client(program))
+        made = stack.enter_context(client_folder.prepared(given))
     except AgentStudioError as error:
         warn(f"the client's own folder is as it was: {error.message}")
         return
     if made:
-        warn(f"made what the client's folder lacked, so that it can be protected: {', '.join(made)}")
+        names = ", ".join(map(str, made))
+        warn(f"made what the client's folder lacks, to protect it, until the run ends: {names}")
 
 
 def _require_root(context: Context) -> None:
@@ -246,7 +254,10 @@ def _has_plugin(argv: list[str]) -> bool:
 
 def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
     state = plan.context.root.state
+    overlay.sweep(state)
     copy = copies.make(state, plan.policy, redact(shlex.join(plan.argv))) if plan.policy.source == COPY else None
+    if copy is not None and copy.left_out:
+        warn(f"left out of the copy, as it is no file: {', '.join(map(_shown, copy.left_out[:_TOLD]))}")
     with ExitStack() as stack:
         argv = plan.argv
         if plan.settings:
@@ -257,12 +268,12 @@ def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
             plan.withheld, _scratch(plan, stack), _tell_limits,
             copy and copies.in_place(copy, plan.policy, Path.cwd()),
         )  # fmt: skip
-        absent = places.missing(plan.context.project.path, plan.variables)
+        was = aftermath.before(plan.policy, plan.variables)
         finished = start(launch)
     if finished.fault:
         warn(f"error: {finished.fault}")
-    if made := sorted(map(str, absent - places.missing(plan.context.project.path, plan.variables))):
-        warn(f"the run has made {', '.join(made)}", "such files start programs outside of any run: look at them")
+    for text, hint in aftermath.told(was, plan.policy, plan.variables):
+        warn(text, hint)
     code = _written(plan, finished, file, copy)
     try:
         if copy is not None:

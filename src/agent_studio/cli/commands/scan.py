@@ -152,12 +152,14 @@ def _register(session: Session) -> Result:
         for name in done.registered:
             screen.mark("ok", f"{name}: a keyed hash of its value is kept")
         for name in done.short:
-            screen.mark("bad", f"{name}: too short to be told from other values ({registered.SHORTEST} characters)")
+            screen.mark(
+                "note", f"{name}: not kept, under {registered.SHORTEST} characters it is told from no other value"
+            )
         for name in done.missing:
             screen.mark("bad", f"{name}: not set here")
         screen.line(f"\nKept in {place}, for you only; no value is.")
 
-    return Result(data, render, ExitCode.FAILED if done.missing or done.short else ExitCode.DONE)
+    return Result(data, render, ExitCode.FAILED if done.missing else ExitCode.DONE)
 
 
 def _accept(args: argparse.Namespace, session: Session, found: Baseline) -> Result:
@@ -253,7 +255,7 @@ def _render(screen: Screen, report: Report) -> None:
     counted = sorted((hit for hit in report.hits if hit.counts), key=lambda hit: hit.severity)
     for hit in counted[:_SHOWN]:
         where = f"{hit.path}:{hit.line}" if hit.line else f"{hit.path}: in its name"
-        again = f" (accepted until {hit.accepted.expires})" if hit.accepted else ""
+        again = f" (accepted, expired {hit.accepted.expires})" if hit.accepted else ""
         screen.mark("bad" if hit.blocks else "note", f"{where}: {hit.kind}{again}")
     if len(counted) > _SHOWN:
         screen.line(f"  and {len(counted) - _SHOWN} more (--json has them all)")

@@ -28,7 +28,10 @@ def run(words: Sequence[str], context: Context, *, yes: bool, dry_run: bool) -> 
     if action not in ACTIONS:
         raise UsageError(f"--changes knows no {action!r}", hint=did_you_mean(action, ACTIONS))
     if len(words) > 2:  # noqa: PLR2004 - ACTION ID
-        raise UsageError(f"--changes {action} takes one id", hint=f"agent-studio run --changes {action} ID")
+        raise UsageError(
+            f"--changes {action} takes one id",
+            hint=f"agent-studio run --env {context.environment} --changes {action} ID",
+        )
     if action == "list":
         return _list(context)
     copy = copies.find(context.root.state, name)
@@ -118,7 +121,8 @@ def _bring(copy: Copy, found: list[Change], context: Context) -> list[str]:
     for change in left:
         warn(f"not applied: {harmless(change.path)}: {change.refusal}")
     if left:
-        warn(f"what was not applied is kept in {copy.path}", f"agent-studio run --changes discard {copy.id}")
+        remedy = f"agent-studio run --env {context.environment} --changes discard {copy.id}"
+        warn(f"what was not applied is kept in {copy.path}", remedy)
     else:
         copies.discard(context.root.state, copy.id)
     return done

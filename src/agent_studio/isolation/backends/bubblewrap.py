@@ -23,12 +23,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from agent_studio.isolation import held, placeholders
 from agent_studio.isolation.backends import Availability, NotIsolatedError, Prepared, Supervisor, landlock, terminal
 from agent_studio.isolation.policy import Access
 from agent_studio.isolation.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from agent_studio.isolation.backends import Copied, Wanted
     from agent_studio.isolation.policy import Policy
@@ -45,6 +46,7 @@ _NAMESPACES = (
 _SYSTEM = ("--bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--ro-bind", "/sys", "/sys")
 _OF_KERNEL = ("sys", "sysrq-trigger", "irq", "bus", "acpi", "scsi", "fs", "mtrr")
 """Of `/proc`: what is the machine's, and root's to write even in a user namespace."""
+_BINDS_BY_HANDLE = {"--bind": "--bind-fd", "--ro-bind": "--ro-bind-fd"}
 _TRIAL_SECONDS = 10
 _PAUSE_SECONDS = 0.01
 _HEAD_BYTES = 256
@@ -138,8 +140,11 @@ def prepared(policy: Policy, wanted: Wanted) -> Iterator[Prepared]:
             return descriptor
 
         follower = stack.enter_context(_Follower())
-        words = [*_NAMESPACES, *_system(), *mounts(policy, wanted.copy), "--chdir", str(wanted.cwd)]
-        descriptors = [follower.write_end]
+        made, gaps = stack.enter_context(placeholders.made(policy.absent))
+        policy = policy._replace(readonly=tuple(sorted({*policy.readonly, *made})))
+        held_words, handles = stack.enter_context(_held(mounts(policy, wanted.copy), policy.rules()))
+        words = [*_NAMESPACES, *_system(), *held_words, "--chdir", str(wanted.cwd)]
+        descriptors = [follower.write_end, *handles]
         filter_ = terminal.program()
         if filter_:
             descriptors.append(file(filter_))
@@ -156,8 +161,38 @@ def prepared(policy: Policy, wanted: Wanted) -> Iterator[Prepared]:
             *_listening(wanted.program), *wanted.argv[1:],
         ]  # fmt: skip
         argv, more = stack.enter_context(_outside(argv))
-        gaps = () if landlock.can_scope() else ("abstract sockets can be connected to",)
+        if not landlock.can_scope():
+            gaps.append("abstract sockets can be connected to")
         yield Prepared(argv, follower, (*descriptors, *more), (), policy.hidden, policy.readonly, gaps)
+
+
+@contextmanager
+def _held(words: list[str], rules: Mapping[Path, Access]) -> Iterator[tuple[list[str], list[int]]]:
+    """Yield options in which bwrap binds what has a rule by a handle, and the handles: a name may change its meaning.
+
+    Raises `NotIsolatedError` when one already has.
+    """
+    handles: list[int] = []
+    result = list(words)
+    by_handle = _takes_handles()
+    try:
+        for place, (option, source, target) in enumerate(zip(words, words[1:], words[2:], strict=False)):
+            if option in _BINDS_BY_HANDLE and source == target and Path(source) in rules:
+                handles.append(held.opened(Path(source)))
+                if by_handle:
+                    result[place : place + 2] = [_BINDS_BY_HANDLE[option], str(handles[-1])]
+        yield result, handles if by_handle else []
+    except OSError as error:
+        raise NotIsolatedError(f"{error.filename} has gone while the run was prepared", hint="start again") from error
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+@cache
+def _takes_handles() -> bool:
+    done = subprocess.run([str(shutil.which(_PROGRAM)), "--help"], capture_output=True, check=False)
+    return b"--ro-bind-fd" in done.stdout + done.stderr
 
 
 def _check(program: Path) -> None:
@@ -246,7 +281,7 @@ def mounts(policy: Policy, copy: Copied | None = None) -> list[str]:
     if copy is not None:
         words += ["--bind", str(copy.path), str(policy.project)]
         words += [word for path in copy.shown for word in ("--ro-bind", str(path), str(path))]
-    tree = Tree(rules)
+    tree = Tree(rules, policy.closed)
     closed: list[str] = []
     for path in sorted(set(tree.rules) - ({policy.project} if copy else set())):
         _mount(tree, path, words, closed, whole=path == policy.project)
@@ -279,7 +314,7 @@ def _mount(tree: Tree, path: Path, words: list[str], closed: list[str], *, whole
     elif access is Access.WRITE:
         if around is not Access.WRITE:
             words += ["--bind", str(path), str(path)]
-    elif is_folder and not whole and tree.has_stricter(path, Access.READ):
+    elif is_folder and not whole and tree.is_parted(path, Access.READ):
         _assemble(tree, path, words, closed)
     else:
         words += ["--ro-bind", str(path), str(path)]
@@ -294,7 +329,7 @@ def _assemble(tree: Tree, folder: Path, words: list[str], closed: list[str]) -> 
             continue
         if entry.is_link:
             words += ["--symlink", str(entry.path.readlink()), str(entry.path)]
-        elif tree.has_stricter(entry.path, Access.READ):
+        elif tree.is_parted(entry.path, Access.READ):
             _assemble(tree, entry.path, words, closed)
         else:
             words += ["--ro-bind", str(entry.path), str(entry.path)]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from agent_studio.errors import StorageError
+from agent_studio.isolation import held
 from agent_studio.isolation.backends import Availability, Prepared, Supervisor, terminal
 from agent_studio.isolation.policy import Access
 from agent_studio.isolation.tree import Tree
@@ -46,9 +47,7 @@ _SINCE = ((1, (1 << 13) - 1), (2, _REFER), (3, _TRUNCATE), (5, _IOCTL_DEV))
 _SCOPES_SINCE, _SCOPES = 6, 0b11
 """Abstract sockets and signals stay inside."""
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
-_DEVICES = (
-    "null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "fd", "stdin", "stdout", "stderr",
-)  # fmt: skip
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")
 _SYSTEM = {Path("/proc"): Access.READ, Path("/sys"): Access.READ, Path("/dev"): Access.HIDDEN} | {
     Path("/dev", name): Access.WRITE for name in _DEVICES
 }
@@ -217,7 +216,8 @@ def grants(policy: Policy, version: int) -> tuple[list[Grant], tuple[str, ...], 
             gaps.append(f"{path} can be changed")
     if version < _SCOPES_SINCE:
         gaps.append(f"signals and abstract sockets reach other processes (Landlock version {version})")
-    tree = Tree(rules | _SYSTEM)
+    system = {path: access for path, access in _SYSTEM.items() if not path.is_symlink()}
+    tree = Tree(rules | system, policy.closed)
     handled = _handled(version)
     if _is_inside():  # nothing beside the hidden can be found out here, and the rules around us hold anyway
         return [Grant(Path("/"), _rights(Path("/"), Access.WRITE) & handled)], tuple(gaps), tree
@@ -237,14 +237,15 @@ def _is_inside() -> bool:
 
 def _grant(tree: Tree, path: Path, access: Access, project: Path, handled: int, found: list[Grant]) -> None:
     """Add the rights to a path and, where they end in it, to what is beside the place."""
-    if not tree.has_stricter(path, access):
+    if not tree.is_parted(path, access):
         if rights := _rights(path, access) & handled:
             found.append(Grant(path, rights))
         for inner in tree.below(path):
             if tree.rules[inner] > tree.access(inner.parent):
                 _grant(tree, inner, tree.rules[inner], project, handled, found)
         return
-    if access is not Access.HIDDEN and path.is_relative_to(project):
+    has_hidden = tree.has_stricter(path, Access.READ)
+    if access is not Access.HIDDEN and (path.is_relative_to(project) or not has_hidden):
         found.append(Grant(path, _READ_DIR))
     for entry in tree.entries(path):
         if not entry.is_link:
@@ -282,9 +283,12 @@ def _ruleset(handled: int) -> int:
 
 
 def _add(ruleset: int, grant: Grant) -> None:
-    """Add one rule; what has gone away meanwhile needs none, and neither does a device that nobody may open."""
+    """Add one rule; what has gone away meanwhile needs none, and neither does a device that nobody may open.
+
+    Raises `NotIsolatedError` when a link leads elsewhere by now.
+    """
     with suppress(OSError):
-        descriptor = os.open(grant.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = held.opened(grant.path)
         try:
             attributes = struct.pack("=Qi", grant.rights, descriptor)
             done, fault = _call(_ADD, ruleset, _BENEATH, attributes, 0)

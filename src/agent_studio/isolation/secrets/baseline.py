@@ -11,10 +11,11 @@ import hmac
 import json
 import secrets
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from agent_studio import clock
 from agent_studio.errors import ConfigurationError
+from agent_studio.isolation.secrets.rules import BLOCK, severity
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -27,6 +28,21 @@ LONGEST_DAYS = 366
 """How long a finding may be accepted at most."""
 _SALT_BYTES = 16
 _FIELDS = ("fingerprint", "kind", "path", "reason", "by", "accepted", "expires")
+
+
+class Placed(Protocol):
+    """A credential that was found, without its value."""
+
+    @property
+    def path(self) -> str:
+        """The file's path from the project."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of what was found."""
+
+
+Held = TypeVar("Held", bound=Placed)
 
 
 class Accepted(NamedTuple):
@@ -61,6 +77,11 @@ class Baseline(NamedTuple):
             return None
         told = f"{kind}\0{path}\0{value}".encode("utf-8", "surrogateescape")
         return hmac.new(bytes.fromhex(self.salt), told, hashlib.sha256).hexdigest()[:32]
+
+    def unanswered(self, found: Iterable[Held]) -> list[Held]:
+        """Return what would block and nobody answers for, by path and kind: the values are gone."""
+        known = {(one.path, one.kind) for one in self.entries.values() if not one.is_expired}
+        return [one for one in found if severity(one.kind) == BLOCK and (one.path, one.kind) not in known]
 
 
 def load(project: Project) -> Baseline:

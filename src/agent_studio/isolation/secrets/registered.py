@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio import clock
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 FILE, KEY_FILE = "secrets.json", "secrets.key"
 SHORTEST = 8
 """Characters from which a value is told from others: `true` or `8080` is everybody's."""
+EARLIER_DAYS = 90
+"""How long a value that was replaced is still production's."""
 _KEY_BYTES = 32
 _HINT = "register them again: agent-studio scan --register --env production"
 
@@ -48,9 +51,14 @@ def register(project: Project, names: Iterable[str], variables: Mapping[str, str
     short = tuple(name for name in wanted if name not in missing and len(variables[name].strip()) < SHORTEST)
     key = _key(folder) or _new_key(folder)
     done = tuple(name for name in wanted if name not in {*missing, *short})
+    now = clock.timestamp(clock.now())
+    earlier = _earlier(folder)
     for name in done:
-        kept[name] = {"hmac": _hash(key, variables[name]), "registeredAt": clock.timestamp(clock.now())}
-    text = json.dumps({"values": kept}, indent=2)
+        new = _hash(key, variables[name])
+        if name in kept and kept[name]["hmac"] != new:
+            earlier.append({"hmac": kept[name]["hmac"], "replacedAt": now})
+        kept[name] = {"hmac": new, "registeredAt": now}
+    text = json.dumps({"values": kept, "earlier": earlier}, indent=2)
     folder.replace(FILE, text.encode() + b"\n")
     return Registered(done, missing, short)
 
@@ -60,7 +68,7 @@ def of_production(project: Project, variables: Mapping[str, str]) -> frozenset[s
     folder = project.state(Environment.PRODUCTION)
     if not folder.has_folder():
         return frozenset()
-    hashes = {entry["hmac"] for entry in _kept(folder).values()}
+    hashes = {entry["hmac"] for entry in (*_kept(folder).values(), *_earlier(folder))}
     if not hashes:
         return frozenset()
     key = _key(folder)
@@ -85,6 +93,19 @@ def _kept(folder: Folder) -> dict[str, dict[str, str]]:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{folder.path / FILE} is damaged", hint=_HINT) from error
+
+
+def _earlier(folder: Folder) -> list[dict[str, str]]:
+    """Return the hashes of values that were replaced in the last days: what they open may not be closed yet."""
+    since = clock.timestamp(clock.now() - timedelta(days=EARLIER_DAYS))
+    try:
+        entries = json.loads(folder.read(FILE)).get("earlier", [])
+        told = [{"hmac": str(entry["hmac"]), "replacedAt": str(entry["replacedAt"])} for entry in entries]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(f"{folder.path / FILE} is damaged", hint=_HINT) from error
+    return [entry for entry in told if entry["replacedAt"] >= since]
 
 
 def _key(folder: Folder) -> bytes | None:
