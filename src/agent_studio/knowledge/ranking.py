@@ -25,8 +25,8 @@ _READ_WHOLE = 2
 """Words of a question, the rarest, that are read whatever they cost: both choose."""
 _KEPT = 200
 """Candidates that are kept once enough have been read."""
-_MANY = 4
-_SHARES = (0.7, 0.4, 0.0)
+_MANY = 2_000
+_SHARES = (0.5, 0.25, 0.0)
 """Of the highest score: most of many are seen at once to be far below it."""
 _EXACT_NAME = 24.0
 _KIND = 1.5
@@ -59,7 +59,7 @@ def scores(reader: Reader, question: Question) -> dict[int, float]:
 def best(found: dict[int, float], number: int) -> list[int]:
     """Return the ids of the highest scores."""
     few: Collection[int] = found
-    if len(found) > _MANY * number:
+    if len(found) > _MANY:
         high = max(found.values())
         for share in _SHARES:
             few = [unique for unique, score in found.items() if score >= share * high]

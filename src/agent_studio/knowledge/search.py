@@ -30,8 +30,9 @@ _NAMES_COMPARED = 300
 """Names with the same first letter as a question that nothing fits."""
 _NAME_WORDS = 3
 """Words of a question that may be a misspelt name."""
-_SPARE = 10
+_SPARE = 5
 """Candidates that are read besides as many as are asked for: some are copies, or do not pass the filters."""
+_MORE = 8
 _AT_ONCE = 500
 
 
@@ -81,13 +82,14 @@ class _Search:
 
     def _passing(self) -> Iterator[Entry]:
         """Yield candidates that pass the filters, best first, ties by path, reading few more than are needed."""
-        first = ranking.best(self._scores, self._query.limit + _SPARE)
-        yield from self._entries(first)
-        if len(first) < len(self._scores):
-            seen = set(first)
-            rest = [unique for unique in ranking.best(self._scores, len(self._scores)) if unique not in seen]
-            for at in range(0, len(rest), _AT_ONCE):
-                yield from self._entries(rest[at : at + _AT_ONCE])
+        size, seen = self._query.limit + _SPARE, 0
+        while True:
+            best = ranking.best(self._scores, size)
+            for at in range(seen, len(best), _AT_ONCE):
+                yield from self._entries(best[at : at + _AT_ONCE])
+            if len(best) < size:
+                return
+            size, seen = size * _MORE, len(best)
 
     def _entries(self, ids: list[int]) -> list[Entry]:
         where, values = _filter(self._query)

@@ -22,8 +22,8 @@ TABLES = (
     """CREATE TABLE spelling (
         word TEXT PRIMARY KEY, tail TEXT NOT NULL, names INTEGER NOT NULL, heads INTEGER NOT NULL,
         docs INTEGER NOT NULL) WITHOUT ROWID""",
-    "CREATE INDEX spelling_by_tail ON spelling (tail, word) WHERE names > 0 OR heads > 1 OR docs > 2",
-    "CREATE INDEX spelling_by_start ON spelling (word) WHERE names > 0 OR heads > 1 OR docs > 2",
+    "CREATE INDEX spelling_by_tail ON spelling (tail, word, names, docs) WHERE names > 0 OR heads > 1 OR docs > 2",
+    "CREATE INDEX spelling_by_start ON spelling (word, names, docs) WHERE names > 0 OR heads > 1 OR docs > 2",
 )
 _GOOD = "(names > 0 OR heads > 1 OR docs > 2)"
 SHORTEST = 3
