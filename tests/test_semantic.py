@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from tests.conftest import Studio
 
 _STATE = ".agent-studio/staging"
-_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "review", "##s", "##er", "a", "data", "##base", ",", "cafe", "中", "文", "-",
-           "##cafe"]  # fmt: skip
+_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "review", "##s", "##er", "a", "data", "##base", ",", "cafe",
+           "中", "文", "-", "##cafe"]  # fmt: skip
 _MEANT = "rollback schema changes"
 """What the added artifact is about, in words of its description only."""
 
