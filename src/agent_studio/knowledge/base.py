@@ -87,7 +87,6 @@ class KnowledgeBase:
     def stats(self) -> dict[str, Any]:
         """Return counts by domain, source and complexity, sizes, copies, usage, age and size of the index."""
         from agent_studio.knowledge import catalogue  # noqa: PLC0415 - as above
-
         from agent_studio.knowledge.semantic import meaning  # noqa: PLC0415 - as above
 
         counted = self._store.ask(lambda db: catalogue.stats(db, self._store.folder))
