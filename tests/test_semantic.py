@@ -220,6 +220,16 @@ def test_only_texts_that_changed_are_computed_again(installed: Studio) -> None:
     assert _built(installed)["vectors"] == 6
 
 
+def test_a_project_without_artifacts_has_no_vectors(installed: Studio) -> None:
+    _built(installed)
+    for place in installed.path.glob(".claude/*/**/*.md"):
+        place.unlink()
+    for _ in range(2):
+        assert _built(installed)["vectors"] == 0
+    assert _explained(installed, _MEANT) == {}
+    assert installed.json("kb", "stats", "--env", "staging")["semantic"] is None
+
+
 def test_vectors_outlive_the_index(installed: Studio) -> None:
     _built(installed)
     (installed.path / _STATE / "knowledge.sqlite3").unlink()
