@@ -19,6 +19,10 @@ _SEEN_RARELY = 3
 """A word in fewer artifacts may be misspelt, unless a name has it."""
 _MOST_REPAIRED = 4
 """Words of a question that are looked at for mistakes: what has more of them is of another trade."""
+_FEW = 3
+"""Words of a question whose words may be the starts of longer ones: who writes sentences writes whole words."""
+_STARTED = 0.8
+"""What a word counts that starts as was said, but that fewer names have than another one."""
 _TEXT_AT_LEAST, _TEXT_A_WORD, _TEXT_AT_MOST = 0.6, 1 / 12, 1.3
 """What hits in the text count: a few words name something, a sentence describes what a text goes into."""
 
@@ -38,6 +42,8 @@ class Question(NamedTuple):
     """What each word weighs; those that others stand in for weigh as much as the rarest of these."""
     names: tuple[str, ...]
     """Stems without spaces, as names are known."""
+    starts: tuple[str, ...]
+    """Of words, where no artifact has what was said: they stand for the words of names that start so."""
     repaired: tuple[tuple[str, str], ...]
     as_searched: str
     """The words, repaired."""
@@ -53,16 +59,24 @@ def read(db: sqlite3.Connection, text: str) -> Question:
     known = _Known(db, min(_TEXT_AT_MOST, _TEXT_AT_LEAST + _TEXT_A_WORD * len(telling)))
     known.look_up([TOTAL, *map(stem, telling)])
     repaired: dict[str, str] = {}
+    started: dict[str, list[str]] = {}
     terms: dict[str, Term] = {}
     for word in telling:
         term = known.term(word)
-        if other := known.repaired(term):
-            repaired[word] = other
-            term = known.term(other)
+        if known.doubtful(term):
+            if len(telling) <= _FEW and (longer := spelling.completed(db, word)):
+                started[word] = longer
+                term = known.term(longer[0])
+            elif other := known.repaired(term):
+                repaired[word] = other
+                term = known.term(other)
         terms.setdefault(term.stem, term)
-    stems = tuple(stem(repaired.get(word, word)) for word in said)
+    one_each = repaired | {word: longer[0] for word, longer in started.items()}
+    stems = tuple(stem(one_each.get(word, word)) for word in said)
     weights = {term.stem: 0.0 if term.stem in KINDS and not term.docs else term.rarity for term in terms.values()}
     means = synonyms.meant(db, stems, {term.stem for term in terms.values() if not term.docs})
+    for first, *others in started.values():
+        means |= {stem(one): (_STARTED, frozenset({stem(first)})) for one in others}
     known.look_up(means)
     meant, stand_ins = [], []
     for one, (weight, for_absent) in means.items():
@@ -71,10 +85,11 @@ def read(db: sqlite3.Connection, text: str) -> Question:
             if for_absent:
                 stand_ins.append(term)
             weights |= dict.fromkeys(for_absent, term.rarity)
+    shown = repaired | {word: " or ".join(longer) for word, longer in started.items()}
     return Question(
         stems, tuple(terms.values()), tuple(meant), tuple(stand_ins), tuple(weights.values()),
-        ("".join(stems), "".join(map(stem, apart(text)[:MOST_WORDS]))), tuple(repaired.items()),
-        " ".join(repaired.get(word, word) for word in said), known.total,
+        ("".join(stems), "".join(map(stem, apart(text)[:MOST_WORDS]))), tuple(started), tuple(shown.items()),
+        " ".join(shown.get(word, word) for word in said), known.total,
     )  # fmt: skip
 
 
@@ -111,13 +126,15 @@ class _Known:
         in_head = weight * (self._rarity(heads) + rarity) / 2
         return Term(said, one, unique, heads, docs, rarity, in_head, weight * self._text * rarity)
 
-    def repaired(self, term: Term) -> str | None:
-        """Return what was meant by a word that hardly any artifact has."""
+    def doubtful(self, term: Term) -> bool:
+        """Tell whether hardly any artifact has a word, so that it may be misspelt or only begun."""
         if term.docs >= _SEEN_RARELY or term.heads or not self._to_repair:
-            return None
+            return False
         row = self._db.execute("SELECT names FROM spelling WHERE word = ?", (term.said,)).fetchone()
-        if row and row[0]:
-            return None
+        return not (row and row[0])
+
+    def repaired(self, term: Term) -> str | None:
+        """Return what was meant by a doubtful word."""
         self._to_repair -= 1
         return spelling.repaired(self._db, term.said)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agent_studio.knowledge.artifacts import Artifact
 
-VERSION = 8
+VERSION = 9
 """Of these tables and of how words are cut and weighed; an index of another version is built anew."""
 
 _TABLES = (

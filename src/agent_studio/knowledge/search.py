@@ -26,8 +26,9 @@ TEXT_MAX = 4_000
 """Characters of a question that are read."""
 _LOOKED_AT = 3
 """Hits of which one has to be sure."""
-_NAMES_COMPARED = 300
-"""Names with the same first letter as a question that nothing fits."""
+_NAMES_COMPARED = 100
+"""Names with the same first letter as a question that nothing fits, and about as long."""
+_LENGTHS = 3
 _NAME_WORDS = 3
 """Words of a question that may be a misspelt name."""
 _SPARE = 5
@@ -75,10 +76,11 @@ class _Search:
         if not said or len(self._question.stems) > _NAME_WORDS:
             return None
         names = self._db.execute(
-            "SELECT DISTINCT name FROM artifact WHERE name >= ? COLLATE NOCASE AND name < ? COLLATE NOCASE LIMIT ?",
-            (said[:1], said[:1] + "\U0010ffff", _NAMES_COMPARED),
+            """SELECT DISTINCT name FROM artifact WHERE name >= ? COLLATE NOCASE AND name < ? COLLATE NOCASE
+               AND length(name) BETWEEN ? AND ? LIMIT ?""",
+            (said[:1], said[:1] + "\U0010ffff", len(said) - _LENGTHS, len(said) + _LENGTHS, _NAMES_COMPARED),
         )
-        return nearest(said, {name for (name,) in names})
+        return nearest(said, {name for (name,) in names} - {said})
 
     def _passing(self) -> Iterator[Entry]:
         """Yield candidates that pass the filters, best first, ties by path, reading few more than are needed."""
