@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a 
 from bench import measure
 from bench.projects import Trial
 
-from agent_studio.knowledge import questions, ranking, search, synonyms, words
+from agent_studio.knowledge import questions, ranking, search, spelling, synonyms, words
 from agent_studio.knowledge.answers import Query
 from agent_studio.knowledge.semantic import meaning
 from agent_studio.storage.folder import Folder
@@ -106,7 +106,7 @@ class Variant(NamedTuple):
 RULES = (
     Variant("exact name", ranking, "_EXACT_NAME", 0.0),
     Variant("kind that is asked for", ranking, "_KIND", 0.0),
-    Variant("spelling repair", questions, "_repaired", lambda *_: None),
+    Variant("spelling repair", spelling, "repaired", lambda *_: None),
     Variant("synonyms", synonyms, "meant", lambda *_: {}),
     Variant("headings and text", questions, "_TEXT_AT_MOST", 0.0),
     Variant("floor", search, "FLOOR", -1.0),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from agent_studio.knowledge.answers import Query
 from agent_studio.knowledge.artifacts import Artifact
 from agent_studio.knowledge.search import search
 from agent_studio.knowledge.snippets import LENGTH, snippet
-from agent_studio.knowledge.stemming import stem
+from agent_studio.knowledge.stemming import american, stem
 from agent_studio.knowledge.words import words
 
 if TYPE_CHECKING:
@@ -121,6 +122,45 @@ def test_a_repaired_word_is_said(shop: sqlite3.Connection) -> None:
     assert answer.repaired == (("databse", "database"),)
 
 
+STARTS = [
+    *SHOP,
+    artifact("kubernetes-operator", "Looks after clusters"), artifact("cluster-notes", "About kubernetes"),
+    artifact("typescript-porter", "Turns scripts into typed ones"), artifact("type-checker", "Finds wrong types"),
+    artifact("accessibility-tester", "Tries pages without a mouse"), artifact("access-control", "Who may access what"),
+    artifact("form-fill-studio", "Fills forms"), artifact("study-helper", "Asks what was read"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "searched"),
+    [
+        ("kuber", "kubernetes-operator", "kubernetes"),
+        ("typescr", "typescript-porter", "typescript"),
+        ("accessib", "accessibility-tester", "accessibility"),
+        ("form-stud", "form-fill-studio", "form study or studio"),
+        ("kubern operat", "kubernetes-operator", "kubernetes operator"),
+    ],
+)
+def test_the_start_of_a_word_stands_for_the_words_of_names(text: str, first: str, searched: str) -> None:
+    with closing(index(STARTS)) as db:
+        answer = search(db, Query(text, explain=True))
+    assert answer.hits[0].entry.name == first
+    assert answer.did_you_mean == searched
+    assert "start" in {part.name for part in answer.hits[0].explanation}
+
+
+def test_the_start_of_a_word_stands_for_nothing_in_a_sentence_or_when_it_is_a_word_itself() -> None:
+    with closing(index(STARTS)) as db:
+        assert not search(db, Query("kuber shall tidy the mouldy cellar tonight")).repaired
+        assert not search(db, Query("ku")).hits
+        assert not search(db, Query("access")).repaired
+
+
+def test_short_words_of_other_languages_are_not_repaired(shop: sqlite3.Connection) -> None:
+    assert search(shop, Query("sal")).repaired == ()
+    assert search(shop, Query("wie codd ist das")).repaired == (("codd", "code"),)
+
+
 def test_a_word_that_metadata_has_is_no_mistake() -> None:
     with closing(index([*SHOP, artifact("pricer", "Prices bokes, a rare kind of box")])) as db:
         assert search(db, Query("bokes")).repaired == ()
@@ -156,8 +196,9 @@ def test_a_stem_is_no_longer_than_its_word(word: str) -> None:
     assert len(stem(word)) <= len(word)
 
 
-def test_stems_are_those_of_sqlite() -> None:
+def test_stems_are_those_of_sqlite_but_for_british_spellings_and_a_y_after_a_vowel() -> None:
     said = sorted({word for one in BOOKSHOP.rglob("*.md") for word in words(one.read_text()) if word.isalpha()})
+    said = [word for word in said if american(word) == word and not re.search("[aeiou]y|^[^aeiou]+y", word)]
     with closing(sqlite3.connect(":memory:")) as db:
         try:
             db.execute("CREATE VIRTUAL TABLE t USING fts5(word, tokenize = 'porter ascii')")
@@ -169,6 +210,30 @@ def test_stems_are_those_of_sqlite() -> None:
     ascii_words = [(number, word) for number, word in enumerate(said) if word.isascii() and len(word) > 3]
     assert len(ascii_words) > 1000
     assert [(word, stem(word)) for _, word in ascii_words] == [(word, theirs[number]) for number, word in ascii_words]
+
+
+@pytest.mark.parametrize(
+    "one_word",
+    [
+        "optimise optimize optimises optimised optimising optimisation optimizations optimizer optimiser",
+        "analyse analyze analysed analyzing analyser", "behaviour behaviors", "colour colored colours",
+        "organisation organization", "prioritise prioritizing", "containerised containerize", "summarise summarizes",
+        "modelling modeling models", "cancelled canceled", "catalogue catalogs", "programme programs", "centre centers",
+        "licence licenses", "artefacts artifact", "deploy deploys deployed deploying deployment deployments",
+        "employ employments", "query queries", "retry retries", "display displays displayed",
+    ],
+)  # fmt: skip
+def test_forms_and_spellings_of_a_word_have_one_stem(one_word: str) -> None:
+    assert len(set(map(stem, one_word.split()))) == 1
+
+
+def test_words_that_only_look_british_stay_as_they_are() -> None:
+    looks = """wise otherwise likewise our your four hour hours tour contour source course court resource journal pour
+        rise rising arise sunrise raise praise noise precise concise exercise enterprise comprise promise compromise
+        premise surprise expertise advise advisor revise revised supervise improvise advertise practise disguise cruise
+        merchandise paradise franchise disable crisis basis analysis emphasis blog blogs rogue selling spelling telling
+        science sentence presence browser user used cause course pause"""
+    assert [word for word in looks.split() if american(word) != word] == []
 
 
 LETTERS = st.text(st.sampled_from("abcd"), max_size=7)
@@ -213,8 +278,9 @@ def test_any_one_edit_of_a_name_is_repaired(word: str, seed: int) -> None:
 def test_filters_leave_only_what_passes_all_of_them(
     shop: sqlite3.Connection, filters: dict[str, Any], names: set[str]
 ) -> None:
-    every = " ".join(one.description for one in SHOP[:7])
-    assert set(found(shop, every, limit=50, **filters)) == names
+    wanted = " ".join(one.description for one in SHOP if one.name in names) or SHOP[0].description
+    assert set(found(shop, f"{wanted} diff", limit=50, **filters)) == names
+    assert set(found(shop, f"{wanted} diff", limit=50)) > names
 
 
 def test_a_filter_reaches_behind_the_best_candidates() -> None:

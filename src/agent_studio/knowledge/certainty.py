@@ -61,4 +61,5 @@ def sure(question: Question, unique: int, held: Iterable[Held]) -> float:
 
 
 def _counts(question: Question, term: Term) -> float:
-    return _REPAIRED if any(other == term.said for _, other in question.repaired) else 1.0
+    spelt = (other for word, other in question.repaired if word not in question.starts)
+    return _REPAIRED if term.said in spelt else 1.0

@@ -35,8 +35,6 @@ _PLACE = "H"
 _NOWHERE: tuple[array[int], bytes] = (array(_PLACE), b"")
 _FEW = 2
 _AT_ONCE = 500
-_WORTH_A_TABLE = 100
-"""Artifacts of a word from which on it pays to work out once what each strength is worth."""
 TOTAL = ""
 """The stem under which the number of all artifacts is kept."""
 
@@ -62,10 +60,10 @@ class Term(NamedTuple):
         """Return what a strength is worth."""
         return (self.in_head * (strength >> 4) + self.in_text * (strength & LEVELS)) / LEVELS
 
-    def points(self) -> list[float]:
-        """Return what each of the 256 strengths is worth."""
-        text = [self.in_text / LEVELS * level for level in range(LEVELS + 1)]
-        return [self.in_head / LEVELS * level + below for level in range(LEVELS + 1) for below in text]
+    def by_level(self) -> tuple[list[float], list[float]]:
+        """Return what each level is worth in the metadata and in the text."""
+        head, text = self.in_head / LEVELS, self.in_text / LEVELS
+        return [head * level for level in range(LEVELS + 1)], [text * level for level in range(LEVELS + 1)]
 
 
 def add(db: sqlite3.Connection, found: Mapping[int, Strengths]) -> None:
@@ -155,18 +153,13 @@ class Reader:
 
     def collect(self, term: Term, scores: dict[int, float]) -> None:
         """Add what a word earns in each artifact that has it."""
-        get, word = scores.get, term.id
-        points = term.points() if term.docs > _WORTH_A_TABLE else None
-        for block, places, found in self._db.execute(_READ, (word,)):
+        get, (head, text) = scores.get, term.by_level()
+        for block, places, found in self._db.execute(_READ, (term.id,)):
             base = block << BLOCK_BITS
-            self._kept[word, block] = decoded = _decoded(places, found)
-            if points is None:
-                for place, strength in zip(*decoded, strict=True):
-                    scores[base + place] = get(base + place, 0.0) + term.worth(strength)
-            else:
-                for place, strength in zip(*decoded, strict=True):
-                    unique = base + place
-                    scores[unique] = get(unique, 0.0) + points[strength]
+            self._kept[term.id, block] = decoded = _decoded(places, found)
+            for place, strength in zip(*decoded, strict=True):
+                worth = text[strength] if strength <= LEVELS else head[strength >> 4] + text[strength & LEVELS]
+                scores[base + place] = get(base + place, 0.0) + worth
 
     def held(self, term: Term, among: Iterable[int]) -> dict[int, int]:
         """Return how strong a word is in some artifacts; those that do not have it are left out."""

@@ -10,7 +10,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from agent_studio.knowledge.answers import Part
-from agent_studio.knowledge.words import KINDS
+from agent_studio.knowledge.words import KINDS, humps, words
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,13 +25,14 @@ _READ_WHOLE = 2
 """Words of a question, the rarest, that are read whatever they cost: both choose."""
 _KEPT = 200
 """Candidates that are kept once enough have been read."""
-_MANY = 4
-_SHARES = (0.7, 0.4, 0.0)
+_MANY = 2_000
+_SHARES = (0.5, 0.25, 0.0)
 """Of the highest score: most of many are seen at once to be far below it."""
 _EXACT_NAME = 24.0
 _KIND = 1.5
-_KIND_AMONG = 100
-"""Candidates whose kind is looked at."""
+_START = 4.0
+_AMONG = 100
+"""Candidates whose kind and name are looked at."""
 
 
 def scores(reader: Reader, question: Question) -> dict[int, float]:
@@ -59,7 +60,7 @@ def scores(reader: Reader, question: Question) -> dict[int, float]:
 def best(found: dict[int, float], number: int) -> list[int]:
     """Return the ids of the highest scores."""
     few: Collection[int] = found
-    if len(found) > _MANY * number:
+    if len(found) > _MANY:
         high = max(found.values())
         for share in _SHARES:
             few = [unique for unique, score in found.items() if score >= share * high]
@@ -76,12 +77,15 @@ def bonuses(db: sqlite3.Connection, question: Question, found: dict[int, float])
     for unique, name in db.execute(query, question.names):
         earned[unique] = [Part("name", _EXACT_NAME, name)]
     kinds = {kind for one in question.stems if (kind := KINDS.get(one))}
-    if kinds:
-        among = best(found, _KIND_AMONG)
+    if kinds or question.starts:
+        among = best(found, _AMONG)
         marks = ", ".join("?" * len(among))
-        for unique, domain in db.execute(f"SELECT id, domain FROM artifact WHERE id IN ({marks})", among):  # noqa: S608
+        query = f"SELECT id, domain, name FROM artifact WHERE id IN ({marks})"  # noqa: S608 - question marks
+        for unique, domain, name in db.execute(query, among):
             if domain in kinds:
                 earned.setdefault(unique, []).append(Part("kind", _KIND, domain))
+            if question.starts and any(word.startswith(question.starts) for word in (*words(name), *humps(name))):
+                earned.setdefault(unique, []).append(Part("start", _START, name))
     for unique, parts in earned.items():
         found[unique] = found.get(unique, 0.0) + sum(part.points for part in parts)
     return earned

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.knowledge import postings, spelling, synonyms
 from agent_studio.knowledge.answers import Entry
 from agent_studio.knowledge.strengths import strengths
-from agent_studio.knowledge.words import humps, stem, words
+from agent_studio.knowledge.words import apart, stem, words
 
 if TYPE_CHECKING:
     import sqlite3
 
     from agent_studio.knowledge.artifacts import Artifact
 
-VERSION = 6
+VERSION = 9
 """Of these tables and of how words are cut and weighed; an index of another version is built anew."""
 
 _TABLES = (
@@ -94,7 +94,7 @@ def entry(row: tuple[Any, ...]) -> Entry:
 
 def _named(row: Entry) -> list[tuple[str, int]]:
     """Return what a question has to say, without spaces and endings, to have named an artifact."""
-    said = [cut(name) for name in (row.name, row.alias) for cut in (words, humps)]
+    said = [cut(name) for name in (row.name, row.alias) for cut in (words, apart)]
     return [("".join(map(stem, one)), row.id) for one in said if one]
 
 

@@ -26,12 +26,14 @@ TEXT_MAX = 4_000
 """Characters of a question that are read."""
 _LOOKED_AT = 3
 """Hits of which one has to be sure."""
-_NAMES_COMPARED = 300
-"""Names with the same first letter as a question that nothing fits."""
+_NAMES_COMPARED = 100
+"""Names with the same first letter as a question that nothing fits, and about as long."""
+_LENGTHS = 3
 _NAME_WORDS = 3
 """Words of a question that may be a misspelt name."""
-_SPARE = 10
+_SPARE = 5
 """Candidates that are read besides as many as are asked for: some are copies, or do not pass the filters."""
+_MORE = 8
 _AT_ONCE = 500
 
 
@@ -74,20 +76,22 @@ class _Search:
         if not said or len(self._question.stems) > _NAME_WORDS:
             return None
         names = self._db.execute(
-            "SELECT DISTINCT name FROM artifact WHERE name >= ? COLLATE NOCASE AND name < ? COLLATE NOCASE LIMIT ?",
-            (said[:1], said[:1] + "\U0010ffff", _NAMES_COMPARED),
+            """SELECT DISTINCT name FROM artifact WHERE name >= ? COLLATE NOCASE AND name < ? COLLATE NOCASE
+               AND length(name) BETWEEN ? AND ? LIMIT ?""",
+            (said[:1], said[:1] + "\U0010ffff", len(said) - _LENGTHS, len(said) + _LENGTHS, _NAMES_COMPARED),
         )
-        return nearest(said, {name for (name,) in names})
+        return nearest(said, {name for (name,) in names} - {said})
 
     def _passing(self) -> Iterator[Entry]:
         """Yield candidates that pass the filters, best first, ties by path, reading few more than are needed."""
-        first = ranking.best(self._scores, self._query.limit + _SPARE)
-        yield from self._entries(first)
-        if len(first) < len(self._scores):
-            seen = set(first)
-            rest = [unique for unique in ranking.best(self._scores, len(self._scores)) if unique not in seen]
-            for at in range(0, len(rest), _AT_ONCE):
-                yield from self._entries(rest[at : at + _AT_ONCE])
+        size, seen = self._query.limit + _SPARE, 0
+        while True:
+            best = ranking.best(self._scores, size)
+            for at in range(seen, len(best), _AT_ONCE):
+                yield from self._entries(best[at : at + _AT_ONCE])
+            if len(best) < size:
+                return
+            size, seen = size * _MORE, len(best)
 
     def _entries(self, ids: list[int]) -> list[Entry]:
         where, values = _filter(self._query)

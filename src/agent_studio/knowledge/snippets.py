@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_studio.knowledge.words import fold, stem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 LENGTH = 160
 _AHEAD = 40
 """Characters before the first match of a passage that does not start its text."""
+_SURE, _ENDING = 2, 2
+"""Letters that a word and its stem always share, and those at the end of a stem that a word may have otherwise."""
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -30,7 +32,7 @@ def snippet(text: str, worth: Mapping[str, float]) -> Snippet:
     low = fold(text)
     if len(low) != len(text):
         low = text.lower() if len(text.lower()) == len(text) else text
-    matches = [(*match.span(), one) for match in _WORD.finditer(low) if (one := stem(match[0])) in worth]
+    matches = sorted(match for one in worth for match in _matches(low, one))
     start = _start(text, matches, worth) if len(text) > LENGTH else 0
     end = len(text)
     if end - start > LENGTH:
@@ -39,6 +41,18 @@ def snippet(text: str, worth: Mapping[str, float]) -> Snippet:
     shift = len(before) - start
     marks = tuple((first + shift, last + shift) for first, last, _ in matches if first >= start and last <= end)
     return Snippet(before + text[start:end].rstrip() + after, marks)
+
+
+def _matches(low: str, one: str) -> Iterator[tuple[int, int, str]]:
+    """Yield start, end and stem of each word of a stem; looking for its first letters is faster than cutting words."""
+    start = one[: max(_SURE, len(one) - _ENDING)]
+    at = low.find(start)
+    while at >= 0:
+        match = _WORD.match(low, at)
+        end = match.end() if match else at + 1
+        if (at == 0 or not low[at - 1].isalnum()) and stem(low[at:end]) == one:
+            yield at, end, one
+        at = low.find(start, end)
 
 
 def _start(text: str, matches: list[tuple[int, int, str]], worth: Mapping[str, float]) -> int:

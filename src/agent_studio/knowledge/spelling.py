@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from agent_studio.knowledge.words import COMMON, LONGEST, humps, words
+from agent_studio.knowledge.words import COMMON, LONGEST, humps, stem, words
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,11 +22,16 @@ TABLES = (
     """CREATE TABLE spelling (
         word TEXT PRIMARY KEY, tail TEXT NOT NULL, names INTEGER NOT NULL, heads INTEGER NOT NULL,
         docs INTEGER NOT NULL) WITHOUT ROWID""",
-    "CREATE INDEX spelling_by_tail ON spelling (tail, word) WHERE names > 0 OR heads > 1 OR docs > 2",
-    "CREATE INDEX spelling_by_start ON spelling (word) WHERE names > 0 OR heads > 1 OR docs > 2",
+    "CREATE INDEX spelling_by_tail ON spelling (tail, word, names, docs) WHERE names > 0 OR heads > 1 OR docs > 2",
+    "CREATE INDEX spelling_by_start ON spelling (word, names, docs) WHERE names > 0 OR heads > 1 OR docs > 2",
 )
 _GOOD = "(names > 0 OR heads > 1 OR docs > 2)"
 SHORTEST = 3
+_REPAIRED_FROM = 4
+"""Letters: of fewer, one edit makes any word of another language an English one."""
+_COMPLETED = 3
+"""Words at most that the start of a word stands for."""
+_COMPLETED_FROM = 200
 _SHORT = 5
 """Letters of a word that is taken for a word of a name only."""
 _TWO_EDITS_FROM = 7
@@ -62,7 +67,7 @@ def count(db: sqlite3.Connection, texts: Iterable[tuple[Entry, list[str]]], sign
 
 def repaired(db: sqlite3.Connection, word: str) -> str | None:
     """Return the word that was probably meant; None when there is none, or the word is too short to tell."""
-    if len(word) < SHORTEST or len(word) > LONGEST or not word.isalpha():
+    if len(word) < _REPAIRED_FROM or len(word) > LONGEST or not word.isalpha():
         return None
     most = 2 if len(word) >= _TWO_EDITS_FROM else 1
     best: tuple[int, int, str] | None = None
@@ -72,6 +77,21 @@ def repaired(db: sqlite3.Connection, word: str) -> str | None:
             rank = (edits, -(docs + _NAME_COUNTS * names), other)
             best = rank if best is None or rank < best else best
     return best[-1] if best else None
+
+
+def completed(db: sqlite3.Connection, start: str) -> list[str]:
+    """Return the few words of names that start so, one of each stem, those that most names have first."""
+    if len(start) < SHORTEST or not start.isalpha():
+        return []
+    rows = db.execute(
+        f"SELECT word, names FROM spelling WHERE {_GOOD} AND word > ? AND word < ? AND names > 0 LIMIT ?",  # noqa: S608
+        (start, start + "\U0010ffff", _COMPLETED_FROM),
+    ).fetchall()
+    by_stem: dict[str, tuple[int, str]] = {}
+    for word, names in sorted(rows, key=lambda row: (-row[1], len(row[0]), row[0])):
+        before, first = by_stem.get(stem(word), (0, word))
+        by_stem[stem(word)] = before + names, first
+    return [word for _, word in sorted(by_stem.values(), key=lambda one: -one[0])[:_COMPLETED]]
 
 
 def _near(db: sqlite3.Connection, word: str, most: int) -> Iterator[tuple[str, int, int]]:

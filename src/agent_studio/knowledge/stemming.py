@@ -1,7 +1,9 @@
-"""Porter's stemmer: `reviewing`, `reviews` and `reviewed` are one word.
+"""Porter's stemmer: `reviewing`, `reviews` and `reviewed` are one word, and so are `optimise` and `optimize`.
 
 The algorithm of M. F. Porter, "An algorithm for suffix stripping", Program 14 (1980) 130-137,
-https://tartarus.org/martin/PorterStemmer/def.txt
+https://tartarus.org/martin/PorterStemmer/def.txt, with two changes: a final y becomes i as in his later one
+(https://snowballstem.org/algorithms/english/stemmer.html, step 1c), so that `deploy` and `deployments` meet, and
+British spellings are taken for the American ones first.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ _M_EQ_1 = re.compile(f"^({_CC})?{_VV}{_CC}({_VV})?$")
 _M_GT_1 = re.compile(f"^({_CC})?{_VV}{_CC}{_VV}{_CC}")
 _HAS_VOWEL = re.compile(f"^({_CC})?{_V}")
 _ENDS_CVC = re.compile(f"^{_CC}{_V}[^aeiouwxy]$")
+_ENDS_CY = re.compile("(?<=.)[^aeiouy]y$")
 _DOUBLE = re.compile(r"([^aeiouylsz])\1$")
 
 _STEP_2 = (
@@ -31,16 +34,37 @@ _STEP_4 = (
     "er", "ic", "ou",
 )  # fmt: skip
 _SHORTEST = 3
+_ISE = re.compile("^([a-z]{3,})is(e[ds]?|ers?|ing|able|ations?)$")
+_NO_IZE = re.compile(
+    "(?:[aouvwh]|pr|^upr|sunr|(?:pro|re|de|ur)m|(?:er|re|on|ex|in)c|(?:adv|exp)ert|treat|chast|pract|(?:han|ara)d)$"
+)
+"""What stands before an `ise` that is no `ize`: advise, enterprise, promise, exercise, concise, expertise."""
+_YSE = re.compile("lys(e[ds]?|ers?|ing)$")
+_OUR = re.compile("(behavi|col|fav|flav|harb|hon|hum|lab|neighb|rig|rum|sav|vap|vig|arm|endeav)our")
+_OTHERS = (
+    (re.compile("((?:canc|chann|lab|lev|mod|pan|trav|tunn)el)l(?=ed|ing|er)"), r"\1"),
+    (re.compile("^(program)mes?$|(?<=[aeio]log)ues?$"), r"\1"), (re.compile("centre"), "center"),
+    (re.compile("artefact"), "artifact"), (re.compile("(def|lic|off)ence"), r"\1ense"),
+)  # fmt: skip
 
 
 def stem(word: str) -> str:
     """Return the stem of a folded word; what is not written in the letters a to z stays as it is."""
     if len(word) < _SHORTEST or not (word.isascii() and word.isalpha()):
         return word
-    word = word[0] + word[1:]
-    word = _step_1c(_step_1b(_step_1a(word)))
+    word = _step_1c(_step_1b(_step_1a(american(word))))
     word = _replaced(_replaced(word, _STEP_2), _STEP_3)
     return _step_5(_step_4(word))
+
+
+def american(word: str) -> str:
+    """Return a folded word as it is spelt in America."""
+    if (ise := _ISE.match(word)) and not _NO_IZE.search(ise[1]):
+        return f"{ise[1]}iz{ise[2]}"
+    word = _OUR.sub(r"\1or", _YSE.sub(r"lyz\1", word))
+    for pattern, other in _OTHERS:
+        word = pattern.sub(other, word)
+    return word
 
 
 def _step_1a(word: str) -> str:
@@ -69,7 +93,7 @@ def _restored(left: str) -> str:
 
 
 def _step_1c(word: str) -> str:
-    return word[:-1] + "i" if word.endswith("y") and _HAS_VOWEL.match(word[:-1]) else word
+    return word[:-1] + "i" if _ENDS_CY.search(word) else word
 
 
 def _replaced(word: str, endings: tuple[tuple[str, str], ...]) -> str:

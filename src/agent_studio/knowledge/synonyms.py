@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TABLES = ("CREATE TABLE synonym (said TEXT NOT NULL, means TEXT NOT NULL, PRIMARY KEY (said, means)) WITHOUT ROWID",)
 FILE = "synonyms.txt"
-WEIGHT = 0.2
+WEIGHT = 0.1
 """What a word that was not said counts."""
 WEIGHT_ALONE = 0.8
 """The same in the place of a word that no artifact has."""

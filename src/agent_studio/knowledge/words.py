@@ -15,6 +15,7 @@ LONGEST = 40
 """Characters of a word that count; what is longer is a hash or a key."""
 _WORD = re.compile(r"c\+\+|\b[cf]#(?!\w)|[^\W_]+")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LETTERS = re.compile(r"[^\W_]+")
 _ACCENTED = "[\u00c0-\u024f\u0300-\u036f\u0386-\u03ce\u0400-\u045f\u0591-\u05c7\u064b-\u065f\u1e00-\u1fff]"
 _UNSPACED = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 """Compiled by the first text that is not ASCII: a question seldom is."""
@@ -46,8 +47,15 @@ def words(text: str) -> list[str]:
 
 
 def humps(text: str) -> list[str]:
-    """Return the words inside words: `fooBar` has foo and bar."""
-    return words(_HUMP.sub(" ", text)) if _HUMP.search(text) else []
+    """Return the words inside words: `fooBar` has foo and bar; words without humps have none."""
+    if not _HUMP.search(text):
+        return []
+    return [inner for word in _LETTERS.findall(text) if _HUMP.search(word) for inner in apart(word)]
+
+
+def apart(text: str) -> list[str]:
+    """Return the words of a text, those inside words in their place."""
+    return words(_HUMP.sub(" ", text))
 
 
 @lru_cache(maxsize=200_000)

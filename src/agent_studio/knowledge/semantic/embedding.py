@@ -9,6 +9,7 @@ import hashlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 LIMIT_S = 120.0
 _BATCH_TOKENS = 768
+_CUT_AT_ONCE = 1_024
+"""Texts that are cut into tokens before the time is looked at again."""
 _THREADS_MAX = 4
 _KEPT_EVERY_S = 20.0
 _RECIPE = "1"
@@ -128,14 +131,17 @@ def _computed(weights: Path, missing: dict[bytes, str], until_s: float) -> Itera
     """Yield vectors, a batch at a time, short texts first, until there is no time for more."""
     threads = max(1, min(_THREADS_MAX, _cores()))
     model = models.load(weights)
-    tokens = {one: model.tokens(said) for one, said in missing.items()}
-    waiting = list(_batches(tokens))
+    order = sorted(missing, key=lambda one: len(missing[one]))
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(waiting), threads):
-            if time.monotonic() > until_s:
-                return
-            together = waiting[start : start + threads]
-            yield from zip(together, pool.map(lambda batch: _vectors(model, tokens, batch), together), strict=True)
+        for first in range(0, len(order), _CUT_AT_ONCE):
+            tokens = {one: model.tokens(missing[one]) for one in order[first : first + _CUT_AT_ONCE]}
+            waiting = list(_batches(tokens))
+            for start in range(0, len(waiting), threads):
+                if time.monotonic() > until_s:
+                    return
+                together = waiting[start : start + threads]
+                made = pool.map(_vectors, repeat(model), repeat(tokens), together)
+                yield from zip(together, made, strict=True)
 
 
 def _vectors(model: Model, tokens: dict[bytes, list[int]], batch: list[bytes]) -> Floats:
