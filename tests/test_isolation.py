@@ -164,9 +164,9 @@ DATA = (
     "context/artifacts", "context/evolution-state.json",
 )  # fmt: skip
 READABLE = re.compile(
-    r"config(\.\w+)?\.yaml|settings(\.local)?\.json|CLAUDE\.md|allowed_signers|knowledge/knowledge-base-index\.csv"
+    r"config(\.\w+)?\.yaml|settings(\.local)?\.json|CLAUDE\.md|allowed_signers|secrets-baseline\.json|knowledge/knowledge-base-index\.csv"
     r"|(.+/)?\.git(ignore|attributes)"  # what git asks for in every folder when `test` notes the commit
-    r"|(agents|skills|commands|workflows|hooks|rules|teams|output-styles)/.*"
+    r"|(agents|skills|commands|workflows|hooks|rules|teams|output-styles|docs|plugins)/.*"
 )
 STAGING_CONFIG = r"config\.staging\.yaml|\.config\.staging\.yaml\.\d+-[0-9a-f]{8}\.tmp"
 SETTINGS = r"settings(\.local)?\.json|\.settings(\.local)?\.json\.\d+-[0-9a-f]{8}\.tmp"

@@ -148,7 +148,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("hooks", "install", "--dry-run", "--no-wrap"), ("hooks", "status"), ("log",), ("log", "--json"),
     (TOKENS[0],), ("status", f"--{TOKENS[0]}"), ("status", "--set", f"models.default={TOKENS[1]}"),
     ("status", "--set", f"{TOKENS[0]}=1"), ("run", "--report", "{report}", "--", "true", TOKENS[0], URL),
-    ("run", "--", f"no-such-{TOKENS[9]}"), ("serve", "--status"), ("init",),
+    ("run", "--", f"no-such/{TOKENS[9]}"), ("serve", "--status"), ("init",),
 )  # fmt: skip
 
 

@@ -114,6 +114,9 @@ _ISOLATION = (
     ("backend", Form.STRING, "auto", "How a run is isolated: auto, bubblewrap, landlock, sandbox-runtime, advisory."),
     ("domains", Form.STRINGS, ("*.anthropic.com", "*.claude.ai", "*.claude.com"), "Network of sandbox-runtime."),
     ("require", Form.BOOLEAN, False, "Refuse to run without kernel isolation."),
+    ("variables", Form.STRING, "filtered", "What a run inherits: filtered (all but secrets) or listed (known names)."),
+    ("guard", Form.BOOLEAN, False, "Deny agents to write evidence, other sidecars, production's files: a hook."),
+    ("guardReads", Form.BOOLEAN, False, "With the guard: deny agents to read other environments' data, too."),
 )  # fmt: skip
 
 KEYS: tuple[Key, ...] = (
@@ -273,28 +276,7 @@ KEYS: tuple[Key, ...] = (
         may_differ=True,
     ),
     *(Key(f"isolation.{name}", form, default, doc, may_differ=True) for name, form, default, doc in _ISOLATION),
-    Key(
-        "isolation.variables",
-        Form.STRING,
-        "filtered",
-        "Which variables a run inherits: filtered (all but secrets) or listed (known names and isolation.passed).",
-        may_differ=True,
-    ),
     Key("isolation.passed", Form.STRINGS, (), "More names that pass where variables are listed; * ends one."),
-    Key(
-        "isolation.guard",
-        Form.BOOLEAN,
-        False,
-        "Deny agents what would write evidence, other sidecars or production's files: a decision hook.",
-        may_differ=True,
-    ),
-    Key(
-        "isolation.guardReads",
-        Form.BOOLEAN,
-        False,
-        "With the guard: deny agents what would read other environments' data, too.",
-        may_differ=True,
-    ),
     *(
         Key(f"secrets.{environment}", Form.STRINGS, (), f"Secret variables a command may see in {environment}.")
         for environment in Environment

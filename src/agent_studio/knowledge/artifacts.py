@@ -113,8 +113,17 @@ def load(place: Place) -> Loaded:
     """Read one file; raise OSError when it cannot be read."""
     data, sha256, size_bytes, mtime_ns = _content(place)
     text, repairs = decode(data)
-    matter = front_matter.read_yaml(text) if _is_yaml(place) else front_matter.read(text)
+    matter = _matter(place, text)
     return Loaded(text, matter, (*repairs, *matter.repairs), sha256, size_bytes, mtime_ns)
+
+
+def with_text(place: Place, loaded: Loaded, text: str) -> Loaded:
+    """Return a file as if another text stood in it."""
+    return loaded._replace(text=text, matter=_matter(place, text))
+
+
+def _matter(place: Place, text: str) -> FrontMatter:
+    return front_matter.read_yaml(text) if _is_yaml(place) else front_matter.read(text)
 
 
 def artifact(place: Place, loaded: Loaded) -> Artifact:

@@ -141,14 +141,18 @@ class _Taking:
 
     def _read(self, place: Place) -> Artifact | None:
         try:
-            found = artifacts.read(place)
+            loaded = artifacts.load(place)
         except (OSError, AgentStudioError) as error:
             self.skip(place.path, getattr(error, "strerror", "") or str(error))
             return None
         if find_secrets(place.path):
             self.skip(place.path, "its path holds a credential")
             return None
-        kinds = {hit.kind for hit in find_secrets("\n".join(value for value in found if isinstance(value, str)))}
+        kinds = {hit.kind for hit in find_secrets(loaded.text)}
+        if kinds:  # before the text is parted: a key's first line may be a heading
+            loaded = artifacts.with_text(place, loaded, redact(loaded.text))
+        found = artifacts.artifact(place, loaded)
+        kinds |= {hit.kind for hit in find_secrets("\n".join(value for value in found if isinstance(value, str)))}
         self.done.secrets.extend(SecretFound(found.path, kind) for kind in sorted(kinds))
         return _redacted(found) if kinds else found
 

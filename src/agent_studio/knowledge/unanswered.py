@@ -1,4 +1,4 @@
-"""Questions that found nothing, in `metrics/searches.jsonl`: what a project lacks, or in which words it is not found."""
+"""Questions that found nothing, in `metrics/searches.jsonl`: what a project lacks, or in which words it looks."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from agent_studio.cli.kb import vectors
 from agent_studio.cli.output import Problem, Result, Screen, working
 from agent_studio.environment.roots import INDEX_FILE
 from agent_studio.errors import ExitCode
+from agent_studio.isolation.secrets import baseline
 from agent_studio.knowledge import index, table
 from agent_studio.knowledge.base import knowledge_anew
 from agent_studio.staging.seed import table_rows
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if taken:
         problems += [
             Problem("secret", f"{hit.path} holds a credential ({hit.kind}); it was kept out of the index")
-            for hit in taken.secrets
+            for hit in baseline.load(context.project).unanswered(taken.secrets)
         ]
         problems += [
             Problem("skipped", f"{path} was not indexed: {reason}", "agent-studio kb doctor")
