@@ -12,6 +12,7 @@ UNKNOWN = "\0"
 """Stands in a word for what a command inside it would print."""
 _OPERATOR = re.compile(r"&>>|<<<|<<-|;;&|[0-9]*(?:>>|>\||>&|<>|<&|>|<<|<)|&>|&&|\|\||;;|;&|\|&|[;&|()\n]")
 _PLAIN = re.compile(r"[^ \t\r\n\\'\"`$<>;&|()]+")
+_DOCUMENT = re.compile(r"<<-?[ \t]*(['\"\\]?)(\w+)")
 _SUBSTITUTIONS = ("$(", "<(", ">(")
 _DEPTH = 12
 
@@ -165,8 +166,12 @@ def _closed(text: str, at: int, depth: int = 0) -> int:
     quote = ""
     while at < len(text):
         here = text[at]
+        document = _DOCUMENT.match(text, at) if here == "<" and not quote else None
         if here == "\\" and quote != "'":
             at += 1
+        elif document:  # its quotes and parentheses mean nothing
+            ended = re.compile(rf"\n\t*{document[2]}(?=[\n)]|$)").search(text, document.end())
+            at = (ended or document).end() - 1
         elif text.startswith("$(", at) and quote != "'":
             at = _closed(text, at + 2, depth + 1)
         elif here in "'\"" and quote in {"", here}:
