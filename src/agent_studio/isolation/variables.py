@@ -30,7 +30,7 @@ _ENVIRONMENT_ATTRIBUTES = ("deployment.environment", "deployment.environment.nam
 _PARTS = frozenset(
     (
         "KEY", "KEYS", "PASS", "PWD", "PW", "PASSPHRASE", "CRED", "CREDS", "PRIVATE", "AUTH", "OAUTH", "BEARER", "JWT",
-        "PAT", "DSN", "AUTHORIZATION", "WEBHOOK", "SALT", "KEYRING", "AUTHORIZATION",
+        "PAT", "DSN", "WEBHOOK", "SALT", "KEYRING", "AUTHORIZATION",
     )
 )  # fmt: skip
 _PART_ENDS = (
@@ -71,7 +71,6 @@ _OWN_SETTINGS = "AGENT_STUDIO_SECRETS__"
 """Names of secrets, not secrets."""
 _COUNTED = frozenset(("TOKENS", "MAXTOKENS"))
 """With a number they are a limit, and a part such as these says that its name is no secret's."""
-_NUMBER_MAX = 8
 _LIMITS = frozenset(("LIMIT", "MAX", "MIN", "COUNT", "SIZE", "TIMEOUT", "TTL", "PORT", "ID"))
 _PLACES = ("PATH", "FILE", "DIR", "CALLBACK", "URL", "BINDINGS")
 """Last parts of a name whose value is a place or a choice."""
@@ -83,15 +82,6 @@ _GIT_GROUP = re.compile(r"GIT_CONFIG_(?:COUNT|(?:KEY|VALUE)_[0-9]+)")
 """Settings for git, which counts them: without one of them it does not start."""
 _GIT_KEY = re.compile(r"GIT_CONFIG_KEY_[0-9]+")
 _HARMLESS = frozenset(("", "0", "1", "true", "false", "yes", "no", "on", "off", "none"))
-_NUMBER_MAX = 8
-_LIMITS = frozenset(("TOKENS", "LIMIT", "MINUTE", "SECOND", "HOUR", "DAY", "COUNT", "MAX", "MIN", "SIZE", "ID"))
-"""Ends of names whose values are numbers."""
-_COMMIT = re.compile(r"(?:.*_)?(?:COMMIT|SHA|SHA1|REV|REVISION|BUILD_ID|COMMIT_ID|COMMIT_SHA)")
-_GIT_SETTING = re.compile(r"GIT_CONFIG_(?:KEY|VALUE)_[0-9]+|GIT_CONFIG_COUNT")
-_GIT_NAME = re.compile(r"GIT_CONFIG_KEY_[0-9]+")
-_PASSWORD_IN_TEXT = re.compile(
-    r"(?:^|[;\s&?])(?:password|pwd|accountkey|sharedaccesskey)\s*=\s*[^\s;]{3,}", re.IGNORECASE
-)
 _URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/@:]*:[^\s/@]+@", re.IGNORECASE)
 
 
@@ -137,9 +127,6 @@ def without_secrets(
         group = [name for name in kept if _GIT_GROUP.fullmatch(name) and name not in allowed]
         withheld += group
         kept = {name: value for name, value in kept.items() if name not in group}
-    if any(_GIT_SETTING.fullmatch(name) for name in withheld):  # git refuses to start when one of them is missing
-        withheld += [name for name in kept if _GIT_SETTING.fullmatch(name)]
-        kept = {name: value for name, value in kept.items() if not _GIT_SETTING.fullmatch(name)}
     return Filtered(kept, tuple(sorted(withheld)))
 
 
@@ -157,8 +144,6 @@ def is_secret(name: str, value: str) -> bool:
     if value.strip().lower() in _HARMLESS:
         return False
     if _REVISION.search(name.upper()) and _HEX.fullmatch(value.strip()):
-        return False
-    if re.fullmatch("[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}", value) and _COMMIT.fullmatch(name.upper()):
         return False
     return _is_secret_name(name, value) or (is_opaque(value) and not _is_among(name, KNOWN))
 
