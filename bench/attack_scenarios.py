@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from agent_studio.isolation.probe import BLOCKED, IMPOSSIBLE, REACHES, Route
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LIMIT_S = 120
+_TURN_S, _STARTS = 0.003, 8
 _OVER_FILES = frozenset((0, 1, 3, 4, 5, 6, 7))
 """Capabilities over files and users, which lead past no boundary: CHOWN to SETUID but for DAC_READ_SEARCH."""
 _ALREADY_LINKED = "hard link that was there before"
@@ -237,6 +239,75 @@ def hook_of_git(runner: Runner) -> Route:
     return _route("hook of git", runner, "hook" if reached else said, "hook" if reached else "\0")
 
 
+def folder_of_git(runner: Runner) -> Route:
+    """Name another folder to git, from which it would take configuration outside."""
+    marker, git = runner.shop / "git-was-here", runner.shop / ".git"
+    script = (
+        "mkdir bookshop/evil; cp -r .git/objects .git/refs bookshop/evil/; "
+        'printf "[core]\\nrepositoryformatversion=0\\nfsmonitor=\\"touch $1; false\\"\\n" > bookshop/evil/config; '
+        "echo ../bookshop/evil > .git/commondir"
+    )
+    said = runner.said(script, str(marker))
+    subprocess.run(["git", "-C", str(runner.shop), "status"], capture_output=True, check=False)
+    reached = marker.exists()
+    for left in (marker, git / "commondir"):
+        left.unlink(missing_ok=True)
+    shutil.rmtree(runner.shop / "bookshop/evil", ignore_errors=True)
+    return _route("folder that git is to use", runner, "started" if reached else said, "started" if reached else "\0")
+
+
+def swapped_meanwhile(runner: Runner) -> Route:
+    """Let a folder of staging be a link to production's data by turns, while runs start."""
+    place, aside = _staging(runner) / "memory", _staging(runner) / "memory-aside"
+    over = Event()
+
+    def swap() -> None:
+        while not over.wait(_TURN_S):
+            place.rename(aside)
+            place.symlink_to(_data(runner))
+            over.wait(_TURN_S)
+            place.unlink()
+            aside.rename(place)
+
+    swapper = Thread(target=swap)
+    with planted(_data(runner)) as (file, word):
+        swapper.start()
+        try:
+            said = "".join(runner.said('cat "$1"', str(file)) for _ in range(_STARTS))
+        finally:
+            over.set()
+            swapper.join()
+    return _route("folder swapped for a link while it starts", runner, said, word)
+
+
+def initialised_meanwhile(runner: Runner) -> Route:
+    """Give production a folder of data that it had not when the run began."""
+    data = runner.shop / ".claude/knowledge"
+    aside = data.with_name("knowledge-aside")
+    data.rename(aside)
+    word, file = secrets.token_hex(16), data / "late"
+
+    def make() -> None:
+        data.mkdir()
+        file.write_text(word, encoding="utf-8")
+
+    try:
+        said = _meanwhile(runner, 'cat "$1"', [str(file)], make)
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+        aside.rename(data)
+    return _route("data that is made while it runs", runner, said, word)
+
+
+def forged_daemon(runner: Runner) -> Route:
+    """Say that a daemon runs where none does: `serve --stop` would end it."""
+    file = runner.shop / ".agent-studio/staging/serve.json"
+    said = runner.said('echo "{\\"pid\\": 1}" > "$1"', str(file))
+    reached = file.exists()
+    file.unlink(missing_ok=True)
+    return _route("address of a daemon", runner, "forged" if reached else said, "forged" if reached else "\0")
+
+
 def forged_evidence(runner: Runner) -> Route:
     """Write evidence into a folder of it that is not there yet."""
     folder = runner.shop / ".agent-studio/staging/burnin"
@@ -261,5 +332,6 @@ def privileges(runner: Runner) -> Route:
 
 SCENARIOS = (
     linked_before, symlinked_before, bound_before, folder_as_input, from_within, renamed_meanwhile, replaced_meanwhile,
-    left_behind, nested, hook_of_git, forged_evidence, privileges,
+    swapped_meanwhile, initialised_meanwhile, left_behind, nested, folder_of_git, hook_of_git, forged_daemon,
+    forged_evidence, privileges,
 )  # fmt: skip

@@ -69,6 +69,7 @@ def test_what_is_not_claimed_names_routes_that_are_tried() -> None:
         probe.GUARDED_PLACE,
         "hidden file replaced while it runs",
         "hook of git",
+        "folder that git is to use",
     }
     for reasons in claims.NOT_CLAIMED.values():
         assert reasons.keys() <= known

@@ -71,7 +71,8 @@ def test_a_key_in_armour_is_taken_out_whole(key: str) -> None:
         "sb_secret_how-to-rotate-secrets-in-ci", "pscale_pw_how_to_rotate_the_password_of_a_branch",
         "jina_embeddings-v3-text-matching-and-retrieval-with-long-documents",
         f"docker://alpine:3.20@sha256:{H}", "pkg://npm:lodash@4.17", "image://registry:5000@x",
-        "http://localhost:3000,admin@x.com", "X-API-Key:\nauthentication-middleware", "Authorization: Basic authentication",
+        "http://localhost:3000,admin@x.com", "X-API-Key:\nauthentication-middleware",
+        "Authorization: Basic authentication",
     ],
 )  # fmt: skip
 def test_dummies_and_ordinary_words_are_left_alone(text: str) -> None:
@@ -97,9 +98,10 @@ def test_only_the_password_of_a_url_and_the_value_of_a_header_go() -> None:
     ("eyJhbGciOiJSU0EtT0FFUCJ9.ZW5jcnlwdGVka2V5.aXY.Y2lwaGVy.dGFn", "[REDACTED:json-web-token]"),
     ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0.", "[REDACTED:unsigned-web-token]"),
     (f"sk-ant-api03-abcyour-{TAIL}", "[REDACTED:anthropic-key]"),
+    ('{"x-api-key": 10000000000000.0}', '{"x-api-key": 10000000000000.0}'),
     (f"%3Dghp_{TAIL} \x1b[31mghp_{TAIL} \\u20acghp_{TAIL} \\nghp_{TAIL} https://ghp_{TAIL}@github.com",
-     "%3D[REDACTED:github-token] \x1b[31m[REDACTED:github-token] \\u20ac[REDACTED:github-token] "
-     "\\n[REDACTED:github-token] https://[REDACTED:github-token]@github.com"),
+     ("%3D[REDACTED:github-token] \x1b[31m[REDACTED:github-token] \\u20ac[REDACTED:github-token] "
+     "\\n[REDACTED:github-token] https://[REDACTED:github-token]@github.com")),
 ])  # fmt: skip
 def test_what_is_easily_missed(text: str, clean: str) -> None:
     assert redact(text) == clean

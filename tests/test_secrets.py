@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_studio.isolation.secrets.opaque import entropy, is_opaque
-from agent_studio.isolation.variables import is_secret, without_secrets
+from agent_studio.isolation.variables import Filtered, is_secret, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -247,3 +247,33 @@ def test_only_production_is_registered_and_only_what_is_declared(staged: Studio)
         done = staged.run("scan", "--register", *options)
         assert (done.code, said in done.err) == (2, True)
     assert not (staged.path / ".agent-studio/production/secrets.json").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["API_KEY1", "TOKEN2", "SECRET1", "PASSWORD1", "DEVPASSWORD1", "SECRETKEY1", "DBPASS", "SSHPASS", "LDAP_BINDPW",
+     "DBPW", "ENCRYPTIONKEY", "SIGNINGKEY", "MASTERKEY", "OPENAIKEY", "AUTHORIZATION", "VSCODE_GIT_IPC_HANDLE"],
+)  # fmt: skip
+def test_names_of_secrets_are_known_with_figures_behind_and_without_dashes(name: str) -> None:
+    assert is_secret(name, "plainvalue")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MAXTOKENS", "5"), ("TOKENS_PER_MINUTE", "100"), ("TOKEN_LIMIT", "8000"), ("KEY_ID", "7"), ("COMMIT", "a1" * 20),
+     ("BUILD_ID", "b2" * 16), ("MONKEY", "george"), ("TURKEY", "x"), ("BYPASS", "yes it is"), ("KEYMAP", "us"),
+     ("GIT_CONFIG_KEY_0", "safe.directory")],
+)  # fmt: skip
+def test_names_that_only_look_like_secrets_pass(name: str, value: str) -> None:
+    assert not is_secret(name, value)
+
+
+def test_a_connection_string_with_a_password_is_a_secret() -> None:
+    assert is_secret("DB_URI", "Server=x;User Id=sa;Password=hunter2;")
+
+
+def test_settings_of_git_pass_together_or_not_at_all() -> None:
+    given = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    assert without_secrets(given, allowed=()).kept == given
+    secret = {**given, "GIT_CONFIG_VALUE_0": "AUTHORIZATION: bearer https://u:hunter2@h/"}
+    assert without_secrets(secret, allowed=()) == Filtered({}, tuple(sorted(secret)))

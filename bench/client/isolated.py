@@ -160,6 +160,7 @@ def _forbidden(project: Path) -> list[Tool]:
         bash("echo spoiled >> .claude/memory/learnings.md"),
         bash("cp -r .claude/memory work/copied && cat work/copied/learnings.md"),
         bash("ln .claude/memory/learnings.md work/linked && cat work/linked"),
+        Tool("Edit", {"file_path": str(agent), "old_string": "Be kind.", "new_string": "spoiled"}),
         bash("rm .claude/CLAUDE.md"),
         bash("echo '# spoiled' >> .claude/config.yaml"),
         bash("mv .claude/agents/reviewer.md .claude/agents/moved.md"),

@@ -32,6 +32,7 @@ NOT_CLAIMED: Mapping[str, Mapping[str, str]] = {
         "socket in a hidden folder": _SOCKETS,
         GUARDED_PLACE: _GUARDED,
         "hook of git": _GUARDED,
+        "folder that git is to use": _GUARDED,
     },
     "sandbox-runtime": {},
 }

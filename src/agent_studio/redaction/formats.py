@@ -174,7 +174,8 @@ KEY = (
     r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?=[^\"]{0,400}?[A-Za-z0-9+/=]{24})"
     r"(?:(?:[^\"-]|-(?!----(?:BEGIN|END))){40,20000}-----END [A-Z0-9 ]{0,40}-----"
-    r"|(?:(?:\s|\\{1,8}[nr]){1,4}[A-Za-z][A-Za-z-]{1,20}: [^\n\\\"]{0,120}){0,6}(?:[A-Za-z0-9+/=\s]|\\{1,8}[nrt/]){40,})"
+    r"|(?:(?:\s|\\{1,8}[nr]){1,4}[A-Za-z][A-Za-z-]{1,20}: [^\n\\\"]{0,120}){0,6}"
+    r"(?:[A-Za-z0-9+/=\s]|\\{1,8}[nrt/]){40,})"
     r"|(?:[A-Za-z0-9+/=\r\n\t]|\\{1,8}[nrt/]){40,}(?:-----END [A-Z0-9 ]{0,40}-----)?)"
 )
 """A key in armour, with its headers; or as much of it as there is. It never reaches beyond a string of JSON."""
@@ -190,11 +191,13 @@ HEADER_NAMES = ("authorization", "x-api-key")
 HEADER_WORDS = ("uthorization", "UTHORIZATION", "pi-key", "PI-KEY", "pi-Key", "PI-Key")
 _QUOTES = r"(?:\\{0,8}[\"']){0,4}"
 _SET = rf"{_QUOTES}[ \t]{{0,20}}[:=][ \t]{{0,20}}(?:\[\s{{0,200}})?{_QUOTES}"
+_NO_NUMBER = r"(?:(?<!\":)(?<!\": )(?<!\[)(?<!  )(?<!\n)|(?![-+0-9.eE]{16,}[\s,\]}]))"
+"""A number of JSON stays: a label in its place would be none."""
 HEADER = (
-    rf"(?i:authorization{_SET}(?:bearer|token|(basic))(?:\s|%20){{1,20}}|x-api-key{_SET})"
+    rf"(?i:authorization{_SET}(?:bearer|token|(basic))(?:\s|%20){{1,20}}|x-api-key{_SET}{_NO_NUMBER})"
     r"((?(1)(?=[A-Za-z+/]{0,200}(?:[0-9=]|(?-i:[a-z][A-Z])))[A-Za-z0-9+/=_-]{8,}|[A-Za-z0-9._~+/=-]{16,}))"
 )
-"""A login is shorter than a token, and told from a word by what is mixed in it. A backslash only stands before a quote."""
+"""A login is shorter than a token, and told from a word by what is mixed in it. A backslash stands before a quote."""
 WARNED = frozenset((URL_PASSWORD, AUTHORIZATION, UNSIGNED))
 """Kinds that are often meant to be seen: they are redacted, and warned of, but block nothing."""
 

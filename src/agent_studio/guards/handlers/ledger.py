@@ -6,7 +6,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.guards import reach, shell
+from agent_studio.guards import programs, reach, shell
 from agent_studio.guards.handler import Call, Handler, Outcome
 
 if TYPE_CHECKING:
@@ -67,8 +67,14 @@ def _reads(command: str) -> bool:
     parts = shell.parts(command)
     if parts is None:
         return False
-    named = [part for part in parts if any(map(_NAMED.search, (*part.words, *part.targets)))]
-    return not any(part.targets for part in named) and all(part.reads(_OUR_VERBS) for part in named)
+    if any(part.bodies and not programs.reads(part, _OUR_VERBS) and _names(part.bodies) for part in parts):
+        return False
+    named = [part for part in parts if _names((*part.words, *part.targets, *part.inner))]
+    return not any(part.targets for part in named) and all(programs.reads(part, _OUR_VERBS) for part in named)
+
+
+def _names(texts: tuple[str, ...]) -> bool:
+    return any(map(_NAMED.search, texts))
 
 
 HANDLER = Handler("ledger", decide)

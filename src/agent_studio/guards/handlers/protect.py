@@ -6,12 +6,14 @@ file are judged by where it leads; a shell command by the files that it names, w
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import unicodedata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.guards import reach, shell
+from agent_studio.guards import programs, reach, shell
 from agent_studio.guards.handler import Call, Handler, Outcome
+from agent_studio.guards.lexer import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,8 +26,8 @@ _CONFIGURATION = ("config.yaml", "config.development.yaml", "config.staging.yaml
 _OWN_VERBS = frozenset(
     ("cost", "doctor", "kb", "log", "monitor", "scan", "smoke", "status", "ingest", "config", "flags", "alerts")
 )
-_DESTROYERS = frozenset(("chmod", "chown", "find", "ln", "mv", "rm", "rmdir", "rsync", "shred"))
-"""Programs that act on all that lies in a folder they are given."""
+_LOOKED_AT = 5_000
+"""Files of a place that are looked at for a name."""
 _WILD = "*?[{"
 
 
@@ -147,16 +149,19 @@ Found = tuple[str, Place]
 
 
 def _written(tool: str, given: Mapping[str, Any], folder: str, places: list[Place]) -> Found | None:
-    command = given.get("command")
-    if isinstance(command, str) and (found := _by_shell(command, folder, places, reading=False)):
+    for command in reach.commands(tool, given):
+        if found := _by_shell(command, folder, places, reading=False):
+            return found
+    paths = reach.written(tool, given)
+    if reach.empties(tool) and (found := _above(paths, folder, places)):
         return found
-    return _held(reach.written(tool, given), folder, places)
+    return _held(paths, folder, places)
 
 
 def _read(tool: str, given: Mapping[str, Any], folder: str, places: list[Place]) -> Found | None:
-    command = given.get("command")
-    if isinstance(command, str) and (found := _by_shell(command, folder, places, reading=True)):
-        return found
+    for command in reach.commands(tool, given):
+        if found := _by_shell(command, folder, places, reading=True):
+            return found
     return _held(reach.read(tool, given), folder, places)
 
 
@@ -171,32 +176,51 @@ def _held(paths: list[str], folder: str, places: list[Place]) -> Found | None:
 
 def _by_shell(command: str, folder: str, places: list[Place], *, reading: bool) -> Found | None:
     """Return what a command names and does not leave alone; `reading` counts every naming."""
-    parts = shell.parts(command)
-    if parts is None:
+    listed = shell.parts(command)
+    if listed is None:
         return _in_text(command, folder, places)
-    for written in parts:
+    for written in listed:
         part = shell.Part(*(tuple(_expanded(word, folder) for word in words) for words in written))
-        words = list(part.words[1:] if reading or not part.reads(_OWN_VERBS) else ())
-        values = [word.partition("=")[2] for word in words if "=" in word]
-        if found := _held([*words, *values, *part.targets, *(part.sources if reading else ())], folder, places):
+        if found := _by_part(part, folder, places, reading=reading):
             return found
-        if part.program in _DESTROYERS and not part.reads(_OWN_VERBS) and (found := _above(words, folder, places)):
-            return found
-        if part.program == "cd" and len(part.words) > 1:
-            folder = reach.real(part.words[1], folder)
+        if part.program in {"cd", "pushd"}:
+            into = next((word for word in part.words[1:] if not word.startswith("-")), "~")
+            folder = reach.real(into, folder)
     return None
 
 
-def _above(words: list[str], folder: str, places: list[Place]) -> Found | None:
-    """Return a folder that holds a place."""
-    for word in words:
-        if word.startswith("-"):
-            continue
+def _by_part(part: shell.Part, folder: str, places: list[Place], *, reading: bool) -> Found | None:
+    only_reads = programs.reads(part, _OWN_VERBS)
+    words = part.words[1:] if reading else () if only_reads else (*programs.written(part), *part.inner)
+    if found := _held([*words, *part.targets, *(part.sources if reading else ())], folder, places):
+        return found
+    if only_reads:
+        return None
+    for text in programs.scripts(part):
+        if found := _in_text(text, folder, places):
+            return found
+    return _above(programs.emptied(part), folder, places, programs.names_looked_for(part))
+
+
+def _above(words: list[str], folder: str, places: list[Place], names: list[str] | None = None) -> Found | None:
+    """Return a folder that holds a place, and in the place one of the names, if any are given."""
+    for word in filter(None, words):
         compared = _compared(reach.real(_fixed(word), folder))
         for place in places:
-            if _within(place.path, compared):
-                return word, place
+            if _within(place.path, compared) and (not names or _has_one(place.path, names)):
+                return f"{os.path.relpath(place.path, compared)} (in {word})", place
     return None
+
+
+def _has_one(place: str, names: list[str]) -> bool:
+    """Tell whether a place holds a file of one of the names; too many files to look at count as yes."""
+    left = _LOOKED_AT
+    for _, folders, files in os.walk(place):
+        left -= len(folders) + len(files) + 1
+        found = (os.path.basename(place), *folders, *files)  # noqa: PTH119 - text
+        if left < 0 or any(fnmatch.fnmatch(name.casefold(), one.casefold()) for name in found for one in names):
+            return True
+    return False
 
 
 def _in_text(command: str, folder: str, places: list[Place]) -> Found | None:
@@ -214,6 +238,10 @@ def _in_text(command: str, folder: str, places: list[Place]) -> Found | None:
 
 
 def _expanded(word: str, folder: str) -> str:
+    if UNKNOWN in word:
+        word = (f".{word[1:]}" if word.startswith(f"{UNKNOWN}/") else word).replace(UNKNOWN, "")
+    if word == "~+" or word.startswith("~+/"):
+        word = folder + word[2:]
     for name in ("CLAUDE_PROJECT_DIR", "HOME", "PWD"):
         value = folder if name == "PWD" else os.environ.get(name, "")
         if value:
