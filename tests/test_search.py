@@ -85,7 +85,11 @@ def test_the_judged_questions_about_the_example_are_answered_well(staged: Studio
     assert table["name"]["ndcg10"] == 1
     assert table["typo"]["ndcg10"] >= 0.95
     assert table["user"]["recall5"] >= 0.85
-    assert table["negative"]["silent"] == 1
+    assert table["negative"]["silent"] >= 0.9
+    of_daily_life = Path(__file__).with_name("fixtures") / "knowledge" / "off-topic.jsonl"
+    table = staged.json("kb", "eval", str(of_daily_life), "--env", "staging")["types"]
+    assert table["off topic"]["questions"] >= 40
+    assert table["off topic"]["silent"] >= 0.9
 
 
 # --- Words ----------------------------------------------------------------------------------------------------------
@@ -166,7 +170,9 @@ def test_a_word_that_metadata_has_is_no_mistake() -> None:
         assert search(db, Query("bokes")).repaired == ()
 
 
-@pytest.mark.parametrize("text", ["flurb snazzle quonk", "who won the world cup in 1998", "zzzz", "?!…", "\x00", "🙂"])
+@pytest.mark.parametrize(
+    "text", ["tavvin oleb krusp", "which mushrooms grow under birch trees", "zzzz", "?!…", "\x00", "🙂"]
+)
 def test_what_nothing_is_about_gets_no_answer(shop: sqlite3.Connection, text: str) -> None:
     answer = search(shop, Query(text))
     assert answer.hits == ()
@@ -391,20 +397,20 @@ def asked(staged: Studio) -> Studio:
 
 
 def test_a_search_without_a_hit_ends_with_1_and_an_empty_list(asked: Studio) -> None:
-    run = asked.run("kb", "search", "flurb", "snazzle", "--env", "staging", "--json")
+    run = asked.run("kb", "search", "tavvin", "oleb", "--env", "staging", "--json")
     assert run.code == 1
     assert run.data["hits"] == []
 
 
 def test_a_search_without_a_hit_is_kept_redacted(asked: Studio) -> None:
     secret = "ghp_" + "a1B2" * 9
-    asked.run("kb", "search", f"flurb {secret}", "--domain", "rule", "--env", "staging")
+    asked.run("kb", "search", f"tavvin {secret}", "--domain", "rule", "--env", "staging")
     asked.run("kb", "search", "database migrator", "--env", "staging")
     lines = (asked.path / ".claude/staging/metrics/searches.jsonl").read_text().splitlines()
     record = json.loads(lines[0])
     assert len(lines) == 1
     assert secret not in lines[0]
-    assert record["query"].startswith("flurb ")
+    assert record["query"].startswith("tavvin ")
     assert (record["filters"], record["source"], record["environment"]) == ({"domain": "rule"}, "cli", "staging")
     assert {"timestamp", "eventId", "release"} <= record.keys()
 
