@@ -456,29 +456,24 @@ def test_any_text_is_answered_within_the_limit(text: str, limit: int) -> None:
 def test_a_batch_answers_each_line_in_its_order(asked: Studio) -> None:
     lines = [
         json.dumps({"id": 7, "query": "database migrator", "limit": 1}), '"code reviewer"', "{broken", "cache warmer",
-        json.dumps({"query": 5}), json.dumps({"id": "x", "query": "flurb snazzle"}),
+        json.dumps({"query": 5}), json.dumps({"id": "x", "query": "tavvin oleb"}),
         json.dumps({"id": "f", "query": "pushes events, plans schema", "tags": ["schema"]}),
+        json.dumps({"id": 9, "query": "cache warmer", "limit": 0}), json.dumps({"id": 3}),
+        json.dumps({"id": 4, "query": "cache warmer", "domain": "nope"}), json.dumps({"id": 5, "query": " "}),
+        json.dumps({"id": 6, "query": "cache warmer", "colour": "red"}),
         json.dumps({"query": "a", "limit": True}), json.dumps({"query": "a", "tags": "sql"}), "", "[1]",
     ]  # fmt: skip
     run = asked.process("kb", "search", "--batch", "--json", "--env", "staging", input="\n".join(lines))
     answers = [json.loads(line) for line in run.out.splitlines()]
     assert run.code == 0
-    assert [answer.get("id") for answer in answers] == [7, None, None, None, None, "x", "f", None, None, None]
+    assert [answer.get("id") for answer in answers] == [
+        7, None, None, None, None, "x", "f", 9, 3, 4, 5, 6, None, None, None,
+    ]  # fmt: skip
     assert [answer["hits"][0]["name"] for answer in answers if answer["hits"]] == [
         "database-migrator", "code-reviewer", "cache-warmer", "database-migrator",
     ]  # fmt: skip
-    assert [("error" in answer) for answer in answers] == [
-        False,
-        False,
-        True,
-        False,
-        True,
-        False,
-        False,
-        True,
-        True,
-        True,
-    ]
+    assert [number for number, answer in enumerate(answers) if "error" in answer] == [2, 4, *range(7, 15)]
+    assert all({"query", "hits", "didYouMean"} <= answer.keys() for answer in answers)
     assert not (asked.path / ".claude/staging/metrics/searches.jsonl").exists()
 
 
@@ -494,6 +489,8 @@ def test_a_batch_answers_each_line_in_its_order(asked: Studio) -> None:
         (("--domain", "agent", "--query", "cache"), "cache-warmer"),
         (("--stats",), "agent"),
         (("--list",), "cache-warmer"),
+        (("--limit", "3", "--domain", "agent"), "cache-warmer"),
+        (("--query=cache warmer", "--stats"), "cache-warmer"),
     ],
 )
 def test_the_originals_switches_are_understood(asked: Studio, arguments: tuple[str, ...], shown: str) -> None:
