@@ -245,10 +245,11 @@ def test_the_users_own_artifacts_outlive_the_index(
     mine.write_text("---\nname: mine\ndescription: My own\n---\n")
     place = staged.path / ".agent-studio/staging/knowledge.sqlite3"
     staged.json("kb", "build", "--user", *STAGING, *FEW)
-    for damage in (lambda data: data[:60] + b"\x00\x00\x00\x07" + data[64:], lambda data: data[: len(data) // 2]):
-        place.write_bytes(damage(place.read_bytes()))
+    whole = place.read_bytes()
+    for number, damaged in enumerate((whole[:60] + b"\x00\x00\x00\x07" + whole[64:], whole[: len(whole) // 2])):
+        place.write_bytes(damaged)
         assert staged.run("kb", "get", "mine", *STAGING).code == 0
-        staged.write(f".claude/agents/new-{len(damage(b'0' * 99))}.md", "---\nname: new\n---\n")
+        staged.write(f".claude/agents/new-{number}.md", "---\nname: new\n---\n")
         assert staged.run("kb", "get", "mine", *STAGING).code == 0
     staged.json("kb", "build", *STAGING, *FEW)
     assert staged.run("kb", "get", "mine", *STAGING).code == 1
