@@ -289,6 +289,13 @@ def test_filters_leave_only_what_passes_all_of_them(
     assert set(found(shop, f"{wanted} diff", limit=50)) > names
 
 
+@pytest.mark.parametrize("tag", ["ÜBER", "über", " Über "])
+def test_a_tag_is_the_same_in_any_case(tag: str) -> None:
+    with closing(index([*SHOP, artifact("quoll", "Counts quolls", tags="sql;ÜBER")])) as db:
+        assert found(db, "quolls", tags=(tag,)) == ["quoll"]
+        assert found(db, "quolls", tags=("üb",)) == []
+
+
 def test_a_filter_reaches_behind_the_best_candidates() -> None:
     many = [artifact(f"box-{number}", "Packs boxes") for number in range(400)]
     with closing(index([*many, artifact("last", "Packs boxes and shelves", domain="rule")])) as db:
