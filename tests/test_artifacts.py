@@ -68,6 +68,37 @@ def test_every_layout_is_walked_and_named_as_the_client_names_it(bare: Studio) -
     assert scan(Project(bare.path)).skipped == []
 
 
+def test_what_the_client_does_not_offer_is_hidden(bare: Studio) -> None:
+    bare.write(".claude/skills/pack/inner/SKILL.md", skill("inner", description="x"))
+    bare.write(".claude/skills/small/skill.md", skill("small", description="x"))
+    bare.write(".claude/agents/nameless.md", "---\ndescription: x\n---\nBody.\n")
+    bare.write(".claude/agents/blank.md", skill("blank"))
+    bare.write(".claude/commands/kept.md", "---\ndisable-model-invocation: true\n---\nBody.\n")
+    bare.write(".claude/commands/team/deep.md", "Body.\n")
+    bare.write(".claude/agents/team/deep.md", skill("deep", description="x"))
+    found = scan(Project(bare.path)).artifacts
+    assert {one.path for one in found if one.hidden} == {
+        ".claude/skills/pack/inner/SKILL.md", ".claude/skills/small/skill.md", ".claude/agents/nameless.md",
+        ".claude/agents/blank.md", ".claude/commands/kept.md",
+    }  # fmt: skip
+
+
+def test_tests_of_hooks_are_no_hooks_and_a_script_says_that_it_is_deprecated(bare: Studio) -> None:
+    for name in ("guard.test.cjs", "guard.spec.ts", "test_guard.py", "guard_test.py"):
+        bare.write(f".claude/hooks/{name}", "// Guards prompts.\n")
+    bare.write(".claude/hooks/old.cjs", "#!/usr/bin/env node\n/**\n * @deprecated Use the other one instead\n */\n")
+    bare.write(".claude/hooks/attested.py", "# Attests.\n")
+    hooks = {one.path: one.deprecated for one in scan(Project(bare.path)).artifacts if one.domain == "hook"}
+    assert hooks == {".claude/hooks/old.cjs": True, ".claude/hooks/attested.py": False}
+    others = dict(places.walk(Project(bare.path), everything=True).others)
+    assert others[".claude/hooks/guard.test.cjs"] == "a test"
+
+
+def test_the_first_line_of_a_yaml_file_is_no_description(bare: Studio) -> None:
+    bare.write(".claude/workflows/plain.yaml", "name: plain\nsteps:\n  - run: it\n")
+    assert only(bare, ".claude/workflows/plain.yaml").description == ""
+
+
 def test_what_belongs_to_an_artifact_is_none_of_its_own(bare: Studio) -> None:
     before = names(bare)
     for path in (

@@ -218,7 +218,7 @@ def test_counts_of_use_outlive_the_index(project: Path, context: Context, place:
     with knowledge(context) as base:
         base.set_usage([("reader", "agent", 7, "2026-01-01T00:00:00.000Z"), ("gone", "", 1, "")])
         base.set_usage([("reader", "agent", 7, "2026-01-01T00:00:00.000Z")])
-        base.record_usage([("writer", "", 2, "2026-01-02T00:00:00.000Z")])
+        base.set_usage([("writer", "", 2, "2026-01-02T00:00:00.000Z")])
     write(project, ".claude/agents/reader.md", "Reads books")
     place.unlink()
     with knowledge(context) as base:
@@ -396,6 +396,9 @@ def large(project: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     for number in range(200):
         place = write(project, f".claude/rules/group-{number % 20}/rule-{number}.md", f"Rule {number}")
         os.utime(place, (1_000 + number, 1_000 + number))
+    for place in project.rglob("*"):
+        if place.stat().st_mtime > 10_000:
+            os.utime(place, (900, 900))  # what has just been written is asked about always
     context = opened(project)
     found(context)
     return context

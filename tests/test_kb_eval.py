@@ -92,7 +92,7 @@ def questions(studio: Studio, *lines: dict[str, Any]) -> str:
 
 RIGHT = {"query": "code-reviewer", "relevant": ["code-reviewer"], "type": "name"}
 WRONG = {"query": "database migrations", "relevant": ["hotfix"], "type": "need"}
-SILENT = {"query": "flurb snazzle", "relevant": []}
+SILENT = {"query": "tavvin oleb", "relevant": []}
 
 
 def test_the_template_is_a_file_that_can_be_measured(staged: Studio) -> None:

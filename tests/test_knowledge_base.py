@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_studio.knowledge import table
+from agent_studio.cli.kb.search import differing
+from agent_studio.knowledge import index, table
 
 if TYPE_CHECKING:
     from tests.conftest import Studio
@@ -229,3 +232,110 @@ def test_the_users_own_artifacts_are_taken_in_on_request_and_kept_fresh(
     place.write_text("---\nname: mine\ndescription: My very own\n---\n")
     assert staged.json("kb", "get", "mine", *STAGING)["artifacts"][0]["description"] == "My very own"
     assert staged.json("kb", "get", "mine", "--body", *STAGING)["body"].startswith("---")
+
+
+def test_the_users_own_artifacts_outlive_the_index(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("user")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    mine = home / ".claude/agents/mine.md"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("---\nname: mine\ndescription: My own\n---\n")
+    place = staged.path / ".agent-studio/staging/knowledge.sqlite3"
+    staged.json("kb", "build", "--user", *STAGING, *FEW)
+    whole = place.read_bytes()
+    for number, damaged in enumerate((whole[:60] + b"\x00\x00\x00\x07" + whole[64:], whole[: len(whole) // 2])):
+        place.write_bytes(damaged)
+        assert staged.run("kb", "get", "mine", *STAGING).code == 0
+        staged.write(f".claude/agents/new-{number}.md", "---\nname: new\n---\n")
+        assert staged.run("kb", "get", "mine", *STAGING).code == 0
+    staged.json("kb", "build", *STAGING, *FEW)
+    assert staged.run("kb", "get", "mine", *STAGING).code == 1
+
+
+def test_a_text_is_read_from_a_configuration_folder_anywhere(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("configuration")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(folder))
+    place = folder / "skills/far/SKILL.md"
+    place.parent.mkdir(parents=True)
+    place.write_text("---\nname: far\ndescription: Far away\n---\n\n# Far\n\nGiraffes.\n")
+    staged.json("kb", "build", "--user", *STAGING, *FEW)
+    assert "Giraffes." in staged.json("kb", "get", "far", "--body", *STAGING)["body"]
+
+
+def test_a_path_is_understood_as_shells_and_people_write_it(staged: Studio) -> None:
+    path = ".claude/commands/ship.md"
+    for written in (f"./{path}", str(staged.path / path), "/ship", ".claude//commands/ship.md"):
+        assert [one["path"] for one in staged.json("kb", "get", written, *STAGING)["artifacts"]] == [path], written
+
+
+def test_an_artifact_is_got_by_each_of_its_aliases(staged: Studio) -> None:
+    staged.write(".claude/agents/many.md", "---\nname: many\ndescription: x\nalias: [one-more, and-another]\n---\n")
+    for alias in ("one-more", "And-Another"):
+        assert [one["name"] for one in staged.json("kb", "get", alias, *STAGING)["artifacts"]] == ["many"]
+    assert staged.run("kb", "get", "one-more;and-another", *STAGING).code == 1
+
+
+def test_a_section_is_got_by_its_number_too(staged: Studio) -> None:
+    staged.write(".claude/agents/long.md", "---\nname: long\n---\n\n# One\n\nA.\n\n# Two\n\nB.\n")
+    assert staged.json("kb", "get", "long", "--section", "2", *STAGING)["section"] == {
+        "title": "Two", "text": "# Two\n\nB.\n",
+    }  # fmt: skip
+
+
+def test_a_filter_that_lets_nothing_through_is_told_from_a_mistake(staged: Studio) -> None:
+    found = staged.run("kb", "search", "code-reviewer", "--domain", "hook", "--json", *STAGING).data
+    assert (found["hits"], found["didYouMean"], found["withoutFilters"]) == ([], None, "code-reviewer")
+    said = staged.run("kb", "search", "code-reviewer", "--domain", "hook", *STAGING).out
+    assert "Without the filters 'code-reviewer' fits best." in said
+    assert "Did you mean" not in said
+
+
+def test_hits_of_one_name_are_told_apart(staged: Studio) -> None:
+    for folder in ("", "pack/"):
+        text = f"---\nname: pressing\ndescription: Presses flowers.\n---\n{folder}\n"
+        staged.write(f".claude/skills/{folder}pressing/SKILL.md", text)
+    lines = staged.run("kb", "search", "pressing flowers", *STAGING).out.splitlines()
+    assert sorted((line.partition("in ")[2] for line in lines if "Presses" in line), reverse=True) == [
+        "skills: Presses flowers.", "pack: Presses flowers.",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("paths", "parts"),
+    [
+        (["a/x/f.md", "a/y/f.md"], ["x", "y"]),
+        (["a/f.md", "a/b/f.md", "a/c/f.md"], ["a", "b", "c"]),
+        (["a/f.md", "a/f.md"], ["a/f.md", "a/f.md"]),
+        (["f.md", "g/f.md"], ["f.md", "g"]),
+    ],
+)
+def test_of_paths_the_part_that_differs_is_shown(paths: list[str], parts: list[str]) -> None:
+    assert differing(paths) == parts or len(set(paths)) == 1
+
+
+def test_a_note_is_a_warning_even_where_nothing_fits(bare: Studio) -> None:
+    done = bare.run("kb", "search", "quantum tunnelling")
+    assert done.code == 1
+    assert "warning: the index is not kept" in done.err
+    assert "error" not in done.err
+
+
+def test_an_index_that_another_program_locks_is_busy(staged: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "_WAIT_S", 0.1)
+    place = staged.path / ".agent-studio/staging/knowledge.sqlite3"
+    with closing(sqlite3.connect(place, isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        done = staged.run("kb", "search", "ship", *STAGING)
+    assert done.code == 5
+    assert "is locked" in done.err
+
+
+def test_a_tag_is_found_whatever_its_case(staged: Studio) -> None:
+    staged.write(".claude/agents/over.md", "---\nname: over\ndescription: x\ntags: [ÜBER]\n---\n")
+    for tag in ("ÜBER", "über"):
+        assert [one["name"] for one in staged.json("kb", "list", "--tags", tag, *STAGING)["artifacts"]] == ["over"]

@@ -187,6 +187,12 @@ def test_a_search_that_fits_nothing_says_so_is_no_error_and_is_kept(staged: Stud
     assert (json.loads(kept)["query"], json.loads(kept)["source"]) == ("xylophone quartet zanzibar", "mcp")
 
 
+def test_a_question_that_is_blank_or_filtered_away_is_told_so(server: Server) -> None:
+    assert server.refusal("search_artifacts", query="  ").startswith("nothing to search for")
+    said = server.data("search_artifacts", query="beehives", tags=["none"])["said"]
+    assert said == "Nothing passes the filters; without them guide fits best."
+
+
 def test_an_artifact_that_was_just_written_is_found(staged: Studio, server: Server) -> None:
     assert server.data("search_artifacts", query="glockenspiel")["hits"] == []
     staged.write(".claude/agents/bells.md", "---\nname: bells\ndescription: Tunes the glockenspiel.\n---\nRing.\n")
@@ -206,6 +212,15 @@ def test_an_artifact_is_disclosed_in_steps(server: Server) -> None:
     assert honey["text"] == "## Honey\n\nSpin it.\n\n### Jars\n\nBoil them."
     assert server.data("get_artifact", name="guide", section="honey")["text"] == honey["text"]
     assert server.data("get_artifact", name="guide", part="body")["text"] == GUIDE.strip("\n")
+
+
+def test_what_the_client_does_not_offer_is_to_be_read(staged: Studio, server: Server) -> None:
+    staged.write(".claude/skills/pack/inner/SKILL.md", "---\nname: inner\ndescription: Winds clocks.\n---\nWind.\n")
+    staged.write(".claude/agents/nameless.md", "---\ndescription: Oils clocks.\n---\nOil.\n")
+    for name in ("inner", "nameless"):
+        said = server.data("get_artifact", name=name)["use"]
+        assert "does not offer it" in said
+        assert "part=body" in said
 
 
 def test_a_path_names_an_artifact_too(server: Server) -> None:

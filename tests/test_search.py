@@ -85,7 +85,11 @@ def test_the_judged_questions_about_the_example_are_answered_well(staged: Studio
     assert table["name"]["ndcg10"] == 1
     assert table["typo"]["ndcg10"] >= 0.95
     assert table["user"]["recall5"] >= 0.85
-    assert table["negative"]["silent"] == 1
+    assert table["negative"]["silent"] >= 0.9
+    of_daily_life = Path(__file__).with_name("fixtures") / "knowledge" / "off-topic.jsonl"
+    table = staged.json("kb", "eval", str(of_daily_life), "--env", "staging")["types"]
+    assert table["off topic"]["questions"] >= 40
+    assert table["off topic"]["silent"] >= 0.9
 
 
 # --- Words ----------------------------------------------------------------------------------------------------------
@@ -166,7 +170,9 @@ def test_a_word_that_metadata_has_is_no_mistake() -> None:
         assert search(db, Query("bokes")).repaired == ()
 
 
-@pytest.mark.parametrize("text", ["flurb snazzle quonk", "who won the world cup in 1998", "zzzz", "?!…", "\x00", "🙂"])
+@pytest.mark.parametrize(
+    "text", ["tavvin oleb krusp", "which mushrooms grow under birch trees", "zzzz", "?!…", "\x00", "🙂"]
+)
 def test_what_nothing_is_about_gets_no_answer(shop: sqlite3.Connection, text: str) -> None:
     answer = search(shop, Query(text))
     assert answer.hits == ()
@@ -283,6 +289,13 @@ def test_filters_leave_only_what_passes_all_of_them(
     assert set(found(shop, f"{wanted} diff", limit=50)) > names
 
 
+@pytest.mark.parametrize("tag", ["ÜBER", "über", " Über "])
+def test_a_tag_is_the_same_in_any_case(tag: str) -> None:
+    with closing(index([*SHOP, artifact("quoll", "Counts quolls", tags="sql;ÜBER")])) as db:
+        assert found(db, "quolls", tags=(tag,)) == ["quoll"]
+        assert found(db, "quolls", tags=("üb",)) == []
+
+
 def test_a_filter_reaches_behind_the_best_candidates() -> None:
     many = [artifact(f"box-{number}", "Packs boxes") for number in range(400)]
     with closing(index([*many, artifact("last", "Packs boxes and shelves", domain="rule")])) as db:
@@ -391,20 +404,20 @@ def asked(staged: Studio) -> Studio:
 
 
 def test_a_search_without_a_hit_ends_with_1_and_an_empty_list(asked: Studio) -> None:
-    run = asked.run("kb", "search", "flurb", "snazzle", "--env", "staging", "--json")
+    run = asked.run("kb", "search", "tavvin", "oleb", "--env", "staging", "--json")
     assert run.code == 1
     assert run.data["hits"] == []
 
 
 def test_a_search_without_a_hit_is_kept_redacted(asked: Studio) -> None:
     secret = "ghp_" + "a1B2" * 9
-    asked.run("kb", "search", f"flurb {secret}", "--domain", "rule", "--env", "staging")
+    asked.run("kb", "search", f"tavvin {secret}", "--domain", "rule", "--env", "staging")
     asked.run("kb", "search", "database migrator", "--env", "staging")
     lines = (asked.path / ".claude/staging/metrics/searches.jsonl").read_text().splitlines()
     record = json.loads(lines[0])
     assert len(lines) == 1
     assert secret not in lines[0]
-    assert record["query"].startswith("flurb ")
+    assert record["query"].startswith("tavvin ")
     assert (record["filters"], record["source"], record["environment"]) == ({"domain": "rule"}, "cli", "staging")
     assert {"timestamp", "eventId", "release"} <= record.keys()
 
@@ -450,29 +463,24 @@ def test_any_text_is_answered_within_the_limit(text: str, limit: int) -> None:
 def test_a_batch_answers_each_line_in_its_order(asked: Studio) -> None:
     lines = [
         json.dumps({"id": 7, "query": "database migrator", "limit": 1}), '"code reviewer"', "{broken", "cache warmer",
-        json.dumps({"query": 5}), json.dumps({"id": "x", "query": "flurb snazzle"}),
+        json.dumps({"query": 5}), json.dumps({"id": "x", "query": "tavvin oleb"}),
         json.dumps({"id": "f", "query": "pushes events, plans schema", "tags": ["schema"]}),
+        json.dumps({"id": 9, "query": "cache warmer", "limit": 0}), json.dumps({"id": 3}),
+        json.dumps({"id": 4, "query": "cache warmer", "domain": "nope"}), json.dumps({"id": 5, "query": " "}),
+        json.dumps({"id": 6, "query": "cache warmer", "colour": "red"}),
         json.dumps({"query": "a", "limit": True}), json.dumps({"query": "a", "tags": "sql"}), "", "[1]",
     ]  # fmt: skip
     run = asked.process("kb", "search", "--batch", "--json", "--env", "staging", input="\n".join(lines))
     answers = [json.loads(line) for line in run.out.splitlines()]
     assert run.code == 0
-    assert [answer.get("id") for answer in answers] == [7, None, None, None, None, "x", "f", None, None, None]
+    assert [answer.get("id") for answer in answers] == [
+        7, None, None, None, None, "x", "f", 9, 3, 4, 5, 6, None, None, None,
+    ]  # fmt: skip
     assert [answer["hits"][0]["name"] for answer in answers if answer["hits"]] == [
         "database-migrator", "code-reviewer", "cache-warmer", "database-migrator",
     ]  # fmt: skip
-    assert [("error" in answer) for answer in answers] == [
-        False,
-        False,
-        True,
-        False,
-        True,
-        False,
-        False,
-        True,
-        True,
-        True,
-    ]
+    assert [number for number, answer in enumerate(answers) if "error" in answer] == [2, 4, *range(7, 15)]
+    assert all({"query", "hits", "didYouMean"} <= answer.keys() for answer in answers)
     assert not (asked.path / ".claude/staging/metrics/searches.jsonl").exists()
 
 
@@ -488,6 +496,8 @@ def test_a_batch_answers_each_line_in_its_order(asked: Studio) -> None:
         (("--domain", "agent", "--query", "cache"), "cache-warmer"),
         (("--stats",), "agent"),
         (("--list",), "cache-warmer"),
+        (("--limit", "3", "--domain", "agent"), "cache-warmer"),
+        (("--query=cache warmer", "--stats"), "cache-warmer"),
     ],
 )
 def test_the_originals_switches_are_understood(asked: Studio, arguments: tuple[str, ...], shown: str) -> None:

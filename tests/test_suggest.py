@@ -215,6 +215,20 @@ def test_what_is_deprecated_hidden_or_no_tool_is_not_suggested(tmp_path: Path) -
     assert Asked(studio, "s")("tune the glockenspiel in the hall before the concert begins") == ["tuner"]
 
 
+def test_what_the_client_does_not_find_is_to_be_read_and_a_name_is_called_once(tmp_path: Path) -> None:
+    text = "---\nname: {0}\ndescription: Tunes the glockenspiel before the concert in the {0} hall.\n---\n{1}\n"
+    studio = _orchestra(tmp_path, **{
+        "skills/pack/inner/SKILL.md": text.format("inner", ""),
+        "agents/tuner.md": text.format("tuner", "First."),
+        "agents/team/tuner.md": text.format("tuner", "Second."),
+    })  # fmt: skip
+    _, out, _ = Asked(studio, "s").raw("tune the glockenspiel in the hall before the concert begins")
+    said = json.loads(out)["hookSpecificOutput"]["additionalContext"]
+    assert "(read .claude/skills/pack/inner/SKILL.md)" in said
+    assert "Skill tool" not in said
+    assert said.count("subagent_type: tuner") == 1
+
+
 def test_what_was_suggested_is_remembered_in_a_file_that_does_not_grow(shop: Studio) -> None:
     place = shop.path / ".agent-studio/staging" / suggest.TOLD
     place.write_text('{"session":"old","fits":1,"suggested":["x"]}\n' * 6_000)

@@ -23,6 +23,8 @@ class Problem(NamedTuple):
     code: str
     message: str
     hint: str = ""
+    is_note: bool = False
+    """It is not why the command failed, if it did."""
 
 
 class Result(NamedTuple):
@@ -107,11 +109,16 @@ class Screen:
         Console(file=self._stream, highlight=False).print(table)
 
     def columns(
-        self, headings: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Collection[str] = ()
+        self,
+        headings: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        numbers: Collection[str] = (),
+        has_paths: bool = False,
     ) -> None:
         """Write one line a row without drawing a table, which costs more than many a command.
 
-        On a terminal the last column is cut where the line would not fit.
+        On a terminal the last column is cut where the line would not fit: at its end, paths in their middle.
         """
         cells = [
             tuple(headings),
@@ -124,14 +131,21 @@ class Screen:
                 cell.rjust(size) if heading in numbers else cell.ljust(size)
                 for heading, cell, size in zip(headings, row, widths, strict=False)
             )
-            line = "  ".join((*padded, row[-1]))
-            self.line(line if width is None or len(line) <= width else line[: width - 1].rstrip() + "…")
+            start = "".join(f"{cell}  " for cell in padded)
+            self.line(start + (row[-1] if width is None else _cut(row[-1], width - len(start), middle=has_paths)))
 
     def console(self) -> Console:
         """Return what draws more than lines and tables: colours and the terminal's width only where there is one."""
         from rich.console import Console  # noqa: PLC0415 - as above
 
         return Console(file=self._stream, width=None if self.is_terminal else self.width, highlight=False, emoji=False)
+
+
+def _cut(text: str, width: int, *, middle: bool) -> str:
+    if len(text) <= width:
+        return text
+    tail = width // 2 if middle else 0
+    return text[: max(width - 1 - tail, 0)].rstrip() + "…" + text[len(text) - tail :]
 
 
 def report(screen: Screen, schema: str, environment: str, result: Result, *, as_json: bool) -> None:
@@ -142,7 +156,7 @@ def report(screen: Screen, schema: str, environment: str, result: Result, *, as_
     result.render(screen)
     sys.stdout.flush()
     for problem in result.problems:
-        warn(f"{'error' if result.code else 'warning'}: {problem.message}", problem.hint)
+        warn(f"{'error' if result.code and not problem.is_note else 'warning'}: {problem.message}", problem.hint)
 
 
 def report_fault(
@@ -271,7 +285,7 @@ def _write_envelope(
         "ok": ok,
         "environment": environment,
         "data": data,
-        "problems": [problem._asdict() for problem in problems],
+        "problems": [{"code": one.code, "message": one.message, "hint": one.hint} for one in problems],
     }
     screen.json(envelope)
 

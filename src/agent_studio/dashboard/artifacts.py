@@ -51,10 +51,20 @@ def artifact(context: Context, path: str) -> dict[str, Any]:
     `{artifact (as a hit, with complexity, tools, tags, useCases, alias, sizeBytes, or null), namesakes[{path, domain}],
     headings[{level, title}], text (redacted; null where it cannot be read), isCut, problem}`.
     """
+    nothing: dict[str, Any] = {
+        "artifact": None,
+        "namesakes": [],
+        "headings": [],
+        "text": None,
+        "isCut": False,
+        "problem": "",
+    }
+    if context.root.state.status(FILE) is None:  # to look builds nothing
+        return nothing
     with knowledge(context) as base:
         found = base.get(path)
         if not found:
-            return {"artifact": None, "namesakes": [], "headings": [], "text": None, "isCut": False, "problem": ""}
+            return nothing
         entry = found[0]
         named = base.get(entry.name)
     others = [{"path": one.path, "domain": one.domain} for one in named if one.path != entry.path]

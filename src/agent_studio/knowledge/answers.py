@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+DOMAINS = ("skill", "agent", "command", "workflow", "hook", "rule", "doc")
+"""What kind of thing an artifact is."""
+COMPLEXITIES = ("LOW", "MEDIUM", "HIGH", "EPIC")
+
 
 class Query(NamedTuple):
     """A question to the knowledge base."""

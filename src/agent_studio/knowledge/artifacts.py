@@ -8,7 +8,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.knowledge import front_matter
-from agent_studio.knowledge.places import is_skill_file, walk, within
+from agent_studio.knowledge.answers import COMPLEXITIES
+from agent_studio.knowledge.places import is_skill_file, misplaced, walk, within
 from agent_studio.knowledge.text import decode
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 BODY_MAX_BYTES = 1 << 20
 """What is read of a file as text; the rest only counts in its hash and size."""
-_COMPLEXITIES = ("LOW", "MEDIUM", "HIGH", "EPIC")
 _SIZE_STEPS = (4_000, 12_000, 40_000)
 """Bytes from which an artifact that does not state its complexity counts as MEDIUM, HIGH and EPIC."""
 _NO = frozenset(("", "false", "no", "off", "0", "null", "~", "none"))
@@ -66,7 +66,7 @@ class Artifact(NamedTuple):
     size_bytes: int
     mtime_ns: int
     hidden: bool
-    """The client does not offer it to the model."""
+    """The client does not offer it to the model; see `withheld`."""
     repairs: tuple[Repair, ...]
 
 
@@ -135,12 +135,13 @@ def artifact(place: Place, loaded: Loaded) -> Artifact:
     return Artifact(
         name=name,
         path=place.path,
-        description=description or _first_words(text, place.domain),
+        description=description or ("" if _is_yaml(place) else _first_words(text, place.domain)),
         domain=place.domain,
         complexity=_complexity(_text(fields.get("complexity", "")), loaded.size_bytes),
         use_cases=_joined(fields, "use_cases", "triggers", "when_to_use", "tags", first=True),
         tools=";".join(tools_of(fields)),
-        deprecated=_deprecated(fields),
+        deprecated=_deprecated(fields)
+        or (place.domain == "hook" and _first_words(text, "hook").startswith("@deprecated")),
         alias=";".join(dict.fromkeys((*_items(fields, "alias", "aliases"), *others))),
         tags=_joined(fields, "tags", "keywords", "category", "metadata.tags", "metadata.category"),
         headings=headings,
@@ -149,9 +150,23 @@ def artifact(place: Place, loaded: Loaded) -> Artifact:
         sha256=loaded.sha256,
         size_bytes=loaded.size_bytes,
         mtime_ns=loaded.mtime_ns,
-        hidden=_text(fields.get("disable-model-invocation", "")).lower() in _YES,
+        hidden=bool(withheld(place, fields)),
         repairs=loaded.repairs,
     )
+
+
+def withheld(place: Place, fields: Fields) -> list[str]:
+    """Return why the client does not offer an artifact to the model; empty where it does.
+
+    `too-deep`, `file-case`, `missing-name` and `missing-description` are findings of `kb doctor` too;
+    `disable-model-invocation` is the author's wish.
+    """
+    reasons = misplaced(place.path, place.domain)
+    if place.domain == "agent":
+        reasons += [f"missing-{key}" for key in ("name", "description") if not _text(fields.get(key, ""))]
+    if _text(fields.get("disable-model-invocation", "")).lower() in _YES:
+        reasons.append("disable-model-invocation")
+    return reasons
 
 
 def _content(place: Place) -> tuple[bytes, str, int, int]:
@@ -191,9 +206,9 @@ def _names(place: Place, fields: Fields) -> tuple[str, list[str]]:
 
 
 def _complexity(stated: str, size_bytes: int) -> str:
-    if stated.upper() in _COMPLEXITIES:
+    if stated.upper() in COMPLEXITIES:
         return stated.upper()
-    return _COMPLEXITIES[sum(size_bytes >= step for step in _SIZE_STEPS)]
+    return COMPLEXITIES[sum(size_bytes >= step for step in _SIZE_STEPS)]
 
 
 def _deprecated(fields: Fields) -> bool:

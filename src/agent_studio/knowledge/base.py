@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.knowledge.answers import Query
 from agent_studio.knowledge.store import Note, Store
 
 if TYPE_CHECKING:
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from agent_studio.environment.context import Context
-    from agent_studio.knowledge.answers import Answer, Entry, Query
+    from agent_studio.knowledge.answers import Answer, Entry
     from agent_studio.knowledge.counts import Used
     from agent_studio.knowledge.refresh import Progress, Refreshed
     from agent_studio.knowledge.semantic.meaning import Meaning
@@ -53,11 +56,21 @@ class KnowledgeBase:
 
         meaning = self._meaning() if query.semantic else None
         answer = self._store.ask(lambda db: search.search(db, query, meaning))
+        if not answer.hits and _is_same(answer.did_you_mean, query.text):
+            answer = answer._replace(did_you_mean=None)  # a filter is in the way, not a mistake
         if not query.include_test:
             return answer
         from agent_studio.knowledge import generated  # noqa: PLC0415 - rarely asked
 
         return generated.added(self.context.root, answer)
+
+    def best_without_filters(self, answer: Answer) -> str | None:
+        """Return the name that fits best where only the filters let nothing through."""
+        wide = Query(answer.query.text, limit=1, semantic=answer.query.semantic)
+        if answer.hits or answer.query._replace(limit=1, explain=False, include_test=False) == wide:
+            return None
+        hits = self.search(wide).hits
+        return hits[0].entry.name if hits else None
 
     def _meaning(self) -> Meaning | None:
         """Return what ranks by meaning, where a build has left vectors and nobody has turned it off."""
@@ -70,7 +83,15 @@ class KnowledgeBase:
         """Return the artifacts of a name (`name`, `plugin:name`) or path; several when a name is used twice."""
         from agent_studio.knowledge import catalogue  # noqa: PLC0415 - a search does not need it
 
-        return self._store.ask(lambda db: catalogue.get(db, name))
+        for way in dict.fromkeys((name, self._path(name), name.removeprefix("/"))):
+            if found := self._store.ask(partial(catalogue.get, name=way)):
+                return found
+        return []
+
+    def _path(self, name: str) -> str:
+        """Return a path as the index has it: tab completion gives `./` or the whole path."""
+        place, base = Path(name), self.context.project.path
+        return (place.relative_to(base) if place.is_relative_to(base) else place).as_posix()
 
     def list(self, **filters: Any) -> Sequence[Entry]:
         """Return the artifacts that pass the filters of `catalogue.entries`, by name."""
@@ -121,14 +142,6 @@ class KnowledgeBase:
         if self._store.change(lambda db: counts.keep(db, rows)) and self.is_kept:
             self.export()
 
-    def record_usage(self, used: Iterable[Used]) -> None:
-        """Add to the counts, of the same form."""
-        from agent_studio.knowledge import counts  # noqa: PLC0415 - as above
-
-        rows = list(used)
-        if self._store.change(lambda db: counts.add(db, rows)) and self.is_kept:
-            self.export()
-
     def export(self) -> None:
         """Write the table from the index; rows of generated test artifacts are kept."""
         from agent_studio.knowledge import table  # noqa: PLC0415 - only for those who change
@@ -136,6 +149,10 @@ class KnowledgeBase:
         table.save(
             self.context.root, [*table.rows_of(self.list(sort="path")), *table.generated_rows(self.context.root)]
         )
+
+
+def _is_same(one: str | None, other: str) -> bool:
+    return one is not None and " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
 
 
 @contextmanager

@@ -22,8 +22,8 @@ SORTS = {
 }
 """Orders that a list may have; ties go by path."""
 
-_HOLDS = "instr(';' || lower({}) || ';', ';' || lower(?) || ';')"
-"""Whether a list joined by `;` has an item; `LIKE` would end at a NUL."""
+_HOLDS = "instr(';' || casefolded({}) || ';', ';' || casefolded(?) || ';')"
+"""Whether a list joined by `;` has an item, whatever its case: SQLite's own `lower` knows ASCII alone."""
 
 
 def get(db: sqlite3.Connection, name: str) -> list[Entry]:
@@ -35,7 +35,7 @@ def get(db: sqlite3.Connection, name: str) -> list[Entry]:
     return (
         _rows(db, "path = ?", (name,))
         or _rows(db, f"name = ? COLLATE NOCASE {order}", (name, name))
-        or (_rows(db, f"{_HOLDS.format('alias')} {order}", (name, name)) if name else [])
+        or (_rows(db, f"{_HOLDS.format('alias')} {order}", (name, name)) if name and ";" not in name else [])
     )
 
 

@@ -19,20 +19,11 @@ Used = tuple[str, str, int, str]
 
 def keep(db: sqlite3.Connection, used: Iterable[Used]) -> bool:
     """Take in counts that were made elsewhere; one that is known to be higher stays. Return whether any changed."""
-    return _put(db, used, "max(count, excluded.count)")
-
-
-def add(db: sqlite3.Connection, used: Iterable[Used]) -> bool:
-    """Add to the counts; return whether any changed."""
-    return _put(db, used, "count + excluded.count")
-
-
-def _put(db: sqlite3.Connection, used: Iterable[Used], count: str) -> bool:
     before = db.total_changes
     db.executemany(
-        "INSERT INTO usage VALUES (?, ?, ?, ?) ON CONFLICT (name, domain) DO UPDATE SET "  # noqa: S608 - our own text
-        f"count = {count}, last_used = max(last_used, excluded.last_used) "
-        f"WHERE (count, last_used) IS NOT ({count}, max(last_used, excluded.last_used))",
+        "INSERT INTO usage VALUES (?, ?, ?, ?) ON CONFLICT (name, domain) DO UPDATE SET "
+        "count = max(count, excluded.count), last_used = max(last_used, excluded.last_used) WHERE (count, last_used) "
+        "IS NOT (max(count, excluded.count), max(last_used, excluded.last_used))",
         used,
     )
     if db.total_changes == before:

@@ -61,6 +61,9 @@ def diagnose(project: Project, *, user: bool = False) -> Diagnosis:
     issues = [_skipped(path, reason) for path, reason in walk.skipped]
     read: list[Artifact] = []
     for place in walk.files:
+        if reason := places.unkept(place.path):
+            issues.append(_skipped(place.path, reason))
+            continue
         try:
             loaded = artifacts.load(place)
         except FileNotFoundError:
@@ -100,6 +103,8 @@ def _of_file(place: Place, found: Artifact, loaded: Loaded) -> Iterator[Issue]:
     elif found.domain in _OFFERED and loaded.size_bytes > BODY_LONG_BYTES:
         message = f"{loaded.size_bytes:,} bytes that are loaded whole; move parts into files beside it"
         yield Issue("long-body", Severity.INFO, place.path, 0, message)
+    if not found.description and found.domain not in _OFFERED:
+        yield Issue("missing-description", Severity.INFO, place.path, 0, "says nowhere what it is for")
     if found.domain in _OFFERED:
         yield from _named(place, found, loaded)
         yield from _described(place, found, loaded)
@@ -154,10 +159,11 @@ def _described(place: Place, found: Artifact, loaded: Loaded) -> Iterator[Issue]
 
 def _offered(place: Place) -> Iterator[Issue]:
     *folders, file = places.within(place.path, place.domain)
-    if place.domain == "skill" and len(folders) > 1:
+    faults = places.misplaced(place.path, place.domain)
+    if "too-deep" in faults:
         message = f"the client looks for skills one folder deep and does not offer it; {folders[-1]}/ belongs higher up"
         yield Issue("too-deep", Severity.INFO, place.path, 0, message)
-    if places.is_skill_file(file) and file != "SKILL.md":
+    if "file-case" in faults:
         yield Issue("file-case", Severity.WARNING, place.path, 0, f"the client reads SKILL.md, not {file}")
 
 
@@ -191,6 +197,6 @@ def _same_name(read: list[Artifact]) -> Iterator[Issue]:
     for group in by_name.values():
         contents = artifacts.same_content(group)
         for first, *_ in list(contents.values())[1:]:
-            deep = first.domain == "skill" and len(places.within(first.path, "skill")) > 2  # noqa: PLR2004 - folder, file
+            deep = "too-deep" in places.misplaced(first.path, first.domain)
             message = f"another {first.domain} is called {first.name!r}: {group[0].path}"
             yield Issue("same-name", Severity.INFO if deep else Severity.WARNING, first.path, 0, message)

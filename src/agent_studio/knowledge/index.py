@@ -14,7 +14,7 @@ import time
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from agent_studio.errors import StorageError
+from agent_studio.errors import BusyError, StorageError
 from agent_studio.knowledge import schema
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FILE = "knowledge.sqlite3"
 LOCK = "knowledge.lock"
 _JOURNAL = f"{FILE}-journal"
-_VERSION = 2
+_VERSION = 3
 VERSION = _VERSION * 1_000 + schema.VERSION
 """`PRAGMA user_version`; an index of another is built anew."""
 _WAIT_S = 5.0
@@ -51,12 +51,16 @@ _Result = TypeVar("_Result")
 def in_memory() -> sqlite3.Connection:
     """Return an empty index that no file holds."""
     db = sqlite3.connect(":memory:", isolation_level=None)
+    _teach(db)
     _create(db)
     return db
 
 
 def opened(folder: Folder) -> sqlite3.Connection | None:
-    """Open the index that is there; None when there is none of this version that can be read."""
+    """Open the index that is there; None when there is none of this version that can be read.
+
+    Raises `BusyError` when another program keeps it locked.
+    """
     if folder.status(FILE) is None:
         return None
     place = folder.resolve(FILE)
@@ -65,12 +69,13 @@ def opened(folder: Folder) -> sqlite3.Connection | None:
         return _connect(place.as_uri() + ("?mode=rw" if writable else "?mode=ro"))
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-            raise StorageError(f"{place} is locked: {error}", hint="wait until its user is done") from error
+            raise BusyError(f"{place} is locked", hint="wait until its user is done") from error
         return None
 
 
 def _connect(address: str) -> sqlite3.Connection | None:
     db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_WAIT_S)
+    _teach(db)
     try:
         if db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
             return db
@@ -189,6 +194,11 @@ def disk_faults(folder: Folder) -> Iterator[None]:
             raise
         hint = "free space or mend the permissions; the file can be removed, it is built anew"
         raise StorageError(f"cannot use {folder.path / FILE}: {error}", hint=hint) from error
+
+
+def _teach(db: sqlite3.Connection) -> None:
+    """Give questions a function of SQL that folds the case of every letter."""
+    db.create_function("casefolded", 1, str.casefold, deterministic=True)
 
 
 def _create(db: sqlite3.Connection) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEPTH = 10
 _RECALL_DEPTH = 5
 _NEGATIVE = "negative"
+_MEAN = "macro"
 _DEFAULT = "all"
 
 
@@ -78,6 +79,8 @@ def _judged(given: Any, line: int) -> Judged:
     kind = given.get("type", _DEFAULT if relevant else _NEGATIVE)
     if not isinstance(kind, str):
         raise ValueError('"type" is no text')  # noqa: TRY004 - as above
+    if kind == _MEAN:
+        raise ValueError(f'"type" is {_MEAN}, which is what the mean is called')
     return Judged(given["query"], relevant, kind, line)
 
 
@@ -137,7 +140,7 @@ def summed(measured: Iterable[Measured]) -> dict[str, dict[str, float]]:
     if ranked:
         names = ("ndcg10", "recall5", "mrr", "hit1")
         whole: dict[str, float] = {"questions": sum(row["questions"] for row in ranked)}
-        table["macro"] = whole | {name: _mean(row[name] for row in ranked) for name in names}
+        table[_MEAN] = whole | {name: _mean(row[name] for row in ranked) for name in names}
     return table
 
 

@@ -62,7 +62,7 @@ def check_keys(fields: Fields, domain: str) -> Iterator[KeyFault]:
         if meant := _MEANT[domain].get(key):
             message = f"the client reads {meant} of {domain}s, not {key}"
             yield KeyFault(key, "other-key", Severity.INFO, message, _line(meant, fields, key))
-        elif meant := _nearest(key, domain):
+        elif (meant := _nearest(key, domain)) and not (key == f"{meant}s" and isinstance(fields.get(key), list)):
             yield KeyFault(key, "misspelt-key", Severity.WARNING, f"did you mean {meant}?", _line(meant, fields, key))
         else:
             unknown.append(key)

@@ -87,10 +87,9 @@ def offers(project: Project, *, user: bool = False, plugins: bool = False) -> tu
     withheld = 0
     for place in places.walk(project, user=user).files:
         plugin = place.source.startswith("plugin:")
-        inner = places.within(place.path, place.domain)
         if place.domain not in {"skill", "command"} or (plugin and not plugins):
             continue
-        if place.domain == "skill" and (len(inner) > 2 or inner[-1] != "SKILL.md"):  # noqa: PLR2004 - folder and file
+        if place.domain == "skill" and places.misplaced(place.path, place.domain):
             continue
         try:
             loaded = artifacts.load(place)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.knowledge.plugins import Plugin, plugins_of
+from agent_studio.redaction import find_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from agent_studio.environment.roots import Project
 
@@ -88,6 +89,12 @@ def user_folder() -> tuple[Path, str]:
     return place, f"~/{place.relative_to(home).as_posix()}" if place.is_relative_to(home) else place.as_posix()
 
 
+def roots(project: Project, *, user: bool) -> list[str]:
+    """Return the folders, resolved, that artifacts may lie in; links may lead anywhere in them."""
+    own = [user_folder()[0], Path("~").expanduser()] if user else []
+    return [os.path.realpath(folder) for folder in (project.path, project.definitions, *own)]
+
+
 def _tops(project: Project, *, user: bool) -> Iterator[_Top]:
     """Yield the folders to walk: the project's own come first, so that they win over links to them."""
     bases = [(str(project.definitions), project.shown("").rstrip("/"), "project")]
@@ -118,8 +125,7 @@ class _Walker:
 
     def __init__(self, project: Project, *, user: bool, everything: bool) -> None:
         self.found = Walk([], [], [], [])
-        own = [user_folder()[0], Path("~").expanduser()] if user else []
-        self._inside = [os.path.realpath(folder) for folder in (project.path, project.definitions, *own)]
+        self._inside = roots(project, user=user)
         self._everything = everything
         self._met: set[str] = set()
         self._around: set[str] = set()
@@ -156,7 +162,7 @@ class _Walker:
             real = parent
 
     def _allowed(self, real: str) -> bool:
-        return any(_within(real, folder) for folder in self._inside)
+        return is_within(real, self._inside)
 
     def _fault(self, target: str) -> str:
         if not os.path.exists(target):  # noqa: PTH110 - as above
@@ -250,10 +256,14 @@ def is_artifact(name: str, domain: str) -> bool:
     if domain == "skill":
         return is_skill_file(name)
     if domain == "hook":
-        return folded.endswith(_SCRIPTS)
+        return folded.endswith(_SCRIPTS) and not _is_test(folded)
     if domain == "workflow" and folded.endswith((".yaml", ".yml")):
         return True
     return folded.endswith(".md") and folded != "readme.md"
+
+
+def _is_test(folded: str) -> bool:
+    return folded.startswith("test_") or folded.rpartition(".")[0].endswith((".test", ".spec", "_test"))
 
 
 def _why_not(name: str, domain: str) -> str:
@@ -261,6 +271,8 @@ def _why_not(name: str, domain: str) -> str:
         return "a README"
     if domain == "skill":
         return "belongs to the skill whose folder it is in; a skill of its own is a SKILL.md"
+    if domain == "hook" and _is_test(name.casefold()):
+        return "a test"
     return f"not a kind of file that can be a {domain}"
 
 
@@ -269,9 +281,29 @@ def is_skill_file(name: str) -> bool:
     return name.casefold() == _SKILL_FILE
 
 
+def misplaced(path: str, domain: str) -> list[str]:
+    """Return why the client does not find a skill where it lies: `too-deep`, `file-case`; empty where it does."""
+    *folders, file = within(path, domain)
+    faults = ["too-deep"] if domain == "skill" and len(folders) > 1 else []
+    return [*faults, "file-case"] if is_skill_file(file) and file != "SKILL.md" else faults
+
+
 def _entered(name: str) -> bool:
     return name not in {".git", "node_modules", "__pycache__"}
 
 
-def _within(place: str, folder: str) -> bool:
-    return place == folder or place.startswith(folder.rstrip(os.sep) + os.sep)
+def unkept(path: str) -> str:
+    """Return why a file is not indexed whatever it holds; empty where it is."""
+    if not encodable(path):
+        return "its name is not UTF-8"
+    return "its path holds a credential" if find_secrets(path) else ""
+
+
+def encodable(path: str) -> bool:
+    """Tell whether a path is UTF-8, as all that is kept and shown has to be."""
+    return path.isascii() or not any("\ud800" <= character <= "\udfff" for character in path)
+
+
+def is_within(real: str, folders: Iterable[str]) -> bool:
+    """Tell whether a resolved path is one of the folders or lies in one."""
+    return any(real == folder or real.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)

@@ -20,7 +20,7 @@ _SEEN_RARELY = 3
 _MOST_REPAIRED = 4
 """Words of a question that are looked at for mistakes: what has more of them is of another trade."""
 _FEW = 3
-"""Words of a question whose words may be the starts of longer ones: who writes sentences writes whole words."""
+"""Words of a question, all counted, that may be starts of longer ones: who writes sentences writes whole words."""
 _STARTED = 0.8
 """What a word counts that starts as was said, but that fewer names have than another one."""
 _TEXT_AT_LEAST, _TEXT_A_WORD, _TEXT_AT_MOST = 0.6, 1 / 12, 1.3
@@ -64,7 +64,7 @@ def read(db: sqlite3.Connection, text: str) -> Question:
     for word in telling:
         term = known.term(word)
         if known.doubtful(term):
-            if len(telling) <= _FEW and (longer := spelling.completed(db, word)):
+            if len(said) <= _FEW and (longer := spelling.completed(db, word)):
                 started[word] = longer
                 term = known.term(longer[0])
             elif other := known.repaired(term):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio.errors import StorageError, UnsafePathError
+from agent_studio.knowledge import freshness, places
 
 if TYPE_CHECKING:
     from agent_studio.environment.roots import Project
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 4 << 20
 FAULTS = (StorageError, UnsafePathError)
 """What reading a text may raise."""
-_HOME = "~/"
 
 
 def text(project: Project, entry: Entry) -> str:
@@ -24,11 +23,11 @@ def text(project: Project, entry: Entry) -> str:
 
     Raises `StorageError` when it is gone or cannot be read, `UnsafePathError` when it has become a way out.
     """
-    base = Path.home() if entry.path.startswith(_HOME) else project.path
-    place = base / entry.path.removeprefix(_HOME)
-    real = Path(os.path.realpath(place))
-    if not real.is_relative_to(os.path.realpath(base)):
-        raise UnsafePathError(f"{entry.path} leads out of {base}", hint="agent-studio kb build forgets it")
+    place = freshness.located(project, entry.path)
+    real = os.path.realpath(place)
+    is_users = not place.startswith(f"{project.path}{os.sep}")
+    if not places.is_within(real, places.roots(project, user=is_users)):
+        raise UnsafePathError(f"{entry.path} leads out of {project.path}", hint="agent-studio kb build forgets it")
     try:
         descriptor = os.open(real, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as file:

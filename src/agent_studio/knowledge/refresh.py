@@ -67,7 +67,7 @@ def whole(
     for path in known:
         taking.remove(path)
     watched = dict.fromkeys(_sources(project, user=user)) | dict.fromkeys(path for path, _ in walk.folders)
-    stamps = ((path, freshness.folder_stamp(located(project, path))) for path in watched if _encodable(path))
+    stamps = ((path, freshness.folder_stamp(located(project, path))) for path in watched if places.encodable(path))
     db.execute("DELETE FROM folder")
     db.executemany(
         "INSERT INTO folder VALUES (?, ?, ?)",
@@ -75,7 +75,6 @@ def whole(
     )
     db.execute("DELETE FROM skipped")
     db.executemany("INSERT OR REPLACE INTO skipped VALUES (?, ?)", map(_shown, taking.done.skipped))
-    db.execute("INSERT OR REPLACE INTO meta VALUES ('user', ?)", ("1" if user else "",))
     return taking.finish()
 
 
@@ -122,7 +121,7 @@ class _Taking:
 
     def take(self, place: Place, stamp: tuple[int, int, int]) -> None:
         """Put one file into the index, in place of what it held before."""
-        found = None if not _encodable(place.path) else self._read(place)
+        found = None if not places.encodable(place.path) else self._read(place)
         if found is None:
             self.remove(place.path)
             return
@@ -145,8 +144,8 @@ class _Taking:
         except (OSError, AgentStudioError) as error:
             self.skip(place.path, getattr(error, "strerror", "") or str(error))
             return None
-        if find_secrets(place.path):
-            self.skip(place.path, "its path holds a credential")
+        if reason := places.unkept(place.path):
+            self.skip(place.path, reason)
             return None
         kinds = {hit.kind for hit in find_secrets(loaded.text)}
         if kinds:  # before the text is parted: a key's first line may be a heading
@@ -166,7 +165,7 @@ class _Taking:
 
     def remove(self, path: str) -> None:
         """Take one file out of the index."""
-        if not _encodable(path):
+        if not places.encodable(path):
             self.skip(path, "its name is not UTF-8")
             return
         row = self._db.execute("SELECT id FROM artifact WHERE path = ?", (path,)).fetchone()
@@ -198,7 +197,3 @@ def _redacted(found: Artifact) -> Artifact:
 def _shown(skipped: tuple[str, str]) -> tuple[str, str]:
     path, reason = skipped
     return redact(path.encode("utf-8", "backslashreplace").decode()), reason
-
-
-def _encodable(path: str) -> bool:
-    return path.isascii() or not any("\ud800" <= character <= "\udfff" for character in path)

@@ -97,7 +97,8 @@ class _Search:
         where, values = _filter(self._query)
         marks = ", ".join("?" * len(ids))
         rows = self._db.execute(f"SELECT * FROM artifact WHERE id IN ({marks}){where}", (*ids, *values))  # noqa: S608
-        return sorted(map(schema.entry, rows), key=lambda entry: (-self._scores[entry.id], entry.path))
+        passing = (entry for entry in map(schema.entry, rows) if _has_all(entry, self._query))
+        return sorted(passing, key=lambda entry: (-self._scores[entry.id], entry.path))
 
     def _sure(self, entries: list[Entry], strong: list[Held]) -> float:
         """Return how surely the best of these artifacts is what the question is about."""
@@ -147,21 +148,26 @@ class _Search:
 
 
 def _filter(query: Query) -> tuple[str, list[Any]]:
-    """Return the filters as a condition of SQL and its values."""
+    """Return the filters of one value each as a condition of SQL and its values."""
     tests: list[str] = []
     values: list[Any] = []
     for column, wanted in (("domain", query.domain), ("complexity", query.complexity), ("source", query.source)):
         if wanted is not None:
             tests.append(f" AND {column} = ? COLLATE NOCASE")
             values.append(wanted)
-    for column, listed in (("tags", query.tags), ("tools", query.tools)):
-        for one in listed:
-            tests.append(f" AND instr(';' || lower({column}) || ';', ?) > 0")
-            values.append(f";{one.strip().lower()};")
     if query.deprecated is not None:
         tests.append(" AND deprecated = ?")
         values.append(int(query.deprecated))
     return "".join(tests), values
+
+
+def _has_all(entry: Entry, query: Query) -> bool:
+    """Tell whether an artifact has all tags and tools, in any case; SQLite's own `lower` knows ASCII alone."""
+    return all(
+        one.strip().casefold() in held.casefold().split(";")
+        for held, listed in ((entry.tags, query.tags), (entry.tools, query.tools))
+        for one in listed
+    )
 
 
 def _parts(unique: int, strong: list[Held], how: str) -> Iterator[Part]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _LINE = re.compile(
     r"^(?: {0,3}(?P<fence>`{3,}|~{3,})| {0,3}(?P<level>#{1,6})(?:[ \t]+(?P<title>.*?))?[ \t]*#*[ \t]*$)", re.MULTILINE
@@ -39,6 +42,19 @@ def sections(text: str) -> list[Section]:
         Section(level, title, start, next((at for deep, _, at in marks[number + 1 :] if deep <= level), len(text)))
         for number, (level, title, start) in enumerate(marks)
     ]
+
+
+def section(listed: Sequence[Section], wanted: str) -> Section | None:
+    """Return a section by its number, counted from 1, or its heading: the same, the start, a piece of it."""
+    wanted = wanted.strip()
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(listed):
+        return listed[int(wanted) - 1]
+    folded = wanted.lstrip("#").strip().casefold()
+    for fits in (str.__eq__, str.startswith, str.__contains__):
+        for one in listed:
+            if folded and fits(one.title.casefold(), folded):
+                return one
+    return None
 
 
 def pages(text: str, size: int) -> list[str]:

@@ -31,7 +31,8 @@ _REPAIRED_FROM = 4
 """Letters: of fewer, one edit makes any word of another language an English one."""
 _COMPLETED = 3
 """Words at most that the start of a word stands for."""
-_COMPLETED_FROM = 200
+_STARTING_SO = 200
+"""Words that are looked at for these."""
 _SHORT = 5
 """Letters of a word that is taken for a word of a name only."""
 _TWO_EDITS_FROM = 7
@@ -73,7 +74,7 @@ def repaired(db: sqlite3.Connection, word: str) -> str | None:
     best: tuple[int, int, str] | None = None
     for other, names, docs in _near(db, word, most):
         edits = distance(word, other, most)
-        if edits <= most and (names or (len(word) > _SHORT and (edits == 1 or docs > _OFTEN))):
+        if edits <= most and (names or edits == 1 or docs > _OFTEN):
             rank = (edits, -(docs + _NAME_COUNTS * names), other)
             best = rank if best is None or rank < best else best
     return best[-1] if best else None
@@ -85,7 +86,7 @@ def completed(db: sqlite3.Connection, start: str) -> list[str]:
         return []
     rows = db.execute(
         f"SELECT word, names FROM spelling WHERE {_GOOD} AND word > ? AND word < ? AND names > 0 LIMIT ?",  # noqa: S608
-        (start, start + "\U0010ffff", _COMPLETED_FROM),
+        (start, start + "\U0010ffff", _STARTING_SO),
     ).fetchall()
     by_stem: dict[str, tuple[int, str]] = {}
     for word, names in sorted(rows, key=lambda row: (-row[1], len(row[0]), row[0])):
@@ -95,11 +96,12 @@ def completed(db: sqlite3.Connection, start: str) -> list[str]:
 
 
 def _near(db: sqlite3.Connection, word: str, most: int) -> Iterator[tuple[str, int, int]]:
+    good = f"{_GOOD} AND names > 0" if len(word) <= _SHORT else _GOOD
     shared = min(_SHARED, (len(word) - 1) // 2)  # then no single edit touches both ends
     seen, letters = {word}, set(word)
     for column, start in (("word", word[:shared]), ("tail", word[::-1][:shared])):
         rows = db.execute(
-            f"""SELECT word, names, docs FROM spelling WHERE {_GOOD} AND {column} >= ? AND {column} < ?
+            f"""SELECT word, names, docs FROM spelling WHERE {good} AND {column} >= ? AND {column} < ?
                 AND length(word) BETWEEN ? AND ? LIMIT {_CANDIDATES}""",  # noqa: S608 - our own names
             (start, start + "\U0010ffff", len(word) - most, len(word) + most),
         )

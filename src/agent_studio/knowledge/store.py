@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from agent_studio.errors import BusyError, StorageError
+from agent_studio.errors import AgentStudioError, BusyError, StorageError
 from agent_studio.knowledge import freshness, index
 from agent_studio.storage.locks import exclusive
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from agent_studio.knowledge.counts import Used
     from agent_studio.knowledge.refresh import Progress, Refreshed
 
+USER = "knowledge.user"
+"""A file that is there where the user's own artifacts are wanted: it outlives the index."""
 _WAIT_S = 0.25
 """How long a search waits for another process that brings the index up to date."""
 _WAIT_FOR_BUILDING_S = 10.0
@@ -62,7 +64,7 @@ class Store:
         """Open the index, building it when there is none that can be read; `fresh` takes in what has changed."""
         self._reopen()
         if self._db is None:
-            self._build(user=False, anew=False)
+            self._build(user=self._with_user(), anew=False)
         elif fresh and self._writes:
             self.ask(self._refresh)
 
@@ -84,7 +86,7 @@ class Store:
         except sqlite3.Error as error:
             if not self.is_kept or not index.is_damage(error):
                 raise _unreadable(error) from error
-        self._build(user=False, anew=True)
+        self._build(user=self._with_user(), anew=True)
         try:
             return self._asked(question)
         except sqlite3.Error as error:
@@ -104,7 +106,7 @@ class Store:
         """Take in what has changed in the whole project."""
         from agent_studio.knowledge import refresh  # noqa: PLC0415 - only when something may have changed
 
-        return self.change(lambda db: refresh.whole(db, self.context.project, user=_user(db)))
+        return self.change(lambda db: refresh.whole(db, self.context.project, user=self._with_user()))
 
     def take_in_some(self, paths: list[str]) -> Refreshed:
         """Read files again that the index knows."""
@@ -168,10 +170,21 @@ class Store:
 
     def _rebuild(self, *, user: bool) -> None:
         with exclusive(self.folder, index.LOCK, doing="building the index"):
+            self._remember(user=user)
             usage = self._usage()
             self.close()
             self.taken = index.build(self.folder, lambda db: self._fill(db, usage, user=user))
             self._reopen()
+
+    def _with_user(self) -> bool:
+        """Tell whether the user's own artifacts were asked for when the index was last built on request."""
+        return self.folder.has_folder() and self.folder.status(USER) is not None
+
+    def _remember(self, *, user: bool) -> None:
+        if user:
+            self.folder.create(USER, b"")
+        elif self._with_user():
+            self.folder.remove(USER)
 
     def _in_memory(self, reason: str, hint: str, *, user: bool) -> None:
         usage = self._usage()
@@ -224,11 +237,7 @@ class Store:
             lock.__exit__(None, None, None)
 
 
-def _user(db: sqlite3.Connection) -> bool:
-    """Tell whether the user's own artifacts were asked for when the index was built."""
-    row = db.execute("SELECT value FROM meta WHERE name = 'user'").fetchone()
-    return bool(row and row[0])
-
-
-def _unreadable(error: sqlite3.Error) -> StorageError:
+def _unreadable(error: sqlite3.Error) -> AgentStudioError:
+    if "locked" in str(error):
+        return BusyError(f"cannot read the index: {error}", hint="wait until its user is done")
     return StorageError(f"cannot read the index: {error}", hint="rebuild it: agent-studio kb build")

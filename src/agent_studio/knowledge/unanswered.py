@@ -1,4 +1,7 @@
-"""Questions that found nothing, in `metrics/searches.jsonl`: what a project lacks, or in which words it looks."""
+"""Questions that found nothing, in `metrics/searches.jsonl`: what a project lacks, or does not say in these words.
+
+Those of `kb search` and of agents are kept; not those of `--batch`, of pages (asked at each key) and of suggestions.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _QUERY_MAX = 200
 
 
 def keep(context: Context, answer: Answer, source: str) -> None:
-    """Record a question without a hit; `source` is cli, mcp or hook. What cannot be written is left out."""
+    """Record a question without a hit; `source` is cli or mcp. What cannot be written is left out."""
     if answer.hits or not answer.query.text.strip():
         return
     from agent_studio import clock  # noqa: PLC0415 - only when nothing fits

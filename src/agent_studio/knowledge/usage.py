@@ -14,6 +14,7 @@ from agent_studio.storage.folder import disk_faults
 if TYPE_CHECKING:
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.knowledge.base import KnowledgeBase
+    from agent_studio.knowledge.counts import Used
     from agent_studio.storage.folder import Folder
 
 JOURNAL = "artifact-uses.jsonl"
@@ -25,10 +26,6 @@ _DOMAINS = {"skill": ("skill", "command"), "slash": ("command", "skill"), "agent
 _CHUNK_BYTES = 4 << 20
 
 Counts = dict[str, dict[str, tuple[int, str]]]
-
-
-Used = tuple[str, str, int, str]
-"""Name, domain, how often, and when last."""
 
 
 def is_behind(root: EnvironmentRoot) -> bool:

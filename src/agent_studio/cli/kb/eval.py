@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 def _text(file: str) -> str:
     try:
-        return Path(file).read_text(encoding="utf-8")
+        return Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise ConfigurationError(f"{file} cannot be read: {reason}", hint="name a file of JSON lines") from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cli.output import Problem
+from agent_studio.knowledge.answers import COMPLEXITIES, DOMAINS
+
 if TYPE_CHECKING:
     import argparse
 
     from agent_studio.knowledge.answers import Entry
-
-DOMAINS = ("skill", "agent", "command", "workflow", "hook", "rule", "doc")
-COMPLEXITIES = ("LOW", "MEDIUM", "HIGH", "EPIC")
+    from agent_studio.knowledge.base import KnowledgeBase
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +57,11 @@ def told(entry: Entry) -> dict[str, Any]:
         "usageCount": entry.usage_count,
         "lastUsed": entry.last_used or None,
     }
+
+
+def noted(base: KnowledgeBase) -> list[Problem]:
+    """Return what is to be told beside an answer; none of it is why nothing was found."""
+    return [Problem(*note, is_note=True) for note in base.notes]
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.kb import filters
-from agent_studio.cli.output import Problem, Result, Screen, harmless
+from agent_studio.cli.output import Result, Screen, harmless
 from agent_studio.errors import ExitCode, UsageError, nearest
 from agent_studio.knowledge.answers import Query
 from agent_studio.knowledge.base import knowledge
@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME|PATH", help="a name, plugin:name, alias or path from the project's root")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--headings", action="store_true", help="also its headings")
-    part.add_argument("--section", metavar="TITLE", help="also the text below one heading")
+    part.add_argument("--section", metavar="TITLE", help="also the text below one heading, or its number")
     part.add_argument("--body", action="store_true", help="also its whole text")
     parser.add_argument("--similar", action="store_true", help="also what resembles it most")
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             data |= _text(session.project, _only(found, args.name), args)
         if found and args.similar:
             data["similar"] = _similar(base, found[0])
-    problems = [Problem(*note) for note in base.notes]
+    problems = filters.noted(base)
     code = ExitCode.DONE if found else ExitCode.FAILED
     return Result(data, lambda screen: _render(screen, data, args.name), code, problems)
 
@@ -68,11 +68,8 @@ def _text(project: Project, entry: Entry, args: argparse.Namespace) -> dict[str,
     listed = sections.sections(text)
     if args.headings:
         return {"headings": [{"level": one.level, "title": one.title} for one in listed]}
-    wanted = args.section.strip().lstrip("#").strip().casefold()
-    for fits in (str.__eq__, str.startswith, str.__contains__):
-        for one in listed:
-            if wanted and fits(one.title.casefold(), wanted):
-                return {"section": {"title": one.title, "text": text[one.start : one.end]}}
+    if one := sections.section(listed, args.section):
+        return {"section": {"title": one.title, "text": text[one.start : one.end]}}
     near = nearest(args.section, [one.title for one in listed])
     hint = f'did you mean "{near}"?' if near else "--headings lists them"
     raise UsageError(f"{entry.path} has no section {args.section!r}", hint=hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.cli.kb import filters
-from agent_studio.cli.output import Problem, Result, Screen
+from agent_studio.cli.output import Result, Screen
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.knowledge.base import knowledge
 from agent_studio.knowledge.catalogue import SORTS
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         {"artifacts": [filters.told(entry) for entry in found]},
         lambda screen: _render(screen, found),
         ExitCode.FAILED if is_filtered and not found else ExitCode.DONE,
-        [Problem(*note) for note in base.notes],
+        filters.noted(base),
     )
 
 
@@ -49,4 +49,5 @@ def _render(screen: Screen, found: Sequence[Entry]) -> None:
         ("used", "kind", "name", "path"),
         [(entry.usage_count or None, entry.domain, entry.name, entry.path) for entry in found],
         numbers=("used",),
+        has_paths=True,
     )

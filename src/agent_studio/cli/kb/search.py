@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.kb import filters
-from agent_studio.cli.output import Problem, Result, Screen, harmless
+from agent_studio.cli.output import Result, Screen, harmless
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.knowledge import unanswered
 from agent_studio.knowledge.answers import Query
@@ -13,6 +14,7 @@ from agent_studio.knowledge.base import knowledge
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.knowledge.answers import Answer, Hit
@@ -50,11 +52,12 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         raise UsageError("nothing to search for", hint='agent-studio kb search "review a migration"')
     with knowledge(session.context) as base:
         answer = base.search(asked)
+        wider = base.best_without_filters(answer)
     unanswered.keep(session.context, answer, "cli")
-    problems = [Problem(*note) for note in base.notes]
-    data = told(answer)
+    problems = filters.noted(base)
+    data = {**told(answer), "withoutFilters": wider}
     code = ExitCode.DONE if answer.hits else ExitCode.FAILED
-    return Result(data, lambda screen: _render(screen, answer), code, problems)
+    return Result(data, lambda screen: _render(screen, answer, wider), code, problems)
 
 
 def _limit(given: int) -> int:
@@ -84,19 +87,44 @@ def _told(hit: Hit, *, explain: bool) -> dict[str, Any]:
     return said
 
 
-def _render(screen: Screen, answer: Answer) -> None:
+def _render(screen: Screen, answer: Answer, wider: str | None) -> None:
     if not answer.hits:
         near = f" Did you mean {answer.did_you_mean!r}?" if answer.did_you_mean else ""
-        screen.line(harmless(f"Nothing fits {answer.query.text!r}.{near}"))
+        without = f" Without the filters {wider!r} fits best." if wider else ""
+        screen.line(harmless(f"Nothing fits {answer.query.text!r}.{near}{without}"))
         return
     if answer.repaired:
         screen.line(harmless(f"Searched for: {answer.did_you_mean}"))
     screen.columns(
         ("score", "domain", "name", "what it is for"),
-        [(f"{hit.score:.1f}", hit.entry.domain, hit.entry.name, hit.snippet) for hit in answer.hits],
+        [
+            (f"{hit.score:.1f}", hit.entry.domain, hit.entry.name, where + hit.snippet)
+            for hit, where in zip(answer.hits, _told_apart(answer.hits), strict=True)
+        ],
         numbers=("score",),
     )
     if answer.query.explain:
         for hit in answer.hits:
             parts = ", ".join(f"{part.name} {part.said} {part.points:+.2f}" for part in hit.explanation)
             screen.line(harmless(f"{hit.entry.name}: {parts}"))
+
+
+def _told_apart(hits: Sequence[Hit]) -> list[str]:
+    """Return where each hit lies, in a word, if another one of its kind has the same name; else nothing."""
+    groups = defaultdict(list)
+    for hit in hits:
+        groups[hit.entry.domain, hit.entry.name].append(hit.entry.path)
+    wheres: dict[str, str] = {}
+    for paths in groups.values():
+        if len(paths) > 1:
+            wheres |= {path: f"in {part}: " for path, part in zip(paths, differing(paths), strict=True)}
+    return [wheres.get(hit.entry.path, "") for hit in hits]
+
+
+def differing(paths: Sequence[str]) -> list[str]:
+    """Return of each path what the others do not have; of one that has no more than the others, the folder it is in."""
+    split = [path.split("/") for path in paths]
+    shortest = min(map(len, split))
+    start = next((at for at in range(shortest) if len({parts[at] for parts in split}) > 1), shortest)
+    end = next((at for at in range(shortest - start) if len({parts[-1 - at] for parts in split}) > 1), shortest - start)
+    return ["/".join(parts[start : len(parts) - end]) or parts[max(start - 1, 0)] for parts in split]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.cli.output import Problem, Result, Screen
+from agent_studio.cli.kb import filters
+from agent_studio.cli.output import Result, Screen
 from agent_studio.knowledge.base import knowledge
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:  # noqa: ARG001 -
     """Count."""
     with knowledge(session.context) as base:
         data = base.stats()
-    return Result(data, lambda screen: _render(screen, data), problems=[Problem(*note) for note in base.notes])
+    return Result(data, lambda screen: _render(screen, data), problems=filters.noted(base))
 
 
 def _render(screen: Screen, data: dict[str, Any]) -> None:

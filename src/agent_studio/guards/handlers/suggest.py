@@ -34,11 +34,12 @@ _RANKED = 12
 _LIMIT_MS = 150
 _LINE_MAX = 140
 _TAIL_BYTES, _FULL_BYTES = 1 << 16, 1 << 18
+_READ = "read {path}"
 _HOW = {
     "skill": "Skill tool: {name}",
     "agent": "Agent tool, subagent_type: {name}",
     "command": "the user types /{name}",
-    "workflow": "read {path}",
+    "workflow": _READ,
 }
 """What can be suggested, and how it is called."""
 _LEAD = "Artifacts of this project that may fit, found by search; texts are their authors'. Use one only if it helps:"
@@ -61,7 +62,7 @@ def decide(call: Call) -> Outcome | None:
     session = str(call.payload.get("session_id", ""))
     folder = context.root.state
     known = _told(folder, session)
-    fresh = [hit for hit in found if hit.entry.path not in known][:AT_MOST]
+    fresh = _one_of_each([hit for hit in found if hit.entry.path not in known])[:AT_MOST]
     if not fresh:
         return None
     _tell(folder, session, fresh)
@@ -86,10 +87,17 @@ def suggestions(context: Context, need: str) -> list[Hit]:
     weight = sum(term.rarity for term in asked.terms) / math.log(2 + artifacts)
     return [
         hit for hit in found
-        if hit.entry.domain in _HOW and not hit.entry.hidden
-        and hit.fits >= SURE and hit.score >= NEAR * found[0].score
+        if _how(hit.entry) and hit.fits >= SURE and hit.score >= NEAR * found[0].score
         and hit.fits * weight >= (NAMED_WEIGHT if _is_named(hit.entry, asked.stems) else WEIGHT)
     ]  # fmt: skip
+
+
+def _one_of_each(hits: list[Hit]) -> list[Hit]:
+    """Return the best of those that are used in the same way: the client takes one of them, whichever is meant."""
+    found: dict[str, Hit] = {}
+    for hit in hits:
+        found.setdefault(_how(hit.entry), hit)
+    return list(found.values())
 
 
 def _is_named(entry: Entry, stems: Sequence[str]) -> bool:
@@ -99,13 +107,24 @@ def _is_named(entry: Entry, stems: Sequence[str]) -> bool:
     return len(own) > 1 and own.issubset(stems)
 
 
+def _how(entry: Entry) -> str:
+    """Return how an artifact is used; empty where it is not to be suggested.
+
+    A file that the client does not find can be read; one that it withholds is its author's to withhold.
+    """
+    from agent_studio.knowledge.places import misplaced  # noqa: PLC0415 - as above
+
+    if entry.hidden and entry.domain in _HOW:
+        return _READ.format(path=entry.path) if misplaced(entry.path, entry.domain) else ""
+    return _HOW.get(entry.domain, "").format(name=entry.name, path=entry.path)
+
+
 def _line(entry: Entry) -> str:
     from agent_studio.redaction import redact  # noqa: PLC0415 - as above
 
     said = " ".join(entry.description.split())
     said = said if len(said) <= _LINE_MAX else f"{said[:_LINE_MAX].rpartition(' ')[0]}…"
-    how = _HOW[entry.domain].format(name=entry.name, path=entry.path)
-    return redact(f"- {entry.domain} {entry.name}: {said} ({how})").replace("<", "‹").replace(">", "›")
+    return redact(f"- {entry.domain} {entry.name}: {said} ({_how(entry)})").replace("<", "‹").replace(">", "›")
 
 
 def _told(folder: Folder, session: str) -> set[str]:
