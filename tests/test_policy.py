@@ -324,3 +324,11 @@ def test_where_a_path_is_named_twice_the_stricter_access_holds(path: Path, hidde
 def test_places_are_relative_to_a_home_folder() -> None:
     assert all(not name.startswith(("/", "~")) and ".." not in name for name in (*places.KEYS, *places.STARTED_LATER))
     assert all(name.startswith("/") for name in places.SYSTEM)
+
+
+def test_links_among_the_definitions_that_lead_nowhere_are_no_paths_of_a_policy(both: Studio) -> None:
+    agents = both.path / ".claude/agents"
+    for name, leads in (("self.md", "self.md"), ("one.md", "two.md"), ("two.md", "one.md"), ("gone.md", "nowhere")):
+        (agents / name).symlink_to(leads)
+    assert not [path for path in policy_of(both).rules() if path.is_symlink()]
+    assert both.process("run", "--env", "staging", "--", "true").code == 0

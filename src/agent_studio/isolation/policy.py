@@ -110,7 +110,7 @@ class _Draft:
     def add(self, access: Access, path: Path, *, guarded: bool = False) -> None:
         """Add a path that is there, as the disk knows it; the stricter one of two that are the same wins."""
         real = Path(os.path.realpath(path))
-        if real == Path("/") or not os.path.lexists(real):
+        if real == Path("/") or not os.path.lexists(real) or real.is_symlink():  # a link to itself leads nowhere
             return
         if real not in self.rules or access < self.rules[real]:
             self.rules[real] = access
