@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_line_that_strict_yaml_refuses_is_shown_repaired(bare: Studio) -> None
         ("skills/a/x/SKILL.md", "---\nname: x\ndescription: d\n---\n", "too-deep", "info", 0, ""),
         ("skills/x/skill.md", "---\nname: x\ndescription: d\n---\n", "file-case", "warning", 0, ""),
         ("commands/README.md", "# Commands\n", "readme-command", "info", 0, ""),
-        ("rules/x.md", "---\nglobs: **/*.py\n---\n", "yaml-alias", "warning", 2, 'globs: "**/*.py"'),
+        ("rules/x.md", "---\nglobs: **/*.py\n---\nRule.\n", "yaml-alias", "warning", 2, 'globs: "**/*.py"'),
     ],
 )  # fmt: skip
 def test_each_fault_is_found_where_it_is(
@@ -173,3 +174,23 @@ def test_a_dry_run_without_writing_is_refused(bare: Studio) -> None:
     done = bare.run("kb", "doctor", "--dry-run")
     assert done.code == 2
     assert "--write" in done.err
+
+
+def test_a_list_under_a_plural_is_no_misspelt_key(bare: Studio) -> None:
+    path = ".claude/skills/both/SKILL.md"
+    bare.write(path, "---\nname: both\ndescription: x\nagents: [claude-code, codex-cli]\n---\nBody.\n")
+    assert found_at(bare, path).keys() == {"unknown-key"}
+    bare.write(path, "---\nname: both\ndescription: x\nallowed-tool: [Read]\n---\nBody.\n")
+    assert found_at(bare, path).keys() == {"misspelt-key"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_file_that_search_cannot_keep_is_named(bare: Studio) -> None:
+    Path(os.fsdecode(os.fsencode(bare.path / ".claude/agents") + b"/b\xff.md")).write_text("---\nname: b\n---\n")
+    assert [one["message"] for one in findings(bare) if one["code"] == "not-read"] == ["its name is not UTF-8"]
+
+
+def test_a_workflow_that_says_nothing_of_itself_is_named(bare: Studio) -> None:
+    path = ".claude/workflows/plain.yaml"
+    bare.write(path, "name: plain\nsteps: []\n")
+    assert found_at(bare, path)["missing-description"]["severity"] == "info"

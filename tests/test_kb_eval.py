@@ -147,3 +147,14 @@ def test_what_cannot_be_measured_is_one_clear_error(staged: Studio, arguments: t
     assert run.code == 2
     assert said in run.err
     assert not (staged.path / ".claude/staging/metrics/searches.jsonl").exists()
+
+
+def test_the_name_of_the_mean_is_no_type() -> None:
+    with pytest.raises(ConfigurationError, match="which is what the mean is called"):
+        judging.read(['{"query": "x", "relevant": ["y"], "type": "macro"}'], "f")
+
+
+def test_a_file_with_a_mark_of_its_encoding_is_read(staged: Studio, tmp_path: Path) -> None:
+    place = tmp_path / "questions.jsonl"
+    place.write_text('\ufeff{"query": "code-reviewer", "relevant": ["code-reviewer"]}\n', encoding="utf-8")
+    assert staged.json("kb", "eval", str(place), "--env", "staging")["types"]["macro"]["hit1"] == 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_studio.cli.kb.search import differing
+from agent_studio.cli.output import cut
 from agent_studio.knowledge import index, table
 
 if TYPE_CHECKING:
@@ -339,3 +340,23 @@ def test_a_tag_is_found_whatever_its_case(staged: Studio) -> None:
     staged.write(".claude/agents/over.md", "---\nname: over\ndescription: x\ntags: [ÜBER]\n---\n")
     for tag in ("ÜBER", "über"):
         assert [one["name"] for one in staged.json("kb", "list", "--tags", tag, *STAGING)["artifacts"]] == ["over"]
+
+
+def test_a_build_without_an_environment_says_what_is_missing(bare: Studio) -> None:
+    done = bare.run("kb", "build")
+    assert done.code == 0
+    assert "warning: development is not initialised" in done.err
+    assert bare.run("kb", "build").err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "middle", "shown"),
+    [
+        ("abcdefghij", 10, False, "abcdefghij"),
+        ("abcdefghij", 6, False, "abcde…"),
+        ("abcdefghij", 7, True, "abc…hij"),
+        ("abcdefghij", 0, True, "…"),
+    ],
+)
+def test_what_does_not_fit_is_cut(text: str, width: int, middle: bool, shown: str) -> None:  # noqa: FBT001 - a case
+    assert cut(text, width, middle=middle) == shown

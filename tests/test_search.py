@@ -161,8 +161,7 @@ def test_the_start_of_a_word_stands_for_nothing_in_a_sentence_or_when_it_is_a_wo
 
 
 def test_short_words_of_other_languages_are_not_repaired(shop: sqlite3.Connection) -> None:
-    assert search(shop, Query("sal")).repaired == ()
-    assert search(shop, Query("wie codd ist das")).repaired == (("codd", "code"),)
+    assert search(shop, Query("wie codd ist cod hier")).repaired == (("codd", "code"),)
 
 
 def test_a_word_that_metadata_has_is_no_mistake() -> None:

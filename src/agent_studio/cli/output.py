@@ -132,7 +132,7 @@ class Screen:
                 for heading, cell, size in zip(headings, row, widths, strict=False)
             )
             start = "".join(f"{cell}  " for cell in padded)
-            self.line(start + (row[-1] if width is None else _cut(row[-1], width - len(start), middle=has_paths)))
+            self.line(start + (row[-1] if width is None else cut(row[-1], width - len(start), middle=has_paths)))
 
     def console(self) -> Console:
         """Return what draws more than lines and tables: colours and the terminal's width only where there is one."""
@@ -141,7 +141,8 @@ class Screen:
         return Console(file=self._stream, width=None if self.is_terminal else self.width, highlight=False, emoji=False)
 
 
-def _cut(text: str, width: int, *, middle: bool) -> str:
+def cut(text: str, width: int, *, middle: bool) -> str:
+    """Return a text in at most `width` letters, or `…`, with a mark where letters are missing."""
     if len(text) <= width:
         return text
     tail = width // 2 if middle else 0

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     context = session.context
     root = context.root
     started_s = time.monotonic()
-    root.state.make()
+    is_first = root.state.make()
     with working("Reading artifacts") as told, knowledge_anew(context, user=args.user, progress=told) as base:
         rows = table_rows(base, context.config)
     size_bytes = table.save(root, rows)
@@ -50,6 +50,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "durationMs": round(1000 * (time.monotonic() - started_s), 1),
     }
     problems = [Problem(*note) for note in base.notes]
+    if is_first:
+        hint = f"agent-studio init --env {context.environment} also adds what git should ignore"
+        problems.append(Problem("not-initialised", f"{context.environment} is not initialised", hint, is_note=True))
     if taken:
         problems += [
             Problem("secret", f"{hit.path} holds a credential ({hit.kind}); it was kept out of the index")
