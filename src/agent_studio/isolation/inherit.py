@@ -6,6 +6,7 @@ any other is withheld.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent_studio.environment.detect import Environment
@@ -38,13 +39,14 @@ def inherited(context: Context, variables: Mapping[str, str], *, keep: Collectio
     if context.environment is not Environment.PRODUCTION:
         of_production = registered.of_production(context.project, variables)
         _refuse(context, sorted(own & of_production))
-    return without_secrets(
+    filtered = without_secrets(
         variables,
         allowed=own,
         foreign=set().union(*declared.values(), of_production),
         passed=CLIENT_CREDENTIALS if client else (),
         listed=None if mode == FILTERED else tuple(config[PASSED_KEY] or ()),
     )
+    return replace(filtered, of_production=of_production.intersection(filtered.withheld))
 
 
 def _refuse(context: Context, names: list[str]) -> None:

@@ -92,6 +92,8 @@ class Filtered:
     kept: dict[str, str]
     withheld: tuple[str, ...]
     """Names of what was taken out, sorted; never a value."""
+    of_production: frozenset[str] = frozenset()
+    """Those of them that have a value of production's."""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ class _Plan:
     argv: list[str]
     variables: dict[str, str]
     withheld: tuple[str, ...] = ()
+    of_production: frozenset[str] = frozenset()
+    """Names of withheld variables that have a value of production's."""
     outer: str = ""
     """The backend of the run that we are in."""
     telemetry: str | None = None
@@ -158,6 +160,7 @@ def _plan(args: argparse.Namespace, session: Session, token: str | None, wanted:
     client = overlay.is_client(args.command[0])
     filtered = inherited(context, session.variables, keep=args.keep, client=client)
     plan = _Plan(context, wanted, chosen, list(args.command), filtered.kept, filtered.withheld)
+    plan.of_production = filtered.of_production
     plan.outer = session.variables.get(INSIDE, "")
     plan.variables[INSIDE] = chosen.name
     written = variables.joined_attributes(
@@ -192,11 +195,14 @@ def _tell_start(plan: _Plan) -> None:
         warn(f"isolation by {name} is not available: {reason}")
     for text in plan.policy.warnings:
         warn(text)
-    if plan.withheld:
-        many = "variables that look" if len(plan.withheld) > 1 else "variable that looks"
+    if plan.of_production:
+        warn(f"withheld what has a value of production's: {', '.join(map(_shown, sorted(plan.of_production)))}")
+    withheld = [name for name in plan.withheld if name not in plan.of_production]
+    if withheld:
+        many = "variables that look" if len(withheld) > 1 else "variable that looks"
         unlisted = " or are not listed" if plan.context.config[MODE_KEY] == LISTED else ""
         warn(
-            f"withheld {len(plan.withheld)} {many} like secrets{unlisted}: {', '.join(map(_shown, plan.withheld))}",
+            f"withheld {len(withheld)} {many} like secrets{unlisted}: {', '.join(map(_shown, withheld))}",
             f"let one pass with --keep NAME, or for good with secrets.{plan.context.environment} in the configuration",
         )
 
