@@ -179,6 +179,24 @@ def undone(project: Project, settings: Settings) -> str | None:
     return cleaned(settings)
 
 
+def without_us(data: bytes, project: Project | None = None) -> bytes | None:
+    """Return the bytes of a `settings.json` as they would be without us, None where it would not be there.
+
+    With its project, a file that is as we left it becomes what it was before. What the client could not read either
+    stays as it is.
+    """
+    try:
+        text = data.decode("utf-8")
+        value = json_text.parse(text)
+    except (ValueError, RecursionError):
+        return data
+    if _fault(value):
+        return data
+    found = Settings(SHARED, text, value)
+    bare = cleaned(found) if project is None else undone(project, found)
+    return None if bare is None else bare.encode()
+
+
 def cleaned(settings: Settings, *, unwrap: bool = True) -> str:
     """Return the text with our entries taken out and, unless told otherwise, wrapped commands as they were."""
     text = settings.text or ""
