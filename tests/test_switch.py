@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,9 @@ from agent_studio.errors import AgentStudioError, StorageError, UnsafePathError
 from agent_studio.release import history, manifest, switch
 from agent_studio.release.store import Store
 from agent_studio.release.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="forks, modes and links")
 OLD = {
@@ -63,7 +68,7 @@ class Pair:
     def live(self) -> dict[str, manifest.Entry]:
         return self.tree.read().entries
 
-    def switch(self, new: Files, step: str = history.PROMOTE) -> str:
+    def to(self, new: Files, step: str = history.PROMOTE) -> str:
         entries = self.entries(new)
         release = manifest.name_of(manifest.render(entries))
         record = {"step": step, "release": release, "candidate": release}
@@ -86,7 +91,7 @@ def pair(tmp_path: Path) -> Pair:
 
 
 def test_every_file_becomes_what_the_release_says_and_the_history_names_it(pair: Pair) -> None:
-    own = pair.switch(NEW)
+    own = pair.to(NEW)
     assert pair.live() == pair.entries(NEW)
     assert pair.place("agents/new.md").read_bytes() == b""
     current = history.read(pair.project).current
@@ -99,14 +104,14 @@ def test_every_file_becomes_what_the_release_says_and_the_history_names_it(pair:
 def test_back_and_forth_leaves_the_bytes_as_they_were(pair: Pair) -> None:
     before = pair.live()
     pair.entries(OLD)
-    pair.switch(NEW)
-    pair.switch(OLD, history.ROLLBACK)
+    pair.to(NEW)
+    pair.to(OLD, history.ROLLBACK)
     assert pair.live() == before
     assert not (pair.tree.definitions / "skills/b").exists()
 
 
-def _points(pair: Pair, kill_at: int, new: Files) -> int:
-    """Switch in a child that dies before the n-th change of a file; return how many changes it made."""
+def _points(kill_at: int, act: Callable[[], object]) -> int:
+    """Act in a child that dies before the n-th change of a file; return how many changes it made."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if not child:
@@ -124,7 +129,7 @@ def _points(pair: Pair, kill_at: int, new: Files) -> int:
                     os._exit(9)
 
         sys.addaudithook(hook)
-        pair.switch(new)
+        act()
         os.write(write_end, seen.to_bytes(4))
         os._exit(0)
     os.close(write_end)
@@ -137,14 +142,15 @@ def _points(pair: Pair, kill_at: int, new: Files) -> int:
 def test_killed_at_any_change_of_a_file_it_recovers_to_exactly_old_or_new(tmp_path: Path) -> None:
     first = Pair(tmp_path / "count")
     first.write(OLD)
-    points = _points(first, 0, NEW)
-    assert points > 30
+    first.entries(NEW)
+    points = _points(0, partial(first.to, NEW))
+    assert points > 20
     ends = []
     for point in range(1, points + 1):
         pair = Pair(tmp_path / f"killed-{point}")
         pair.write(OLD)
         old, new = pair.live(), pair.entries(NEW)
-        assert _points(pair, point, NEW) == point
+        assert _points(point, partial(pair.to, NEW)) == point
         interrupted = switch.pending(pair.project) is not None
         if interrupted:
             with pytest.raises(switch.RecoveryNeededError):
@@ -154,36 +160,44 @@ def test_killed_at_any_change_of_a_file_it_recovers_to_exactly_old_or_new(tmp_pa
         assert live == (new if interrupted or live == new else old), point
         ends.append(live == new)
         assert bool(history.read(pair.project).releases) == (live == new)
-        pair.switch(NEW)  # the next try succeeds and leaves nothing behind
+        pair.to(NEW)  # the next try succeeds and leaves nothing behind
         assert pair.live() == new
     assert {True, False} == set(ends)
     assert ends == sorted(ends)  # once decided, never back
 
 
+def _interrupted(pair: Pair, new: Files) -> dict[str, manifest.Entry]:
+    """Leave a switch that is decided on, with none of its files brought; return what it is to bring."""
+    pair.write(OLD)
+    entries = pair.entries(new)
+    record = {"step": history.PROMOTE, "release": "r", "candidate": "r", "id": "x"}
+    changes = manifest.differences(pair.live(), entries)
+    state = pair.project.path / ".agent-studio/releases"
+    state.mkdir(parents=True, exist_ok=True)
+    journal = switch.Journal("x", str(pair.tree.definitions), changes, record)
+    (state / "journal.json").write_bytes(switch._written(journal))
+    return entries
+
+
 @POSIX
 def test_killed_in_recovery_it_recovers(tmp_path: Path) -> None:
-    pair = Pair(tmp_path)
-    pair.write(OLD)
-    new = pair.entries(NEW)
-    points = _points(pair, 0, OLD)  # nothing to change: only the journal and the history
-    total = _points(Pair(tmp_path / "count"), 0, NEW)
-    assert points < total
-    half = total * 2 // 3
-    while _points(pair, half, NEW) == half and switch.pending(pair.project) is None:
-        half += 1
-    assert switch.pending(pair.project) is not None
-    pair.recover()
-    assert pair.live() == new
-    assert pair.recover() is None
+    first = Pair(tmp_path / "count")
+    _interrupted(first, NEW)
+    points = _points(0, first.recover)
+    assert points > 10
+    for point in range(1, points + 1):
+        pair = Pair(tmp_path / f"killed-{point}")
+        new = _interrupted(pair, NEW)
+        assert _points(point, pair.recover) == point
+        pair.recover()
+        assert pair.live() == new
+        assert [one.id for one in history.read(pair.project).releases] == ["x"]
+        assert pair.recover() is None
+        assert pair.debris() == []
 
 
 def test_a_live_edit_in_the_way_of_a_recovery_is_kept_in_the_store(pair: Pair) -> None:
-    new = pair.entries(NEW)
-    old = pair.live()
-    record = {"step": history.PROMOTE, "release": "r", "candidate": "r", "id": "x"}
-    journal = switch.Journal("x", str(pair.tree.definitions), manifest.differences(old, new), record)
-    (pair.project.path / ".agent-studio/releases").mkdir(parents=True, exist_ok=True)
-    (pair.project.path / ".agent-studio/releases/journal.json").write_bytes(switch._written(journal))
+    new = _interrupted(pair, NEW)
     pair.place("agents/reader.md").write_bytes(b"edited by hand")
     pair.recover()
     assert pair.live() == new
@@ -203,15 +217,15 @@ def test_what_cannot_be_switched_is_refused_before_anything_changes(pair: Pair, 
     elif what == "folder link":
         (pair.tree.definitions / "skills/b").symlink_to(tmp_path)
     elif what == "full folder":
-        pair.place("agents/new.md").mkdir()
-        (pair.place("agents/new.md") / "notes.txt").write_text("mine")
+        (pair.place("agents/new.md") / "__pycache__").mkdir(parents=True)  # not a definition, and not ours
+        (pair.place("agents/new.md") / "__pycache__/notes.txt").write_text("mine")
         fault = StorageError
     else:
         (pair.tree.definitions / "agents").chmod(0o500)
         fault = StorageError
     before = {place: place.read_bytes() for place in pair.tree.definitions.rglob("*") if place.is_file()}
     with pytest.raises(fault):
-        pair.switch(NEW)
+        pair.to(NEW)
     assert {place: place.read_bytes() for place in pair.tree.definitions.rglob("*") if place.is_file()} == before
     assert switch.pending(pair.project) is None
     assert history.read(pair.project).releases == []
@@ -249,7 +263,7 @@ def test_any_chain_of_switches_and_kills_is_always_at_one_of_the_releases(steps:
         pair = Pair(Path(folder))
         for new, kill_at in steps:
             before, wanted = pair.live(), pair.entries(new)
-            _points(pair, kill_at, new)
+            _points(kill_at, partial(pair.to, new))
             pair.recover()
             assert pair.live() in (before, wanted)
             history.read(pair.project)
