@@ -6,17 +6,12 @@ live now follows from its lines alone.
 
 from __future__ import annotations
 
-import json
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.environment.roots import STATE
-from agent_studio.errors import IntegrityError
-from agent_studio.storage import chain
-from agent_studio.storage.descriptors import locked, read_chunks, write_all
-from agent_studio.storage.folder import Folder, disk_faults
-from agent_studio.storage.journal import ends_whole
+from agent_studio.storage import chain, chained
+from agent_studio.storage.folder import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,58 +77,14 @@ class History(NamedTuple):
 
 
 def read(project: Project) -> History:
-    """Return the history, empty before the first release; raise `IntegrityError` for a line that does not follow.
-
-    A torn last line, of a writer that was killed, was never acknowledged and is passed over.
-    """
-    folder = Folder(project.path, FOLDER)
-    try:
-        descriptor = folder.open(FILE)
-    except FileNotFoundError:
-        return History([], chain.Head())
-    try:
-        with disk_faults(folder.path / FILE):
-            whole, _, _ = b"".join(read_chunks(descriptor)).rpartition(b"\n")
-    finally:
-        os.close(descriptor)
-    return _checked(folder, whole.split(b"\n") if whole else [])
-
-
-def _checked(folder: Folder, lines: list[bytes]) -> History:
-    records, head = [], chain.Head()
-    for number, line in enumerate(lines, start=1):
-        follows = chain.after(head, line)
-        if follows is None:
-            raise IntegrityError(
-                f"{folder.path / FILE}:{number} does not follow from the line before it: one was changed, or is gone",
-                hint="restore the file from a copy; agent-studio release verify says when it is whole",
-            )
-        head = follows
-        records.append(json.loads(line))
-    return History(records, head)
+    """Return the history, empty before the first release; raise `IntegrityError` for a line that does not follow."""
+    return History(*chained.read(Folder(project.path, FOLDER), FILE))
 
 
 def append(project: Project, record: Mapping[str, Any]) -> None:
     """Add a line durably; one whose `step` and `id` are there already is not added again."""
-    folder = Folder(project.path, FOLDER)
-    folder.make()
-    descriptor = folder.open(FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    try:
-        with disk_faults(folder.path / FILE), locked(descriptor):
-            held = read(project)
-            if any((one["step"], one["id"]) == (record["step"], record["id"]) for one in held.records):
-                return
-            if not ends_whole(descriptor):
-                _cut_torn(descriptor)
-            line, _ = chain.seal(held.head, {"time": clock.timestamp(clock.now()), **record})
-            write_all(descriptor, line)
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    folder.sync()
-
-
-def _cut_torn(descriptor: int) -> None:
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    whole = b"".join(read_chunks(descriptor)).rfind(b"\n") + 1
-    os.ftruncate(descriptor, whole)
+    own = (record["step"], record["id"])
+    chained.append(
+        Folder(project.path, FOLDER), FILE, {"time": clock.timestamp(clock.now()), **record},
+        unless=lambda held: any((one["step"], one["id"]) == own for one in held),
+    )  # fmt: skip
