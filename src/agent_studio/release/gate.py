@@ -1,7 +1,7 @@
 """The gate: what is known of a candidate goes in, a verdict comes out. It reads nothing and asks nobody.
 
-Every requirement is PASS, FAIL, INSUFFICIENT or WAIVED; only PASS and WAIVED let through. A requirement for which there
-is nothing is INSUFFICIENT. A waiver is a signed statement that names one requirement of one candidate; broken integrity,
+Every requirement is PASS, FAIL, INSUFFICIENT or WAIVED; only PASS and WAIVED let through, and one for which there is
+nothing is INSUFFICIENT. A waiver is a signed statement that names one requirement of one candidate. Broken integrity,
 an interrupted switch, drift and missing signatures cannot be waived.
 """
 
