@@ -77,7 +77,7 @@ class Pair:
 
     def recover(self) -> switch.Journal | None:
         with switch.alone(self.project, "a test"):
-            return switch.recover(self.project, self.tree)
+            return switch.recover(self.project)
 
     def debris(self) -> list[str]:
         return [str(place) for place in self.tree.definitions.parent.rglob(".*.tmp")]
@@ -128,10 +128,12 @@ def _points(kill_at: int, act: Callable[[], object]) -> int:
                     os.write(write_end, seen.to_bytes(4))
                     os._exit(9)
 
-        sys.addaudithook(hook)
-        act()
-        os.write(write_end, seen.to_bytes(4))
-        os._exit(0)
+        try:
+            sys.addaudithook(hook)
+            act()
+            os.write(write_end, seen.to_bytes(4))
+        finally:
+            os._exit(0)  # whatever happened, the child is not pytest
     os.close(write_end)
     os.waitpid(child, 0)
     with os.fdopen(read_end, "rb") as pipe:
@@ -174,7 +176,7 @@ def _interrupted(pair: Pair, new: Files) -> dict[str, manifest.Entry]:
     changes = manifest.differences(pair.live(), entries)
     state = pair.project.path / ".agent-studio/releases"
     state.mkdir(parents=True, exist_ok=True)
-    journal = switch.Journal("x", str(pair.tree.definitions), changes, record)
+    journal = switch.Journal("x", str(pair.tree.definitions), str(pair.tree.around), changes, record)
     (state / "journal.json").write_bytes(switch._written(journal))
     return entries
 

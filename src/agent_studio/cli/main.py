@@ -23,6 +23,11 @@ COMMANDS: dict[str, str] = {
     "statusline": "Print the status line of Claude Code",
     "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",
+    "candidate": "Make the candidate that would go live, show it, compare it with production",
+    "promote": "Make the candidate live",
+    "rollback": "Go back: staging anew, production's last healthy release, or a backup",
+    "recover": "Bring an interrupted promotion or rollback to its end",
+    "release": "List, show and verify releases",
     "log": "Show and follow what commands and the daemon did",
     "completion": "Print a shell's completion script",
 }

@@ -6,6 +6,7 @@ live now follows from its lines alone.
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
@@ -22,6 +23,8 @@ FOLDER = f"{STATE}/releases"
 FILE = "history.jsonl"
 PROMOTE, ROLLBACK, ADOPT, HEALTH, KEPT = "promote", "rollback", "adopt", "health", "kept"
 """Steps: three that make a release live, what is found of one afterwards, and bytes that a switch found in its way."""
+RESTART, NUCLEAR = "restart", "nuclear"
+"""Steps that concern staging alone."""
 _SWITCHES = frozenset({PROMOTE, ROLLBACK, ADOPT})
 
 
@@ -71,6 +74,20 @@ class History(NamedTuple):
             (one for one in reversed(self.releases) if one.healthy and current and one.release != current.release), None
         )
 
+    @property
+    def governing(self) -> Release | None:
+        """The newest release that was promoted, and so signed, and did not fail: its policy and signers hold.
+
+        Bytes that were adopted, or were there before the first promotion, were signed by nobody.
+        """
+        signed = {one.release for one in self.releases if one.step == PROMOTE and one.healthy is not False}
+        return next((one for one in reversed(self.releases) if one.release in signed), None)
+
+    @property
+    def used_nonces(self) -> frozenset[str]:
+        """The nonces of sign-offs that a promotion has used up."""
+        return frozenset(str(nonce) for one in self.records for nonce in one.get("nonces") or ())
+
     def of(self, switch_id: str) -> Release | None:
         """Return the release that a switch made live."""
         return next((one for one in self.releases if one.id == switch_id), None)
@@ -79,6 +96,11 @@ class History(NamedTuple):
 def read(project: Project) -> History:
     """Return the history, empty before the first release; raise `IntegrityError` for a line that does not follow."""
     return History(*chained.read(Folder(project.path, FOLDER), FILE))
+
+
+def new_id() -> str:
+    """Return a name for a step that is about to be taken."""
+    return f"{clock.file_stamp(clock.now())}-{secrets.token_hex(4)}"
 
 
 def append(project: Project, record: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""What a promotion has to meet: `release.policy` and the signers of the production release that is live now.
+"""What a promotion has to meet: `release.policy` and the signers of the newest production release that was signed.
 
-A candidate cannot make its own way easier: its policy and its signers count only once it is live. Before the first
-release there is nobody else to ask, and the candidate's own are taken; gate and sign-off say so.
+A candidate cannot make its own way easier: its policy and its signers count only once it is live, and what somebody
+wrote into production by hand never counts. Before the first release there is nobody else to ask, and the candidate's
+own are taken; gate and sign-off say so.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ def in_force(project: Project, candidate: str) -> Policy:
 
     Raises `ConfigurationError` for a release whose configuration cannot be read, `IntegrityError` for a damaged store.
     """
-    current = history.read(project).current
-    of = candidate if current is None else current.release
+    governing = history.read(project).governing
+    of = candidate if governing is None else governing.release
     stored = Stored(Store(project), Store(project).manifest(of), of)
     values = load(stored, Environment.PRODUCTION, {}).values()
     rules = {name.removeprefix(_SECTION): value for name, value in values.items() if name.startswith(_SECTION)}
     signers = stored.read_definition(SIGNERS) if SIGNERS in stored.files else b""
-    return Policy(rules, signers, of, current is None)
+    return Policy(rules, signers, of, governing is None)

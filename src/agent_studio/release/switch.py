@@ -13,17 +13,16 @@ while 3 lasts, which is why sessions do not start while a journal is there.
 from __future__ import annotations
 
 import json
-import secrets
 import stat
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio import clock
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, StorageError, UnsafePathError
 from agent_studio.release import history, manifest
 from agent_studio.release.manifest import Difference, Entry
 from agent_studio.release.store import Store
-from agent_studio.release.tree import folders_above
+from agent_studio.release.tree import Tree, folders_above
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from agent_studio.environment.roots import Project
-    from agent_studio.release.tree import Tree
 
 JOURNAL = "journal.json"
 LOCK = "lock"
@@ -57,7 +55,9 @@ class Journal(NamedTuple):
 
     id: str
     definitions: str
-    """The folder that is switched, for a check that it is still the configured one."""
+    """The folder that is switched."""
+    around: str | None
+    """The project that holds it, if one does."""
     changes: list[Difference]
     record: dict[str, Any]
     """The line of the history that the switch will have."""
@@ -78,7 +78,11 @@ def pending(project: Project) -> Journal | None:
     try:
         value = json.loads(folder.read(JOURNAL))
         changes = [Difference(path, _entry(old), _entry(new)) for path, old, new in value["changes"]]
-        return Journal(str(value["id"]), str(value["definitions"]), changes, dict(value["record"]))
+        around = value["around"]
+        return Journal(
+            str(value["id"]), str(value["definitions"]), None if around is None else str(around), changes,
+            dict(value["record"]),
+        )  # fmt: skip
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -108,8 +112,9 @@ def switch(
     refuse_pending(project)
     tree.sweep()
     changes = manifest.differences(old, new)
-    own = f"{clock.file_stamp(clock.now())}-{secrets.token_hex(4)}"
-    journal = Journal(own, str(tree.definitions), changes, {**record, "id": own})
+    own = history.new_id()
+    around = None if tree.around is None else str(tree.around)
+    journal = Journal(own, str(tree.definitions), around, changes, {**record, "id": own})
     staged = _stage(Store(project), tree, changes)
     try:
         _folder(project).replace(JOURNAL, _written(journal))
@@ -120,19 +125,26 @@ def switch(
     return own
 
 
-def recover(project: Project, tree: Tree) -> Journal | None:
-    """Bring an interrupted switch to its end and return it; None when there is none. The caller holds `alone`."""
-    tree.sweep()
+def recover(project: Project) -> Journal | None:
+    """Bring an interrupted switch to its end and return it; None when there is none. The caller holds `alone`.
+
+    The journal says where production is: what the configuration says may be half of the old and half of the new.
+    """
     journal = pending(project)
     if journal is None:
         return None
-    if journal.definitions != str(tree.definitions):
-        raise IntegrityError(
-            f"the interrupted switch is of {journal.definitions}, but production is {tree.definitions}",
-            hint="set release.target as it was, run agent-studio recover, then change it",
-        )
+    tree = tree_of(journal)
+    tree.sweep()
     _finish(project, tree, journal, {})
     return journal
+
+
+def tree_of(journal: Journal) -> Tree:
+    """Return the tree that a switch is of; raise `StorageError` when it is gone."""
+    tree = Tree(Path(journal.definitions), None if journal.around is None else Path(journal.around))
+    if not tree.definitions.is_dir():
+        raise StorageError(f"{tree.definitions} is gone, in which a switch was interrupted", hint="put it back")
+    return tree
 
 
 def _stage(store: Store, tree: Tree, changes: Sequence[Difference]) -> dict[str, str]:
@@ -152,6 +164,7 @@ def _stage(store: Store, tree: Tree, changes: Sequence[Difference]) -> dict[str,
             if not any(above in gone for above in folders_above(path)):
                 data = store.read(change.new.sha256)
                 folder.make("/".join(path.split("/")[:-1]))
+                data = tree.dressed(change.path, data)
                 staged[change.path] = folder.prepare(path, data, executable=change.new.mode == manifest.EXECUTABLE)
     except BaseException:
         _drop(tree, staged)
@@ -221,9 +234,20 @@ def _bring(project: Project, tree: Tree, switch_id: str, change: Difference, pre
             folder.make(above)
         names = path.split("/")
         folder.sweep("/".join(names[:-1]), of=names[-1:])
-        data = store.read(change.new.sha256)
+        data = tree.dressed(change.path, store.read(change.new.sha256))
         prepared = folder.prepare(path, data, executable=change.new.mode == manifest.EXECUTABLE)
+    _remove_empty_at(folder, path)
     folder.move(prepared, folder, path)
+
+
+def _remove_empty_at(folder: Folder, path: str) -> None:
+    """Remove a folder that stands where a file has to go, with the empty folders in it: no release knows of those."""
+    status = folder.status(path)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return
+    inner = [name for name, found in folder.at(path).tree() if stat.S_ISDIR(found.st_mode)]
+    for name in (*(f"{path}/{name}" for name in reversed(inner)), path):
+        folder.remove_empty(name)
 
 
 def _remove_empty_above(folder: Folder, path: str) -> None:
@@ -247,8 +271,8 @@ def _folder(project: Project) -> Folder:
 def _written(journal: Journal) -> bytes:
     changes = [[one.path, one.old, one.new] for one in journal.changes]
     value = {
-        "schema": SCHEMA, "id": journal.id, "definitions": journal.definitions, "changes": changes,
-        "record": journal.record,
+        "schema": SCHEMA, "id": journal.id, "definitions": journal.definitions, "around": journal.around,
+        "changes": changes, "record": journal.record,
     }  # fmt: skip
     return json.dumps(value, ensure_ascii=False).encode()
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.capture.wiring import settings
+from agent_studio.capture.wiring import moved, settings
 from agent_studio.environment.context import other_roots
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import STAGING_ROOT, STATE, Project
@@ -111,6 +111,16 @@ class Tree(NamedTuple):
         folder, name = self.place(path)
         data = folder.read(name)
         return self._bare(data) if path == SETTINGS else data
+
+    def dressed(self, path: str, data: bytes) -> bytes:
+        """Return the bytes to write for those of a release: what we added to the file that is there goes along."""
+        if path != SETTINGS:
+            return data
+        try:
+            live = self.place(path)[0].read(path)
+        except FileNotFoundError:
+            return data
+        return moved.with_ours(data, live)
 
     def _entry(self, path: str, place: str, put: Callable[[bytes], str]) -> Entry | None:
         try:

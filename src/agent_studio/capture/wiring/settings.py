@@ -185,16 +185,21 @@ def without_us(data: bytes, project: Project | None = None) -> bytes | None:
     With its project, a file that is as we left it becomes what it was before. What the client could not read either
     stays as it is.
     """
+    found = parsed(data)
+    if found is None:
+        return data
+    bare = cleaned(found) if project is None else undone(project, found)
+    return None if bare is None else bare.encode()
+
+
+def parsed(data: bytes) -> Settings | None:
+    """Return the bytes of a `settings.json` as settings, None for what the client could not read."""
     try:
         text = data.decode("utf-8")
         value = json_text.parse(text)
     except (ValueError, RecursionError):
-        return data
-    if _fault(value):
-        return data
-    found = Settings(SHARED, text, value)
-    bare = cleaned(found) if project is None else undone(project, found)
-    return None if bare is None else bare.encode()
+        return None
+    return None if _fault(value) else Settings(SHARED, text, value)
 
 
 def cleaned(settings: Settings, *, unwrap: bool = True) -> str:

@@ -30,6 +30,7 @@ from agent_studio.isolation import overlay, variables
 from agent_studio.isolation.launch import Launch, choose_backend, start
 from agent_studio.isolation.reports import ReportFile
 from agent_studio.redaction import redact
+from agent_studio.release import sessions
 
 if TYPE_CHECKING:
     import argparse
@@ -194,6 +195,8 @@ def _has_plugin(argv: list[str]) -> bool:
 def _run(plan: _Plan, backend: str, file: ReportFile | None) -> int:
     with ExitStack() as stack:
         argv = plan.argv
+        told = redact(plan.argv[0])
+        stack.enter_context(sessions.session(plan.context.project, told, str(plan.context.environment)))
         if plan.settings:
             place = stack.enter_context(overlay.placed(plan.context.root.state, plan.settings))
             argv = [argv[0], overlay.OPTION, str(place), *argv[1:]]
