@@ -83,8 +83,6 @@ def _set_environment(made: Project) -> Iterator[str]:
         return
     env[VARIABLE] = str(Environment.PRODUCTION)
     text = "{}\n" if found.text is None else found.text
-    edited = (
-        json_text.replaced(text, ("env",), env) if "env" in found.value else json_text.with_member(text, "env", env)
-    )
+    edit = json_text.replaced(text, ("env",), env) if "env" in found.value else json_text.with_member(text, "env", env)
     made.folder.replace(made.shown(settings.LOCAL), edit.encode())
     yield f"{VARIABLE} is {Environment.PRODUCTION} in {made.definition(settings.LOCAL)}"

@@ -58,11 +58,10 @@ def settle(project: Project, tree: Tree, prove: Callable[[], Proof]) -> Settled 
     current = past.current
     if current is None or current.healthy or (current.healthy is False and current.step != history.PROMOTE):
         return None
-    proof = prove()
-    works = not proof.faults
+    proof = prove() if current.healthy is None else _noted(past, current)
     if current.healthy is None:
         _note(project, current, proof)
-    if works or current.step != history.PROMOTE:
+    if not proof.faults or current.step != history.PROMOTE:
         return Settled(proof, "", None)
     back = _where_back(past, current)
     if not back:
@@ -98,6 +97,12 @@ def _where_back(past: history.History, current: Release) -> str:
     if past.last_healthy is not None:
         return past.last_healthy.release
     return str(current.record.get("before") or "")
+
+
+def _noted(past: history.History, release: Release) -> Proof:
+    """Return what was found of a release before."""
+    told = next(one["smoke"] for one in past.records if (one["step"], one["id"]) == (history.HEALTH, release.id))
+    return Proof(told["passed"], told["failed"], told["faults"])
 
 
 def _note(project: Project, release: Release, proof: Proof) -> None:

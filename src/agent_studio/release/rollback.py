@@ -51,7 +51,7 @@ class Step(NamedTuple):
 
     name: str
     verdict: str
-    """PASS, FAIL, or PLANNED in a dry run."""
+    """PASS, FAIL, INSUFFICIENT, or PLANNED in a dry run."""
     message: str
 
 
@@ -67,10 +67,13 @@ class RolledBack(NamedTuple):
 
     @property
     def code(self) -> ExitCode:
-        """1 when a step failed, 6 when staging is disabled now."""
+        """6 when staging is disabled now, 1 when a step failed, 3 when nothing showed that the project's tests pass."""
         if any(one.name == "staging disabled" and one.verdict != "PLANNED" for one in self.steps):
             return ExitCode.RECOVERY
-        return ExitCode.FAILED if any(one.verdict == "FAIL" for one in self.steps) else ExitCode.DONE
+        verdicts = {one.verdict for one in self.steps}
+        if "FAIL" in verdicts:
+            return ExitCode.FAILED
+        return ExitCode.INSUFFICIENT if evidence.INSUFFICIENT in verdicts else ExitCode.DONE
 
 
 class _Run:
@@ -82,9 +85,10 @@ class _Run:
         self.steps: list[Step] = []
         self.proof = proof.Proof(0, 0, ())
 
-    def note(self, name: str, message: str, *, good: bool = True) -> None:
-        planned = self.options.dry_run and good
-        self.steps.append(Step(name, "PLANNED" if planned else "PASS" if good else "FAIL", message))
+    def note(self, name: str, message: str, verdict: str = evidence.PASS) -> None:
+        """Note a step."""
+        planned = self.options.dry_run and verdict == evidence.PASS
+        self.steps.append(Step(name, "PLANNED" if planned else verdict, message))
 
     # Level 1
 
@@ -102,7 +106,11 @@ class _Run:
         report = run_smoke(Subject(self.project, self.sides.staging.choice, self.sides.variables))
         wrong = [one.name for one in report.outcomes if one.verdict == "FAIL"]
         self.proof = proof.Proof(report.count("PASS"), report.count("FAIL"), wrong)
-        self.note("smoke", f"{report.count('PASS')} passed, {report.count('FAIL')} failed", good=not report.code)
+        self.note(
+            "smoke",
+            f"{report.count('PASS')} passed, {report.count('FAIL')} failed",
+            evidence.FAIL if report.code else evidence.PASS,
+        )
         self._burn_in_anew()
 
     def _stop(self) -> None:
@@ -150,7 +158,7 @@ class _Run:
             settled = proof.settle(self.project, self.sides.target.tree, self.prove)
         if settled:
             told = f"{settled.proof.passed} passed, {settled.proof.failed} failed"
-            self.note("production smoke", told, good=not settled.proof.faults)
+            self.note("production smoke", told, evidence.FAIL if settled.proof.faults else evidence.PASS)
         return back
 
     def revert_commit(self) -> None:
@@ -174,13 +182,13 @@ class _Run:
         try:
             chosen = runners.choose(self.project.path, [], context.config["test.command"], "test.command")
         except AgentStudioError as error:
-            self.note("test", error.message, good=False)
+            self.note("test", error.message, evidence.INSUFFICIENT)
             return
         found = suite.run_suite(
             context, chosen, self.sides.variables, candidate=candidate(self.project).sha256, echo=lambda _: None
         )
         counts = ", ".join(f"{found.evidence[name] or 0} {name}" for name in ("passed", "failed", "skipped"))
-        self.note("test", f"{found.verdict}: {counts}", good=str(found.verdict) == evidence.PASS)
+        self.note("test", f"{found.verdict}: {counts}", str(found.verdict))
 
     # Level 3
 
@@ -252,7 +260,7 @@ def _look(run: _Run) -> None:
     except AgentStudioError as error:
         if run.options.level != REVERT:
             raise
-        run.note("staging data", error.message, good=False)
+        run.note("staging data", error.message, evidence.FAIL)
     live = sessions.running(run.sides.production)
     run.note("sessions", "; ".join(live) or "none runs in production")
 

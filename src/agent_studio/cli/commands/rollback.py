@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent_studio.cli.output import Screen
     from agent_studio.release.rollback import RolledBack
 
-_MARKS = {"PASS": "ok", "FAIL": "bad", "PLANNED": "none"}
+_MARKS = {"PASS": "ok", "FAIL": "bad", "INSUFFICIENT": "none", "PLANNED": "none"}
 _QUESTIONS = {
     1: "archive staging's data and make it anew?",
     2: "bring production back to its last healthy release, and make staging anew?",
