@@ -29,6 +29,8 @@ class World:
         self.live = self.project.path if in_place else folder / "live"
         self._keys()
         git(self.project.path, "init", "-q")
+        for name, value in (("user.name", "Dana"), ("user.email", "dana@example.org")):
+            git(self.project.path, "config", name, value)
         self.commit("Start")
         if in_place:
             self.must("init", "--env", "production", "--no-hooks")
@@ -102,6 +104,5 @@ class World:
 
 
 def git(path: Path, *arguments: str) -> str:
-    identity = ("-c", "user.name=Dana", "-c", "user.email=dana@example.org")
-    done = subprocess.run(["git", *identity, *arguments], cwd=path, capture_output=True, text=True, check=True)
+    done = subprocess.run(["git", *arguments], cwd=path, capture_output=True, text=True, check=True)
     return done.stdout

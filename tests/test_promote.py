@@ -181,8 +181,8 @@ def test_nothing_starts_and_nothing_is_promoted_while_a_switch_is_interrupted(wo
     for arguments in (("promote", "--yes"), ("rollback", "--level", "2", "--reason", "x", "--yes")):
         world.must(*arguments, code=6)
     world.must("release", "verify", code=6)
-    for place in (world.live, world.project.path):
-        done = world.studio.run("run", "--env", "production", "--project", str(place), "--", "true")
+    for environment, place in (("production", world.live), ("staging", world.project.path)):
+        done = world.studio.run("run", "--env", environment, "--project", str(place), "--", "true")
         assert done.code == 6
     assert world.data("recover")["smoke"]["failed"] == 0
     assert world.reads() == "second"
@@ -216,7 +216,9 @@ def test_our_wiring_in_the_targets_settings_survives(world: World) -> None:
     assert "PreToolUse" in live["hooks"]
     world.must("release", "verify")
     world.must("rollback", "--level", "2", "--reason", "trial", "--yes", code=3)
-    assert "model" not in json.loads((world.live / ".claude/settings.json").read_text())
+    live = json.loads((world.live / ".claude/settings.json").read_text())  # the first release has no such file
+    assert "model" not in live
+    assert "PreToolUse" in live["hooks"]
     world.must("release", "verify")
 
 

@@ -129,11 +129,7 @@ def _settle_drift(sides: Sides, found: Plan, options: Options) -> None:
              "previous": found.previous, "who": flags.default_who(sides.project), "files": found.drift},
         )  # fmt: skip
     if options.discard:
-        own = history.new_id()
-        for path in found.drift:
-            entry = kept.get(path)
-            sha256 = "" if entry is None else entry.sha256
-            history.append(sides.project, {"step": history.KEPT, "id": f"{own}:{path}", "path": path, "sha256": sha256})
+        proof.keep_drift(sides.project, [manifest.Difference(path, None, kept.get(path)) for path in found.drift])
 
 
 def _switch(sides: Sides, found: Plan, options: Options, backup: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.release import history, switch
+from agent_studio.release import history, manifest, switch
 from agent_studio.release.sides import PRODUCTION
 from agent_studio.release.store import Store
 from agent_studio.staging.smoke import run_smoke
@@ -84,12 +84,22 @@ def to(project: Project, tree: Tree, release: str, record: Mapping[str, object])
     past = history.read(project)
     previous = "" if past.current is None else past.current.release
     live = tree.read(Store(project).put).entries
+    if past.current is not None:
+        keep_drift(project, manifest.differences(Store(project).manifest(past.current.release), live))
     known = next((one for one in reversed(past.releases) if one.release == release), None)
     candidate = release if known is None else known.candidate
     return switch.switch(
         project, tree, live, entries,
         {**record, "release": release, "candidate": candidate, "previous": previous},
     )  # fmt: skip
+
+
+def keep_drift(project: Project, found: Sequence[manifest.Difference]) -> None:
+    """Note bytes of production that no release has, and that a switch is about to replace; the store has them."""
+    own = history.new_id()
+    for one in found:
+        sha256 = "" if one.new is None else one.new.sha256
+        history.append(project, {"step": history.KEPT, "id": f"{own}:{one.path}", "path": one.path, "sha256": sha256})
 
 
 def _where_back(past: history.History, current: Release) -> str:

@@ -37,15 +37,15 @@ def recover(
     """
     with switch.alone(project, "a promotion or rollback"):
         journal = switch.pending(project)
-        tree = None if journal is None else switch.tree_of(journal)
+        tree = _tree(project, variables, overrides) if journal is None else switch.tree_of(journal)
         if journal is not None:
             switch.recover(project)
+        elif tree is not None:
+            tree.sweep()  # of what a switch prepared that was never decided on
         settled = None
         current = history.read(project).current
-        if current is not None and not current.healthy:
-            tree = tree or _tree(project, variables, overrides)
-            if tree is not None:
-                settled = proof.settle(project, tree, prove or _smoke(project, tree, variables, overrides))
+        if current is not None and not current.healthy and tree is not None:
+            settled = proof.settle(project, tree, prove or _smoke(project, tree, variables, overrides))
         current = history.read(project).current
         return Recovered(
             "" if journal is None else journal.id, "" if current is None else current.release, settled

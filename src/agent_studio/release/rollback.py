@@ -106,11 +106,8 @@ class _Run:
         report = run_smoke(Subject(self.project, self.sides.staging.choice, self.sides.variables))
         wrong = [one.name for one in report.outcomes if one.verdict == "FAIL"]
         self.proof = proof.Proof(report.count("PASS"), report.count("FAIL"), wrong)
-        self.note(
-            "smoke",
-            f"{report.count('PASS')} passed, {report.count('FAIL')} failed",
-            evidence.FAIL if report.code else evidence.PASS,
-        )
+        told = f"{self.proof.passed} passed, {self.proof.failed} failed"
+        self.note("smoke", told, evidence.FAIL if report.code else evidence.PASS)
         self._burn_in_anew()
 
     def _stop(self) -> None:

@@ -22,7 +22,7 @@ from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, Stor
 from agent_studio.release import history, manifest
 from agent_studio.release.manifest import Difference, Entry
 from agent_studio.release.store import Store
-from agent_studio.release.tree import Tree, folders_above
+from agent_studio.release.tree import SETTINGS, Tree, folders_above
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
 
@@ -162,9 +162,8 @@ def _stage(store: Store, tree: Tree, changes: Sequence[Difference]) -> dict[str,
             if change.new is None:
                 continue
             if not any(above in gone for above in folders_above(path)):
-                data = store.read(change.new.sha256)
+                data = tree.dressed(change.path, store.read(change.new.sha256)) or b""
                 folder.make("/".join(path.split("/")[:-1]))
-                data = tree.dressed(change.path, data)
                 staged[change.path] = folder.prepare(path, data, executable=change.new.mode == manifest.EXECUTABLE)
     except BaseException:
         _drop(tree, staged)
@@ -222,22 +221,29 @@ def _bring(project: Project, tree: Tree, switch_id: str, change: Difference, pre
     if now not in {None, change.old, change.new}:
         kept = {"step": history.KEPT, "id": f"{switch_id}:{change.path}", "path": change.path}
         history.append(project, {**kept, "sha256": store.put(tree.bytes_at(change.path) or b"")})
-    if change.new is None:
-        if now is not None:
-            folder.remove(path)
-        _remove_empty_above(folder, path)
+    if now == change.new and now is not None:
         return
-    if now == change.new:
-        return
-    if not prepared:
-        for above in reversed(folders_above(path)):
-            folder.make(above)
-        names = path.split("/")
-        folder.sweep("/".join(names[:-1]), of=names[-1:])
-        data = tree.dressed(change.path, store.read(change.new.sha256))
-        prepared = folder.prepare(path, data, executable=change.new.mode == manifest.EXECUTABLE)
+    if not prepared or change.path == SETTINGS:
+        data = None if change.new is None else store.read(change.new.sha256)
+        dressed = tree.dressed(change.path, data)
+        if dressed is None:
+            if now is not None:
+                folder.remove(path)
+            _remove_empty_above(folder, path)
+            return
+        tree.note_dressed(data, dressed)
+        executable = change.new is not None and change.new.mode == manifest.EXECUTABLE
+        prepared = prepared or _prepared(folder, path, dressed, executable=executable)
     _remove_empty_at(folder, path)
     folder.move(prepared, folder, path)
+
+
+def _prepared(folder: Folder, path: str, data: bytes, *, executable: bool) -> str:
+    for above in reversed(folders_above(path)):
+        folder.make(above)
+    names = path.split("/")
+    folder.sweep("/".join(names[:-1]), of=names[-1:])
+    return folder.prepare(path, data, executable=executable)
 
 
 def _remove_empty_at(folder: Folder, path: str) -> None:

@@ -112,15 +112,27 @@ class Tree(NamedTuple):
         data = folder.read(name)
         return self._bare(data) if path == SETTINGS else data
 
-    def dressed(self, path: str, data: bytes) -> bytes:
-        """Return the bytes to write for those of a release: what we added to the file that is there goes along."""
+    def dressed(self, path: str, data: bytes | None) -> bytes | None:
+        """Return the bytes to write for those of a release: what we added to the file that is there goes along.
+
+        None, for no file, may become one that holds only what is ours.
+        """
         if path != SETTINGS:
             return data
         try:
             live = self.place(path)[0].read(path)
         except FileNotFoundError:
             return data
-        return moved.with_ours(data, live)
+        return moved.with_ours(data, live, self._project)
+
+    def note_dressed(self, data: bytes | None, dressed: bytes) -> None:
+        """Keep what dressed settings are as a release has them, so that `entry_at` finds that."""
+        if self._project is not None and dressed != data:
+            moved.note(self._project, data, dressed)
+
+    @property
+    def _project(self) -> Project | None:
+        return None if self.around is None else Project(self.around)
 
     def _entry(self, path: str, place: str, put: Callable[[bytes], str]) -> Entry | None:
         try:
@@ -136,7 +148,7 @@ class Tree(NamedTuple):
         return Entry(manifest.EXECUTABLE if mode & stat.S_IXUSR else manifest.PLAIN, put(data))
 
     def _bare(self, data: bytes) -> bytes | None:
-        return settings.without_us(data, Project(self.around) if self.around else None)
+        return settings.without_us(data, self._project)
 
 
 class _Walk:

@@ -6,25 +6,44 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.capture.wiring import entries, json_text, wrap
-from agent_studio.capture.wiring.settings import STATUS_LINE, Settings, is_our_status_line, parsed, without_us
+from agent_studio.capture.wiring.settings import (
+    SHARED,
+    STATUS_LINE,
+    Settings,
+    is_our_status_line,
+    keep,
+    parsed,
+    without_us,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent_studio.environment.roots import Project
 
-def with_ours(data: bytes, live: bytes) -> bytes:
-    """Return `data` with what is ours in `live`; `data` itself where that could not be taken out again exactly."""
+
+def with_ours(data: bytes | None, live: bytes, project: Project | None) -> bytes | None:
+    """Return `data`, None for no file, with what is ours in `live`.
+
+    Without a project that could keep what the file is without us, `data` itself where it could not be restored.
+    """
     with suppress(ValueError, KeyError, TypeError, RecursionError):
-        old, new = parsed(live), parsed(data)
+        old, new = parsed(live), parsed(b"{}\n" if data is None else data)
         if old is not None and new is not None:
-            dressed = _dressed(old, new).encode()
-            if without_us(dressed) == data:
-                return dressed
+            dressed = _dressed(old, new)
+            if dressed == new.text:
+                return data
+            if project is not None or without_us(dressed.encode()) == data:
+                return dressed.encode()
     return data
 
 
+def note(project: Project, data: bytes | None, dressed: bytes) -> None:
+    """Keep what a dressed file is without us."""
+    keep(project, SHARED, None if data is None else data.decode(), dressed.decode())
+
+
 def _dressed(old: Settings, new: Settings) -> str:
-    text = new.text or ""
     timed = {hook.name for hook in wrap.hooks([old]) if hook.wrapped}
     text = wrap.wrapped(new, [hook for hook in wrap.hooks([new]) if hook.name in timed])
     for event, group in _own_groups(old):

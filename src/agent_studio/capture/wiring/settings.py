@@ -140,17 +140,21 @@ def apply(project: Project, settings: Settings, change: Change) -> None:
     """Write a change, having kept what the file was before any of ours; nothing is written when nothing changes."""
     if not change.changed or change.after is None:
         return
+    project.folder.sweep(DEFINITIONS, of=FILES)
+    keep(project, settings.name, undone(project, settings), change.after)
+    project.folder.replace(change.name, change.after.encode())
+
+
+def keep(project: Project, name: str, before: str | None, after: str) -> None:
+    """Keep what a file is without us, for as long as it is exactly `after`."""
     kept = Folder(project.path, _KEPT)
     kept.make()
     kept.sweep()
-    project.folder.sweep(DEFINITIONS, of=FILES)
-    base = undone(project, settings)
     state = {
-        "before": None if base is None else base64.b64encode(base.encode()).decode(),
-        "afterSha256": _sha256(change.after),
+        "before": None if before is None else base64.b64encode(before.encode()).decode(),
+        "afterSha256": _sha256(after),
     }
-    kept.replace(settings.name, json.dumps(state).encode() + b"\n")
-    project.folder.replace(change.name, change.after.encode())
+    kept.replace(name, json.dumps(state).encode() + b"\n")
 
 
 def undo(project: Project, settings: Settings) -> Change:
