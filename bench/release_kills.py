@@ -154,7 +154,8 @@ class ReleaseMatrix(Matrix):
             yield f"release verify gives {code}: {said[-400:]}"
         if (project / _DATA).read_text() != "# Learnt in production\n":
             yield f"{_DATA} changed"
-        yield from (f"left behind: {place}" for place in (project / "live").rglob(".*.tmp"))
+        left = (place for place in (project / "live/.claude").rglob(".*.tmp") if "/.smoke-" not in str(place))
+        yield from (f"left behind: {place}" for place in left)
         yield from (f"left behind: {place}" for place in (project / ".claude/agents").rglob(".*.tmp"))
         past = history.read(Project(project))
         current = past.current

@@ -56,10 +56,11 @@ def create(project: Project) -> Made:
     found, size_bytes = _inspected(project)
     held = _read(project, found.sha256)
     store = Store(project)
-    stored = candidate(project, store.put)
-    if stored.sha256 != found.sha256:
-        raise StorageError("definitions changed while they were read", hint="run the command again")
-    store.put(stored.manifest)
+    with store.bulk():
+        stored = candidate(project, store.put)
+        if stored.sha256 != found.sha256:
+            raise StorageError("definitions changed while they were read", hint="run the command again")
+        store.put(stored.manifest)
     if held is not None:
         return held
     at = git.state(project.path)

@@ -120,8 +120,9 @@ def _refuse_unready(sides: Sides) -> None:
 def _settle_drift(sides: Sides, found: Plan, options: Options) -> None:
     """Keep what is live in the store, and note what becomes of edits that no release has."""
     store = Store(sides.project)
-    kept = sides.target.tree.read(store.put).entries
-    release = store.put(manifest.render(kept))
+    with store.bulk():
+        kept = sides.target.tree.read(store.put).entries
+        release = store.put(manifest.render(kept))
     if options.adopt and found.drift:
         history.append(
             sides.project,

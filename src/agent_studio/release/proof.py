@@ -80,16 +80,17 @@ def to(project: Project, tree: Tree, release: str, record: Mapping[str, object])
 
     Returns the id of the switch.
     """
-    entries = Store(project).manifest(release)
     past = history.read(project)
     previous = "" if past.current is None else past.current.release
-    live = tree.read(Store(project).put).entries
+    store = Store(project)
+    with store.bulk():
+        live = tree.read(store.put).entries
     if past.current is not None:
-        keep_drift(project, manifest.differences(Store(project).manifest(past.current.release), live))
+        keep_drift(project, manifest.differences(store.manifest(past.current.release), live))
     known = next((one for one in reversed(past.releases) if one.release == release), None)
     candidate = release if known is None else known.candidate
     return switch.switch(
-        project, tree, live, entries,
+        project, tree, live, store.manifest(release),
         {**record, "release": release, "candidate": candidate, "previous": previous},
     )  # fmt: skip
 

@@ -115,6 +115,7 @@ def own(production: Project, owner: Project) -> None:
         if folder.read(OWNER) == written:
             return
     folder.make()
+    folder.sweep(of=[OWNER])
     folder.replace(OWNER, written)
 
 

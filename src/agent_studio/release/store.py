@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.roots import STATE
 from agent_studio.errors import IntegrityError
 from agent_studio.release import manifest
+from agent_studio.storage import flush
 from agent_studio.storage.folder import Folder
 
 if TYPE_CHECKING:
@@ -38,6 +39,21 @@ class Store:
 
     def __init__(self, project: Project) -> None:
         self._folder = Folder(project.path, STATE)
+        self._durable = True
+
+    @contextmanager
+    def bulk(self) -> Iterator[None]:
+        """Make all that is put meanwhile durable at once, at the end; nothing may rely on it before.
+
+        What a crash leaves of an object has another hash than its name, and is written anew when it is put again.
+        """
+        self._durable = not flush.is_available()
+        try:
+            yield
+            if not self._durable:
+                flush.flush([self._folder.path])
+        finally:
+            self._durable = True
 
     def put(self, data: bytes) -> str:
         """Keep some bytes durably and return their hash; what is kept already, and whole, is not written again."""
@@ -45,7 +61,7 @@ class Store:
         place = _place(sha256)
         if not self._is_whole(place, data):
             self._folder.make(place.rpartition("/")[0])
-            self._folder.replace(place, data)
+            self._folder.replace(place, data, durable=self._durable)
         return sha256
 
     def _is_whole(self, place: str, data: bytes) -> bool:

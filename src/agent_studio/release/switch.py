@@ -23,6 +23,7 @@ from agent_studio.release import history, manifest
 from agent_studio.release.manifest import Difference, Entry
 from agent_studio.release.store import Store
 from agent_studio.release.tree import SETTINGS, Tree, folders_above
+from agent_studio.storage import flush
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
 
@@ -154,6 +155,7 @@ def _stage(store: Store, tree: Tree, changes: Sequence[Difference]) -> dict[str,
     later, from the store.
     """
     gone = {change.path for change in changes if change.new is None}
+    by_itself = len(changes) < flush.MANY or not flush.is_available()
     staged: dict[str, str] = {}
     try:
         for change in changes:
@@ -164,7 +166,10 @@ def _stage(store: Store, tree: Tree, changes: Sequence[Difference]) -> dict[str,
             if not any(above in gone for above in folders_above(path)):
                 data = tree.dressed(change.path, store.read(change.new.sha256)) or b""
                 folder.make("/".join(path.split("/")[:-1]))
-                staged[change.path] = folder.prepare(path, data, executable=change.new.mode == manifest.EXECUTABLE)
+                executable = change.new.mode == manifest.EXECUTABLE
+                staged[change.path] = folder.prepare(path, data, executable=executable, durable=by_itself)
+        if not by_itself:
+            flush.flush({folder.path for path in staged for folder in _around(tree, path)})
     except BaseException:
         _drop(tree, staged)
         raise
@@ -199,9 +204,12 @@ def _finish(project: Project, tree: Tree, journal: Journal, staged: Mapping[str,
     for change in sorted(journal.changes, key=lambda one: one.new is not None):  # a name that is gone makes room
         _bring(project, tree, journal.id, change, staged.get(change.path, ""))
     around = {folder.path: folder for change in journal.changes for folder in _around(tree, change.path)}
-    for folder in around.values():
-        with suppress(FileNotFoundError, UnsafePathError):  # it is gone, or a file by now
-            folder.sync()
+    if len(around) >= flush.MANY and flush.is_available():
+        flush.flush(around)
+    else:
+        for folder in around.values():
+            with suppress(FileNotFoundError, UnsafePathError):  # it is gone, or a file by now
+                folder.sync()
     history.append(project, journal.record)
     _close(project)
 

@@ -80,6 +80,10 @@ class Tree(NamedTuple):
     def status(self, path: str) -> os.stat_result | None:
         """Return what is at a path without following it, or None for nothing; below a file there is nothing."""
         folder, name = self.place(path)
+        with suppress(UnsafePathError):  # whatever is in the way is looked at below
+            found = folder.status(name)
+            if found is not None:
+                return found
         for above in reversed(folders_above(name)):
             status = folder.status(above)
             if status is None or stat.S_ISREG(status.st_mode):

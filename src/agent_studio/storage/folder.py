@@ -189,24 +189,28 @@ class Folder:
                         created.append(name)
         return created
 
-    def replace(self, relative: str, data: bytes) -> None:
-        """Write a file so that readers and a crash see all of the old bytes or all of the new ones."""
+    def replace(self, relative: str, data: bytes, *, durable: bool = True) -> None:
+        """Write a file so that readers and a crash see all of the old bytes or all of the new ones.
+
+        Without `durable` only readers do: a crash may leave any bytes until `storage.flush` has returned.
+        """
         *folders, name = self._named(relative)
         with self._entered(folders) as walk, disk_faults(self.path / relative):
             _refuse_collision(walk, name)
             with suppress(FileNotFoundError):
                 os.close(walk.open(name, os.O_RDONLY, FILE_MODE))  # a link or hard link is refused, not replaced
-            temporaries.put(walk, name, data, durable=True, mode=self._mode, keep=self._shared)
+            temporaries.put(walk, name, data, durable=durable, mode=self._mode, keep=self._shared)
 
-    def prepare(self, relative: str, data: bytes, *, executable: bool) -> str:
+    def prepare(self, relative: str, data: bytes, *, executable: bool, durable: bool = True) -> str:
         """Write a file's new bytes durably beside it and return their path, to be moved there later.
 
-        Only those who may read the file may run it. `sweep` removes what a killed writer prepared.
+        Without `durable` they are so once `storage.flush` has returned. Only those who may read the file may run it.
+        `sweep` removes what a killed writer prepared.
         """
         *folders, name = self._named(relative)
         with self._entered(folders) as walk, disk_faults(self.path / relative):
             own = temporaries.prepare(
-                walk, name, data, durable=True, mode=self._mode, keep=self._shared, executable=executable
+                walk, name, data, durable=durable, mode=self._mode, keep=self._shared, executable=executable
             )
         return "/".join((*folders, own))
 
