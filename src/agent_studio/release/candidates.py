@@ -64,13 +64,13 @@ def create(project: Project) -> Made:
     if held is not None:
         return held
     at = git.state(project.path)
-    made = Made(
+    noted = Made(
         found.sha256, found.files, size_bytes, at.commit, at.dirty, at.author, clock.timestamp(clock.now())
     )  # fmt: skip
     folder = Folder(project.path, FOLDER)
     folder.make()
-    folder.replace(f"{found.sha256}.json", json.dumps({"schema": SCHEMA, **made._asdict()}).encode() + b"\n")
-    return made
+    folder.replace(f"{found.sha256}.json", json.dumps({"schema": SCHEMA, **noted._asdict()}).encode() + b"\n")
+    return noted
 
 
 def _inspected(project: Project) -> tuple[Candidate, int]:
@@ -123,8 +123,7 @@ def named(project: Project, prefix: str | None) -> str:
     """Return the hash that begins so, or the working checkout's own; raise `UsageError` for none or several."""
     if prefix is None:
         return candidate(project).sha256
-    folder = Folder(project.path, FOLDER)
-    known = [name.removesuffix(".json") for name in folder.names()] if folder.has_folder() else []
+    known = made(project)
     fit = [name for name in known if name.startswith(prefix)]
     if len(prefix) < _SHORTEST or len(fit) != 1:
         listed = ", ".join(name[:12] for name in known) or "none was made"
@@ -133,6 +132,13 @@ def named(project: Project, prefix: str | None) -> str:
             hint=f"give at least {_SHORTEST} digits of one: {listed}",
         )
     return fit[0]
+
+
+def made(project: Project) -> list[str]:
+    """Return the hashes of all candidates that were made."""
+    folder = Folder(project.path, FOLDER)
+    names = folder.names() if folder.has_folder() else []
+    return [name.removesuffix(".json") for name in names if name.endswith(".json")]
 
 
 def _read(project: Project, sha256: str) -> Made | None:
