@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.release_world import World
 
+from agent_studio import clock
 from agent_studio.release import candidates, evidence, history
 from agent_studio.release.store import Store
 
@@ -267,3 +268,21 @@ def test_in_place_a_promotion_records_and_a_rollback_restores(bare: Studio, tmp_
     kept = [one for one in history.read(world.project).records if one["step"] == history.KEPT]
     assert [Store(world.project).read(one["sha256"]) for one in kept] == [b"broken by an edit that nobody promoted"]
     world.must("release", "verify")
+
+
+def test_live_sessions_that_run_did_not_start_are_told_of(world: World) -> None:
+    now = clock.timestamp(clock.now())
+    records = [
+        {"timestamp": now, "sessionId": "ended", "event": "start"},
+        {"timestamp": now, "sessionId": "ended", "event": "end"},
+        {"timestamp": "2020-01-01T00:00:00.000Z", "sessionId": "old", "event": "start"},
+        {"timestamp": now, "sessionId": "still-open", "event": "prompt"},
+    ]  # fmt: skip
+    log = world.live / ".claude/sessions/session-log.jsonl"
+    log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    world.edit("second")
+    world.ready()
+    told = world.must("promote", "--yes").err
+    assert "still-open" in told
+    assert "old" not in told.replace("some old", "")
+    assert "ended" not in told

@@ -86,6 +86,7 @@ def promote(
             return Promoted(found, proof.settle(sides.project, sides.target.tree, prove), "", ["it was live already"])
         with sessions.quiet(sides.production, wait=options.wait):
             backup, notes = safety.backup(sides, f"before promotion of {found.made.candidate[:12]}")
+            notes.extend(_other_sessions(sides))
             _settle_drift(sides, found, options)
             _switch(sides, found, options, backup)
             settled = proof.settle(sides.project, sides.target.tree, prove)
@@ -115,6 +116,16 @@ def _refuse_unready(sides: Sides) -> None:
             f"production is not initialised: {root.path} lacks data folders",
             hint=f"agent-studio init --env production --project {sides.production.path}",
         )
+
+
+def _other_sessions(sides: Sides) -> list[str]:
+    """Return a note of live sessions that nobody waits for, because `run` did not start them."""
+    try:
+        found = sessions.others(sides.live().root)
+    except AgentStudioError:
+        return []
+    listed = ", ".join(found)
+    return [f"sessions that were not started by run may see some old and some new files: {listed}"] if found else []
 
 
 def _settle_drift(sides: Sides, found: Plan, options: Options) -> None:

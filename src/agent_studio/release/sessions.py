@@ -12,13 +12,15 @@ import os
 import secrets
 import time
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio import clock
-from agent_studio.environment.roots import STATE, Project
+from agent_studio.environment.roots import LOGS, STATE, Project
 from agent_studio.errors import BusyError
 from agent_studio.release.switch import refuse_pending
+from agent_studio.storage import journal
 from agent_studio.storage.descriptors import try_lock, unlock
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
@@ -26,11 +28,16 @@ from agent_studio.storage.locks import exclusive
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent_studio.environment.roots import EnvironmentRoot
+
 FOLDER = f"{STATE}/sessions"
 DOOR = "door"
 OWNER = "production-of"
+SESSION_LOG = LOGS["sessions"][0]
 _SUFFIX = ".session"
 _PAUSE_S = 0.2
+_STILL_LIVE = timedelta(hours=1)
+"""A session of which nothing was heard for so long is not called live."""
 
 
 @contextmanager
@@ -105,6 +112,16 @@ def _told(folder: Folder, name: str) -> str:
         return f"{about['command']} (process {about['pid']}, {about['environment']}, since {about['since']})"
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return f"process {name.partition('-')[0]}"
+
+
+def others(root: EnvironmentRoot) -> list[str]:
+    """Return the ids of sessions that were started by other means and have not ended, as far as records tell."""
+    live: dict[str, bool] = {}
+    since = clock.timestamp(clock.now() - _STILL_LIVE)
+    for record in journal.read(root.folder("sessions"), SESSION_LOG).records:
+        if str(record.get("timestamp")) >= since:
+            live[str(record.get("sessionId"))] = record.get("event") != "end"
+    return [name for name, runs in live.items() if runs]
 
 
 def own(production: Project, owner: Project) -> None:
