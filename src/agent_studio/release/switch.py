@@ -181,8 +181,10 @@ def _refuse_unexpected(tree: Tree, change: Difference, gone: Collection[str]) ->
     folder, path = tree.place(change.path)
     if tree.entry_at(change.path) != change.old:
         raise DriftError(f"{folder.path / path} changed while it was looked at", hint="run the command again")
+    if change.new is None or change.old is not None:
+        return
     status = tree.status(change.path)
-    if change.new is None or status is None or not stat.S_ISDIR(status.st_mode):
+    if status is None or not stat.S_ISDIR(status.st_mode):
         return
     for inner, _ in folder.at(path).files():
         if f"{path}/{inner}" not in gone:
@@ -242,7 +244,8 @@ def _bring(project: Project, tree: Tree, switch_id: str, change: Difference, pre
         tree.note_dressed(data, dressed)
         executable = change.new is not None and change.new.mode == manifest.EXECUTABLE
         prepared = prepared or _prepared(folder, path, dressed, executable=executable)
-    _remove_empty_at(folder, path)
+    if now is None:
+        _remove_empty_at(folder, path)
     folder.move(prepared, folder, path)
 
 

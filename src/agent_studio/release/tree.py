@@ -23,6 +23,7 @@ from agent_studio.release import manifest
 from agent_studio.release.manifest import Entry
 from agent_studio.storage.folder import Folder, disk_faults
 from agent_studio.storage.temporaries import is_temporary
+from agent_studio.storage.walk import check_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -96,7 +97,9 @@ class Tree(NamedTuple):
         status = self.status(path)
         if status is None or stat.S_ISDIR(status.st_mode):
             return None
-        return self._entry(path, str(folder.resolve(name)), _sha256)
+        place = folder.path.joinpath(*name.split("/"))
+        check_file(status, place)
+        return self._entry(path, str(place), _sha256)
 
     def sweep(self) -> None:
         """Remove what killed writers of ours left half-written."""
