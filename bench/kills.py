@@ -38,7 +38,7 @@ _BY_DESCRIPTOR = {"write", "pwrite64", "ftruncate", "fchmod", "fsync"}
 _CALL = re.compile(r"^(\w+)\((.*)$")
 _CREATES = re.compile(r"O_(WRONLY|RDWR|CREAT|TRUNC)")
 _LEFT = re.compile(r"\.tmp$|^\.canary-|^\.smoke-")
-_RANDOM = re.compile(r"build-\d+-\w*|\d+-[0-9a-f]{8}\.tmp|\d{8}T\d+Z?[^/]*")
+_RANDOM = re.compile(r"\.(?:smoke|canary)-[0-9a-f]+|build-\d+-\w*|\d+-[0-9a-f]{8}\.tmp|\d{8}T\d+Z?[^/]*")
 _USER_FILES = {
     "memory/learnings.md": b"# Learnings\n\nNot one byte of this may be lost.\n",
     "memory/notes of a user.md": b"Nor of this.\n",

@@ -111,7 +111,9 @@ def test_links_are_followed_inside_the_project_only(bare: Studio, tmp_path: Path
     (agents / "dangling.md").symlink_to("nowhere.md")
     (agents / "through-a-file.md").symlink_to("code-reviewer.md/inner.md")
     (bare.path / "CLAUDE.md").symlink_to(tmp_path / "outside" / "secret.md")
-    assert made(bare) == before
+    after = made(bare)
+    assert after._replace(led_out=()) == before
+    assert set(after.led_out) == {"agents/escape.md", "agents/escape", "@project/CLAUDE.md"}
 
 
 @POSIX
@@ -198,3 +200,11 @@ def test_a_configuration_that_places_data_wrongly_is_refused(bare: Studio) -> No
     bare.write(".claude/config.staging.yaml", "paths:\n  metrics: ../elsewhere\n")
     with pytest.raises(AgentStudioError, match=r"paths\.metrics"):
         made(bare)
+
+
+def test_what_we_add_to_the_settings_does_not_change_it(staged: Studio) -> None:
+    staged.write(".claude/settings.json", '{"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "true"}]}]}}')
+    before = made(staged)
+    staged.run("hooks", "install", "--shared", "--wrap")
+    assert "recorder" in (staged.path / ".claude/settings.json").read_text()
+    assert made(staged) == before

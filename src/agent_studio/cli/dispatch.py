@@ -7,6 +7,7 @@ import importlib
 import os
 import re
 import sys
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,7 +16,8 @@ from agent_studio.cli import output
 from agent_studio.cli.main import ALIASES, COMMANDS
 from agent_studio.cli.running import Running
 from agent_studio.environment.context import Context, open_context
-from agent_studio.environment.detect import Choice, ProjectChoice, choose_environment, choose_project
+from agent_studio.environment.detect import Choice, Environment, ProjectChoice, choose_environment, choose_project
+from agent_studio.environment.disabled import refuse_disabled
 from agent_studio.environment.roots import Project
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError, did_you_mean, nearest
 
@@ -32,6 +34,8 @@ EVERYWHERE = """everywhere:
 """
 
 
+_WITHOUT_STAGING = frozenset(("rollback", "recover", "release", "completion"))
+"""Verbs that do without staging, or lead back to it."""
 COMMON = ("--env", "--project", "--set", "--json", "--help")
 _MARGIN = 2
 _PLAIN_WIDTH = 80 - _MARGIN
@@ -160,6 +164,12 @@ class Session:
             self._opened(context)
         return context
 
+    def refuse_disabled(self) -> None:
+        """Raise `DisabledError` when the chosen environment is out of use; whoever needs a project says so itself."""
+        with suppress(UsageError):
+            if self.choice.environment is Environment.STAGING:
+                refuse_disabled(self.project, self.choice.environment)
+
     @property
     def sound_context(self) -> Context | None:
         """The same, or None when the configuration is wrong."""
@@ -196,6 +206,8 @@ def _dispatch(argv: list[str], running: Running) -> int:
         schema = running.name = "-".join(filter(None, (verb, getattr(args, "subverb", None))))
         running.options = lambda: (*_options(parser), *COMMON)
         args.command = command
+        if verb not in _WITHOUT_STAGING and not getattr(args, "reset", False):
+            session.refuse_disabled()
         result: output.Result = module.run(args, session)
         output.report(screen, schema, str(session.choice.environment), result, as_json=as_json)
     except AgentStudioError as error:

@@ -25,6 +25,11 @@ COMMANDS: dict[str, str] = {
     "kb": "Build and search the knowledge base",
     "mcp": "Offer the knowledge base to agents: an MCP server over stdio",
     "scan": "Look for secrets in what would be seeded or released, and in records",
+    "candidate": "Make the candidate that would go live, show it, compare it with production",
+    "promote": "Make the candidate live",
+    "rollback": "Go back: staging anew, production's last healthy release, or a backup",
+    "recover": "Bring an interrupted promotion or rollback to its end",
+    "release": "List, show and verify releases",
     "log": "Show and follow what commands and the daemon did",
     "completion": "Print a shell's completion script",
 }

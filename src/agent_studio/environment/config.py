@@ -16,7 +16,7 @@ from agent_studio.errors import ConfigurationError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from agent_studio.environment.roots import Project
+    from agent_studio.environment.sources import Definitions
 
 BASE_FILE = "config.yaml"
 
@@ -63,7 +63,7 @@ class Config:
 
 
 def load(
-    project: Project,
+    project: Definitions,
     environment: Environment,
     variables: Mapping[str, str],
     overrides: Iterable[str] = (),
@@ -80,7 +80,7 @@ def load(
 
 
 def inspect(
-    project: Project,
+    project: Definitions,
     environment: Environment,
     variables: Mapping[str, str],
     overrides: Iterable[str] = (),
@@ -112,7 +112,7 @@ class MissingStagingFileError(ConfigurationError):
     """Staging has no configuration file of its own yet; `init` writes it."""
 
 
-def _missing_staging_file(project: Project) -> ConfigurationError:
+def _missing_staging_file(project: Definitions) -> ConfigurationError:
     return MissingStagingFileError(
         f"{project.shown(file_name(Environment.STAGING))} is missing; staging never borrows another environment's",
         hint="create it: agent-studio init --env staging",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.config import Config, inspect, load
 from agent_studio.environment.detect import Choice, Environment
+from agent_studio.environment.disabled import refuse_disabled
 from agent_studio.environment.roots import EnvironmentRoot, Project, environment_root, refuse_overlap
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ class Context(NamedTuple):
 def open_context(
     project: Project, choice: Choice, variables: Mapping[str, str], overrides: Iterable[str] = ()
 ) -> Context:
-    """Load the configuration and place the root; raise `ConfigurationError` when either is wrong."""
+    """Load the configuration and place the root; raise `ConfigurationError` when either is wrong.
+
+    Raises `DisabledError` for staging that is out of use.
+    """
+    refuse_disabled(project, choice.environment)
     config = load(project, choice.environment, variables, overrides)
     root = environment_root(project, choice.environment, config.values())
     refuse_overlap(root, other_roots(project, choice.environment))

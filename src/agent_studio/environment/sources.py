@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent_studio.environment.detect import VARIABLE, Environment
 from agent_studio.environment.document import Entry, parse
@@ -27,8 +27,6 @@ from agent_studio.errors import ConfigurationError, did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from agent_studio.environment.roots import Project
 
 _PREFIX = "AGENT_STUDIO_"
 _SHARED_VARIABLES = {VARIABLE, "AGENT_STUDIO_SERVE_TOKEN", "AGENT_STUDIO_ISOLATION"}
@@ -71,7 +69,17 @@ class Source(NamedTuple):
     problems: list[ConfigurationError]
 
 
-def read_source(project: Project, name: str, *, declared: Environment | None = None) -> Source | None:
+class Definitions(Protocol):
+    """What configuration files are read from: a project, or a release of one."""
+
+    def shown(self, name: str) -> str:
+        """Return how a file is named in messages."""
+
+    def read_definition(self, name: str) -> bytes:
+        """Return a file's bytes; raise `FileNotFoundError` when it is not there."""
+
+
+def read_source(project: Definitions, name: str, *, declared: Environment | None = None) -> Source | None:
     """Read one configuration file with all its faults, or None when it is not there."""
     try:
         data = project.read_definition(name)

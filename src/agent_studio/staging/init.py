@@ -17,6 +17,7 @@ from agent_studio.environment import templates
 from agent_studio.environment.config import BASE_FILE, MissingStagingFileError, file_name, inspect
 from agent_studio.environment.context import Context, open_context, other_roots
 from agent_studio.environment.detect import DEFINITIONS, Choice, Environment
+from agent_studio.environment.disabled import enable, refuse_disabled
 from agent_studio.environment.roots import (
     INDEX_FILE,
     STATE,
@@ -118,6 +119,7 @@ def initialise(
         try:
             if options.reset:
                 report.archived = archive(root)
+                enable(project)
             _write_project_files(project, choice.environment, options, report)
             context = open_context(project, choice, variables, overrides)
             _fill(context, options, report)
@@ -138,6 +140,8 @@ def preflight(
         raise UsageError(f"--reset is for staging only, not {environment}", hint="add --env staging")
     if options.activity_days and environment is Environment.PRODUCTION:
         raise UsageError("generated activity is never written to production", hint="use --env staging")
+    if not options.reset:
+        refuse_disabled(project, environment)
     config, problems = inspect(project, environment, variables, overrides)
     for problem in problems:
         if not isinstance(problem, MissingStagingFileError):

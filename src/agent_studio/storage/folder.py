@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from agent_studio.storage.walk import Walk
 
-_SHARED_MODE = 0o666
-"""Less the umask, as any editor would create it."""
+_SHARED_MODE, _SHARED_FOLDER_MODE = 0o666, 0o777
+"""Less the umask, as any editor would create them."""
 
 
 @contextmanager
@@ -156,7 +156,7 @@ class Folder:
                 except FileNotFoundError:
                     _refuse_collision(walk, name)
                     with suppress(FileExistsError):
-                        walk.mkdir(name, FOLDER_MODE)
+                        walk.mkdir(name, _SHARED_FOLDER_MODE if self._shared else FOLDER_MODE)
                         created = True
                     entered = walk.enter(name)
                 stack.pop_all().close()
@@ -189,14 +189,30 @@ class Folder:
                         created.append(name)
         return created
 
-    def replace(self, relative: str, data: bytes) -> None:
-        """Write a file so that readers and a crash see all of the old bytes or all of the new ones."""
+    def replace(self, relative: str, data: bytes, *, durable: bool = True) -> None:
+        """Write a file so that readers and a crash see all of the old bytes or all of the new ones.
+
+        Without `durable` only readers do: a crash may leave any bytes until `storage.flush` has returned.
+        """
         *folders, name = self._named(relative)
         with self._entered(folders) as walk, disk_faults(self.path / relative):
             _refuse_collision(walk, name)
             with suppress(FileNotFoundError):
                 os.close(walk.open(name, os.O_RDONLY, FILE_MODE))  # a link or hard link is refused, not replaced
-            temporaries.put(walk, name, data, durable=True, mode=self._mode, keep=self._shared)
+            temporaries.put(walk, name, data, durable=durable, mode=self._mode, keep=self._shared)
+
+    def prepare(self, relative: str, data: bytes, *, executable: bool, durable: bool = True) -> str:
+        """Write a file's new bytes durably beside it and return their path, to be moved there later.
+
+        Without `durable` they are so once `storage.flush` has returned. Only those who may read the file may run it.
+        `sweep` removes what a killed writer prepared.
+        """
+        *folders, name = self._named(relative)
+        with self._entered(folders) as walk, disk_faults(self.path / relative):
+            own = temporaries.prepare(
+                walk, name, data, durable=durable, mode=self._mode, keep=self._shared, executable=executable
+            )
+        return "/".join((*folders, own))
 
     def sweep(self, relative: str = "", *, of: Collection[str] = ()) -> list[str]:
         """Remove what killed writers left half-written in one folder, or only of some files; return the names."""
@@ -228,6 +244,22 @@ class Folder:
         *folders, name = self._named(relative)
         with self._entered(folders) as walk, disk_faults(self.path / relative):
             _clear(walk, name)
+
+    def remove_empty(self, relative: str) -> bool:
+        """Remove a folder if nothing is in it; tell whether it was."""
+        *folders, name = self._named(relative)
+        try:
+            with self._entered(folders) as walk, disk_faults(self.path / relative):
+                inner = walk.enter(name)
+                try:
+                    if inner.names():
+                        return False
+                finally:
+                    inner.close()
+                walk.rmdir(name)
+        except FileNotFoundError:
+            return False
+        return True
 
     def move(self, relative: str, target: Folder, new_relative: str) -> None:
         """Move a file or folder to another place on the same disk in one step; it replaces a file there."""

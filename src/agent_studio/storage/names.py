@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from agent_studio.errors import UnsafePathError
 
@@ -52,7 +53,9 @@ def collision_key(name: str) -> str:
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
+@lru_cache(maxsize=8_192)
 def _fault(name: str) -> str:
+    """Return what is wrong with a name; the same few are asked for again and again."""
     checks = (
         (name == "", "has an empty part"),
         (name in {".", ".."}, f'has the part "{name}"'),

@@ -5,6 +5,8 @@ https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.sshsig
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
 import shutil
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _TOOL = "ssh-keygen"
 _SECONDS = 20
+_MAGIC = b"SSHSIG"
 _PRINCIPAL = re.compile(r'Good "[^"]*" signature for (\S+) with')
 
 
@@ -88,6 +91,24 @@ def verify(data: bytes, signature: str, signers: bytes, namespace: str) -> str |
             if not done.returncode and good:
                 return good[1]
     return None
+
+
+def key_of(signature: str) -> str:
+    """Return the fingerprint of the public key that a signature says it was made with, empty when it is none.
+
+    The key is the first field of the blob, behind magic and version.
+    """
+    lines = signature.strip().split("\n")
+    try:
+        blob = base64.b64decode("".join(lines[1:-1]), validate=True)
+        start = len(_MAGIC) + 8
+        length = int.from_bytes(blob[start - 4 : start])
+    except ValueError:
+        return ""
+    key = blob[start : start + length]
+    if not blob.startswith(_MAGIC) or len(key) != length or not key:
+        return ""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
 
 
 def _configuration(environ: Mapping[str, str]) -> Path:

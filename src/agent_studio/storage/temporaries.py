@@ -27,25 +27,18 @@ def name_for(name: str) -> str:
     return f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp"  # two threads may write the same file
 
 
+def is_temporary(name: str) -> bool:
+    """Tell whether a name is one that `name_for` gives."""
+    return _NAME.fullmatch(name) is not None
+
+
 def put(walk: Walk, name: str, data: bytes, *, durable: bool, mode: int = FILE_MODE, keep: bool = False) -> None:
     """Write bytes beside `name`, then give them its name; on any fault what was there stays as it was.
 
     `mode` is what a new file gets, less the umask; `keep` gives the rights of the file that is replaced.
     """
-    temporary = name_for(name)
-    descriptor = walk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    temporary = prepare(walk, name, data, durable=durable, mode=mode, keep=keep)
     try:
-        try:
-            if keep and hasattr(os, "fchmod"):
-                with suppress(FileNotFoundError):
-                    os.fchmod(descriptor, stat.S_IMODE(walk.lstat(name).st_mode))
-            with suppress(OSError):
-                try_lock(descriptor)  # tells a sweeper in another container, to whom our pid means nothing
-            write_all(descriptor, data)
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         walk.rename(temporary, walk, name)
     except BaseException:
         with suppress(OSError):
@@ -53,6 +46,45 @@ def put(walk: Walk, name: str, data: bytes, *, durable: bool, mode: int = FILE_M
         raise
     if durable:
         walk.sync()
+
+
+def prepare(
+    walk: Walk, name: str, data: bytes, *, durable: bool, mode: int = FILE_MODE, keep: bool = False,
+    executable: bool | None = None,
+) -> str:  # fmt: skip
+    """Write the bytes that `name` is to have under a name of their own, and return that; on a fault nothing is left.
+
+    `executable` says whether those who may read the file may also run it; None leaves that to `mode` and `keep`.
+    """
+    temporary = name_for(name)
+    descriptor = walk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        try:
+            if hasattr(os, "fchmod"):
+                _set_rights(walk, name, descriptor, keep=keep, executable=executable)
+            with suppress(OSError):
+                try_lock(descriptor)  # tells a sweeper in another container, to whom our pid means nothing
+            write_all(descriptor, data)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            walk.remove(temporary)
+        raise
+    return temporary
+
+
+def _set_rights(walk: Walk, name: str, descriptor: int, *, keep: bool, executable: bool | None) -> None:
+    rights = own = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    if keep:
+        with suppress(FileNotFoundError):
+            rights = stat.S_IMODE(walk.lstat(name).st_mode)
+    if executable is not None:
+        rights = rights & ~0o111 | ((rights & 0o444) >> 2 if executable else 0)
+    if rights != own:
+        os.fchmod(descriptor, rights)
 
 
 def sweep(walk: Walk, of: Collection[str] = ()) -> list[str]:

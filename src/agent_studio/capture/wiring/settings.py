@@ -140,17 +140,21 @@ def apply(project: Project, settings: Settings, change: Change) -> None:
     """Write a change, having kept what the file was before any of ours; nothing is written when nothing changes."""
     if not change.changed or change.after is None:
         return
+    project.folder.sweep(DEFINITIONS, of=FILES)
+    keep(project, settings.name, undone(project, settings), change.after)
+    project.folder.replace(change.name, change.after.encode())
+
+
+def keep(project: Project, name: str, before: str | None, after: str) -> None:
+    """Keep what a file is without us, for as long as it is exactly `after`."""
     kept = Folder(project.path, _KEPT)
     kept.make()
     kept.sweep()
-    project.folder.sweep(DEFINITIONS, of=FILES)
-    base = undone(project, settings)
     state = {
-        "before": None if base is None else base64.b64encode(base.encode()).decode(),
-        "afterSha256": _sha256(change.after),
+        "before": None if before is None else base64.b64encode(before.encode()).decode(),
+        "afterSha256": _sha256(after),
     }
-    kept.replace(settings.name, json.dumps(state).encode() + b"\n")
-    project.folder.replace(change.name, change.after.encode())
+    kept.replace(name, json.dumps(state).encode() + b"\n")
 
 
 def undo(project: Project, settings: Settings) -> Change:
@@ -177,6 +181,29 @@ def undone(project: Project, settings: Settings) -> str | None:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
     return cleaned(settings)
+
+
+def without_us(data: bytes, project: Project | None = None) -> bytes | None:
+    """Return the bytes of a `settings.json` as they would be without us, None where it would not be there.
+
+    With its project, a file that is as we left it becomes what it was before. What the client could not read either
+    stays as it is.
+    """
+    found = parsed(data)
+    if found is None:
+        return data
+    bare = cleaned(found) if project is None else undone(project, found)
+    return None if bare is None else bare.encode()
+
+
+def parsed(data: bytes) -> Settings | None:
+    """Return the bytes of a `settings.json` as settings, None for what the client could not read."""
+    try:
+        text = data.decode("utf-8")
+        value = json_text.parse(text)
+    except (ValueError, RecursionError):
+        return None
+    return None if _fault(value) else Settings(SHARED, text, value)
 
 
 def cleaned(settings: Settings, *, unwrap: bool = True) -> str:

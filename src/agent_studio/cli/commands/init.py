@@ -10,10 +10,11 @@ import argparse
 from typing import TYPE_CHECKING
 
 from agent_studio import log
-from agent_studio.cli.output import Problem, Result, Screen, ask, working
+from agent_studio.cli.output import Problem, Result, Screen, ask, warn, working
 from agent_studio.environment.detect import VARIABLE, Environment
-from agent_studio.errors import ExitCode
+from agent_studio.errors import ExitCode, UsageError
 from agent_studio.isolation.secrets import baseline
+from agent_studio.release import placing
 from agent_studio.staging.init import Item, Options, Report, initialise, preflight
 
 if TYPE_CHECKING:
@@ -30,12 +31,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="fill empty logs with days of generated activity, marked synthetic (default: 7)",
     )  # fmt: skip
     parser.add_argument("--no-hooks", action="store_true", help="leave the client's settings alone")
+    parser.add_argument(
+        "--target", metavar="DIR",
+        help="with --env production: make DIR production, a git worktree of this checkout unless it is there",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="seed of the generated activity (default: 1)")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Initialise the chosen environment."""
     options = Options(args.reset, args.with_activity, args.seed, hooks=not args.no_hooks)
+    if args.target is not None:
+        session = _of_target(args, session)
     arguments = (session.project, session.choice, session.variables, session.overrides, options)
     if args.dry_run:
         return _plan(preflight(*arguments).path, options, session)
@@ -62,6 +69,19 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     _note(session, report)
     with_option = "" if VARIABLE in session.variables else f" --env {session.choice.environment}"
     return Result(_data(report), lambda screen: _render(screen, report, with_option), code, problems)
+
+
+def _of_target(args: argparse.Namespace, session: Session) -> Session:
+    """Make a folder production, and return a session of it."""
+    if session.choice.environment is not Environment.PRODUCTION:
+        raise UsageError("--target is for production", hint="agent-studio init --env production --target DIR")
+    if args.dry_run:
+        raise UsageError("--target has no dry run", hint="it makes DIR and writes release.target into config.yaml")
+    made = placing.place(session.project, args.target)
+    for note in made.notes:
+        warn(note)
+    session.common.project = str(made.target.path)
+    return session.anew()
 
 
 def _note(session: Session, report: Report) -> None:

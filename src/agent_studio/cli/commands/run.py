@@ -34,6 +34,7 @@ from agent_studio.isolation.launch import Launch, start
 from agent_studio.isolation.policy import COPY, make_written, policy
 from agent_studio.isolation.reports import ReportFile
 from agent_studio.redaction import redact
+from agent_studio.release import sessions
 
 if TYPE_CHECKING:
     import argparse
@@ -266,6 +267,8 @@ def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
         warn(f"left out of the copy, as it is no file: {', '.join(map(_shown, copy.left_out[:_TOLD]))}")
     with ExitStack() as stack:
         argv = plan.argv
+        told = redact(plan.argv[0])
+        stack.enter_context(sessions.session(plan.context.project, told, str(plan.context.environment)))
         if plan.settings:
             place = stack.enter_context(overlay.placed(state, plan.settings))
             argv = [argv[0], overlay.OPTION, str(place), *argv[1:]]

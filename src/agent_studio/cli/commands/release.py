@@ -1,0 +1,133 @@
+"""List what was live, show a release, and verify that store, history and production are what they are said to be.
+
+Exit code of verify: 8 when history, a manifest or an object is damaged, 6 when a switch was interrupted, 5 when
+production differs from the live release.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.cli.output import Problem, Result
+from agent_studio.errors import ExitCode, UsageError
+from agent_studio.release import history, verify
+from agent_studio.release.sides import open_sides, refuse_development
+from agent_studio.release.store import Store
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.output import Screen
+    from agent_studio.release.history import Release
+
+_SHORTEST = 6
+_WORDS = {True: "healthy", False: "failed", None: "not proven"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-verbs."""
+    verbs = parser.add_subparsers(dest="subverb", metavar="SUBCOMMAND", required=True)
+    verbs.add_parser(
+        "list", help="what was live, oldest first", description="List every release that was live, oldest first."
+    )
+    show = verbs.add_parser(
+        "show", help="what a release consists of, and on whose word it went live",
+        description="Show a release's files and all that its line of the history says.",
+    )  # fmt: skip
+    show.add_argument("release", metavar="HASH", nargs="?", help="its first digits (default: what is live)")
+    verbs.add_parser(
+        "verify", help="read history, manifests, objects and production again",
+        description="Read the history's chain, every manifest, every object and production's files again.",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Carry out one sub-verb."""
+    refuse_development(session.choice)
+    return {"list": _list, "show": _show, "verify": _verify}[args.subverb](args, session)
+
+
+def _row(one: Release, current: Release | None) -> dict[str, Any]:
+    return {
+        "release": one.release, "candidate": one.candidate, "id": one.id, "step": one.step, "time": one.time,
+        "healthy": one.healthy, "live": current is not None and one.id == current.id,
+    }  # fmt: skip
+
+
+def _list(args: argparse.Namespace, session: Session) -> Result:
+    past = history.read(session.project)
+    rows = [_row(one, past.current) for one in past.releases]
+
+    def render(screen: Screen) -> None:
+        if not rows:
+            screen.line("Nothing was promoted yet: agent-studio candidate create")
+            return
+        screen.table(
+            ("release", "candidate", "step", "time", "health", "live"),
+            [
+                (one["release"][:12], one["candidate"][:12], one["step"], one["time"], _WORDS[one["healthy"]],
+                 "live" if one["live"] else "")
+                for one in rows
+            ],
+        )  # fmt: skip
+
+    return Result({"releases": rows}, render)
+
+
+def _show(args: argparse.Namespace, session: Session) -> Result:
+    past = history.read(session.project)
+    one = _named(past, args.release)
+    files = [
+        {"path": path, "mode": entry.mode, "sha256": entry.sha256}
+        for path, entry in Store(session.project).manifest(one.release).items()
+    ]
+    record = {name: value for name, value in one.record.items() if not name.startswith("_")}
+
+    def render(screen: Screen) -> None:
+        screen.line(f"Release {one.release} ({one.step}, {_WORDS[one.healthy]})")
+        for name, value in record.items():
+            if value not in ("", [], {}, None) and name != "gate":
+                screen.line(f"  {name}: {value}")
+        screen.table(("mode", "sha256", "path"), [(file["mode"], file["sha256"][:12], file["path"]) for file in files])
+
+    return Result({**_row(one, past.current), "record": record, "files": files}, render)
+
+
+def _named(past: history.History, prefix: str | None) -> Release:
+    if prefix is None:
+        if past.current is None:
+            raise UsageError("nothing was promoted yet", hint="agent-studio promote")
+        return past.current
+    fit = {one.release: one for one in past.releases if one.release.startswith(prefix)}
+    if len(prefix) < _SHORTEST or len(fit) != 1:
+        raise UsageError(f"{prefix!r} names no release", hint=f"agent-studio release list; at least {_SHORTEST} digits")
+    return next(iter(fit.values()))
+
+
+def _verify(args: argparse.Namespace, session: Session) -> Result:
+    sides = open_sides(session.project, session.variables, session.overrides)
+    found = verify.verify(sides.project, sides.target.tree)
+    problems = [Problem("integrity", fault) for fault in found.damage]
+    if found.interrupted:
+        problems.append(Problem("recovery", "a promotion or rollback was interrupted", "agent-studio recover"))
+    problems += [
+        Problem("drift", f"{one.path} in production is not the release's", "agent-studio promote --adopt, or --discard")
+        for one in found.drift
+    ]
+    code = (
+        ExitCode.INTEGRITY if found.damage
+        else ExitCode.RECOVERY if found.interrupted
+        else ExitCode.BUSY if found.drift else ExitCode.DONE
+    )  # fmt: skip
+    data = {
+        "releases": found.releases, "objects": found.objects, "damage": found.damage,
+        "interrupted": found.interrupted, "drift": [one.path for one in found.drift],
+        "head": {"seq": found.head.seq, "hash": found.head.hash},
+    }  # fmt: skip
+
+    def render(screen: Screen) -> None:
+        screen.line(f"{found.releases} releases, {found.objects} objects, {found.head.seq} lines of history")
+        screen.mark("bad" if code else "ok", "not as recorded" if code else "all is as it was recorded")
+
+    return Result(data, render, code, problems)

@@ -1,0 +1,120 @@
+"""Evidence on a candidate: files of one form, each sealed by a line of a chained journal beside them.
+
+`.agent-studio/<environment>/evidence/<kind>-<time>-<id>.json` is `{schema, kind, environment, candidate, verdict, time,
+data}`; `chain.jsonl` names every file with its hash. A file that the journal does not name, or names with another hash,
+is no evidence. Evidence is of exactly one candidate: another byte in a definition, and there is none yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio import clock
+from agent_studio.redaction import redact
+from agent_studio.storage import chained
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agent_studio.environment.context import Context
+    from agent_studio.environment.detect import Environment
+    from agent_studio.environment.roots import Project
+    from agent_studio.storage.folder import Folder
+
+SCHEMA = "agent-studio/evidence/1"
+FOLDER = "evidence"
+JOURNAL = "chain.jsonl"
+PASS, FAIL, INSUFFICIENT = "PASS", "FAIL", "INSUFFICIENT"
+_KIND = re.compile(r"[a-z][a-z0-9.-]{0,60}")
+
+
+class Evidence(NamedTuple):
+    """One thing that was found about a candidate."""
+
+    kind: str
+    environment: str
+    candidate: str
+    verdict: str
+    """PASS, FAIL or INSUFFICIENT."""
+    time: str
+    data: Mapping[str, Any]
+    """What the kind's own command reports."""
+    file: str
+    """Its name in the folder."""
+    sha256: str
+
+
+class Found(NamedTuple):
+    """What there is about a candidate."""
+
+    evidence: dict[str, Evidence]
+    """The newest of each kind."""
+    faults: list[str]
+    """Files that are not what the journal says of them; their kinds have no evidence at all."""
+
+
+def record(context: Context, kind: str, candidate: str, verdict: str, data: Mapping[str, Any]) -> Evidence:
+    """Keep evidence and seal it; raise `IntegrityError` for a journal that is damaged, then nothing is kept."""
+    if not _KIND.fullmatch(kind) or verdict not in {PASS, FAIL, INSUFFICIENT}:
+        raise ValueError(f"no evidence can be {kind!r}, {verdict!r}")
+    now = clock.now()
+    value = {
+        "schema": SCHEMA, "kind": kind, "environment": str(context.environment), "candidate": candidate,
+        "verdict": verdict, "time": clock.timestamp(now), "data": data,
+    }  # fmt: skip
+    text = redact(json.dumps(value, ensure_ascii=False, indent=1)).encode("utf-8", "backslashreplace")
+    name = f"{kind}-{clock.file_stamp(now)}-{secrets.token_hex(4)}.json"
+    folder = context.root.state.at(FOLDER)
+    chained.read(folder, JOURNAL) if folder.has_folder() else folder.make()
+    folder.replace(name, text)
+    sealed = {"kind": kind, "candidate": candidate, "verdict": verdict, "time": value["time"], "file": name}
+    chained.append(folder, JOURNAL, {**sealed, "sha256": hashlib.sha256(text).hexdigest()})
+    return _evidence(text, name)
+
+
+def of(project: Project, environment: Environment, candidate: str) -> Found:
+    """Return what an environment's evidence says of a candidate; raise `IntegrityError` for a damaged journal.
+
+    Of each kind the newest counts, by the order of the journal: whatever a clock said, what came last is last.
+    """
+    folder = project.state(environment).at(FOLDER)
+    found, faults = dict[str, Evidence](), []
+    for line in chained.read(folder, JOURNAL).records:
+        if line["candidate"] != candidate:
+            continue
+        found.pop(line["kind"], None)
+        fault, one = _opened(folder, line)
+        if one is None:
+            faults.append(fault)
+        else:
+            found[line["kind"]] = one
+    return Found(found, faults)
+
+
+def bundle(evidence: Iterable[Evidence]) -> str:
+    """Return one hash over evidence, in whatever order it is given: what a signature names."""
+    lines = sorted(f"{one.kind} {one.sha256}\n" for one in evidence)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _opened(folder: Folder, line: Mapping[str, Any]) -> tuple[str, Evidence | None]:
+    place = folder.path / line["file"]
+    try:
+        data = folder.read(line["file"])
+    except FileNotFoundError:
+        return f"{place} is gone", None
+    if hashlib.sha256(data).hexdigest() != line["sha256"]:
+        return f"{place} was changed after it was sealed", None
+    return "", _evidence(data, line["file"])
+
+
+def _evidence(data: bytes, name: str) -> Evidence:
+    value = json.loads(data)
+    return Evidence(
+        value["kind"], value["environment"], value["candidate"], value["verdict"], value["time"], value["data"], name,
+        hashlib.sha256(data).hexdigest(),
+    )  # fmt: skip

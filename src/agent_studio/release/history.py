@@ -1,0 +1,112 @@
+"""The history of a production: what was promoted, returned to and found healthy, each line bound to all before it.
+
+`.agent-studio/releases/history.jsonl` is a chained journal (`storage.chain`). Nothing in it is ever rewritten; what is
+live now follows from its lines alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio import clock
+from agent_studio.environment.roots import STATE
+from agent_studio.storage import chain, chained
+from agent_studio.storage.folder import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent_studio.environment.roots import Project
+
+FOLDER = f"{STATE}/releases"
+FILE = "history.jsonl"
+PROMOTE, ROLLBACK, ADOPT, HEALTH, KEPT = "promote", "rollback", "adopt", "health", "kept"
+"""Steps: three that make a release live, what is found of one afterwards, and bytes that a switch found in its way."""
+RESTART, NUCLEAR = "restart", "nuclear"
+"""Steps that concern staging alone."""
+_SWITCHES = frozenset({PROMOTE, ROLLBACK, ADOPT})
+
+
+class Release(NamedTuple):
+    """What was live, or is."""
+
+    release: str
+    """The hash of its manifest."""
+    candidate: str
+    """The hash that was signed; another where feature flags were carried over."""
+    id: str
+    """Of the switch that made it live."""
+    step: str
+    time: str
+    healthy: bool | None
+    """Whether it proved itself in production; None while that is not known."""
+    record: Mapping[str, Any]
+    """All that was noted."""
+
+
+class History(NamedTuple):
+    """The lines of a history, read once."""
+
+    records: list[dict[str, Any]]
+    head: chain.Head
+
+    @property
+    def releases(self) -> list[Release]:
+        """Every release that went live, oldest first."""
+        health = {one["id"]: bool(one["healthy"]) for one in self.records if one["step"] == HEALTH}
+        return [
+            Release(one["release"], one["candidate"], one["id"], one["step"], one["time"], health.get(one["id"]), one)
+            for one in self.records
+            if one["step"] in _SWITCHES
+        ]
+
+    @property
+    def current(self) -> Release | None:
+        """What is live, or None before the first release."""
+        return next(reversed(self.releases), None)
+
+    @property
+    def last_healthy(self) -> Release | None:
+        """The newest release before the current one's bytes that was live and healthy: where a rollback goes."""
+        current = self.current
+        return next(
+            (one for one in reversed(self.releases) if one.healthy and current and one.release != current.release), None
+        )
+
+    @property
+    def governing(self) -> Release | None:
+        """The newest release that was promoted, and so signed, and did not fail: its policy and signers hold.
+
+        Bytes that were adopted, or were there before the first promotion, were signed by nobody.
+        """
+        signed = {one.release for one in self.releases if one.step == PROMOTE and one.healthy is not False}
+        return next((one for one in reversed(self.releases) if one.release in signed), None)
+
+    @property
+    def used_nonces(self) -> frozenset[str]:
+        """The nonces of sign-offs that a promotion has used up."""
+        return frozenset(str(nonce) for one in self.records for nonce in one.get("nonces") or ())
+
+    def of(self, switch_id: str) -> Release | None:
+        """Return the release that a switch made live."""
+        return next((one for one in self.releases if one.id == switch_id), None)
+
+
+def read(project: Project) -> History:
+    """Return the history, empty before the first release; raise `IntegrityError` for a line that does not follow."""
+    return History(*chained.read(Folder(project.path, FOLDER), FILE))
+
+
+def new_id() -> str:
+    """Return a name for a step that is about to be taken."""
+    return f"{clock.file_stamp(clock.now())}-{secrets.token_hex(4)}"
+
+
+def append(project: Project, record: Mapping[str, Any]) -> None:
+    """Add a line durably; one whose `step` and `id` are there already is not added again."""
+    own = (record["step"], record["id"])
+    chained.append(
+        Folder(project.path, FOLDER), FILE, {"time": clock.timestamp(clock.now()), **record},
+        unless=lambda held: any((one["step"], one["id"]) == own for one in held),
+    )  # fmt: skip

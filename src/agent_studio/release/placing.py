@@ -1,0 +1,88 @@
+"""Makes a folder production: a git worktree of this checkout, or a checkout that is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_studio.capture.wiring import json_text, settings
+from agent_studio.environment import templates
+from agent_studio.environment.config import BASE_FILE, load
+from agent_studio.environment.detect import DEFINITIONS, VARIABLE, Environment
+from agent_studio.environment.edit import set_value
+from agent_studio.environment.roots import Project
+from agent_studio.errors import UsageError
+from agent_studio.release import git, sessions
+from agent_studio.release.target import KEY, target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Placed(NamedTuple):
+    """What was made."""
+
+    target: Project
+    notes: list[str]
+    """What was done, in words."""
+
+
+def place(project: Project, written: str) -> Placed:
+    """Make a folder production of a project, and note it in both.
+
+    Raises `UsageError` for a folder that cannot be, `GitError` when git refuses; then nothing was configured.
+    """
+    chosen = Path(os.path.realpath(project.path / Path(written).expanduser()))
+    _refuse(project, chosen)
+    notes = []
+    if not chosen.exists():
+        git.run(project.path, "worktree", "add", "--detach", str(chosen), "HEAD")
+        notes.append(f"made a git worktree of this checkout: {chosen}")
+    made = Project(chosen)
+    if made.folder.make(DEFINITIONS):
+        notes.append(f"created {made.definitions}")
+    notes.extend(_set_target(project, os.path.relpath(chosen, project.path)))
+    notes.extend(_set_environment(made))
+    sessions.own(made, project)
+    return Placed(made, notes)
+
+
+def _refuse(project: Project, chosen: Path) -> None:
+    own = project.path
+    if chosen == own or chosen in own.parents or own in chosen.parents:
+        raise UsageError(
+            f"{chosen} is, holds or lies in the checkout that is worked in", hint="name a folder beside it"
+        )
+    if chosen.exists() and not chosen.is_dir():
+        raise UsageError(f"{chosen} is a file", hint="name a folder")
+    if chosen.is_dir() and any(chosen.iterdir()) and not Project(chosen).definitions.is_dir():
+        raise UsageError(
+            f"{chosen} is there and has no {DEFINITIONS}/",
+            hint="name a checkout of this project, or a folder to be made",
+        )
+
+
+def _set_target(project: Project, relative: str) -> Iterator[str]:
+    name = project.shown(BASE_FILE)
+    written = relative.replace(os.sep, "/")
+    try:
+        old = project.folder.read(name).decode()
+    except FileNotFoundError:
+        old = templates.BASE
+    project.folder.replace(name, set_value(old, KEY, written, file=name).encode())
+    target(project, load(project, Environment.PRODUCTION, {}))
+    yield f"{KEY} is {written} in {name}"
+
+
+def _set_environment(made: Project) -> Iterator[str]:
+    """Let the client and its hooks know there that they are in production."""
+    found = settings.read(made, settings.LOCAL)
+    env = dict(found.value.get("env") or {})
+    if env.get(VARIABLE) == Environment.PRODUCTION:
+        return
+    env[VARIABLE] = str(Environment.PRODUCTION)
+    text = "{}\n" if found.text is None else found.text
+    edit = json_text.replaced(text, ("env",), env) if "env" in found.value else json_text.with_member(text, "env", env)
+    made.folder.replace(made.shown(settings.LOCAL), edit.encode())
+    yield f"{VARIABLE} is {Environment.PRODUCTION} in {made.definition(settings.LOCAL)}"

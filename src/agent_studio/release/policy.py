@@ -1,0 +1,78 @@
+"""What a promotion has to meet: `release.policy` and the signers of the newest production release that was signed.
+
+A candidate cannot make its own way easier: its policy and its signers count only once it is live, and what somebody
+wrote into production by hand never counts. Before the first release there is nobody else to ask, and the candidate's
+own are taken; gate and sign-off say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio.environment.config import load
+from agent_studio.environment.detect import Environment
+from agent_studio.release import history
+from agent_studio.release.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent_studio.environment.roots import Project
+    from agent_studio.release.manifest import Entry
+
+SIGNERS = "allowed_signers"
+_SECTION = "release.policy."
+
+
+class Policy(NamedTuple):
+    """The rules in force."""
+
+    values: Mapping[str, Any]
+    """By key below `release.policy`."""
+    signers: bytes
+    """Lines as in `ssh-keygen(1)`, ALLOWED SIGNERS; empty when there are none."""
+    of: str
+    """The release that they come from; the candidate itself before the first release."""
+    bootstrap: bool
+    """Whether the candidate speaks for itself, for want of a release."""
+
+    @property
+    def sha256(self) -> str:
+        """One hash over the rules and the signers."""
+        rules = json.dumps(self.values, sort_keys=True, separators=(",", ":"), default=list).encode()
+        return hashlib.sha256(rules + b"\n" + self.signers).hexdigest()
+
+
+class Stored(NamedTuple):
+    """The definitions of a release, read from the store as a project's are read from its folder."""
+
+    store: Store
+    files: Mapping[str, Entry]
+    release: str
+
+    def shown(self, name: str) -> str:
+        """Return how a file is named in messages."""
+        return f"{name} of release {self.release[:12]}"
+
+    def read_definition(self, name: str) -> bytes:
+        """Return a file's bytes; raise `FileNotFoundError` when the release has none."""
+        entry = self.files.get(name)
+        if entry is None:
+            raise FileNotFoundError(name)
+        return self.store.read(entry.sha256)
+
+
+def in_force(project: Project, candidate: str) -> Policy:
+    """Return the rules for promoting a candidate that is in the store.
+
+    Raises `ConfigurationError` for a release whose configuration cannot be read, `IntegrityError` for a damaged store.
+    """
+    governing = history.read(project).governing
+    of = candidate if governing is None else governing.release
+    stored = Stored(Store(project), Store(project).manifest(of), of)
+    values = load(stored, Environment.PRODUCTION, {}).values()
+    rules = {name.removeprefix(_SECTION): value for name, value in values.items() if name.startswith(_SECTION)}
+    signers = stored.read_definition(SIGNERS) if SIGNERS in stored.files else b""
+    return Policy(rules, signers, of, governing is None)

@@ -1,0 +1,174 @@
+"""Promotion: a candidate that the gate lets through becomes production, proves itself there, or goes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio.environment import flags
+from agent_studio.environment.schema import KINDS
+from agent_studio.errors import AgentStudioError, UsageError
+from agent_studio.release import candidates, facts, gate, history, manifest, proof, safety, sessions, switch
+from agent_studio.release.sides import SOURCE, TO
+from agent_studio.release.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agent_studio.release.candidates import Made
+    from agent_studio.release.facts import Gathered
+    from agent_studio.release.gate import Gate
+    from agent_studio.release.proof import Proof, Settled
+    from agent_studio.release.sides import Sides
+
+
+class Options(NamedTuple):
+    """What a promoter may ask for."""
+
+    adopt: bool = False
+    """Keep what drifted in production as a release of its own, before the candidate goes live."""
+    discard: bool = False
+    """Overwrite what drifted; its bytes stay in the store."""
+    wait: bool = False
+    """Wait until no session runs in production."""
+    dry_run: bool = False
+    reason: str = ""
+
+
+class Plan(NamedTuple):
+    """What would happen."""
+
+    made: Made
+    gathered: Gathered
+    gate: Gate
+    release: str
+    """The hash of what would be live; another than the candidate's where flags are carried over."""
+    previous: str
+    """The release that is live; empty before the first."""
+    drift: list[str]
+    changes: list[manifest.Difference]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether production is that release already."""
+        return self.previous == self.release and not self.changes
+
+
+class Promoted(NamedTuple):
+    """What happened."""
+
+    plan: Plan
+    settled: Settled | None
+    """None where nothing was switched."""
+    backup: str
+    """The id of the backup that was made before; empty when there is none."""
+    notes: list[str]
+
+
+def promote(
+    sides: Sides, options: Options, agree: Callable[[Plan], None], prove: Callable[[], Proof] | None = None
+) -> Promoted:
+    """Promote the working checkout's candidate; `agree` is shown the plan, and raises to stop.
+
+    A gate that refuses is in the plan, and nothing was changed. Raises `BusyError` for another promoter and for
+    sessions that run, `RecoveryNeededError`, and `StorageError` with nothing changed.
+    """
+    if options.adopt and options.discard:
+        raise UsageError("--adopt and --discard are opposites", hint="choose one")
+    prove = prove or (lambda: proof.smoke(sides.production, sides.variables, sides.overrides))
+    with switch.alone(sides.project, "a promotion or rollback"):
+        switch.refuse_pending(sides.project)
+        found = plan(sides, candidates.create(sides.project), drift_is_settled=options.adopt or options.discard)
+        if found.gate.code or options.dry_run:
+            return Promoted(found, None, "", [])
+        _refuse_unready(sides)
+        agree(found)
+        if found.is_live:
+            return Promoted(found, proof.settle(sides.project, sides.target.tree, prove), "", ["it was live already"])
+        with sessions.quiet(sides.production, wait=options.wait):
+            backup, notes = safety.backup(sides, f"before promotion of {found.made.candidate[:12]}")
+            notes.extend(_other_sessions(sides))
+            _settle_drift(sides, found, options)
+            _switch(sides, found, options, backup)
+            settled = proof.settle(sides.project, sides.target.tree, prove)
+        return Promoted(found, settled, backup, notes)
+
+
+def plan(sides: Sides, made: Made, *, drift_is_settled: bool = False) -> Plan:
+    """Return what a promotion of a candidate would do, and what the gate says to it."""
+    gathered = facts.gather(sides, made.candidate)
+    asked = gathered.facts._replace(drift=()) if drift_is_settled else gathered.facts
+    current = gathered.past.current
+    return Plan(
+        made, gathered, gate.decide(asked), manifest.name_of(manifest.render(gathered.release)),
+        "" if current is None else current.release, list(gathered.facts.drift),
+        manifest.differences(gathered.live, gathered.release),
+    )  # fmt: skip
+
+
+def _refuse_unready(sides: Sides) -> None:
+    """Raise `UsageError` when production has no data folders: its smoke tests could only fail."""
+    try:
+        root = sides.live().root
+    except AgentStudioError:
+        return  # what is live is broken; the candidate may be what mends it
+    if not all(root.folder(kind).has_folder() for kind in KINDS):
+        raise UsageError(
+            f"production is not initialised: {root.path} lacks data folders",
+            hint=f"agent-studio init --env production --project {sides.production.path}",
+        )
+
+
+def _other_sessions(sides: Sides) -> list[str]:
+    """Return a note of live sessions that nobody waits for, because `run` did not start them."""
+    try:
+        found = sessions.others(sides.live().root)
+    except AgentStudioError:
+        return []
+    listed = ", ".join(found)
+    return [f"sessions that were not started by run may see some old and some new files: {listed}"] if found else []
+
+
+def _settle_drift(sides: Sides, found: Plan, options: Options) -> None:
+    """Keep what is live in the store, and note what becomes of edits that no release has."""
+    store = Store(sides.project)
+    with store.bulk():
+        kept = sides.target.tree.read(store.put).entries
+        release = store.put(manifest.render(kept))
+    if options.adopt and found.drift:
+        history.append(
+            sides.project,
+            {"step": history.ADOPT, "id": history.new_id(), "release": release, "candidate": release,
+             "previous": found.previous, "who": flags.default_who(sides.project), "files": found.drift},
+        )  # fmt: skip
+    if options.discard:
+        proof.keep_drift(sides.project, [manifest.Difference(path, None, kept.get(path)) for path in found.drift])
+
+
+def _switch(sides: Sides, found: Plan, options: Options, backup: str) -> None:
+    project, tree, gathered = sides.project, sides.target.tree, found.gathered
+    store = Store(project)
+    store.put(manifest.render(gathered.release))
+    live = tree.read().entries
+    if sides.production != project:
+        sessions.own(sides.production, project)
+    switch.switch(project, tree, live, gathered.release, _record(sides, found, options, backup, live))
+
+
+def _record(
+    sides: Sides, found: Plan, options: Options, backup: str, live: Mapping[str, manifest.Entry]
+) -> dict[str, Any]:
+    """Return the line of the history: what went live, on whose word, instead of what."""
+    known = found.gathered.facts
+    signed = facts.signed_by([*known.signatures, *known.waivers.values()])
+    current = history.read(sides.project).current  # an adoption may have come between
+    return {
+        "step": history.PROMOTE, "release": found.release, "candidate": found.made.candidate,
+        "previous": "" if current is None else current.release,
+        "before": manifest.name_of(manifest.render(live)) if current is None else "",
+        "from": str(SOURCE), "to": str(TO), "separation": known.separation,
+        "flags": dict(found.gathered.carried.flags), "policy": known.policy.sha256, "governedBy": known.policy.of,
+        "bootstrap": known.policy.bootstrap, "commit": found.made.commit, "signed": signed,
+        "nonces": [one["nonce"] for one in signed],
+        "gate": [[one.name, one.verdict] for one in found.gate.requirements], "backup": backup,
+        "ledger": safety.ledger_head(sides), "who": flags.default_who(sides.project), "reason": options.reason,
+    }  # fmt: skip

@@ -1,0 +1,65 @@
+"""The end of what was interrupted: the journal's switch, and the proof that was still to come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_studio.environment.detect import VARIABLE
+from agent_studio.errors import AgentStudioError
+from agent_studio.release import history, proof, sides, switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agent_studio.environment.roots import Project
+    from agent_studio.release.proof import Proof, Settled
+    from agent_studio.release.tree import Tree
+
+
+class Recovered(NamedTuple):
+    """What was brought to its end."""
+
+    switch_id: str
+    """Of the switch that was interrupted; empty when none was."""
+    release: str
+    """What is live now; empty before the first release."""
+    settled: Settled | None
+    """None when what is live was proven before."""
+
+
+def recover(
+    project: Project, variables: Mapping[str, str], overrides: Sequence[str] = (),
+    prove: Callable[[], Proof] | None = None,
+) -> Recovered:  # fmt: skip
+    """Finish an interrupted switch and prove what is live.
+
+    Raises `BusyError` while somebody else is at work, `IntegrityError` for a damaged journal.
+    """
+    with switch.alone(project, "a promotion or rollback"):
+        journal = switch.pending(project)
+        tree = _tree(project, variables, overrides) if journal is None else switch.tree_of(journal)
+        if journal is not None:
+            switch.recover(project)
+        elif tree is not None:
+            tree.sweep()  # of what a switch prepared that was never decided on
+        settled = None
+        current = history.read(project).current
+        if current is not None and not current.healthy and tree is not None:
+            settled = proof.settle(project, tree, prove or _smoke(project, tree, variables, overrides))
+        current = history.read(project).current
+        return Recovered(
+            "" if journal is None else journal.id, "" if current is None else current.release, settled
+        )  # fmt: skip
+
+
+def _smoke(project: Project, tree: Tree, variables: Mapping[str, str], overrides: Sequence[str]) -> Callable[[], Proof]:
+    production = sides.data_project(project, tree)
+    apart = {name: value for name, value in variables.items() if name != VARIABLE}
+    return lambda: proof.smoke(production, apart, overrides)
+
+
+def _tree(project: Project, variables: Mapping[str, str], overrides: Sequence[str]) -> Tree | None:
+    try:
+        return sides.open_sides(project, variables, overrides).target.tree
+    except AgentStudioError:
+        return None

@@ -1,0 +1,305 @@
+"""The three ways back: staging made anew, production at its last healthy release, staging from a backup or not at all.
+
+Evidence, history and archived data stay whatever is done, and a burn-in starts anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_studio.capture.otlp import daemon
+from agent_studio.environment import disabled, flags
+from agent_studio.environment.schema import KINDS
+from agent_studio.errors import AgentStudioError, ExitCode, StorageError
+from agent_studio.release import evidence, git, history, proof, safety, sessions, switch
+from agent_studio.release.candidate import candidate
+from agent_studio.release.sides import SOURCE
+from agent_studio.staging import init, runners, suite
+from agent_studio.staging.smoke import run_smoke
+from agent_studio.staging.subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_studio.release.proof import Proof
+    from agent_studio.release.sides import Sides
+
+RESTART, REVERT, NUCLEAR = 1, 2, 3
+
+
+class NothingToReturnToError(AgentStudioError):
+    """No release was live and healthy before the current one."""
+
+    code = "no-healthy-release"
+
+
+class Options(NamedTuple):
+    """What is asked for."""
+
+    level: int
+    reason: str
+    by_git: bool = False
+    """Revert the checkout's last commit instead of switching production."""
+    backup: str = ""
+    """The backup to restore; the newest that verifies when empty."""
+    wait: bool = False
+    dry_run: bool = False
+
+
+class Step(NamedTuple):
+    """One thing that was looked at or done."""
+
+    name: str
+    verdict: str
+    """PASS, FAIL, INSUFFICIENT, or PLANNED in a dry run."""
+    message: str
+
+
+class RolledBack(NamedTuple):
+    """What happened."""
+
+    level: int
+    release: str
+    previous: str
+    steps: list[Step]
+    passed: int
+    failed: int
+
+    @property
+    def code(self) -> ExitCode:
+        """6 when staging is disabled now, 1 when a step failed, 3 when nothing showed that the project's tests pass."""
+        if any(one.name == "staging disabled" and one.verdict != "PLANNED" for one in self.steps):
+            return ExitCode.RECOVERY
+        verdicts = {one.verdict for one in self.steps}
+        if "FAIL" in verdicts:
+            return ExitCode.FAILED
+        return ExitCode.INSUFFICIENT if evidence.INSUFFICIENT in verdicts else ExitCode.DONE
+
+
+class _Run:
+    """One rollback as it goes on."""
+
+    def __init__(self, sides: Sides, options: Options, prove: Callable[[], Proof]) -> None:
+        self.sides, self.options, self.prove = sides, options, prove
+        self.project = sides.project
+        self.steps: list[Step] = []
+        self.proof = proof.Proof(0, 0, ())
+
+    def note(self, name: str, message: str, verdict: str = evidence.PASS) -> None:
+        """Note a step."""
+        planned = self.options.dry_run and verdict == evidence.PASS
+        self.steps.append(Step(name, "PLANNED" if planned else verdict, message))
+
+    # Level 1
+
+    def restart(self) -> None:
+        """Stop staging's own processes, archive its data, make it anew and prove it."""
+        if self.options.dry_run:
+            for name, message in (
+                ("stop", _daemon(self.sides)), ("archive", f"move the data in {self.sides.staging.root.path} aside"),
+                ("create", "make staging anew and seed it"), ("smoke", "run the smoke tests of staging"),
+            ):  # fmt: skip
+                self.note(name, message)
+            return
+        self._stop()
+        self._anew()
+        report = run_smoke(Subject(self.project, self.sides.staging.choice, self.sides.variables))
+        wrong = [one.name for one in report.outcomes if one.verdict == "FAIL"]
+        self.proof = proof.Proof(report.count("PASS"), report.count("FAIL"), wrong)
+        told = f"{self.proof.passed} passed, {self.proof.failed} failed"
+        self.note("smoke", told, evidence.FAIL if report.code else evidence.PASS)
+        self._burn_in_anew()
+
+    def _stop(self) -> None:
+        try:
+            stopped = daemon.stop(self.sides.staging.root)
+        except TimeoutError:
+            raise StorageError("staging's daemon does not stop", hint="end it, then run the command again") from None
+        self.note("stop", f"stopped process {stopped.pid}" if stopped else "no daemon ran")
+
+    def _anew(self) -> None:
+        arguments = (self.project, self.sides.staging.choice, self.sides.variables, self.sides.overrides)
+        report = init.initialise(*arguments, init.Options(reset=True))
+        self.note("archive", f"data moved to {report.archived}" if report.archived else "there was no data")
+        if report.failure:
+            raise report.failure
+        self.note("create", f"{len(report.items)} folders and files, {report.rows} artifacts")
+
+    def _burn_in_anew(self) -> None:
+        reason = f"staging was rolled back (level {self.options.level}): the burn-in starts anew"
+        evidence.record(
+            self.sides.staging, "burnin", candidate(self.project).sha256, evidence.INSUFFICIENT, {"reason": reason}
+        )
+
+    # Level 2
+
+    def revert(self) -> str:
+        """Bring production to its last healthy release; return that."""
+        past = history.read(self.project)
+        if past.last_healthy is None:
+            raise NothingToReturnToError(
+                "no other release was live and healthy in production before",
+                hint="mend the definitions and promote, or revert the checkout: rollback --level 2 --git",
+            )
+        back = past.last_healthy.release
+        if self.options.dry_run:
+            self.note("switch", f"production goes back to {back[:12]}, live and healthy since {past.last_healthy.time}")
+            return back
+        with sessions.quiet(self.sides.production, wait=self.options.wait):
+            record = {
+                "step": history.ROLLBACK, "level": REVERT, "reason": self.options.reason, "automatic": False,
+                "who": flags.default_who(self.project), "ledger": safety.ledger_head(self.sides),
+            }  # fmt: skip
+            proof.to(self.project, self.sides.target.tree, back, record)
+            self.note("switch", f"production is {back[:12]} again")
+            settled = proof.settle(self.project, self.sides.target.tree, self.prove)
+        if settled:
+            told = f"{settled.proof.passed} passed, {settled.proof.failed} failed"
+            self.note("production smoke", told, evidence.FAIL if settled.proof.faults else evidence.PASS)
+        return back
+
+    def revert_commit(self) -> None:
+        """Revert the checkout's last commit."""
+        dirty = git.changes(self.project.path)
+        if dirty is None or dirty:
+            what = "is no git repository" if dirty is None else f"has changes that are not committed: {dirty[0]}"
+            raise git.GitError(f"the checkout {what}", hint="commit or put them aside, then run the command again")
+        if self.options.dry_run:
+            self.note("git revert", "git revert --no-edit HEAD")
+            return
+        git.run(self.project.path, "revert", "--no-edit", "HEAD")
+        self.note("git revert", f"the checkout is at {git.state(self.project.path).commit}")
+
+    def test(self) -> None:
+        """Run the project's own suite in staging."""
+        if self.options.dry_run:
+            self.note("test", "run the project's full suite in staging")
+            return
+        context = self.sides.staging
+        try:
+            chosen = runners.choose(self.project.path, [], context.config["test.command"], "test.command")
+        except AgentStudioError as error:
+            self.note("test", error.message, evidence.INSUFFICIENT)
+            return
+        found = suite.run_suite(
+            context, chosen, self.sides.variables, candidate=candidate(self.project).sha256, echo=lambda _: None
+        )
+        counts = ", ".join(f"{found.evidence[name] or 0} {name}" for name in ("passed", "failed", "skipped"))
+        self.note("test", f"{found.verdict}: {counts}", str(found.verdict))
+
+    # Level 3
+
+    def nuclear(self) -> None:
+        """Archive staging and restore a backup; without one put staging out of use."""
+        module = safety.backups()
+        if self.options.dry_run:
+            self.note("stop", _daemon(self.sides))
+            self.note("archive", f"move the data in {self.sides.staging.root.path} aside")
+            if module is None:
+                self.note("staging disabled", "there is no backup to restore, so staging would be disabled")
+            else:
+                self.note("restore", f"restore {self.options.backup or 'the newest backup that verifies'}")
+            return
+        self._stop()
+        archived = init.archive(self.sides.staging.root)
+        self.note("archive", f"data moved to {archived}" if archived else "there was no data")
+        fault = self._restore()
+        if fault:
+            reason = f"{self.options.reason} (rollback level 3: {fault})"
+            disabled.disable(self.project, reason, flags.default_who(self.project))
+            self.note("staging disabled", f"{fault}; go on in development, or: agent-studio init --env staging --reset")
+        self._burn_in_anew()
+
+    def _restore(self) -> str:
+        """Restore a backup of staging; return why none was, empty when one was."""
+        module = safety.backups()
+        if module is None:
+            return "there is no backup"
+        try:
+            chosen = self.options.backup or module.newest(self.sides.staging)
+            if not chosen:
+                return "there is no backup that verifies"
+            module.restore(self.sides.staging, chosen)
+        except AgentStudioError as error:
+            return error.message
+        self.note("restore", f"restored backup {chosen}")
+        return ""
+
+
+def roll_back(
+    sides: Sides, options: Options, agree: Callable[[], None], prove: Callable[[], Proof] | None = None
+) -> RolledBack:
+    """Go back by a level; `agree` raises to stop before anything is changed.
+
+    Raises `BusyError`, `RecoveryNeededError`, `NothingToReturnToError`, `GitError`, `StorageError`.
+    """
+    prove = prove or (lambda: proof.smoke(sides.production, sides.variables, sides.overrides))
+    run = _Run(sides, options, prove)
+    with switch.alone(sides.project, "a promotion or rollback"):
+        switch.refuse_pending(sides.project)
+        past = history.read(sides.project)
+        previous = "" if past.current is None else past.current.release
+        _look(run)
+        if not options.dry_run:
+            agree()
+            _back_up(run)
+        release = _carry_out(run, previous)
+        if not options.dry_run and (options.level != REVERT or options.by_git):
+            _record(run, release)
+    return RolledBack(options.level, release, previous, run.steps, run.proof.passed, run.proof.failed)
+
+
+def _look(run: _Run) -> None:
+    """Note what is there before; production can be brought back whatever staging is like."""
+    try:
+        there = [kind for kind in KINDS if run.sides.staging.root.folder(kind).has_folder()]
+        run.note("staging data", f"{len(there)} of {len(KINDS)} data folders are there")
+    except AgentStudioError as error:
+        if run.options.level != REVERT:
+            raise
+        run.note("staging data", error.message, evidence.FAIL)
+    live = sessions.running(run.sides.production)
+    run.note("sessions", "; ".join(live) or "none runs in production")
+
+
+def _back_up(run: _Run) -> None:
+    reason = f"before rollback level {run.options.level}"
+    for context in (run.sides.staging,) if run.options.level != REVERT else ():
+        made, notes = safety.of(context, reason)
+        run.note("backup", made or notes[0])
+    if run.options.level == REVERT:
+        made, notes = safety.backup(run.sides, reason)
+        run.note("backup", made or notes[0])
+
+
+def _carry_out(run: _Run, current: str) -> str:
+    release = current
+    if run.options.level == NUCLEAR:
+        run.nuclear()
+        return release
+    if run.options.level == REVERT:
+        if run.options.by_git:
+            run.revert_commit()
+        else:
+            release = run.revert()
+    if any(one.name == "staging data" and one.verdict == "FAIL" for one in run.steps):
+        return release
+    run.restart()
+    if run.options.level == REVERT:
+        run.test()
+    return release
+
+
+def _record(run: _Run, release: str) -> None:
+    step = {RESTART: history.RESTART, REVERT: history.RESTART, NUCLEAR: history.NUCLEAR}[run.options.level]
+    history.append(
+        run.project,
+        {"step": step, "id": history.new_id(), "level": run.options.level, "production": release,
+         "environment": str(SOURCE), "reason": run.options.reason, "who": flags.default_who(run.project),
+         "steps": [list(one) for one in run.steps], "ledger": safety.ledger_head(run.sides)},
+    )  # fmt: skip
+
+
+def _daemon(sides: Sides) -> str:
+    found = daemon.running(sides.staging.root)
+    return f"stop process {found.pid}" if found else "no daemon runs"

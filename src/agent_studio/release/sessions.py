@@ -1,0 +1,148 @@
+"""Sessions that `run` has started: each holds a lock file that names it, so that no switch happens under its feet.
+
+They lie in `.agent-studio/sessions/` of the project whose definitions the session reads. Who starts a session and who
+switches go through one door, so that neither overlooks the other. `.agent-studio/production-of` of a target names the
+project whose promotions change it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent_studio import clock
+from agent_studio.environment.roots import LOGS, STATE, Project
+from agent_studio.errors import BusyError
+from agent_studio.release.switch import refuse_pending
+from agent_studio.storage import journal
+from agent_studio.storage.descriptors import try_lock, unlock
+from agent_studio.storage.folder import Folder
+from agent_studio.storage.locks import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent_studio.environment.roots import EnvironmentRoot
+
+FOLDER = f"{STATE}/sessions"
+DOOR = "door"
+OWNER = "production-of"
+SESSION_LOG = LOGS["sessions"][0]
+_SUFFIX = ".session"
+_PAUSE_S = 0.2
+_STILL_LIVE = timedelta(hours=1)
+"""A session of which nothing was heard for so long is not called live."""
+
+
+@contextmanager
+def session(project: Project, command: str, environment: str) -> Iterator[None]:
+    """Be a running session of a project.
+
+    Raises `RecoveryNeededError` while a switch of its definitions is interrupted, `BusyError` while one happens.
+    """
+    folder = _folder(project)
+    folder.make()
+    with exclusive(folder, DOOR, doing="a promotion or rollback"):
+        refuse_pending(project)
+        if owner := _owner(project):
+            refuse_pending(owner)
+        name = f"{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
+        about = {"pid": os.getpid(), "command": command, "environment": environment,
+                 "since": clock.timestamp(clock.now())}  # fmt: skip
+        folder.replace(name, json.dumps(about).encode() + b"\n")
+        descriptor = folder.open(name, os.O_RDWR)
+        os.set_inheritable(descriptor, False)
+        try_lock(descriptor)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            unlock(descriptor)
+        os.close(descriptor)
+        with suppress(FileNotFoundError):
+            folder.remove(name)
+
+
+@contextmanager
+def quiet(project: Project, *, wait: bool) -> Iterator[None]:
+    """Keep sessions of a project from starting, once none runs; else wait, or raise `BusyError` naming them."""
+    folder = _folder(project)
+    folder.make()
+    with exclusive(folder, DOOR, doing="a session is starting, or another switch happens"):
+        while found := running(project):
+            if not wait:
+                raise BusyError(
+                    f"sessions are running there: {'; '.join(found)}", hint="end them, or wait for them: --wait"
+                )
+            time.sleep(_PAUSE_S)
+        yield
+
+
+def running(project: Project) -> list[str]:
+    """Return the sessions that run now, in words; what killed ones left is removed."""
+    folder = _folder(project)
+    names = [name for name in folder.names() if name.endswith(_SUFFIX)] if folder.has_folder() else []
+    return [told for name in names if (told := _running(folder, name))]
+
+
+def _running(folder: Folder, name: str) -> str:
+    try:
+        descriptor = folder.open(name, os.O_RDWR)
+    except FileNotFoundError:
+        return ""
+    try:
+        if not try_lock(descriptor):
+            return _told(folder, name)
+        with suppress(FileNotFoundError):
+            folder.remove(name)
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def _told(folder: Folder, name: str) -> str:
+    try:
+        about = json.loads(folder.read(name))
+        return f"{about['command']} (process {about['pid']}, {about['environment']}, since {about['since']})"
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return f"process {name.partition('-')[0]}"
+
+
+def others(root: EnvironmentRoot) -> list[str]:
+    """Return the ids of sessions that were started by other means and have not ended, as far as records tell."""
+    live: dict[str, bool] = {}
+    since = clock.timestamp(clock.now() - _STILL_LIVE)
+    for record in journal.read(root.folder("sessions"), SESSION_LOG).records:
+        if str(record.get("timestamp")) >= since:
+            live[str(record.get("sessionId"))] = record.get("event") != "end"
+    return [name for name, runs in live.items() if runs]
+
+
+def own(production: Project, owner: Project) -> None:
+    """Note in a target whose production it is."""
+    folder = Folder(production.path, STATE)
+    written = f"{owner.path}\n".encode("utf-8", "surrogateescape")
+    with suppress(FileNotFoundError):
+        if folder.read(OWNER) == written:
+            return
+    folder.make()
+    folder.sweep(of=[OWNER])
+    folder.replace(OWNER, written)
+
+
+def _owner(project: Project) -> Project | None:
+    try:
+        place = Path(Folder(project.path, STATE).read(OWNER).decode("utf-8", "surrogateescape").strip())
+    except FileNotFoundError:
+        return None
+    return Project(place) if place.is_absolute() and place.is_dir() else None
+
+
+def _folder(project: Project) -> Folder:
+    return Folder(project.path, FOLDER)

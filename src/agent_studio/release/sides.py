@@ -1,0 +1,68 @@
+"""The two sides of a promotion: staging, where a candidate proved itself, and production, where it goes."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from agent_studio.environment.config import load
+from agent_studio.environment.context import Context, open_context
+from agent_studio.environment.detect import VARIABLE, Choice, Environment
+from agent_studio.environment.roots import Project
+from agent_studio.errors import UsageError
+from agent_studio.release.target import KEY, Target, target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agent_studio.release.tree import Tree
+
+SOURCE, TO = Environment.STAGING, Environment.PRODUCTION
+
+
+class Sides:
+    """Where releases come from and where they go."""
+
+    def __init__(
+        self, project: Project, found: Target, variables: Mapping[str, str], overrides: tuple[str, ...]
+    ) -> None:
+        self.project = project
+        """The working checkout, which also keeps store and history."""
+        self.target = found
+        self.production = data_project(project, found.tree)
+        """The project that holds production's data and configuration; this one for a folder of definitions alone."""
+        self.variables = variables
+        self.overrides = overrides
+
+    @cached_property
+    def staging(self) -> Context:
+        """Staging; raises `ConfigurationError` or `DisabledError`. Production's way back does without it."""
+        return open_context(self.project, Choice(SOURCE, "releases"), self.variables, self.overrides)
+
+    def live(self) -> Context:
+        """Open production as it is now; raise `ConfigurationError` when it cannot be."""
+        return open_context(self.production, PRODUCTION, self.variables, self.overrides)
+
+
+PRODUCTION = Choice(TO, KEY)
+
+
+def refuse_development(choice: Choice) -> None:
+    """Raise `UsageError` when the environment was chosen and is neither side of a promotion."""
+    if choice.environment not in {SOURCE, TO} and choice.source != "default":
+        raise UsageError(
+            f"releases go from {SOURCE} to {TO}, and {choice.source} says {choice.environment}",
+            hint=f"leave {choice.source} out",
+        )
+
+
+def open_sides(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Sides:
+    """Return both sides; raise `ConfigurationError` when the target is not as it should be."""
+    variables = {name: value for name, value in variables.items() if name != VARIABLE}
+    found = target(project, load(project, TO, variables, overrides := tuple(overrides)))
+    return Sides(project, found, variables, overrides)
+
+
+def data_project(project: Project, tree: Tree) -> Project:
+    """Return the project that holds production's data."""
+    return project if tree.around is None else Project(tree.around)

@@ -1,0 +1,48 @@
+"""Where production's definitions are: a target of its own, or the checkout that is worked in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_studio.environment.roots import Project
+from agent_studio.errors import ConfigurationError
+from agent_studio.release.tree import Tree
+
+if TYPE_CHECKING:
+    from agent_studio.environment.config import Config
+
+KEY = "release.target"
+IN_PLACE, SEPARATE = "none", "target"
+
+
+class Target(NamedTuple):
+    """What promotion changes."""
+
+    tree: Tree
+    separation: str
+    """`target`, or `none` where one tree is both."""
+
+
+def target(project: Project, config: Config) -> Target:
+    """Return the production of a project; raise `ConfigurationError` for a target that is not there or is ours."""
+    written = config[KEY]
+    if written is None:
+        return Target(Tree(project.definitions.resolve(), project.path), IN_PLACE)
+    place = Path(os.path.expanduser(str(written)))  # noqa: PTH111 - text of a configuration, `~` alone is replaced
+    place = Path(os.path.realpath(place if place.is_absolute() else project.path / place))
+    if not place.is_dir():
+        raise ConfigurationError(
+            f"{KEY} is {str(written)!r}, but {place} is no folder",
+            hint="make it: agent-studio init --env production --target DIR, or name another",
+        )
+    inner = Project(place).definitions
+    found = Tree(inner.resolve(), place) if inner.is_dir() else Tree(place, None)
+    own = project.definitions.resolve()
+    if found.definitions == own or own in found.definitions.parents or found.definitions in own.parents:
+        raise ConfigurationError(
+            f"{KEY} is {str(written)!r}, which is the checkout that is worked in",
+            hint="name another checkout or folder, or leave the key out for production in place",
+        )
+    return Target(found, SEPARATE)

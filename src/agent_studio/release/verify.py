@@ -1,0 +1,51 @@
+"""Reads everything again: the history's chain, manifests, objects, and production beside its release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_studio.errors import IntegrityError
+from agent_studio.release import history, manifest, switch
+from agent_studio.release.store import Store
+
+if TYPE_CHECKING:
+    from agent_studio.environment.roots import Project
+    from agent_studio.release.manifest import Difference, Entry
+    from agent_studio.release.tree import Tree
+    from agent_studio.storage.chain import Head
+
+
+class Verified(NamedTuple):
+    """What was found."""
+
+    releases: int
+    objects: int
+    damage: list[str]
+    interrupted: bool
+    drift: list[Difference]
+    """Files of production beside the live release; none while a switch is interrupted."""
+    head: Head
+
+
+def verify(project: Project, tree: Tree) -> Verified:
+    """Read everything again; raise `IntegrityError` for a history whose chain is broken."""
+    past, store = history.read(project), Store(project)
+    damage = [fault.reason for fault in store.faults()]
+    wanted: dict[str, dict[str, Entry]] = {}
+    for name in dict.fromkeys(one.release for one in past.releases):
+        try:
+            wanted[name] = store.manifest(name)
+            damage += [f"object {sha} of release {name[:12]} is gone" for sha in _missing(store, wanted[name])]
+        except IntegrityError as error:
+            damage.append(error.message)
+    interrupted = switch.pending(project) is not None
+    drift: list[Difference] = []
+    if past.current is not None and not interrupted and past.current.release in wanted:
+        drift = manifest.differences(wanted[past.current.release], tree.read().entries)
+    return Verified(
+        len(past.releases), sum(1 for _ in store.names()), list(dict.fromkeys(damage)), interrupted, drift, past.head
+    )
+
+
+def _missing(store: Store, entries: dict[str, Entry]) -> list[str]:
+    return sorted(sha256[:12] for sha256 in manifest.objects([entries]) if not store.has(sha256))

@@ -1,0 +1,98 @@
+"""Small chained journals: read whole, checked whole, appended durably.
+
+For what is written rarely and must not be lost or changed; the ledger, which grows without end, has its own writer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio.errors import IntegrityError
+from agent_studio.storage import chain
+from agent_studio.storage.descriptors import locked, read_chunks, write_all
+from agent_studio.storage.folder import disk_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agent_studio.storage.folder import Folder
+
+
+class Held(NamedTuple):
+    """A journal as it was read."""
+
+    records: list[dict[str, Any]]
+    """With the fields of the chain."""
+    head: chain.Head
+
+
+def read(folder: Folder, name: str) -> Held:
+    """Return all records, none when there is no file; raise `IntegrityError` for a line that does not follow.
+
+    A last line without its end is that of a writer who was killed: it was never acknowledged, and is passed over.
+    """
+    try:
+        descriptor = folder.open(name)
+    except FileNotFoundError:
+        return Held([], chain.Head())
+    try:
+        return _checked(folder, name, _whole(folder, name, descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def append(
+    folder: Folder,
+    name: str,
+    record: Mapping[str, Any],
+    *,
+    unless: Callable[[list[dict[str, Any]]], bool] = lambda _: False,
+) -> bool:
+    """Add a record durably and return True; `unless` is asked about those before it, and may make it False.
+
+    Raises `IntegrityError` as `read` does: nothing is built on a damaged journal.
+    """
+    folder.make()
+    descriptor = folder.open(name, os.O_RDWR | os.O_CREAT)
+    try:
+        with disk_faults(folder.path / name), locked(descriptor):
+            whole = _whole(folder, name, descriptor)
+            held = _checked(folder, name, whole)
+            if unless(held.records):
+                return False
+            line, _ = chain.seal(held.head, record)
+            end = len(whole) + bool(whole)
+            try:
+                os.ftruncate(descriptor, end)  # of what a killed writer left after the last whole line
+                os.lseek(descriptor, end, os.SEEK_SET)
+                write_all(descriptor, line)
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, end)
+                raise
+    finally:
+        os.close(descriptor)
+    folder.sync()
+    return True
+
+
+def _whole(folder: Folder, name: str, descriptor: int) -> bytes:
+    with disk_faults(folder.path / name):
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return b"".join(read_chunks(descriptor)).rpartition(b"\n")[0]
+
+
+def _checked(folder: Folder, name: str, whole: bytes) -> Held:
+    records, head = [], chain.Head()
+    for number, line in enumerate(whole.split(b"\n") if whole else [], start=1):
+        follows = chain.after(head, line)
+        if follows is None:
+            raise IntegrityError(
+                f"{folder.path / name}:{number} does not follow from the line before it: one was changed, or is gone",
+                hint="restore the file from a copy of it",
+            )
+        head = follows
+        records.append(json.loads(line))
+    return Held(records, head)

@@ -1,0 +1,75 @@
+"""Evidence is of one candidate, sealed, and what was changed or slipped in afterwards is none."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent_studio.environment.context import Context, open_context
+from agent_studio.environment.detect import choose_environment
+from agent_studio.environment.roots import Project
+from agent_studio.errors import IntegrityError
+from agent_studio.release import evidence
+
+if TYPE_CHECKING:
+    from tests.conftest import Studio
+
+ONE, OTHER = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def context(staged: Studio) -> Context:
+    return open_context(Project(staged.path), choose_environment("staging", {}), {})
+
+
+def found(context: Context, candidate: str = ONE) -> evidence.Found:
+    return evidence.of(context.project, context.environment, candidate)
+
+
+def test_the_newest_of_each_kind_counts_for_its_candidate_alone(context: Context) -> None:
+    evidence.record(context, "smoke", ONE, evidence.FAIL, {"failed": 1})
+    evidence.record(context, "smoke", ONE, evidence.PASS, {"failed": 0})
+    evidence.record(context, "smoke", OTHER, evidence.INSUFFICIENT, {})
+    evidence.record(context, "test", ONE, evidence.PASS, {})
+    held = found(context).evidence
+    assert {kind: one.verdict for kind, one in held.items()} == {"smoke": "PASS", "test": "PASS"}
+    assert held["smoke"].data == {"failed": 0}
+    assert found(context, OTHER).evidence["smoke"].verdict == "INSUFFICIENT"
+    assert found(context, "c" * 64).evidence == {}
+
+
+def test_a_file_changed_removed_or_slipped_in_is_no_evidence(context: Context) -> None:
+    evidence.record(context, "smoke", ONE, evidence.PASS, {})
+    bad = evidence.record(context, "smoke", ONE, evidence.FAIL, {})
+    gone = evidence.record(context, "test", ONE, evidence.FAIL, {})
+    folder = context.root.state.at(evidence.FOLDER).path
+    place = folder / bad.file
+    place.write_text(place.read_text().replace("FAIL", "PASS"))
+    (folder / gone.file).unlink()
+    (folder / "burnin-x.json").write_text(json.dumps({"kind": "burnin", "candidate": ONE, "verdict": "PASS"}))
+    held = found(context)
+    assert held.evidence == {}  # the older one does not come back
+    assert len(held.faults) == 2
+
+
+def test_a_line_taken_out_of_the_journal_breaks_it(context: Context) -> None:
+    for verdict in (evidence.PASS, evidence.FAIL, evidence.PASS):
+        evidence.record(context, "smoke", ONE, verdict, {})
+    place = context.root.state.at(evidence.FOLDER).path / evidence.JOURNAL
+    first, _, last = place.read_text().splitlines()
+    place.write_text(f"{first}\n{last}\n")
+    with pytest.raises(IntegrityError):
+        found(context)
+    with pytest.raises(IntegrityError):
+        evidence.record(context, "smoke", ONE, evidence.PASS, {})
+    place.write_text(f"{first}\n{last[:40]}")  # a writer that was killed
+    evidence.record(context, "smoke", ONE, evidence.FAIL, {})
+    assert found(context).evidence["smoke"].verdict == "FAIL"
+
+
+def test_a_bundle_is_one_hash_whatever_the_order(context: Context) -> None:
+    made = [evidence.record(context, kind, ONE, evidence.PASS, {}) for kind in ("smoke", "test")]
+    assert evidence.bundle(made) == evidence.bundle(reversed(made))
+    assert evidence.bundle(made) != evidence.bundle(made[:1])

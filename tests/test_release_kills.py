@@ -1,0 +1,29 @@
+"""Kills of promote, rollback and recover, planned from a trace: after recovery production is exactly old or new."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
+
+from bench import kills, release_kills
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "least"),
+    [("promote", 5, 60), ("promote, the first release", 3, 80), ("rollback", 5, 100), ("recover", 3, 8)],
+)
+def test_whatever_a_kill_leaves_recover_makes_exactly_old_or_new(name: str, count: int, least: int) -> None:
+    fault = kills.tracing_fault()
+    if "not permitted" in fault:
+        pytest.skip(f"this machine forbids tracing, so no kill can be planned: {fault}")
+    assert not fault, f"{fault}: scripts/setup.sh installs it"
+    scenario = next(one for one in release_kills.SCENARIOS if one.name == name)
+    with release_kills.matrix(scenario) as matrix:
+        assert len(matrix.points) >= least, "the plan misses calls"
+        assert [fault for point in matrix.spread(count) for fault in matrix.kill(point)] == []

@@ -1,0 +1,135 @@
+"""A sign-off counts for exactly what it says, in the role it was given, by who may give it, once, and for a while."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agent_studio import clock
+from agent_studio.release import signoff
+from agent_studio.release.policy import Policy
+from agent_studio.release.signoff import Checked, Subject
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not here")
+SUBJECT = Subject(
+    "shop", "a" * 64, "staging", "production", "b" * 64, "c" * 64, "d" * 64, {"partyMode": True}, "target"
+)  # fmt: skip
+
+
+class People:
+    """Keys, and the signers' file that names them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.lines: list[str] = []
+
+    def key(self, name: str, *roles: str) -> Path:
+        place = self._folder / name
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", place], check=True)
+        if roles:
+            spaces = ",".join(map(signoff.namespace, roles))
+            kind, base64, *_ = place.with_suffix(".pub").read_text().split()
+            self.lines.append(f'{name}@example.org namespaces="{spaces}" {kind} {base64}')
+        return place
+
+    def policy(self) -> Policy:
+        return Policy({}, "".join(f"{line}\n" for line in self.lines).encode(), "e" * 64, bootstrap=False)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> People:
+    made = People(tmp_path_factory.mktemp("keys"))
+    made.key("quinn", "qa")
+    made.key("sam", "security")
+    made.key("mallory")
+    return made
+
+
+def signed(people: People, by: str = "quinn", role: str = "qa", subject: Subject = SUBJECT, **other: Any) -> bytes:
+    return signoff.sign({**signoff.statement(subject, role), **other}, people._folder / by)
+
+
+def checked(people: People, data: bytes, subject: Subject = SUBJECT, used: tuple[str, ...] = ()) -> Checked:
+    return signoff.check(data, "a file", subject, people.policy(), used)
+
+
+def test_a_sign_off_in_ones_own_role_counts(people: People) -> None:
+    found = checked(people, signed(people))
+    assert (found.role, found.who, found.reason) == ("qa", "quinn@example.org", "")
+    assert found.key.startswith("SHA256:")
+    assert found.key != checked(people, signed(people, "sam", "security")).key
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("candidate", "f" * 64), ("evidence", "f" * 64), ("policy", "f" * 64), ("replaces", ""), ("project", "other"),
+        ("to", "staging"), ("source", "development"), ("flags", {"partyMode": False}), ("separation", "none"),
+    ],
+)  # fmt: skip
+def test_it_is_about_exactly_one_thing(people: People, field: str, value: Any) -> None:
+    found = checked(people, signed(people, subject=SUBJECT._replace(**{field: value})))
+    assert not found.counts
+    assert "another" in found.reason
+    assert {"source": "from"}.get(field, field) in found.reason
+
+
+def _edited(data: bytes, **fields: Any) -> bytes:
+    value = json.loads(data)
+    value["statement"].update(fields)
+    return json.dumps(value).encode()
+
+
+def _at(days: float) -> str:
+    return clock.timestamp(datetime.now(UTC) + timedelta(days=days))
+
+
+def test_forgeries_are_refused_each_for_its_reason(people: People) -> None:
+    good = signed(people)
+    stranger = signed(people, "mallory")
+    swapped = json.loads(good) | {"signature": json.loads(signed(people, "sam", "security"))["signature"]}
+    forged = {
+        "a role that the key may not sign in": (signed(people, "sam", "qa"), "not signed, as qa"),
+        "a key that nobody named": (stranger, "not signed"),
+        "a role changed afterwards": (_edited(good, role="security"), "not signed, as security"),
+        "a role that there is not": (_edited(good, role="boss"), "no role"),
+        "an expiry put off afterwards": (_edited(good, expires=_at(30)), "not signed"),
+        "words added afterwards": (_edited(good, note="and more"), "not signed"),
+        "a signature of something else": (json.dumps(swapped).encode(), "not signed"),
+        "no signature": (json.dumps({"statement": signoff.statement(SUBJECT, "qa")}).encode(), "nobody has signed"),
+        "an expired one": (signed(people, issued=_at(-9), expires=_at(-2)), "expired"),
+        "one from the future": (signed(people, issued=_at(1), expires=_at(3)), "future"),
+        "one without an end": (signed(people, expires="never"), "when it"),
+        "one for ten years": (signed(people, expires=_at(3_650)), "more than a year"),
+        "one without a nonce": (signed(people, nonce=7), "nonce"),
+        "no statement": (b"[]", "no sign-off"),
+        "no JSON": (b"\x00\xff", "no sign-off"),
+        "deep JSON": (b"[" * 100_000, "no sign-off"),
+    }
+    for name, (data, reason) in forged.items():
+        found = checked(people, data)
+        assert not found.counts, name
+        assert reason in found.reason, (name, found.reason)
+    assert checked(people, good).counts
+
+
+def test_a_nonce_is_good_for_one_promotion(people: People) -> None:
+    data = signed(people)
+    nonce = json.loads(data)["statement"]["nonce"]
+    assert checked(people, data).counts
+    assert "earlier promotion" in checked(people, data, used=(nonce,)).reason
+
+
+def test_a_signer_whose_line_is_gone_signs_no_more(people: People, tmp_path: Path) -> None:
+    others = People(tmp_path)
+    assert "no allowed_signers are live" in checked(others, signed(people)).reason
+    others.key("someone", "qa")
+    assert "not signed" in checked(others, signed(people)).reason
