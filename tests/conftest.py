@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -34,6 +35,10 @@ _NAMES = (
     "HOOK_EXECUTION_THRESHOLD", "ERROR_RATE_THRESHOLD", "PYTEST_ADDOPTS", "NO_COLOR", "COLUMNS",
 )  # fmt: skip
 
+
+for _name in ("SIGHUP", "SIGINT", "SIGQUIT"):  # started by nohup or in the background, a process inherits them ignored
+    if (_number := getattr(signal, _name, None)) and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 _JOURNEYS = frozenset(("bare", "staged", "compiled", "recorder", "collector", "desk"))
 """Fixtures that stand for whole processes, servers or projects."""
