@@ -59,7 +59,7 @@ def test_what_run_protects_is_reached_by_no_claimed_route(apart: Studio, name: s
         assert verdicts[route, ".claude/metrics"] == "blocked"
     assert {verdicts[route, ".claude"] for route in ("write", "create", "rename over")} == {"blocked"}
     assert apart.snapshot(".claude") == before
-    assert not (apart.path / ".agent-studio/staging/probe").exists()
+    assert not list((apart.path / ".agent-studio/staging/probe").iterdir())
 
 
 @PRIVATE

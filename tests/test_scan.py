@@ -99,7 +99,7 @@ def test_files_of_every_making_are_looked_at(bare: Studio) -> None:
     (place / "binary").write_bytes(b"\0\1\2" * 5_000 + TOKEN.encode() + b"\0")
     with sqlite3.connect(place / "table.sqlite3") as table:
         table.execute("CREATE TABLE t (a)")
-        table.execute("INSERT INTO t VALUES (?)", (TOKEN,))
+        table.execute("INSERT INTO t VALUES (?)", (f"at {TOKEN}",))
     table.close()
     (place / "escaped.json").write_text(json.dumps({"a": TOKEN}).replace("-", "\\u002d").replace("_", "\\u005f"))
     (place / f"{TOKEN}.txt").write_text("nothing")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MARK = "[isolated]"
 REFUSED_WORDS = (
+    "has not been read",  # 2.0.76 edits nothing that it has not read: its own refusal
     "EACCES",
     "EROFS",
     "EPERM",

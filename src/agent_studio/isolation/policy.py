@@ -37,6 +37,8 @@ COPY = "copy"
 SOURCES = ("writable", "readonly", COPY)
 WRITTEN_STATE, WRITTEN_FILE = ("run", "probe"), "log.jsonl"
 """Of the environment's own state: what is written inside of a run. Others rely on the rest: it is read-only."""
+EVIDENCE = "evidence"
+"""Of the rest: what is kept of proofs."""
 SHARED_STATE = ("bin", "routes")
 """Of the state of all environments: what the recorder needs."""
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -184,8 +186,8 @@ def policy(
 
 
 def make_written(state: Folder) -> None:
-    """Make what is written inside of a run, where it is missing: nothing can be made there then."""
-    for name in WRITTEN_STATE:
+    """Make what is written inside of a run, and where its proof is kept, while nothing can be missed yet."""
+    for name in (*WRITTEN_STATE, EVIDENCE):
         state.make(name)
     state.create(WRITTEN_FILE, b"")
 

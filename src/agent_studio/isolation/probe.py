@@ -244,8 +244,6 @@ def _workplace(state: Folder) -> Iterator[Folder]:
         yield above.at(name)
     finally:
         above.remove_tree(name)
-        with suppress(OSError):  # another probe is at work
-            above.path.rmdir()
 
 
 @contextmanager

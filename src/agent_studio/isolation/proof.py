@@ -22,7 +22,7 @@ from agent_studio.environment.schema import KINDS
 from agent_studio.isolation import claims, probe
 from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.launch import Launch, start
-from agent_studio.isolation.policy import Access, make_written, other_roots_of, policy, target_of
+from agent_studio.isolation.policy import EVIDENCE, Access, make_written, other_roots_of, policy, target_of
 from agent_studio.isolation.probe import Asked, ProbeError, Target
 from agent_studio.redaction.structure import redacted_json
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from agent_studio.isolation.probe import Route
 
 SCHEMA = "agent-studio/isolation-evidence/1"
-FOLDER = "evidence"
 INSIDE = "AGENT_STUDIO_ISOLATION"
 """The variable that names the backend to what runs inside."""
 BRIEF = frozenset(
@@ -81,7 +80,6 @@ class Proof:
 
 def boundary(context: Context, variables: Mapping[str, str]) -> Policy:
     """Return what `run` protects, once there are the folders that a proof needs."""
-    context.root.state.make(FOLDER)
     make_written(context.root.state)
     return policy(context, variables)
 
@@ -133,8 +131,8 @@ def keep(context: Context, proof: Proof, *, candidate: str) -> str:
         "startedAt": proof.started_at,
         "candidate": candidate,
     }
-    name = f"{FOLDER}/isolation-{clock.file_stamp(clock.now())}-{secrets.token_hex(4)}.json"
-    context.root.state.make(FOLDER)
+    name = f"{EVIDENCE}/isolation-{clock.file_stamp(clock.now())}-{secrets.token_hex(4)}.json"
+    context.root.state.make(EVIDENCE)
     text = redacted_json(record, ensure_ascii=False, indent=1)
     context.root.state.replace(name, text.encode("utf-8", "backslashreplace"))
     return f"{STATE}/{context.environment}/{name}"
@@ -148,7 +146,7 @@ def as_data(proof: Proof, route: Route) -> dict[str, Any]:
 def _asked(context: Context, drawn: Policy, *, brief: bool) -> Asked:
     """Return what is to be tried; where files are planted is not asked of the boundary, which may be wrong."""
     definitions = context.project.definitions
-    kept = [definitions, context.root.state.path / FOLDER, *(definitions / name for name in DEFINITION_FOLDERS)]
+    kept = [definitions, context.root.state.path / EVIDENCE, *(definitions / name for name in DEFINITION_FOLDERS)]
     targets = list(_targets(context, _plantable(_others(context)), probe.ON_HIDDEN, brief=brief))
     if not targets:
         return Asked(())

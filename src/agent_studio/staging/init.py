@@ -28,6 +28,7 @@ from agent_studio.environment.roots import (
 )
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UsageError
+from agent_studio.isolation.policy import make_written
 from agent_studio.knowledge import table
 from agent_studio.knowledge.base import knowledge_anew
 from agent_studio.staging import activity, seed
@@ -115,6 +116,7 @@ def initialise(
     state = root.state
     state.make()
     with exclusive(state, _LOCK, doing=f"init of {choice.environment}"):
+        make_written(state)  # before the first run: it leaves no trace then
         report = Report(choice.environment, root.path)
         try:
             if options.reset:
