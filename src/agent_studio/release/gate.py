@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 WAIVED = "WAIVED"
 REQUIRED: Mapping[str, str] = {
-    "smoke": "agent-studio smoke --env staging",
-    "test": "agent-studio test --env staging",
-    "performance": "agent-studio bench --env staging",
-    "errors": "agent-studio checklist post",
-    "isolation": "agent-studio doctor isolation --env staging",
-    "comparison": "agent-studio monitor compare staging production",
-    "burnin": "agent-studio burnin start, and time",
-    "plan": "agent-studio checklist promotion --plan FILE",
-    "checklist.pre": "agent-studio checklist pre",
-    "checklist.deploy": "agent-studio checklist deploy",
-    "checklist.post": "agent-studio checklist post",
-    "checklist.promotion": "agent-studio checklist promotion",
+    "smoke": "the smoke tests of staging",
+    "test": "the project's full test suite",
+    "performance": "performance against production's limits",
+    "errors": "a look at the error log",
+    "isolation": "how staging is kept apart",
+    "comparison": "staging's figures beside production's",
+    "burnin": "a burn-in",
+    "plan": "a plan of deployment and rollback",
+    "checklist.pre": "the checklist before deployment to staging",
+    "checklist.deploy": "the checklist of that deployment",
+    "checklist.post": "the checklist after it",
+    "checklist.promotion": "the checklist of the promotion",
 }
-"""Kinds of evidence that a promotion needs, and the command that gathers each."""
+"""Kinds of evidence that a promotion needs, and what each is about."""
 _CODES = (
     (ExitCode.INTEGRITY, "integrity"), (ExitCode.RECOVERY, "recovery"), (ExitCode.BUSY, "drift"),
 )  # fmt: skip
@@ -103,10 +103,10 @@ def _holds(name: str, faults: Sequence[str], otherwise: str) -> Requirement:
 
 
 def _gathered(facts: Facts) -> Iterator[Requirement]:
-    for kind, command in REQUIRED.items():
+    for kind, about in REQUIRED.items():
         one = facts.evidence.get(kind)
         if one is None:
-            found = Requirement(kind, INSUFFICIENT, f"nothing was gathered on this candidate: {command}")
+            found = Requirement(kind, INSUFFICIENT, f"nothing was gathered on this candidate about {about}")
         else:
             found = Requirement(kind, one.verdict, str(one.data.get("reason") or f"found at {one.time}"))
         waiver = facts.waivers.get(kind)
@@ -123,7 +123,7 @@ def _signed(facts: Facts) -> Iterator[Requirement]:
         name = f"sign-off.{role}"
         if not counted:
             refused = next((one.reason for one in facts.signatures if one.role == role), "")
-            reason = f"the one there is does not count: {refused}" if refused else "agent-studio signoff request"
+            reason = f"the one there is does not count: {refused}" if refused else "nobody has signed"
             yield Requirement(name, INSUFFICIENT, reason)
             continue
         fit = next((one for one in counted if not _barred(one, facts.author, keys, one_person=one_person)), None)

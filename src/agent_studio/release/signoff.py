@@ -120,7 +120,7 @@ def read(data: bytes, shown: str) -> tuple[dict[str, Any], str]:
             return stated, signature
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
-    raise UsageError(f"{shown} is no sign-off", hint="agent-studio signoff request --out FILE makes one to be signed")
+    raise UsageError(f"{shown} is no sign-off", hint="a sign-off is a JSON file with statement and signature")
 
 
 def keep(project: Project, data: bytes, shown: str) -> str:
