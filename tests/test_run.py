@@ -571,7 +571,7 @@ def test_the_client_keeps_its_own_credentials_and_no_others(claude: Client) -> N
 
 def test_the_overlay_of_a_killed_run_is_removed_by_the_next(claude: Client) -> None:
     folder = claude.studio.path / ".agent-studio/staging/run"
-    folder.mkdir(mode=0o700, parents=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     old, young, held = (folder / f"settings-{number}-0123abcd.json" for number in (1, 2, 3))
     for place in (old, young, held):
         place.write_text("{}")
@@ -630,6 +630,7 @@ def test_the_overlay_is_removed_when_the_run_is_ended_by_a_signal(claude: Client
 
 
 def test_a_link_in_place_of_the_folder_of_overlays_is_refused(claude: Client, tmp_path: Path) -> None:
+    (claude.studio.path / ".agent-studio/staging/run").rmdir()
     (claude.studio.path / ".agent-studio/staging/run").symlink_to(tmp_path)
     before = sorted(tmp_path.iterdir())
     assert claude.run() == {}

@@ -196,7 +196,7 @@ def test_a_run_cannot_reach_its_record_nor_other_copies(shop: Studio) -> None:
 def test_several_copies_are_told_apart(shop: Studio) -> None:
     for number in (1, 2):
         run(shop, f"echo {number} > file{number}.txt")
-    first, second = (copy["id"] for copy in kept(shop))
+    first, second = (copy["id"] for copy in sorted(kept(shop), key=lambda copy: copy["command"]))
     done = changed(shop, "apply", "--yes")
     assert done.code == 2
     assert "name one" in done.err

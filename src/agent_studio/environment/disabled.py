@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio import clock
 from agent_studio.environment.detect import Environment
-from agent_studio.errors import AgentStudioError, ExitCode
+from agent_studio.errors import AgentStudioError, ExitCode, StorageError, UnsafePathError
 
 if TYPE_CHECKING:
     from agent_studio.environment.roots import Project
@@ -44,7 +44,7 @@ def refuse_disabled(project: Project, environment: Environment) -> None:
     try:
         note = json.loads(project.state(environment).read(FILE))
         told = f"by {note['who']} at {note['time']}: {note['reason']}"
-    except FileNotFoundError:
+    except (FileNotFoundError, UnsafePathError, StorageError):  # what stands in its way is told by who needs the folder
         return
     except (ValueError, KeyError, TypeError):
         told = "its note of why is damaged"

@@ -268,7 +268,8 @@ def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         argv = plan.argv
         told = redact(plan.argv[0])
-        stack.enter_context(sessions.session(plan.context.project, told, str(plan.context.environment)))
+        if not plan.outer:  # the outer run is the session, and keeps the folder of sessions from us
+            stack.enter_context(sessions.session(plan.context.project, told, str(plan.context.environment)))
         if plan.settings:
             place = stack.enter_context(overlay.placed(state, plan.settings))
             argv = [argv[0], overlay.OPTION, str(place), *argv[1:]]
