@@ -13,6 +13,7 @@ import argparse
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -72,6 +73,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
     yield _attacked(wanted=not args.no_attacks)
+    yield _properties()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()
         yield browser.examine(place / "many events")
@@ -168,6 +170,17 @@ def _attacked(*, wanted: bool) -> Trial:
     trial.figures.append(f"{count} attempts by {', '.join(sorted({name for name, _ in results})) or 'nothing'}")
     if not results:
         trial.not_run = "no backend can be used here"
+    return trial
+
+
+def _properties() -> Trial:
+    trial = Trial("every property test on cases that no run before had")
+    command = (sys.executable, "-m", "pytest", "-q", "-m", "hypothesis", "--hypothesis-profile", "explore", "-n", "auto")
+    done = subprocess.run(command, cwd=measure.REPOSITORY, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines() or [done.stderr]
+    trial.figures.append(lines[-1].strip("= "))
+    if done.returncode:
+        trial.faults += [line for line in lines if line.startswith(("FAILED", "ERROR"))] or lines[-1:]
     return trial
 
 

@@ -48,7 +48,10 @@ def _plain(node: Any) -> Any:
         return "" if node.tag == _NULL else node.value
     if node.id == "sequence":
         return [_plain(item) for item in node.value]
-    return {_plain(key): _plain(value) for key, value in node.value}
+    found = {_plain(key): _plain(value) for key, value in node.value}
+    if len(found) < len(node.value):
+        raise ValueError("an empty key and one that is null: the same to us")
+    return found
 
 
 def applied(text: str, found: FrontMatter) -> str:
@@ -93,6 +96,7 @@ def test_what_strict_yaml_takes_is_read_the_same_whatever_it_is(soup: str) -> No
 @example("Use when: it fails", True)
 @example('"quoted" and more\n  and: more', True)
 @example("[a] b\n  - c\n - d", True)
+@example("\n? \n? ''", False)
 def test_what_is_proposed_is_read_by_strict_yaml_as_we_read_the_original(soup: str, keyed: bool) -> None:  # noqa: FBT001
     text = f"---\n{'k: ' * keyed}{soup}\nz: end\n---\nbody"
     found = read(text)

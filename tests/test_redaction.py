@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.planted import HEADER, HEADER_VALUE, KEY, LOCKED_KEY, MARKS, PASSWORD, TEXTS, TOKENS, URL, H
 
@@ -192,6 +192,7 @@ def shape(value: object) -> object:
 
 
 @settings(max_examples=200)
+@example(value=2 * HEADER, ascii_only=False, indent=None, depth=0)
 @given(value=documents, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]), depth=st.integers(0, 2))
 def test_json_keeps_its_shape_whatever_is_taken_out(
     *, value: object, ascii_only: bool, indent: int | None, depth: int

@@ -193,11 +193,15 @@ _QUOTES = r"(?:\\{0,8}[\"']){0,4}"
 _SET = rf"{_QUOTES}[ \t]{{0,20}}[:=][ \t]{{0,20}}(?:\[\s{{0,200}})?{_QUOTES}"
 _NO_NUMBER = r"(?:(?<!\":)(?<!\": )(?<!\[)(?<!  )(?<!\n)|(?![-+0-9.eE]{16,}[\s,\]}]))"
 """A number of JSON stays: a label in its place would be none."""
+_NO_HEADER = rf"(?!(?i:authorization{_SET}(?:bearer|token|basic)|x-api-key{_SET}))"
 HEADER = (
     rf"(?i:authorization{_SET}(?:bearer|token|(basic))(?:\s|%20){{1,20}}|x-api-key{_SET}{_NO_NUMBER})"
-    r"((?(1)(?=[A-Za-z+/]{0,200}(?:[0-9=]|(?-i:[a-z][A-Z])))[A-Za-z0-9+/=_-]{8,}|[A-Za-z0-9._~+/=-]{16,}))"
+    rf"((?(1)(?=[A-Za-z+/]{{0,200}}(?:[0-9=]|(?-i:[a-z][A-Z])))(?:{_NO_HEADER}[A-Za-z0-9+/=_-]){{8,}}"
+    rf"|(?:{_NO_HEADER}[A-Za-z0-9._~+/=-]){{16,}}))"
 )
-"""A login is shorter than a token, and told from a word by what is mixed in it. A backslash stands before a quote."""
+"""A login is shorter than a token, and told from a word by what is mixed in it. A backslash stands before a quote, and
+the next header may stand right behind a value.
+"""
 WARNED = frozenset((URL_PASSWORD, AUTHORIZATION, UNSIGNED))
 """Kinds that are often meant to be seen: they are redacted, and warned of, but block nothing."""
 
