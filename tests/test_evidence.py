@@ -73,3 +73,12 @@ def test_a_bundle_is_one_hash_whatever_the_order(context: Context) -> None:
     made = [evidence.record(context, kind, ONE, evidence.PASS, {}) for kind in ("smoke", "test")]
     assert evidence.bundle(made) == evidence.bundle(reversed(made))
     assert evidence.bundle(made) != evidence.bundle(made[:1])
+
+
+def test_what_is_found_again_is_not_kept_again(context: Context) -> None:
+    first = evidence.confirm(context, "smoke", ONE, evidence.PASS, {"passed": 16})
+    assert first is not None
+    assert evidence.confirm(context, "smoke", ONE, evidence.PASS, {"passed": 16, "durationMs": 7}) is None
+    assert found(context).evidence["smoke"].sha256 == first.sha256
+    assert evidence.confirm(context, "smoke", ONE, evidence.FAIL, {}) is not None
+    assert found(context).evidence["smoke"].verdict == "FAIL"

@@ -76,6 +76,15 @@ def record(context: Context, kind: str, candidate: str, verdict: str, data: Mapp
     return _evidence(text, name)
 
 
+def confirm(context: Context, kind: str, candidate: str, verdict: str, data: Mapping[str, Any]) -> Evidence | None:
+    """Keep evidence unless the newest of its kind on the candidate says the same already; return what was kept.
+
+    Signatures name all evidence by its hash: a check that is run once more, and finds the same, leaves them valid.
+    """
+    held = of(context.project, context.environment, candidate).evidence.get(kind)
+    return None if held is not None and held.verdict == verdict else record(context, kind, candidate, verdict, data)
+
+
 def of(project: Project, environment: Environment, candidate: str) -> Found:
     """Return what an environment's evidence says of a candidate; raise `IntegrityError` for a damaged journal.
 
