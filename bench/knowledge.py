@@ -219,6 +219,13 @@ def whole(folder: Path, count: int, rounds: int, seed: int) -> measure.Beside | 
     return measure.beside(lambda: own, (node, str(Path(__file__).with_name("scan.cjs")), str(table), "review"), rounds)
 
 
+def beside(checkout: Path, rounds: int, query: str = "testing") -> measure.Beside:
+    """Compare `kb search` with the search script that a checkout brings, both on that checkout's own artifacts."""
+    script = next(checkout.glob(".claude/**/kb-search.cjs"))
+    own = (str(measure.SCRIPT), "kb", "search", query, "--project", str(checkout))
+    return measure.beside(lambda: own, (str(shutil.which("node")), str(script), query), rounds)
+
+
 def _project(folder: Path, count: int, seed: int) -> Project:
     project = Project(corpus.generate(folder, count, seed).resolve())
     project.state(Environment.DEVELOPMENT).make()
@@ -231,11 +238,17 @@ def main() -> int:
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--asked", type=int, default=300, help="questions at each size")
-    parser.add_argument("--rows", type=int, nargs="*", default=[1_133, 10_000, 100_000], help="1000000 takes an hour")
+    parser.add_argument("--rows", type=int, nargs="*", default=[1_133, 10_000, 100_000], help="1000000 takes a quarter of an hour")
+    parser.add_argument("--beside", type=Path, help="a checkout with a kb-search.cjs and its index, to compare with")
+    parser.add_argument("--rounds", type=int, default=40, help="of --beside")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     if args.one:
         print(json.dumps(_one(args.folder, args.one, args.asked, args.seed)))
+        return 0
+    if args.beside:
+        costs = beside(args.beside.resolve(), args.rounds)
+        print(f"kb search beside kb-search.cjs: {costs.cpu_ratio():.2f} x CPU, {costs.wall_ratio():.2f} x wall time")
         return 0
     found = [sized(rows, args.asked, args.seed) for rows in args.rows]
     cells = ([f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" for value in one] for one in found)
