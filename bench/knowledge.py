@@ -223,7 +223,8 @@ def beside(checkout: Path, rounds: int, query: str = "testing") -> measure.Besid
     """Compare `kb search` with the search script that a checkout brings, both on that checkout's own artifacts."""
     script = next(checkout.glob(".claude/**/kb-search.cjs"))
     own = (str(measure.SCRIPT), "kb", "search", query, "--project", str(checkout))
-    return measure.beside(lambda: own, (str(shutil.which("node")), str(script), query), rounds)
+    other = ("env", "-C", str(checkout), str(shutil.which("node")), str(script), query)  # it looks below where it is
+    return measure.beside(lambda: own, other, rounds)
 
 
 def _project(folder: Path, count: int, seed: int) -> Project:
@@ -238,7 +239,8 @@ def main() -> int:
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--asked", type=int, default=300, help="questions at each size")
-    parser.add_argument("--rows", type=int, nargs="*", default=[1_133, 10_000, 100_000], help="1000000 takes a quarter of an hour")
+    sizes = [1_133, 10_000, 100_000]
+    parser.add_argument("--rows", type=int, nargs="*", default=sizes, help="1000000 takes a quarter of an hour")
     parser.add_argument("--beside", type=Path, help="a checkout with a kb-search.cjs and its index, to compare with")
     parser.add_argument("--rounds", type=int, default=40, help="of --beside")
     parser.add_argument("--seed", type=int, default=1)
