@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-_SLOW_IS_FINE = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
-settings.register_profile("suite", max_examples=60, derandomize=True, **_SLOW_IS_FINE)  # the same cases everywhere
-settings.register_profile("explore", max_examples=600, **_SLOW_IS_FINE)  # other cases each time: a trial
+_suite = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, derandomize=True
+)  # the same cases everywhere
+settings.register_profile("suite", _suite)
+settings.register_profile("explore", _suite, max_examples=600, derandomize=False)  # other cases each time: a trial
 settings.load_profile("suite")
 
 _PREFIXES = ("AGENT_STUDIO_", "CLAUDE", "ANTHROPIC_", "OTEL_", "GIT_")
