@@ -58,13 +58,13 @@ def test_a_line_taken_out_of_the_journal_breaks_it(context: Context) -> None:
     for verdict in (evidence.PASS, evidence.FAIL, evidence.PASS):
         evidence.record(context, "smoke", ONE, verdict, {})
     place = context.root.state.at(evidence.FOLDER).path / evidence.JOURNAL
-    first, _, last = place.read_text().splitlines()
+    first, second, last = place.read_text().splitlines()
     place.write_text(f"{first}\n{last}\n")
     with pytest.raises(IntegrityError):
         found(context)
     with pytest.raises(IntegrityError):
         evidence.record(context, "smoke", ONE, evidence.PASS, {})
-    place.write_text(f"{first}\n{last[:40]}")  # a writer that was killed
+    place.write_text(f"{first}\n{second}\n{last}\n{last[:40]}")  # a writer that was killed
     evidence.record(context, "smoke", ONE, evidence.FAIL, {})
     assert found(context).evidence["smoke"].verdict == "FAIL"
 

@@ -67,12 +67,31 @@ class History(NamedTuple):
         return next(reversed(self.releases), None)
 
     @property
+    def _standing(self) -> list[Release]:
+        """What a way back can lead to, oldest first: a rollback leaves behind what was promoted after its goal."""
+        standing: list[Release] = []
+        for one in self.releases:
+            if one.step == ROLLBACK:
+                names = [held.release for held in standing]
+                del standing[len(names) - 1 - names[::-1].index(one.release) if one.release in names else 0 :]
+            standing.append(one)
+        return standing
+
+    @property
     def last_healthy(self) -> Release | None:
-        """The newest release before the current one's bytes that was live and healthy: where a rollback goes."""
+        """The newest release before the current one that was live and healthy, and that no rollback has left."""
         current = self.current
         return next(
-            (one for one in reversed(self.releases) if one.healthy and current and one.release != current.release), None
+            (one for one in reversed(self._standing) if one.healthy and current and one.release != current.release),
+            None,
         )
+
+    @property
+    def way_back(self) -> str:
+        """Where a rollback goes: the last healthy release, else what was live before the first; empty for nowhere."""
+        if self.last_healthy is not None:
+            return self.last_healthy.release
+        return "" if self.current is None else str(self.current.record.get("before") or "")
 
     @property
     def governing(self) -> Release | None:

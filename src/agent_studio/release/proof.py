@@ -63,7 +63,7 @@ def settle(project: Project, tree: Tree, prove: Callable[[], Proof]) -> Settled 
         _note(project, current, proof)
     if not proof.faults or current.step != history.PROMOTE:
         return Settled(proof, "", None)
-    back = _where_back(past, current)
+    back = past.way_back
     if not back:
         return Settled(proof, "", None)
     reason = f"smoke tests of production failed: {proof.faults[0]}"
@@ -101,13 +101,6 @@ def keep_drift(project: Project, found: Sequence[manifest.Difference]) -> None:
     for one in found:
         sha256 = "" if one.new is None else one.new.sha256
         history.append(project, {"step": history.KEPT, "id": f"{own}:{one.path}", "path": one.path, "sha256": sha256})
-
-
-def _where_back(past: history.History, current: Release) -> str:
-    """Return the last healthy release, or before there is one what was live before the promotion."""
-    if past.last_healthy is not None:
-        return past.last_healthy.release
-    return str(current.record.get("before") or "")
 
 
 def _noted(past: history.History, release: Release) -> Proof:

@@ -1,15 +1,17 @@
 """Small chained journals: read whole, checked whole, appended durably.
 
 For what is written rarely and must not be lost or changed; the ledger, which grows without end, has its own writer.
+`NAME.head` beside a journal says how far it had come, so that lines cut off its end are missed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.errors import IntegrityError
+from agent_studio.errors import AgentStudioError, IntegrityError
 from agent_studio.storage import chain
 from agent_studio.storage.descriptors import locked, read_chunks, write_all
 from agent_studio.storage.folder import disk_faults
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agent_studio.storage.folder import Folder
+
+
+_HEAD = ".head"
 
 
 class Held(NamedTuple):
@@ -33,12 +38,13 @@ def read(folder: Folder, name: str) -> Held:
 
     A last line without its end is that of a writer who was killed: it was never acknowledged, and is passed over.
     """
+    known = _known(folder, name)  # before the journal: a writer adds the line first
     try:
         descriptor = folder.open(name)
     except FileNotFoundError:
-        return Held([], chain.Head())
+        return _reaching(folder, name, Held([], chain.Head()), known)
     try:
-        return _checked(folder, name, _whole(folder, name, descriptor))
+        return _reaching(folder, name, _checked(folder, name, _whole(folder, name, descriptor)), known)
     finally:
         os.close(descriptor)
 
@@ -59,10 +65,10 @@ def append(
     try:
         with disk_faults(folder.path / name), locked(descriptor):
             whole = _whole(folder, name, descriptor)
-            held = _checked(folder, name, whole)
+            held = _reaching(folder, name, _checked(folder, name, whole), _known(folder, name))
             if unless(held.records):
                 return False
-            line, _ = chain.seal(held.head, record)
+            line, head = chain.seal(held.head, record)
             end = len(whole) + bool(whole)
             try:
                 os.ftruncate(descriptor, end)  # of what a killed writer left after the last whole line
@@ -72,10 +78,35 @@ def append(
             except OSError:
                 os.ftruncate(descriptor, end)
                 raise
+            folder.sync()
+            with suppress(AgentStudioError):  # the line is there; that it may not be cut off is told by the next one
+                folder.replace(f"{name}{_HEAD}", json.dumps(head._asdict()).encode() + b"\n")
     finally:
         os.close(descriptor)
-    folder.sync()
     return True
+
+
+def _known(folder: Folder, name: str) -> chain.Head:
+    """Return how far a journal had come when somebody last added to it."""
+    try:
+        value = json.loads(folder.read(f"{name}{_HEAD}"))
+        return chain.Head(int(value["seq"]), str(value["hash"]))
+    except FileNotFoundError:
+        return chain.Head()
+    except (ValueError, KeyError, TypeError):
+        raise IntegrityError(
+            f"{folder.path / name}{_HEAD} is damaged", hint=f"restore it and {name} from a copy of both"
+        ) from None
+
+
+def _reaching(folder: Folder, name: str, held: Held, known: chain.Head) -> Held:
+    """Return what was read; raise `IntegrityError` where it ends before, or is another than, what was once there."""
+    if known.seq and (known.seq > held.head.seq or held.records[known.seq - 1]["_hash"] != known.hash):
+        raise IntegrityError(
+            f"{folder.path / name} once had a line {known.seq} that it does not have now: its end was cut off",
+            hint="restore the file from a copy of it",
+        )
+    return held
 
 
 def _whole(folder: Folder, name: str, descriptor: int) -> bytes:
