@@ -82,6 +82,16 @@ class Tree(NamedTuple):
         """Yield the path of every file as a manifest has it, and its real place."""
         return _Walk(self).files()
 
+    def everything(self) -> Iterator[str]:
+        """Yield the place of every file, and of the folders and links on the way to it but for the tree's own folder.
+
+        Something of it changes whenever files are edited, added, moved or, below the top, removed.
+        """
+        walk = _Walk(self)
+        for _, place in walk.files():
+            yield place
+        yield from walk.passed
+
     def status(self, path: str) -> os.stat_result | None:
         """Return what is at a path without following it, or None for nothing; below a file there is nothing."""
         folder, name = self.place(path)
@@ -174,6 +184,8 @@ class _Walk:
         self._outside_paths = {str(place) for place in self._outside}
         self.led_out: list[str] = []
         """Links that lead out of the tree, and so are not part of it."""
+        self.passed: list[str] = []
+        """Folders that were entered and links that were followed."""
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield every file's path in the manifest and where its bytes are."""
@@ -190,6 +202,8 @@ class _Walk:
         """
         real = os.path.realpath(place)
         with disk_faults(Path(place)):
+            if os.path.islink(place):  # noqa: PTH114 - there may be many
+                self.passed.append(place)
             try:
                 mode = os.lstat(real).st_mode
             except (FileNotFoundError, NotADirectoryError):
@@ -206,6 +220,7 @@ class _Walk:
 
     def _in(self, path: str, real: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         """Yield what is in a real folder; what is no link lies where its folder lies and needs no second look."""
+        self.passed.append(real)
         with disk_faults(Path(real)), os.scandir(real) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
         for entry in entries:
