@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio import clock
@@ -28,7 +27,7 @@ def changed_at(project: Project) -> datetime:
     newest_ns = 0
     for place in Tree(project.definitions.resolve(), project.path).everything():
         try:
-            with disk_faults(Path(place)):
+            with disk_faults(place):
                 status = os.lstat(place)
         except FileNotFoundError:
             return clock.now() + _TICK  # it went while we looked
