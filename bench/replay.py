@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.capture.ingest.run import ingest
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
+from agent_studio.release.attribution import ingest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

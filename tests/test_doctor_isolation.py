@@ -65,7 +65,7 @@ def test_what_run_protects_is_reached_by_no_claimed_route(apart: Studio, name: s
 @PRIVATE
 def test_the_proof_is_kept_as_evidence_that_names_the_candidate(apart: Studio) -> None:
     found = apart.json("doctor", "isolation", "--env", "staging")
-    kept = json.loads((apart.path / found["evidence"]).read_text())
+    kept = json.loads((apart.path / found["file"]).read_text())
     assert kept["schema"] == "agent-studio/isolation-evidence/1"
     assert (kept["verdict"], kept["isolation"], kept["environment"]) == (
         found["verdict"],
@@ -74,7 +74,7 @@ def test_the_proof_is_kept_as_evidence_that_names_the_candidate(apart: Studio) -
     )
     assert len(kept["candidate"]) == 64
     assert kept["routes"] == found["routes"]
-    assert (apart.path / found["evidence"]).stat().st_mode & 0o077 == 0
+    assert (apart.path / found["file"]).stat().st_mode & 0o077 == 0
 
 
 def test_advisory_isolation_reaches_everything_and_proves_nothing(apart: Studio) -> None:
@@ -84,7 +84,7 @@ def test_advisory_isolation_reaches_everything_and_proves_nothing(apart: Studio)
     verdicts = {one["name"]: one["verdict"] for one in done.data["routes"] if one["target"] == ".claude/metrics"}
     for route in ("read", "list", "hard link", "subprocess", "SQLite ATTACH", "write", "rename out", "chmod"):
         assert verdicts[route] == "reaches", route
-    kept = json.loads((apart.path / done.data["evidence"]).read_text())
+    kept = json.loads((apart.path / done.data["file"]).read_text())
     assert (kept["verdict"], kept["advisory"]) == ("INSUFFICIENT", True)
 
 

@@ -46,8 +46,11 @@ def test_a_fresh_staging_environment_passes_at_least_twelve_named_and_timed_chec
 
 
 @pytest.mark.parametrize("environment", Environment)
-def test_smoke_leaves_no_trace(staged: Studio, environment: str) -> None:
+def test_smoke_leaves_no_trace_in_data_and_none_at_all_the_second_time(staged: Studio, environment: str) -> None:
     assert staged.run("init", "--env", environment, "--set", "testData.artifactsCount=20").code == 0
+    data = staged.snapshot(".claude")
+    assert staged.run("smoke", "--env", environment).code == 0  # the first one leaves evidence
+    assert staged.snapshot(".claude") == data
     before = staged.snapshot()
     folders = sorted(str(place) for place in staged.path.rglob("*"))
     assert staged.run("smoke", "--env", environment).code == 0

@@ -5,9 +5,13 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.conftest import Studio
+from tests.release_world import World
+
+from agent_studio.release import evidence
 
 if TYPE_CHECKING:
-    from tests.conftest import Studio
+    from pathlib import Path
 
 
 def findings(studio: Studio, *arguments: str, **options: object) -> dict[str, dict[str, str]]:
@@ -26,6 +30,52 @@ def test_status_says_where_things_stand(staged: Studio) -> None:
     assert data["indexRows"] == 20
     assert (data["release"], data["burnin"], data["alerts"]) == (None, None, {"open": 0, "firing": 0})
     assert staged.json("status")["alerts"] is None, "development is not watched"
+
+
+def test_status_names_the_candidate_its_evidence_and_the_step_that_is_next(staged: Studio) -> None:
+    def printed() -> str:
+        return staged.run("status", "--env", "staging").out
+
+    assert staged.json("status", "--env", "staging")["candidate"]["evidence"] == {}
+    assert "0 of 12 kinds of evidence pass\n" in printed()
+    staged.write("Makefile", "test:\n\t@echo '3 passed, 0 failed'\n")
+    staged.run("test", "--env", "staging")
+    assert "Next: agent-studio smoke --env staging" in printed()
+    staged.run("smoke", "--env", "staging")
+    data = staged.json("status", "--env", "staging")
+    assert data["candidate"]["evidence"] == {"test": "PASS", "smoke": "PASS"}
+    assert (data["candidate"]["passed"], data["candidate"]["required"]) == (2, 12)
+    assert "Next: agent-studio doctor isolation --env staging" in printed()
+    staged.write(".claude/agents/code-reviewer.md", "other\n")
+    assert "0 of 12 kinds" in printed()
+    assert "Next: agent-studio test --env staging" in printed()
+
+
+def test_status_says_what_is_live_and_what_the_burn_in_found(bare: Studio, tmp_path: Path) -> None:
+    world = World(bare, tmp_path)
+    release = world.promoted("one\n")
+    data = bare.json("status", "--env", "staging")
+    assert (data["release"]["release"], data["release"]["healthy"]) == (release, True)
+    candidate = data["candidate"]["candidate"]
+    assert data["burnin"] == {"candidate": candidate, "verdict": "PASS", "reason": "recorded by a test"}
+    printed = bare.run("status", "--env", "staging").out
+    assert f"{release[:12]} is live in production since " in printed
+    assert "Next: agent-studio gate\n" in printed
+    evidence.record(world.staging, "burnin", candidate, evidence.INSUFFICIENT, {"reason": "3 of 24 hours"})
+    printed = bare.run("status", "--env", "staging").out
+    assert "Burn-in         INSUFFICIENT: 3 of 24 hours" in printed
+    assert "11 of 12 kinds of evidence pass; burnin INSUFFICIENT" in printed
+    assert "Next: agent-studio burnin status\n" in printed
+    live = Studio(world.live).json("status", "--env", "production")
+    assert (live["release"]["release"], live["candidate"]) == (release, None)
+
+
+def test_a_damaged_journal_of_evidence_is_a_note_of_status(staged: Studio) -> None:
+    staged.run("smoke", "--env", "staging")
+    (staged.path / ".agent-studio/staging/evidence/chain.jsonl").write_text("{}\n")
+    done = staged.run("status", "--env", "staging", "--json")
+    assert (done.code, len(done.envelope["problems"])) == (0, 1)
+    assert "chain.jsonl" in done.envelope["problems"][0]["message"]
 
 
 def test_status_for_people_names_the_limits_and_the_next_step(staged: Studio) -> None:

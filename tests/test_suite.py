@@ -52,7 +52,7 @@ def run(studio: Studio, *arguments: str, env: str = "staging", **options: Any) -
 
 
 def evidence(studio: Studio, done: Finished) -> dict[str, Any]:
-    kept: dict[str, Any] = json.loads((studio.path / done.data["evidence"]).read_text("utf-8"))
+    kept: dict[str, Any] = json.loads((studio.path / done.data["file"]).read_text("utf-8"))
     return kept
 
 
@@ -269,7 +269,7 @@ def test_evidence_and_log_are_kept_redacted_and_private(configured: Studio) -> N
         f"print('ok 1 - {SECRET}\\n1..1\\nlast line')\n"
     )
     done = run(configured, *runs(configured, program))
-    place = configured.path / done.data["evidence"]
+    place = configured.path / done.data["file"]
     log = place.with_suffix(".log")
     text = log.read_text("utf-8")
     assert SECRET not in text + place.read_text("utf-8")

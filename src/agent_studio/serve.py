@@ -239,8 +239,8 @@ class _Ingest:
         self._thread.join(GRACE_SECONDS)
 
     def _run(self) -> None:
-        from agent_studio.capture.ingest.run import ingest  # noqa: PLC0415 - a third of a daemon's start otherwise
-        from agent_studio.monitor.retention import Tidying  # noqa: PLC0415 - as above
+        from agent_studio.monitor.retention import Tidying  # noqa: PLC0415 - a third of a daemon's start otherwise
+        from agent_studio.release.attribution import ingest  # noqa: PLC0415 - as above
 
         tidying = Tidying()
         while True:

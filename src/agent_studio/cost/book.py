@@ -107,6 +107,8 @@ class Told:
 
     record: LlmUsage
     environment: str
+    release: str | None = None
+    """What its session ran with."""
 
     @property
     def id(self) -> str:
@@ -238,12 +240,12 @@ class Book:
         fresh = [changed for one in merged.values() if (changed := self._changed(one, prices)) is not None]
         written = 0
         for environment, root in roots.items():
-            entries = [(record, unique) for where, record, unique in fresh if where == environment]
+            entries = [(one.record, unique, one.release) for one, unique in fresh if one.environment == environment]
             if entries:
-                written += len(ledger.append(root, entries, sync=sync))
+                written += len(ledger.append_lines(root, _lines(entries, environment), sync=sync))
         if written:
             self.catch_up()
-        return written, sum(record.amends is not None for _, record, _ in fresh)
+        return written, sum(one.record.amends is not None for one, _ in fresh)
 
     @property
     def identity(self) -> str:
@@ -260,8 +262,8 @@ class Book:
         ).fetchall()
         return [_record(row, texts) for row in rows]
 
-    def _changed(self, told: Told, prices: PriceTable) -> tuple[str, LlmUsage, str] | None:
-        """Return environment, record and event id of what has to be written about a response, or None."""
+    def _changed(self, told: Told, prices: PriceTable) -> tuple[Told, str] | None:
+        """Return what has to be written about a response, with its event id, or None."""
         known = self.known(told.id)
         if known is None:
             known = self.known_request(told.record.request_id)
@@ -275,11 +277,17 @@ class Book:
             return None
         record = priced(_with(told.record, grown), prices)
         if known is None:
-            return told.environment, record, told.id
+            return replace(told, record=record), told.id
         if grown == known.tokens and record.cost_usd is None and not better:
             return None
         unique = event_id("usage", told.id, "amends", *grown, record.cost_usd)
-        return told.environment, replace(record, amends=known.seq), unique
+        return replace(told, record=replace(record, amends=known.seq)), unique
+
+
+def _lines(entries: Iterable[tuple[LlmUsage, str, str | None]], environment: str) -> Iterator[dict[str, Any]]:
+    return (
+        record.to_line(event_id=unique, environment=environment, release=release) for record, unique, release in entries
+    )
 
 
 def _merged(told: Iterable[Told]) -> dict[str, Told]:

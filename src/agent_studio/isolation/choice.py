@@ -18,6 +18,10 @@ BACKENDS: tuple[Backend, ...] = (bubblewrap, landlock, runtime)
 NAMES = (AUTO, *(backend.NAME for backend in BACKENDS), ADVISORY)
 
 
+class SharedFilesError(NotIsolatedError):
+    """What is to be protected has a second name where the run may write."""
+
+
 class Choice(NamedTuple):
     """A backend, and why no stronger one."""
 
@@ -31,12 +35,12 @@ class Choice(NamedTuple):
 def check_links(policy: Policy) -> str:
     """Refuse a run in which production's files have a second name; return what else there is to say of links.
 
-    Raises `NotIsolatedError`.
+    Raises `SharedFilesError`.
     """
     links = hard_links.find(policy)
     if links.inside:
         pairs = "; ".join(f"{protected} is {place}" for protected, place in links.inside)
-        raise NotIsolatedError(
+        raise SharedFilesError(
             f"production's files are hard-linked into what the run may write, and cannot be kept apart: {pairs}",
             hint="give each a file of its own: cp FILE FILE.copy && mv FILE.copy FILE",
         )

@@ -113,7 +113,7 @@ def prove(
     return Proof(choice.name, choice.refused, drawn.separation, routes, gaps, started_at, duration_ms)
 
 
-def keep(context: Context, proof: Proof, *, candidate: str) -> str:
+def keep(context: Context, proof: Proof, *, candidate: str | None) -> str:
     """Keep a proof as evidence and return its place from the project's root; `candidate` names the definitions."""
     record = {
         "schema": SCHEMA,

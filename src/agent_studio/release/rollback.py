@@ -11,7 +11,7 @@ from agent_studio.capture.otlp import daemon
 from agent_studio.environment import disabled, flags
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, StorageError
-from agent_studio.release import evidence, git, history, proof, safety, sessions, switch
+from agent_studio.release import checked, evidence, git, history, proof, safety, sessions, switch
 from agent_studio.release.candidate import candidate
 from agent_studio.release.sides import SOURCE
 from agent_studio.staging import init, runners, suite
@@ -103,7 +103,9 @@ class _Run:
             return
         self._stop()
         self._anew()
+        watch = checked.Watch(self.sides.staging)
         report = run_smoke(Subject(self.project, self.sides.staging.choice, self.sides.variables))
+        watch.keep(checked.of_smoke(report))
         wrong = [one.name for one in report.outcomes if one.verdict == "FAIL"]
         self.proof = proof.Proof(report.count("PASS"), report.count("FAIL"), wrong)
         told = f"{self.proof.passed} passed, {self.proof.failed} failed"
@@ -181,9 +183,9 @@ class _Run:
         except AgentStudioError as error:
             self.note("test", error.message, evidence.INSUFFICIENT)
             return
-        found = suite.run_suite(
-            context, chosen, self.sides.variables, candidate=candidate(self.project).sha256, echo=lambda _: None
-        )
+        watch = checked.Watch(context)
+        found = suite.run_suite(context, chosen, self.sides.variables, candidate=watch.candidate, echo=lambda _: None)
+        watch.keep(checked.of_suite(found))
         counts = ", ".join(f"{found.evidence[name] or 0} {name}" for name in ("passed", "failed", "skipped"))
         self.note("test", f"{found.verdict}: {counts}", str(found.verdict))
 

@@ -50,8 +50,8 @@ def session(project: Project, command: str, environment: str) -> Iterator[None]:
     folder.make()
     with exclusive(folder, DOOR, doing="a promotion or rollback"):
         refuse_pending(project)
-        if owner := _owner(project):
-            refuse_pending(owner)
+        if owning := owner(project):
+            refuse_pending(owning)
         name = f"{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
         about = {"pid": os.getpid(), "command": command, "environment": environment,
                  "since": clock.timestamp(clock.now())}  # fmt: skip
@@ -136,7 +136,8 @@ def own(production: Project, owner: Project) -> None:
     folder.replace(OWNER, written)
 
 
-def _owner(project: Project) -> Project | None:
+def owner(project: Project) -> Project | None:
+    """Return the project whose production this one is, None for one of its own."""
     try:
         place = Path(Folder(project.path, STATE).read(OWNER).decode("utf-8", "surrogateescape").strip())
     except FileNotFoundError:

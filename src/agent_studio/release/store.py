@@ -60,8 +60,11 @@ class Store:
         sha256 = hashlib.sha256(data).hexdigest()
         place = _place(sha256)
         if not self._is_whole(place, data):
-            self._folder.make(place.rpartition("/")[0])
-            self._folder.replace(place, data, durable=self._durable)
+            try:
+                self._folder.replace(place, data, durable=self._durable)
+            except FileNotFoundError:
+                self._folder.make(place.rpartition("/")[0])
+                self._folder.replace(place, data, durable=self._durable)
         return sha256
 
     def _is_whole(self, place: str, data: bytes) -> bool:

@@ -28,7 +28,7 @@ from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from agent_studio.environment.roots import Project
 
@@ -165,11 +165,14 @@ def _stage(store: Store, tree: Tree, changes: Sequence[Difference]) -> dict[str,
                 continue
             if not any(above in gone for above in folders_above(path)):
                 data = tree.dressed(change.path, store.read(change.new.sha256)) or b""
-                folder.make("/".join(path.split("/")[:-1]))
                 executable = change.new.mode == manifest.EXECUTABLE
-                staged[change.path] = folder.prepare(path, data, executable=executable, durable=by_itself)
+                try:
+                    staged[change.path] = folder.prepare(path, data, executable=executable, durable=by_itself)
+                except FileNotFoundError:
+                    folder.make(path.rpartition("/")[0])
+                    staged[change.path] = folder.prepare(path, data, executable=executable, durable=by_itself)
         if not by_itself:
-            flush.flush({folder.path for path in staged for folder in _around(tree, path)})
+            flush.flush(_around(tree, staged))
     except BaseException:
         _drop(tree, staged)
         raise
@@ -205,7 +208,7 @@ def _drop(tree: Tree, staged: Mapping[str, str]) -> None:
 def _finish(project: Project, tree: Tree, journal: Journal, staged: Mapping[str, str]) -> None:
     for change in sorted(journal.changes, key=lambda one: one.new is not None):  # a name that is gone makes room
         _bring(project, tree, journal.id, change, staged.get(change.path, ""))
-    around = {folder.path: folder for change in journal.changes for folder in _around(tree, change.path)}
+    around = _around(tree, (change.path for change in journal.changes))
     if len(around) >= flush.MANY and flush.is_available():
         flush.flush(around)
     else:
@@ -275,10 +278,20 @@ def _remove_empty_above(folder: Folder, path: str) -> None:
             break
 
 
-def _around(tree: Tree, path: str) -> list[Folder]:
-    """Return the folders whose names a change of a path may have changed."""
-    folder, own = tree.place(path)
-    return [folder, *(folder.at(above) for above in folders_above(own))]
+def _around(tree: Tree, paths: Iterable[str]) -> dict[Path, Folder]:
+    """Return the folders whose names a change of some paths may have changed."""
+    found: dict[Path, Folder] = {}
+    seen: set[str] = set()
+    for path in paths:
+        folder, own = tree.place(path)
+        found.setdefault(folder.path, folder)
+        for above in folders_above(own):
+            if above in seen:
+                break  # and so are those above it
+            seen.add(above)
+            inner = folder.at(above)
+            found[inner.path] = inner
+    return found
 
 
 def _folder(project: Project) -> Folder:

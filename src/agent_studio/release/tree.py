@@ -21,6 +21,7 @@ from agent_studio.environment.roots import STAGING_ROOT, STATE, Project
 from agent_studio.errors import StorageError, UnsafePathError, UsageError
 from agent_studio.release import manifest
 from agent_studio.release.manifest import Entry
+from agent_studio.storage.descriptors import read_chunks
 from agent_studio.storage.folder import Folder, disk_faults
 from agent_studio.storage.temporaries import is_temporary
 from agent_studio.storage.walk import check_file
@@ -32,6 +33,7 @@ FOLDERS = ("agents", "skills", "commands", "workflows", "hooks", "rules", "teams
 SETTINGS = settings.SHARED
 FILES = ("CLAUDE.md", SETTINGS, "config.yaml", "config.production.yaml", "allowed_signers")
 _LOCAL_FILES = ("settings.local.json", "config.staging.yaml", "config.development.yaml")
+_BINARY, _CLOEXEC = getattr(os, "O_BINARY", 0), getattr(os, "O_CLOEXEC", 0)
 _LEFT_BEHIND = {".git", "__pycache__", ".DS_Store"}
 """Names that tools leave in a folder; no definition is read from them."""
 
@@ -82,6 +84,16 @@ class Tree(NamedTuple):
         """Yield the path of every file as a manifest has it, and its real place."""
         return _Walk(self).files()
 
+    def everything(self) -> Iterator[str]:
+        """Yield the place of every file, and of the folders and links on the way to it but for the tree's own folder.
+
+        Something of it changes whenever files are edited, added, moved or, below the top, removed.
+        """
+        walk = _Walk(self)
+        for _, place in walk.files():
+            yield place
+        yield from walk.passed
+
     def status(self, path: str) -> os.stat_result | None:
         """Return what is at a path without following it, or None for nothing; below a file there is nothing."""
         folder, name = self.place(path)
@@ -101,7 +113,7 @@ class Tree(NamedTuple):
         status = self.status(path)
         if status is None or stat.S_ISDIR(status.st_mode):
             return None
-        place = folder.path.joinpath(*name.split("/"))
+        place = folder.path / name
         check_file(status, place)
         return self._entry(path, str(place), _sha256)
 
@@ -113,9 +125,9 @@ class Tree(NamedTuple):
         definitions = doors[-1]
         for top in FOLDERS:
             with suppress(FileNotFoundError, UnsafePathError):  # a link is somebody else's folder
-                inner = [name for name, status in definitions.at(top).tree() if stat.S_ISDIR(status.st_mode)]
-                for path in (top, *(f"{top}/{name}" for name in inner)):
-                    definitions.sweep(path)
+                found = (f"{top}/{name}".rpartition("/") for name, _ in definitions.at(top).tree())
+                for folder in {folder for folder, _, name in found if is_temporary(name)}:
+                    definitions.sweep(folder)
 
     def bytes_at(self, path: str) -> bytes | None:
         """Return the bytes that a release would have of a file, or None where it would have none."""
@@ -146,10 +158,15 @@ class Tree(NamedTuple):
         return None if self.around is None else Project(self.around)
 
     def _entry(self, path: str, place: str, put: Callable[[bytes], str]) -> Entry | None:
+        data: bytes | None
         try:
-            with disk_faults(Path(place)), open(place, "rb", buffering=0) as file:  # noqa: PTH123 - there may be many
-                mode = os.fstat(file.fileno()).st_mode
-                data: bytes | None = file.read()
+            with disk_faults(place):
+                descriptor = os.open(place, os.O_RDONLY | _BINARY | _CLOEXEC)
+                try:
+                    mode = os.fstat(descriptor).st_mode
+                    data = b"".join(read_chunks(descriptor))
+                finally:
+                    os.close(descriptor)
         except FileNotFoundError:
             raise StorageError(f"{place} went away while it was read", hint="run the command again") from None
         if path == SETTINGS and data is not None:
@@ -174,6 +191,8 @@ class _Walk:
         self._outside_paths = {str(place) for place in self._outside}
         self.led_out: list[str] = []
         """Links that lead out of the tree, and so are not part of it."""
+        self.passed: list[str] = []
+        """Folders that were entered and links that were followed."""
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield every file's path in the manifest and where its bytes are."""
@@ -189,7 +208,9 @@ class _Walk:
         `above` holds the real folders on the way here, in which a link back would go round for ever.
         """
         real = os.path.realpath(place)
-        with disk_faults(Path(place)):
+        with disk_faults(place):
+            if os.path.islink(place):  # noqa: PTH114 - there may be many
+                self.passed.append(place)
             try:
                 mode = os.lstat(real).st_mode
             except (FileNotFoundError, NotADirectoryError):
@@ -206,7 +227,8 @@ class _Walk:
 
     def _in(self, path: str, real: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         """Yield what is in a real folder; what is no link lies where its folder lies and needs no second look."""
-        with disk_faults(Path(real)), os.scandir(real) as scan:
+        self.passed.append(real)
+        with disk_faults(real), os.scandir(real) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
         for entry in entries:
             inner = f"{path}/{entry.name}"
@@ -245,6 +267,8 @@ def _sha256(data: bytes) -> str:
 
 
 def _manifest_path(path: str) -> str:
+    if path.isascii() and path.isprintable():
+        return path
     normal = unicodedata.normalize("NFC", path)
     try:
         normal.encode()

@@ -83,12 +83,13 @@ class Finished:
 
 
 def run_suite(
-    context: Context, chosen: Chosen, variables: Mapping[str, str], *, candidate: str, echo: Callable[[str], None]
-) -> Outcome:
+    context: Context, chosen: Chosen, variables: Mapping[str, str], *, candidate: str | None,
+    echo: Callable[[str], None],
+) -> Outcome:  # fmt: skip
     """Run the suite and keep its evidence; raise `UsageError` when its program cannot be started.
 
-    `variables` is the environment the suite inherits; `candidate` the hash of the definitions it runs against;
-    `echo` gets the output as it comes.
+    `variables` is the environment the suite inherits; `candidate` the hash of the definitions it runs against, None
+    when it is not known; `echo` gets the output as it comes.
     """
     started = clock.now()
     run_id = f"{clock.file_stamp(started)}-{secrets.token_hex(4)}"

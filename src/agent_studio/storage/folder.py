@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio.errors import StorageError, UnsafePathError
@@ -19,7 +20,6 @@ from agent_studio.storage.walk import FILE_MODE, FOLDER_MODE, check_file, start
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-    from pathlib import Path
 
     from agent_studio.storage.walk import Walk
 
@@ -27,19 +27,55 @@ _SHARED_MODE, _SHARED_FOLDER_MODE = 0o666, 0o777
 """Less the umask, as any editor would create them."""
 
 
-@contextmanager
-def disk_faults(place: Path) -> Iterator[None]:
-    """Turn what the file system says into one clear `StorageError`; let missing files through."""
-    try:
-        yield
-    except (FileNotFoundError, FileExistsError):
-        raise
-    except OSError as error:
+class disk_faults:  # noqa: N801 - used as a function; made of a generator it takes longer than many a file
+    """Turn what the file system says into one clear `StorageError`; let missing files through.
+
+    The path is put together only when there is something to say of it.
+    """
+
+    __slots__ = ("_names", "_place")
+
+    def __init__(self, place: Path | str, *names: str) -> None:
+        self._place, self._names = place, names
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, OSError) or isinstance(error, (FileNotFoundError, FileExistsError)):
+            return
         reason = error.strerror or str(error)
         raise StorageError(
-            f"cannot use {place}: {reason}",
+            f"cannot use {Path(self._place, *self._names)}: {reason}",
             hint="free space or mend the permissions, then run the command again",
         ) from error
+
+
+class _entered:  # noqa: N801 - as above
+    """Enter a folder below a base, one name at a time; what was entered is left in the end."""
+
+    __slots__ = ("_base", "_handles", "_parts", "_walk")
+
+    def __init__(self, base: Path, parts: Iterable[str], *, handles: bool | None) -> None:
+        self._base, self._parts, self._handles = base, parts, handles
+
+    def __enter__(self) -> Walk:
+        parts = tuple(self._parts)
+        with disk_faults(self._base, *parts):
+            walk = start(self._base, handles=self._handles)
+            try:
+                for name in parts:
+                    entered = walk.enter(name)
+                    walk.close()
+                    walk = entered
+            except BaseException:
+                walk.close()
+                raise
+        self._walk = walk
+        return walk
+
+    def __exit__(self, *_: object) -> None:
+        self._walk.close()
 
 
 class Folder:
@@ -79,7 +115,7 @@ class Folder:
     def open(self, relative: str, flags: int = os.O_RDONLY) -> int:
         """Open a regular file and return its descriptor; with `O_CREAT` its folder must exist."""
         *folders, name = self._named(relative)
-        with self._entered(folders) as walk, disk_faults(self.path / relative):
+        with self._entered(folders) as walk, self._faults(relative):
             if flags & os.O_CREAT:
                 _refuse_collision(walk, name)
             return walk.open(name, flags, self._mode)
@@ -87,14 +123,14 @@ class Folder:
     def read(self, relative: str) -> bytes:
         """Return a file's bytes."""
         descriptor = self.open(relative)
-        with disk_faults(self.path / relative), os.fdopen(descriptor, "rb") as file:
+        with self._faults(relative), os.fdopen(descriptor, "rb") as file:
             return file.read()
 
     def status(self, relative: str) -> os.stat_result | None:
         """Return what a name is without following it, or None when there is nothing."""
         parts = names.split(relative)
         try:
-            with self._entered(parts[:-1]) as walk, disk_faults(self.path / relative):
+            with self._entered(parts[:-1]) as walk, self._faults(relative):
                 return walk.lstat(parts[-1]) if parts else walk.status()
         except FileNotFoundError:
             return None
@@ -117,7 +153,7 @@ class Folder:
 
     def names(self, relative: str = "") -> list[str]:
         """Return the names in a folder, sorted."""
-        with self._entered(names.split(relative)) as walk, disk_faults(self.path / relative):
+        with self._entered(names.split(relative)) as walk, self._faults(relative):
             return walk.names()
 
     def files(self, relative: str = "") -> Iterator[tuple[str, os.stat_result]]:
@@ -138,7 +174,7 @@ class Folder:
 
     def _listed(self, parts: tuple[str, ...]) -> list[tuple[str, os.stat_result]]:
         found = []
-        with self._entered(parts) as walk, disk_faults(self.path.joinpath(*parts)):
+        with self._entered(parts) as walk, self._faults(*parts):
             for name in walk.names():
                 with suppress(FileNotFoundError):  # removed since it was listed
                     found.append((name, walk.lstat(name)))
@@ -147,21 +183,22 @@ class Folder:
     def make(self, relative: str = "") -> bool:
         """Create a folder and its parents; return whether it was missing."""
         created = False
-        with ExitStack() as stack, disk_faults(self.path / relative):
+        with self._faults(relative):
             walk = start(self._base, handles=self._handles)
-            stack.callback(walk.close)
-            for name in (*self._parts, *names.split(relative)):
-                try:
-                    entered = walk.enter(name)
-                except FileNotFoundError:
-                    _refuse_collision(walk, name)
-                    with suppress(FileExistsError):
-                        walk.mkdir(name, _SHARED_FOLDER_MODE if self._shared else FOLDER_MODE)
-                        created = True
-                    entered = walk.enter(name)
-                stack.pop_all().close()
-                walk = entered
-                stack.callback(walk.close)
+            try:
+                for name in (*self._parts, *names.split(relative)):
+                    try:
+                        entered = walk.enter(name)
+                    except FileNotFoundError:
+                        _refuse_collision(walk, name)
+                        with suppress(FileExistsError):
+                            walk.mkdir(name, _SHARED_FOLDER_MODE if self._shared else FOLDER_MODE)
+                            created = True
+                        entered = walk.enter(name)
+                    walk.close()
+                    walk = entered
+            finally:
+                walk.close()
         return created
 
     def create(self, relative: str, data: bytes) -> bool:
@@ -195,7 +232,7 @@ class Folder:
         Without `durable` only readers do: a crash may leave any bytes until `storage.flush` has returned.
         """
         *folders, name = self._named(relative)
-        with self._entered(folders) as walk, disk_faults(self.path / relative):
+        with self._entered(folders) as walk, self._faults(relative):
             _refuse_collision(walk, name)
             with suppress(FileNotFoundError):
                 os.close(walk.open(name, os.O_RDONLY, FILE_MODE))  # a link or hard link is refused, not replaced
@@ -208,7 +245,7 @@ class Folder:
         `sweep` removes what a killed writer prepared.
         """
         *folders, name = self._named(relative)
-        with self._entered(folders) as walk, disk_faults(self.path / relative):
+        with self._entered(folders) as walk, self._faults(relative):
             own = temporaries.prepare(
                 walk, name, data, durable=durable, mode=self._mode, keep=self._shared, executable=executable
             )
@@ -216,13 +253,13 @@ class Folder:
 
     def sweep(self, relative: str = "", *, of: Collection[str] = ()) -> list[str]:
         """Remove what killed writers left half-written in one folder, or only of some files; return the names."""
-        with self._entered(names.split(relative)) as walk, disk_faults(self.path / relative):
+        with self._entered(names.split(relative)) as walk, self._faults(relative):
             return temporaries.sweep(walk, of)
 
     def make_private(self, relative: str = "") -> None:
         """Take every right to a file or folder from all but its owner."""
         parts = names.split(relative)
-        with self._entered(parts[:-1]) as walk, disk_faults(self.path / relative):
+        with self._entered(parts[:-1]) as walk, self._faults(relative):
             if not parts or stat.S_ISDIR(walk.lstat(parts[-1]).st_mode):
                 with self._entered(parts) as folder:
                     folder.chmod(FOLDER_MODE)
@@ -236,20 +273,20 @@ class Folder:
     def remove(self, relative: str) -> None:
         """Remove one file or link; never what a link points to."""
         *folders, name = self._named(relative)
-        with self._entered(folders) as walk, disk_faults(self.path / relative):
+        with self._entered(folders) as walk, self._faults(relative):
             walk.remove(name)
 
     def remove_tree(self, relative: str) -> None:
         """Remove a folder with all that is in it; links in it are removed, never followed."""
         *folders, name = self._named(relative)
-        with self._entered(folders) as walk, disk_faults(self.path / relative):
+        with self._entered(folders) as walk, self._faults(relative):
             _clear(walk, name)
 
     def remove_empty(self, relative: str) -> bool:
         """Remove a folder if nothing is in it; tell whether it was."""
         *folders, name = self._named(relative)
         try:
-            with self._entered(folders) as walk, disk_faults(self.path / relative):
+            with self._entered(folders) as walk, self._faults(relative):
                 inner = walk.enter(name)
                 try:
                     if inner.names():
@@ -265,19 +302,17 @@ class Folder:
         """Move a file or folder to another place on the same disk in one step; it replaces a file there."""
         *folders, name = self._named(relative)
         *new_folders, new_name = self._named(new_relative)
-        with (
-            self._entered(folders) as walk,
-            target._entered(new_folders) as target_walk,
-            disk_faults(self.path / relative),
-        ):
-            stays = target.path.joinpath(*new_folders) != self.path.joinpath(*folders)
-            _refuse_collision(target_walk, new_name, but="" if stays else name)
+        here, there = (self.path, *folders), (target.path, *new_folders)
+        stays = folders == new_folders if self is target else Path(*here) == Path(*there)
+        with self._entered(folders) as walk, ExitStack() as stack, self._faults(relative):
+            target_walk = walk if stays else stack.enter_context(target._entered(new_folders))
+            _refuse_collision(target_walk, new_name, but=name if stays else "")
             walk.lstat(name)
             walk.rename(name, target_walk, new_name)
 
     def sync(self) -> None:
         """Make the names in this folder durable."""
-        with self._entered(()) as walk, disk_faults(self.path):
+        with self._entered(()) as walk, self._faults():
             walk.sync()
 
     @staticmethod
@@ -287,18 +322,11 @@ class Folder:
             raise UnsafePathError("an empty path names no file")
         return parts
 
-    @contextmanager
-    def _entered(self, parts: Iterable[str]) -> Iterator[Walk]:
-        with ExitStack() as stack:
-            with disk_faults(self.path):
-                walk = start(self._base, handles=self._handles)
-                stack.callback(walk.close)
-                for name in (*self._parts, *parts):
-                    entered = walk.enter(name)
-                    stack.pop_all().close()
-                    walk = entered
-                    stack.callback(walk.close)
-            yield walk
+    def _entered(self, parts: Iterable[str]) -> _entered:
+        return _entered(self._base, (*self._parts, *parts), handles=self._handles)
+
+    def _faults(self, *relative: str) -> disk_faults:
+        return disk_faults(self._base, *self._parts, *relative)
 
 
 def _fill(walk: Walk, name: str, data: bytes, mode: int) -> bool:

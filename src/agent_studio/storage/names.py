@@ -21,6 +21,8 @@ _RESERVED = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
     f"{device}{digit}" for device in ("COM", "LPT") for digit in "0123456789¹²³"
 }
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>"|?*\\:/]')
+_PLAIN = re.compile(rf"[A-Za-z0-9._-]{{0,{MAX_NAME_BYTES - 1}}}[A-Za-z0-9_-]")
+"""Most names; no rule but that of reserved ones can refuse such a name."""
 _SHORT_NAME = re.compile(r"~[0-9]+(\.|$)")
 
 
@@ -28,7 +30,7 @@ def split(relative: str) -> tuple[str, ...]:
     """Return the names of a relative path written with `/`; raise `UnsafePathError` for any way out."""
     if not relative:
         return ()
-    if relative.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", relative):
+    if relative.startswith(("/", "\\")) or (relative[1:2] == ":" and relative[0].isascii() and relative[0].isalpha()):
         raise _refused(relative, "is absolute")
     parts = tuple(relative.split("/"))
     if len(parts) > MAX_DEPTH:
@@ -50,12 +52,16 @@ def collision_key(name: str) -> str:
 
     Canonical caseless matching, definition D145 of the Unicode Standard 15, section 3.13.
     """
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 @lru_cache(maxsize=8_192)
 def _fault(name: str) -> str:
     """Return what is wrong with a name; the same few are asked for again and again."""
+    if _PLAIN.fullmatch(name) and name.split(".", 1)[0].upper() not in _RESERVED:
+        return ""
     checks = (
         (name == "", "has an empty part"),
         (name in {".", ".."}, f'has the part "{name}"'),

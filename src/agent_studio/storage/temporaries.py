@@ -29,7 +29,7 @@ def name_for(name: str) -> str:
 
 def is_temporary(name: str) -> bool:
     """Tell whether a name is one that `name_for` gives."""
-    return _NAME.fullmatch(name) is not None
+    return name.startswith(".") and _NAME.fullmatch(name) is not None
 
 
 def put(walk: Walk, name: str, data: bytes, *, durable: bool, mode: int = FILE_MODE, keep: bool = False) -> None:

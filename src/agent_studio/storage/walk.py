@@ -36,8 +36,9 @@ _HARMLESS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 class Walk(Protocol):
     """One entered folder; every operation takes the plain name of something directly in it."""
 
-    place: Path
-    """Where the folder was when it was entered, for messages."""
+    @property
+    def place(self) -> Path:
+        """Where the folder was when it was entered, for messages."""
 
     def enter(self, name: str) -> Walk:
         """Step into a folder; FileNotFoundError if it is not there, `UnsafePathError` if it is a link."""
@@ -135,7 +136,8 @@ class _Opener(Walk):
         removed in between. A file that was replaced meanwhile is no attack: try again.
         """
         status = os.fstat(descriptor)
-        check_file(status, self.place / name)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            check_file(status, self.place / name)
         try:
             return keeps_name(descriptor, name) is not False and os.path.samestat(status, self.lstat(name))
         except FileNotFoundError:
@@ -152,14 +154,17 @@ def _exchanged(place: Path) -> UnsafePathError:
 class HandleWalk(_Opener):
     """Steps by directory handle; race-free on Linux and macOS."""
 
-    def __init__(self, handle: int, place: Path) -> None:
-        self._handle = handle
-        self.place = place
+    def __init__(self, handle: int, base: Path, names: tuple[str, ...] = ()) -> None:
+        self._handle, self._base, self._names = handle, base, names
+
+    @property
+    def place(self) -> Path:
+        return self._base.joinpath(*self._names)
 
     def enter(self, name: str) -> HandleWalk:
         flags = os.O_RDONLY | _DIRECTORY | _NOFOLLOW | _CLOEXEC
         try:
-            return HandleWalk(os.open(name, flags, dir_fd=self._handle), self.place / name)
+            return HandleWalk(os.open(name, flags, dir_fd=self._handle), self._base, (*self._names, name))
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -224,9 +229,13 @@ class PathWalk(_Opener):
     """Steps by path, each one checked before and the file after; weaker than handles, for Windows."""
 
     def __init__(self, place: Path, status: os.stat_result, above: PathWalk | None = None) -> None:
-        self.place = place
+        self._place = place
         self._entered_as = status
         self._above = above
+
+    @property
+    def place(self) -> Path:
+        return self._place
 
     def enter(self, name: str) -> PathWalk:
         status = self._checked(name)

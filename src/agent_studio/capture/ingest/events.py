@@ -66,6 +66,8 @@ def _started(work: Work, session: Session, event: Event, _near: Near) -> None:
     source = lines.text(event.payload.get("source"))
     if source != "compact" or session.started_ns is None:
         session.started_ns, session.ended_ns, session.stopped_ns = event.at_ns, None, None
+    if source != "compact":
+        work.begun(session, event.at_ns)
     _log(work, session, event, "start", source=source, model=lines.text(event.payload.get("model")))
     work.due(session)
 

@@ -28,6 +28,7 @@ from agent_studio.storage import locks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from agent_studio.capture.ingest.work import ReleaseOf
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
 
@@ -48,11 +49,14 @@ class _Inbox:
     """The environment of a line that names none."""
 
 
-def ingest(context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0) -> Report:
+def ingest(
+    context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0, release_of: ReleaseOf = lambda *_: None
+) -> Report:
     """Turn what the environment's inbox and its sessions' transcripts hold into records; return what was done.
 
     `wait_s` is how long to wait while another process ingests, `settle_s` how long a session's end waits for its
-    cost. Running it again adds nothing. Raises `StorageError` when something cannot be written: then the cursor stays.
+    cost, `release_of` tells what a session of an environment runs with that begins at a moment. Running it again adds
+    nothing. Raises `StorageError` when something cannot be written: then the cursor stays.
     """
     started = time.monotonic()
     report = Report()
@@ -70,7 +74,7 @@ def ingest(context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0) -> R
         else:
             with state.opened(folder) as opened:
                 report.sealed = sealing.begin(opened, context, inbox.roots)
-                _Run(context, inbox, opened, report).all(settle_ns=int(settle_s * lines.NS))
+                _Run(context, inbox, opened, report, release_of).all(settle_ns=int(settle_s * lines.NS))
                 artifacts.follow(context, opened, report)
                 masking.mask(context.project, opened)
                 report.sealed += sealing.seal(opened, context, inbox.roots)
@@ -134,11 +138,16 @@ def _uncollected(method: Callable[..., None]) -> Callable[..., None]:
 class _Run:
     """One pass over an inbox."""
 
-    def __init__(self, context: Context, inbox: _Inbox, opened: state.State, report: Report) -> None:
+    def __init__(
+        self, context: Context, inbox: _Inbox, opened: state.State, report: Report, release_of: ReleaseOf
+    ) -> None:
         self._inbox, self._state, self._report = inbox, opened, report
-        self._writer = Writer(opened, inbox.roots, lambda: pricing.table(context), report)
+        self._writer = Writer(opened, inbox.roots, lambda: pricing.table(context), report, self._release_at)
         now_ns = int(clock.now().timestamp() * lines.NS)
-        self._work = Work(opened, self._writer, report, now_ns)
+        self._work = Work(opened, self._writer, report, now_ns, release_of)
+
+    def _release_at(self, session_id: str, timestamp: str) -> str | None:
+        return self._work.release_at(session_id, timestamp)
 
     def all(self, *, settle_ns: int) -> None:
         folder = self._inbox.owner.folder("metrics")

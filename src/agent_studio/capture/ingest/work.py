@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agent_studio.capture.ingest import artifacts
+from agent_studio.capture.ingest import artifacts, lines
 from agent_studio.capture.ingest.recent import Recent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from agent_studio.capture.ingest.report import Report
     from agent_studio.capture.ingest.state import State
     from agent_studio.capture.ingest.writer import Writer
 
+    ReleaseOf: TypeAlias = Callable[[str, datetime], str | None]
+
 _CACHED = 1_000
 _OPEN_CALLS = 500
 _HELD = 200
+_STARTS = 50
 
 
 @dataclass(slots=True)
@@ -48,12 +52,18 @@ class Session:
     """Whether the recorder timed hooks of it."""
     read: bool = False
     """Whether its transcript could be read."""
+    starts: list[list[str | None]] = field(default_factory=list)
+    """When it began or went on, oldest first, and with which candidate or release."""
 
     def put(self, name: str, item: dict[str, Any]) -> None:
         """Add to one of the lists, unless there is far too much in it."""
         held: list[dict[str, Any]] = getattr(self, name)
         if len(held) < _HELD:
             held.append(item)
+
+    def begin(self, timestamp: str, release: str | None) -> None:
+        """Take note of a start and of what the session runs with from there on."""
+        self.starts = sorted([*self.starts, [timestamp, release]], key=lambda start: start[0] or "")[-_STARTS:]
 
     def call(self, tool_use_id: str, about: dict[str, Any]) -> None:
         """Take note of a call of the agent tool."""
@@ -67,8 +77,8 @@ _FIELDS = frozenset(item.name for item in fields(Session))
 class Work:
     """One run of ingest."""
 
-    def __init__(self, state: State, writer: Writer, report: Report, now_ns: int) -> None:
-        self.state, self.writer, self.report, self.now_ns = state, writer, report, now_ns
+    def __init__(self, state: State, writer: Writer, report: Report, now_ns: int, release_of: ReleaseOf) -> None:
+        self.state, self.writer, self.report, self.now_ns, self._release_of = state, writer, report, now_ns, release_of
         self.recent = Recent(state.note("recent"))
         self.changed: set[str] = set()
         """Files that may be artifacts and were changed, as the client names them."""
@@ -90,6 +100,25 @@ class Work:
         if environment and known.environment != environment:
             known.environment = environment  # resumed there: what comes now is that environment's
         return known
+
+    def begun(self, session: Session, at_ns: int) -> None:
+        """Find out what a session runs with that begins now."""
+        release = self._release_of(session.environment, datetime.fromtimestamp(at_ns / lines.NS, UTC))
+        session.begin(lines.stamp(at_ns), release)
+
+    def release_at(self, session_id: str, timestamp: str) -> str | None:
+        """Return what a session ran with at a time; None when its start was not seen."""
+        known = self._sessions.get(session_id)
+        if known is None:
+            doc = self.state.session(session_id)
+            starts = [] if doc is None else doc.get("starts") or []
+        else:
+            starts = known.starts
+        for began, release in reversed(starts):
+            if began <= timestamp:
+                found: str | None = release
+                return found
+        return None
 
     def known(self, session_id: str) -> Session | None:
         """Return a session that was heard of before."""

@@ -9,7 +9,7 @@ and those records are not written again.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.capture.recorder.routes import UNROUTED
@@ -57,10 +57,14 @@ class Writer:
     """The journals of the environments that share an inbox; records are held back until `commit`."""
 
     def __init__(
-        self, state: State, roots: Mapping[str, EnvironmentRoot], prices: Callable[[], PriceTable], report: Report
-    ) -> None:
-        """`roots` are the environments that share the inbox, its owner first; `prices` is asked when needed."""
-        self._state, self._roots, self._report = state, roots, report
+        self, state: State, roots: Mapping[str, EnvironmentRoot], prices: Callable[[], PriceTable], report: Report,
+        release_at: Callable[[str, str], str | None],
+    ) -> None:  # fmt: skip
+        """`roots` are the environments that share the inbox, its owner first; `prices` is asked when needed.
+
+        `release_at` tells by session and timestamp what that session ran with.
+        """
+        self._state, self._roots, self._report, self._release_at = state, roots, report, release_at
         self._owner = next(iter(roots))
         self._prices = prices
         self._outputs: dict[tuple[str, str], _Output] = {}
@@ -81,7 +85,7 @@ class Writer:
             return
         if self._learning and self._state.has_seen(unique):
             return
-        output.lines.append(record.to_line(event_id=unique, environment=environment))
+        output.lines.append(self._line(record, unique, environment))
 
     def once(self, record: Record, unique: str, environment: str) -> bool:
         """Write a record that more than one source may report; return whether it is the first to."""
@@ -91,8 +95,15 @@ class Writer:
             if unique in output.beyond:
                 output.beyond.discard(unique)
             else:
-                output.lines.append(record.to_line(event_id=unique, environment=environment))
+                output.lines.append(self._line(record, unique, environment))
         return first
+
+    def _line(self, record: Record, unique: str, environment: str) -> dict[str, Any]:
+        return record.to_line(event_id=unique, environment=environment, release=self._release(record))
+
+    def _release(self, record: Record) -> str | None:
+        session_id: str | None = getattr(record, "session_id", None)
+        return self._release_at(session_id, record.timestamp) if session_id else None
 
     def keep(self, name: str, line: dict[str, Any], environment: str | None) -> None:
         """Keep what is no record beside the state: `DAMAGED` or `UNKNOWN`."""
@@ -125,7 +136,7 @@ class Writer:
 
     def usage(self, told: Told) -> None:
         """Write a response's usage, or what has come on top of it since it was written."""
-        self._told.append(told)
+        self._told.append(replace(told, release=self._release(told.record)))
 
     def commit(self, *, done: bool = False) -> None:
         """Write what is held back and keep the state; `done` when nothing of a run that was cut short can be left."""

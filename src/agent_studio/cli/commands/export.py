@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from agent_studio import clock
 from agent_studio.capture.export.exporter import SIGNALS, Options, Report, export
 from agent_studio.capture.export.post import CollectorError, checked
-from agent_studio.capture.ingest.run import ingest
 from agent_studio.cli.moments import moment
 from agent_studio.cli.output import Problem, Result, Screen, warn, working
 from agent_studio.errors import BusyError, ExitCode, UsageError, did_you_mean
+from agent_studio.release.attribution import ingest
 
 if TYPE_CHECKING:
     import argparse

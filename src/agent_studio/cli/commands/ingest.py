@@ -18,10 +18,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from agent_studio.capture.ingest.report import Report
-from agent_studio.capture.ingest.run import ingest
 from agent_studio.cli.output import Problem, Result, warn, working
 from agent_studio.errors import BusyError, UsageError
 from agent_studio.monitor.retention import Tidied, Tidying, tidy
+from agent_studio.release.attribution import ingest
 
 if TYPE_CHECKING:
     import argparse

@@ -1,5 +1,6 @@
-"""Prove in a second that an environment works: named, timed checks that leave no trace.
+"""Prove in a second that an environment works: named, timed checks that leave no trace in its data.
 
+What is found of staging is kept as evidence on the working checkout's candidate.
 Exit code 0 when all pass, 1 when one fails, 3 when a required check could not run.
 Also for pytest: pytest --pyargs agent_studio.staging.smoke
 """
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio import log
+from agent_studio.cli import evidence
 from agent_studio.cli.output import Result, Screen
 from agent_studio.errors import StorageError
+from agent_studio.release import checked
 from agent_studio.staging.smoke import SmokeReport, junit, run_smoke
 from agent_studio.staging.subject import Subject
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import argparse
 
     from agent_studio.cli.dispatch import Session
+    from agent_studio.release.checked import Kept
 
 _MARKS = {"PASS": "ok", "FAIL": "bad", "SKIPPED": "none"}
 
@@ -30,9 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Run the checks on the chosen environment."""
+    context = session.sound_context
+    watch = checked.watching(context)
     report = run_smoke(Subject(session.project, session.choice, session.variables, session.overrides))
     environment = str(session.choice.environment)
-    if context := session.sound_context:
+    if context:
         wrong = [outcome.name for outcome in report.outcomes if outcome.verdict != "PASS"]
         log.info(context, "smoke.finished", passed=report.count("PASS"), notPassed=wrong)
     if args.junit:
@@ -40,24 +46,22 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             Path(args.junit).write_bytes(junit(report, environment))
         except OSError as error:
             raise StorageError(f"cannot write {args.junit}: {error.strerror}", hint="name another file") from error
-    data = {
-        "checks": [
-            {
-                "name": outcome.name,
-                "verdict": outcome.verdict,
-                "durationMs": outcome.duration_ms,
-                "message": outcome.message,
-            }
-            for outcome in report.outcomes
-        ],
-        "passed": report.count("PASS"),
-        "failed": report.count("FAIL"),
-        "skipped": report.count("SKIPPED"),
-    }
-    return Result(data, lambda screen: _render(screen, report, environment), report.code)
+    kept = watch.keep(checked.of_smoke(report)) if watch else None
+    problems = evidence.problems(kept)
+    data = {**_data(report), "evidence": evidence.data(kept)}
+    return Result(data, lambda screen: _render(screen, report, environment, kept), report.code, problems)
 
 
-def _render(screen: Screen, report: SmokeReport, environment: str) -> None:
+def _data(report: SmokeReport) -> dict[str, object]:
+    checks = [
+        {"name": one.name, "verdict": one.verdict, "durationMs": one.duration_ms, "message": one.message}
+        for one in report.outcomes
+    ]
+    counts = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIPPED"}
+    return {"checks": checks, **{name: report.count(verdict) for name, verdict in counts.items()}}
+
+
+def _render(screen: Screen, report: SmokeReport, environment: str, kept: Kept | None) -> None:
     screen.line(f"Smoke tests of {environment}\n")
     width = max(len(outcome.name) for outcome in report.outcomes)
     for outcome in report.outcomes:
@@ -70,3 +74,4 @@ def _render(screen: Screen, report: SmokeReport, environment: str) -> None:
         f"\n{report.count('PASS')} passed, {report.count('FAIL')} failed, "
         f"{report.count('SKIPPED')} skipped in {seconds:.2f} s"
     )
+    evidence.show(screen, kept)

@@ -1,10 +1,13 @@
-"""Show where things stand: environment, data, configuration, features, tests, release."""
+"""Show where things stand: environment, data, configuration, features, tests, and the way to production.
+
+Of the working checkout's candidate it says which evidence there is, and which command comes next.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.cli.output import Result, Screen
+from agent_studio.cli.output import Problem, Result, Screen
 from agent_studio.environment.flag_journal import history
 from agent_studio.environment.flags import evaluate
 from agent_studio.environment.roots import INDEX_FILE
@@ -13,6 +16,10 @@ from agent_studio.knowledge import table
 from agent_studio.monitor import alerts
 from agent_studio.monitor.alert import FIRING
 from agent_studio.monitor.rules import is_watched
+from agent_studio.release import gate
+from agent_studio.release.evidence import PASS
+from agent_studio.release.sides import SOURCE
+from agent_studio.release.standing import standing
 from agent_studio.staging.suite import last_evidence
 
 if TYPE_CHECKING:
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.environment.context import Context
+    from agent_studio.release.standing import Standing
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
-    """Collect what is known without changing or computing anything expensive."""
+    """Collect what is known without changing anything; definitions are hashed once."""
     context = session.context
+    found = standing(context.project)
     kills = history(context.root).kills
     states = {flag: evaluate(context.config, kills, flag).value for flag in context.config.flags}
     target = context.config["release.target"]
@@ -44,11 +53,32 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "flags": states,
         "indexRows": _rows(context),
         "tests": _tests(evidence),
-        "release": None,
-        "burnin": None,
+        "release": _release(found),
+        "candidate": _candidate(found),
+        "burnin": _burnin(found),
         "alerts": _alerts(context),
     }
-    return Result(data, lambda screen: _render(screen, data, context))
+    problems = [Problem(error.code, error.message, error.hint, is_note=True) for error in found.faults]
+    return Result(data, lambda screen: _render(screen, data, context, found), problems=problems)
+
+
+def _release(found: Standing) -> dict[str, Any] | None:
+    live = found.release
+    return live and {"release": live.release, "time": live.time, "healthy": live.healthy}
+
+
+def _candidate(found: Standing) -> dict[str, Any] | None:
+    if not found.candidate:
+        return None
+    verdicts = {kind: one.verdict for kind, one in found.evidence.items()}
+    return {
+        "candidate": found.candidate, "evidence": verdicts, "passed": found.passed, "required": len(gate.REQUIRED),
+    }  # fmt: skip
+
+
+def _burnin(found: Standing) -> dict[str, Any] | None:
+    one = found.evidence.get("burnin")
+    return one and {"candidate": one.candidate, "verdict": one.verdict, "reason": one.data.get("reason")}
 
 
 def _initialised(context: Context) -> bool:
@@ -73,7 +103,7 @@ def _alerts(context: Context) -> dict[str, Any] | None:
     return {"open": sum(one.is_open for one in found), "firing": sum(one.state == FIRING for one in found)}
 
 
-def _render(screen: Screen, data: dict[str, Any], context: Context) -> None:
+def _render(screen: Screen, data: dict[str, Any], context: Context, found: Standing) -> None:
     flags, tests = data["flags"], data["tests"]
     off = [name for name, on in flags.items() if not on]
     ran = (
@@ -92,15 +122,41 @@ def _render(screen: Screen, data: dict[str, Any], context: Context) -> None:
         "Alerts": _said(data["alerts"]),
         "Full suite": ran or "not run yet",
         "Separation": _separation(data["separation"], context),
+        "Release": _live(found),
+        "Candidate": _gathered(found),
+        "Burn-in": f"{data['burnin']['verdict']}: {data['burnin']['reason']}" if data["burnin"] else "not started",
     }
     width = max(map(len, facts))
     for name, value in facts.items():
         screen.line(f"{name:<{width}}  {value}")
+    screen.line(f"\nNext: agent-studio {_next_step(data, found)}")
+    screen.line(f"Unsure? agent-studio doctor --env {data['environment']} looks for what is wrong.")
+
+
+def _next_step(data: dict[str, Any], found: Standing) -> str:
     name = data["environment"]
-    passed = tests and tests["verdict"] == "PASS"
-    next_step = ("smoke" if passed else "test") if data["initialised"] else "init"
-    screen.line(f"\nNext: agent-studio {next_step} --env {name}")
-    screen.line(f"Unsure? agent-studio doctor --env {name} looks for what is wrong.")
+    if not data["initialised"]:
+        return f"init --env {name}"
+    if name == SOURCE and found.candidate:
+        return found.next_step
+    passed = data["tests"] and data["tests"]["verdict"] == "PASS"
+    return f"{'smoke' if passed else 'test'} --env {name}"
+
+
+def _live(found: Standing) -> str:
+    live = found.release
+    if live is None:
+        return "nothing was promoted yet"
+    health = {True: "healthy", False: "not healthy", None: "not proven yet"}[live.healthy]
+    return f"{live.release[:12]} is live in production since {live.time}, {health}"
+
+
+def _gathered(found: Standing) -> str:
+    if not found.candidate:
+        return "not known"
+    bad = [f"{kind} {one.verdict}" for kind, one in found.evidence.items() if one.verdict != PASS]
+    more = f"; {', '.join(bad)}" if bad else ""
+    return f"{found.candidate[:12]}: {found.passed} of {len(gate.REQUIRED)} kinds of evidence pass{more}"
 
 
 def _limits(context: Context) -> str:

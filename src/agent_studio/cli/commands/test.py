@@ -2,7 +2,8 @@
 
 The command is what follows --, else test.command in the configuration, else what the project's files call for:
 package.json, pytest, a Makefile's test target, go.mod, Cargo.toml. It runs in the project's folder with a data
-root of its own. Exit code: 0 PASS, 1 FAIL, 3 INSUFFICIENT (nothing counted, or all of it skipped).
+root of its own. The result of staging is evidence on the working checkout's candidate as well.
+Exit code: 0 PASS, 1 FAIL, 3 INSUFFICIENT (nothing counted, or all of it skipped).
 
   agent-studio test --env staging
   agent-studio test --env staging -- make check
@@ -13,10 +14,11 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from agent_studio.cli import evidence
 from agent_studio.cli.output import Problem, Result, echo, warn
 from agent_studio.errors import ExitCode
 from agent_studio.redaction import redact
-from agent_studio.release.candidate import candidate
+from agent_studio.release import checked
 from agent_studio.staging import runners
 from agent_studio.staging.suite import Outcome, Verdict, run_suite
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
     from agent_studio.environment.config import Config
+    from agent_studio.release.checked import Kept
 
 _CODES = {Verdict.PASS: ExitCode.DONE, Verdict.FAIL: ExitCode.FAILED, Verdict.INSUFFICIENT: ExitCode.INSUFFICIENT}
 _MARKS = {Verdict.PASS: "ok", Verdict.FAIL: "bad", Verdict.INSUFFICIENT: "none"}
@@ -50,17 +53,22 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     quiet = bool(session.common.json)
     if not quiet:
         warn(f"running {redact(shlex.join(chosen.command))} in {context.environment}", f"chosen by: {chosen.source}")
-    before = candidate(context.project).sha256
-    outcome = run_suite(context, chosen, session.variables, candidate=before, echo=(lambda _: None) if quiet else echo)
+    watch = checked.Watch(context)
+    say = (lambda _: None) if quiet else echo
+    outcome = run_suite(context, chosen, session.variables, candidate=watch.candidate, echo=say)
+    kept = watch.keep(checked.of_suite(outcome))
     problems = [Problem(note.code, note.message, note.hint) for note in outcome.notes]
-    if candidate(context.project).sha256 != before:
+    if kept is None and watch.has_changed():
         problems.append(
-            Problem("candidate-changed", "definitions changed while the suite ran: its evidence is of those before",
+            Problem("candidate-changed", "definitions changed while the suite ran: its result is of those before",
                     "run it again")
         )  # fmt: skip
     data = {name: outcome.evidence[name] for name in _DATA}
-    data |= {"failures": outcome.evidence["failedNames"], "evidence": outcome.place}
-    return Result(data, lambda screen: _render(screen, outcome), _CODES[outcome.verdict], problems)
+    data |= {"failures": outcome.evidence["failedNames"], "file": outcome.place, "evidence": evidence.data(kept)}
+    return Result(
+        data, lambda screen: _render(screen, outcome, kept), _CODES[outcome.verdict],
+        [*problems, *evidence.problems(kept)],
+    )  # fmt: skip
 
 
 def _configured_by(config: Config) -> str:
@@ -68,7 +76,7 @@ def _configured_by(config: Config) -> str:
     return f".claude/{layer.file}:{layer.line}" if layer.file else layer.note or layer.source
 
 
-def _render(screen: Screen, outcome: Outcome) -> None:
+def _render(screen: Screen, outcome: Outcome, kept: Kept | None) -> None:
     found = outcome.evidence
     counts = ", ".join(
         f"{'?' if found[name] is None else found[name]} {name}" for name in ("passed", "failed", "skipped")
@@ -80,8 +88,9 @@ def _render(screen: Screen, outcome: Outcome) -> None:
             screen.line(f"  {title}: {name}")
         if len(names) > _SHOWN:
             screen.line(f"  and {len(names) - _SHOWN} more {title} (in the evidence)")
-    screen.line(f"  evidence: {outcome.place}")
+    screen.line(f"  result: {outcome.place}")
     screen.line(f"  log: {outcome.place.removesuffix('.json')}.log")
+    evidence.show(screen, kept, indent="  ")
     screen.line(f"  next: {_next_step(outcome)}")
 
 

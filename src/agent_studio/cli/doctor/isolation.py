@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_studio.cli import evidence
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.environment.findings import Severity
-from agent_studio.errors import ExitCode, UsageError
+from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.isolation import choice, claims, probe, proof
 from agent_studio.isolation.backends import ADVISORY
-from agent_studio.release.candidate import candidate
+from agent_studio.release import checked
 
 if TYPE_CHECKING:
     import argparse
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
+    from agent_studio.environment.context import Context
     from agent_studio.isolation.probe import Route
     from agent_studio.isolation.proof import Proof
 
@@ -29,15 +31,14 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if session.variables.get(proof.INSIDE, ADVISORY) != ADVISORY:
         raise UsageError("this is inside of a run: it cannot be judged from here", hint="leave the run first")
     context = session.context
-    wanted = proof.boundary(context, session.variables)
-    required = args.require_isolation or bool(context.config["isolation.require"])
-    name = args.backend or str(context.config["isolation.backend"])
-    chosen = choice.choose(wanted, name, required=required)
-    if chosen.backend is not None:
-        choice.check_links(wanted)
-    with working("trying to reach what is protected"):
-        found = proof.prove(context, wanted, chosen, session.variables)
-    place = proof.keep(context, found, candidate=candidate(context.project).sha256)
+    watch = checked.Watch(context)
+    try:
+        found = _proven(args, context, session)
+    except AgentStudioError as error:
+        _keep(watch, args, checked.Finding("isolation", _verdict(error), error.message))
+        raise
+    place = proof.keep(context, found, candidate=watch.candidate)
+    kept = _keep(watch, args, checked.of_isolation(found, _reasons(found), place))
     data = {
         "verdict": found.verdict,
         "isolation": found.backend,
@@ -47,11 +48,37 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "gaps": list(found.gaps),
         "findings": [_finding(route) for route in found.broken],
         "durationMs": found.duration_ms,
-        "evidence": place,
+        "file": place,
+        "evidence": evidence.data(kept),
     }
     problems = [Problem("not-available", f"isolation by {backend} is not available: {reason}")
                 for backend, reason in found.refused]  # fmt: skip
-    return Result(data, lambda screen: _render(screen, found, place), _CODES[found.verdict], problems)
+    problems += evidence.problems(kept)
+    return Result(data, lambda screen: _render(screen, found, place, kept), _CODES[found.verdict], problems)
+
+
+def _proven(args: argparse.Namespace, context: Context, session: Session) -> Proof:
+    wanted = proof.boundary(context, session.variables)
+    required = args.require_isolation or bool(context.config["isolation.require"])
+    name = args.backend or str(context.config["isolation.backend"])
+    chosen = choice.choose(wanted, name, required=required)
+    if chosen.backend is not None:
+        choice.check_links(wanted)
+    with working("trying to reach what is protected"):
+        return proof.prove(context, wanted, chosen, session.variables)
+
+
+def _verdict(error: AgentStudioError) -> str:
+    """Return what it shows that nothing could be tried: a file that is shared needs no trying."""
+    return claims.FAIL if isinstance(error, choice.SharedFilesError) else claims.INSUFFICIENT
+
+
+def _keep(watch: checked.Watch, args: argparse.Namespace, finding: checked.Finding) -> checked.Kept | None:
+    """Keep a finding as evidence, unless it is of another backend than the configuration's."""
+    if args.backend is None or not watch.counts:
+        return watch.keep(finding)
+    fault = "no evidence was kept: the backend was chosen by --backend, not by the configuration"
+    return checked.Kept("isolation", finding.verdict, "", is_new=False, fault=fault, hint="leave --backend out")
 
 
 def _finding(route: Route) -> dict[str, str]:
@@ -63,7 +90,7 @@ def _finding(route: Route) -> dict[str, str]:
     }
 
 
-def _render(screen: Screen, found: Proof, place: str) -> None:
+def _render(screen: Screen, found: Proof, place: str, kept: checked.Kept | None) -> None:
     names = list(dict.fromkeys(route.name for route in found.routes))
     rows = [_row(name, found) for name in names]
     screen.table(("route", "result", "where and how"), rows)
@@ -76,7 +103,8 @@ def _render(screen: Screen, found: Proof, place: str) -> None:
     screen.mark(_MARKS[found.verdict], f"{found.verdict}: isolation {found.backend}; {counts}")
     for reason in _reasons(found):
         screen.line(f"  {reason}")
-    screen.line(f"  evidence: {place}")
+    screen.line(f"  proof: {place}")
+    evidence.show(screen, kept, indent="  ")
 
 
 def _row(name: str, found: Proof) -> tuple[str, str, str]:
