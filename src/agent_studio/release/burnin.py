@@ -60,6 +60,7 @@ class Burnin(NamedTuple):
 class Minimum(NamedTuple):
     """What a burn-in takes at the least."""
 
+    candidate: str
     requirements: list[Requirement]
     """`needed` of each, when nothing goes wrong."""
     days: float | None
@@ -105,8 +106,8 @@ def start(sides: Sides, *, restart: bool = False) -> tuple[Started, bool]:
 
 def minimum(sides: Sides) -> Minimum:
     """Return what the burn-in takes at the least, and the days that is at the rate of the last week."""
-    context = sides.staging
-    terms, now_ms = terms_of(sides, candidate(sides.project).sha256), _now_ms()
+    context, sha256 = sides.staging, candidate(sides.project).sha256
+    terms, now_ms = terms_of(sides, sha256), _now_ms()
     week = observe(context, now_ms - _WEEK_MS, now_ms, candidate=None, exercises=burnin_since.exercises(context))
     hours = week.hours(terms.gap_minutes)
     rates = {
@@ -120,7 +121,7 @@ def minimum(sides: Sides) -> Minimum:
         if one.needed
     ]
     longest, slowest = max(days, default=(0.0, ""))
-    return Minimum(found, None if longest == math.inf else longest, slowest)
+    return Minimum(sha256, found, None if longest == math.inf else longest, slowest)
 
 
 def terms_of(sides: Sides, sha256: str) -> Terms:

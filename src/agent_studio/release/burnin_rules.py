@@ -47,7 +47,7 @@ class Requirement(NamedTuple):
     value: float | None
     limit: float | None
     needed: float
-    """How many more hours, or runs without a hit, make it PASS; 0 once it is, infinite when nothing does."""
+    """How many more hours, or runs without a hit, make it PASS; 0 once it is, infinite when none do, as for FAIL."""
     message: str
 
 
@@ -131,18 +131,18 @@ def _share(name: str, sample: Sample, limit: float, what: str) -> Requirement:
     if limit >= 1:
         return _unlimited(name)
     hits, count = sample.real_hits + sample.synthetic_hits, sample.real + sample.synthetic
-    verdict, needed = statistics.share_verdict(hits, count, limit), 0.0
+    verdict, needed = statistics.share_verdict(hits, count, limit), math.inf
     if verdict != FAIL:
         counted = max(sample.real + min(sample.real, sample.synthetic), hits)
         judged = statistics.share(hits, counted, limit)
         verdict = PASS if judged.verdict == PASS else INSUFFICIENT
         needed = _real_ones(judged.needed, sample)
-    else:
-        needed = statistics.share(hits, count, limit).needed
     told = f"{hits:,} of {count:,} {what}, at most {100 * limit:.3g} % may"
     if sample.synthetic:
         told += f"; {sample.synthetic:,} were replayed, and {_HALF_NOTE}"
-    return Requirement(name, verdict, hits / count if count else None, limit, needed, told + _more(needed, "runs"))
+    return Requirement(
+        name, verdict, hits / count if count else None, limit, needed, told + _more(verdict, needed, "runs")
+    )
 
 
 def _real_ones(needed: float, sample: Sample) -> float:
@@ -165,9 +165,8 @@ def _errors(seen: Observed, hours: float, limit: float) -> Requirement:
     if seen.worst_hour is not None:
         at_ms, count = seen.worst_hour
         told += f"; most in one hour: {count:,} ({clock.of_ms(at_ms)[:13].replace('T', ' ')}:00 UTC)"
-    return Requirement(
-        ERRORS, verdict, judged.value, limit, judged.needed, told + _more(judged.needed, "hours without one")
-    )
+    needed = math.inf if verdict == FAIL else judged.needed
+    return Requirement(ERRORS, verdict, judged.value, limit, needed, told + _more(verdict, needed, "hours without one"))
 
 
 def _clock(seen: Observed, fault: str) -> Requirement:
@@ -198,8 +197,8 @@ def production_targets(seen: Observed, hours: float, limits: Limits) -> Requirem
     return Requirement(PRODUCTION, PASS, 0, 0, 0, told + without)
 
 
-def _more(needed: float, what: str) -> str:
-    if not needed:
+def _more(verdict: str, needed: float, what: str) -> str:
+    if verdict != INSUFFICIENT:
         return ""
     if needed == math.inf:
         return "; no number of runs can show a limit of 0" if what == "runs" else "; it cannot be shown"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.cli.output import harmless
 from agent_studio.release.burnin_rules import CLOCK, ERRORS, HOURS, PRODUCTION
+from agent_studio.release.evidence import FAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,8 +63,10 @@ def _amount(one: Requirement, value: float | None) -> str:
 
 
 def _needed(one: Requirement) -> str:
-    if not one.needed:
+    if not one.needed or one.verdict == FAIL:
         return "-"
     if one.needed == math.inf:
         return "cannot be shown"
+    if one.name == PRODUCTION:
+        return "a first run"
     return f"{one.needed:.1f} h" if one.name in _UNITS else f"{one.needed:,.0f} runs"

@@ -29,10 +29,10 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Say what it takes, then start; one that runs on this candidate goes on."""
     sides = open_sides(session.project, session.variables, session.overrides)
     with working("reading the last week"):
-        least, found = burnin.minimum(sides), burnin.status(sides)
+        least = burnin.minimum(sides)
     if args.dry_run:
-        data = {"candidate": found.candidate, "since": None, "started": False, "dryRun": True, **_data(least)}
-        return Result(data, lambda screen: _render(screen, found.candidate, least, None, is_new=False))
+        data = {"candidate": least.candidate, "since": None, "started": False, "dryRun": True, **_data(least)}
+        return Result(data, lambda screen: _render(screen, least, None, is_new=False))
     begun, is_new = burnin.start(sides, restart=args.restart)
     if is_new:
         log.info(sides.staging, "burnin.started", candidate=begun.candidate)
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "candidate": begun.candidate, "since": clock.timestamp(begun.since), "who": begun.who, "started": is_new,
         "dryRun": False, **_data(least),
     }  # fmt: skip
-    return Result(data, lambda screen: _render(screen, begun.candidate, least, begun, is_new=is_new))
+    return Result(data, lambda screen: _render(screen, least, begun, is_new=is_new))
 
 
 def _data(least: Minimum) -> dict[str, Any]:
@@ -54,8 +54,8 @@ def _data(least: Minimum) -> dict[str, Any]:
     }
 
 
-def _render(screen: Screen, sha256: str, least: Minimum, begun: Started | None, *, is_new: bool) -> None:
-    screen.line(f"A burn-in of candidate {sha256[:12]} takes at least, when nothing goes wrong:")
+def _render(screen: Screen, least: Minimum, begun: Started | None, *, is_new: bool) -> None:
+    screen.line(f"A burn-in of candidate {least.candidate[:12]} takes at least, when nothing goes wrong:")
     for one in least.requirements:
         screen.line(f"  {one.name:<16} {one.message}")
     screen.line(f"  {_days(least)}")
