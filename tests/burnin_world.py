@@ -46,6 +46,10 @@ class BurninWorld:
         assert done.code == code, (done.code, done.out, done.err)
         return done.data
 
+    def json(self, verb: str, *arguments: str) -> dict[str, Any]:
+        """Return what a sub-verb says, whatever its verdict."""
+        return self.run(verb, *arguments, "--json").data
+
     def run(self, verb: str, *arguments: str) -> Finished:
         return self.studio.run("burnin", verb, *arguments)
 

@@ -307,6 +307,48 @@ def test_development_has_no_burn_in_and_programs_no_live_view(world: BurninWorld
     assert world.run("exercise", "--runs", "0").code == 2
 
 
+@pytest.mark.parametrize(
+    ("ours_ms", "theirs_ms", "verdict", "said"),
+    [
+        (12.0, 2.0, "FAIL", "proven to be worse than production's and over its limit"),
+        (8.0, 2.0, "PASS", "worse without breaking a limit: hookExecutionTimeMs"),
+        (12.0, 13.0, "PASS", "nothing is proven"),
+        (30.0, 40.0, "FAIL", "breaks staging's limit"),
+        (5.0, None, "PASS", "production has no figures to compare with"),
+        (None, 5.0, "INSUFFICIENT", "staging has no figures"),
+    ],
+)
+def test_staging_beside_production(
+    world: BurninWorld, ours_ms: float | None, theirs_ms: float | None, verdict: str, said: str
+) -> None:
+    done = world.studio.run("init", "--env", "production", "--no-hooks")
+    assert done.code == 0, done.err
+    world.passes(minutes=1)
+    world.start()
+    world.passes(minutes=1)
+    for ms, environment, root in ((ours_ms, "staging", "../staging"), (theirs_ms, "production", "..")):
+        if ms is not None:
+            rows = [(world.now, hook_of("s1", ms + number % 7 / 10)) for number in range(200)]
+            world.lines(f"{root}/{HOOKS}", [(at, {**row, "environment": environment}) for at, row in rows])
+    world.passes(minutes=1)
+    found = {one["kind"]: one for one in world.json("report")["evidence"]}["comparison"]
+    assert found["verdict"] == verdict
+    assert said in found["reason"]
+
+
+def test_looking_is_free(world: BurninWorld) -> None:
+    """Whatever was seen on the way, the same records end in the same verdict, and nothing is kept by looking."""
+    world.start()
+    world.passes(minutes=1)
+    world.session()
+    before = world.studio.snapshot(".agent-studio/staging/evidence")
+    for _ in range(12):
+        world.work(2.1)
+        world.json("status")
+    assert world.burnin("status", code=0)["verdict"] == "PASS"
+    assert world.studio.snapshot(".agent-studio/staging/evidence") == before
+
+
 def test_a_policy_of_the_live_release_governs_and_not_the_candidates_own(
     tmp_path: Path, bare: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
