@@ -81,7 +81,7 @@ class BurninWorld:
         self,
         hours: float,
         *,
-        every_minutes: float = 1,
+        every_minutes: float = 6,
         session: str = "s1",
         agents: int = 3,
         **hook: Any,

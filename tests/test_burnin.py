@@ -15,6 +15,10 @@ from tests.burnin_world import AGENTS, ERRORS, HOOKS, SESSIONS, BurninWorld, age
 from tests.release_world import World
 
 from agent_studio import clock
+from agent_studio.dashboard.contexts import Contexts
+from agent_studio.dashboard.questions import VIEWS, question
+from agent_studio.environment.context import open_context
+from agent_studio.environment.detect import Choice, Environment
 from agent_studio.release import burnin_report, burnin_rules, evidence, history
 from agent_studio.release.burnin_rules import Limits
 from agent_studio.release.observed import Observed, Sample
@@ -80,7 +84,7 @@ def test_the_minimum_is_said_before_it_starts(world: BurninWorld) -> None:
     assert "days cannot be told" in done.out
     assert not (world.studio.path / ".agent-studio/staging/burnin.json").exists()
     world.session()
-    world.work(12, agents=5)
+    world.work(12)
     world.passes(hours=24)
     found = world.burnin("start", code=0)
     minimum = {one["name"]: one["needed"] for one in found["minimum"]}
@@ -160,7 +164,7 @@ def test_production_targets_fail_only_where_that_is_proven(world: BurninWorld) -
     world.passes(minutes=1)
     world.session("s2")
     world.work(24.1, session="s2")
-    world.lines(HOOKS, [(world.now, hook_of("s2", 15.0))] * 60)  # 4 %: nothing is proven
+    world.lines(HOOKS, [(world.now, hook_of("s2", 15.0))] * 10)  # 4 %: nothing is proven
     assert world.verdicts(code=0)["production-targets"] == "PASS"
 
 
@@ -300,6 +304,24 @@ def test_what_cannot_be_read_is_said_and_changes_nothing(world: BurninWorld) -> 
     assert json.loads(place.read_text())["candidate"] == world.candidate
 
 
+def test_the_monitor_has_a_line_of_it_and_the_browser_a_page(world: BurninWorld) -> None:
+    run = world.studio.run
+    assert world.studio.json("monitor", "--env", "staging")["burnin"] is None
+    world.start()
+    world.passes(minutes=1)
+    world.session()
+    world.work(3)
+    found = world.studio.json("monitor", "--env", "staging")["burnin"]
+    assert (found["verdict"], found["observedHours"], found["hours"]) == ("INSUFFICIENT", 3, 24)
+    assert "burn-in INSUFFICIENT  3.0 of 24 h" in run("monitor", "--env", "staging").out
+    assert "burn-in" not in run("monitor", "--env", "development").out
+    contexts = Contexts(open_context(world.project, Choice(Environment.DEVELOPMENT, "default"), {}), {})
+    page = VIEWS["burnin"](contexts, question({}))
+    assert page["burnin"] == world.burnin("status", code=3)
+    (world.studio.path / ".agent-studio/staging/burnin.json").write_text("{}")
+    assert "does not say since when" in world.studio.json("monitor", "--env", "staging")["burnin"]["message"]
+
+
 def test_development_has_no_burn_in_and_programs_no_live_view(world: BurninWorld) -> None:
     assert world.run("status", "--env", "development").code == 2
     assert world.run("status", "--live", "--json").code == 2
@@ -347,6 +369,16 @@ def test_looking_is_free(world: BurninWorld) -> None:
         world.json("status")
     assert world.burnin("status", code=0)["verdict"] == "PASS"
     assert world.studio.snapshot(".agent-studio/staging/evidence") == before
+
+
+def test_variables_and_options_of_who_reports_loosen_no_limit(world: BurninWorld) -> None:
+    world.start()
+    whole_day(world, ms=50.0)
+    loose = ("--set", "monitoring.thresholds.hookExecutionTimeMs=1000")
+    kept = {one["kind"]: one["verdict"] for one in world.burnin("report", *loose, code=1)["evidence"]}
+    assert (kept["burnin"], kept["comparison"], kept["performance"]) == ("FAIL", "FAIL", "FAIL")
+    done = world.studio.run("burnin", "status", variables={"HOOK_EXECUTION_THRESHOLD": "1000"})
+    assert done.code == 1
 
 
 def test_a_policy_of_the_live_release_governs_and_not_the_candidates_own(

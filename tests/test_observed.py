@@ -190,7 +190,7 @@ def test_garbage_is_counted_and_nothing_else(world: BurninWorld) -> None:
 def test_closed_days_count_as_the_running_one(world: BurninWorld) -> None:
     since = world.passes(minutes=1)
     world.session("mine")
-    world.work(1, session="mine")
+    world.work(1, every_minutes=1, session="mine")
     expected = seen(world, since)
     folder = world.studio.path / ".claude/staging/metrics"
     data = (folder / "hooks.jsonl").read_bytes()

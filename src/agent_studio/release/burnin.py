@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio import clock
 from agent_studio.environment import flags
 from agent_studio.environment.config import load
-from agent_studio.environment.detect import Environment
 from agent_studio.release import burnin_rules, burnin_since, history, policy
 from agent_studio.release.burnin_rules import Limits, Requirement, limits_of
 from agent_studio.release.candidate import candidate
 from agent_studio.release.evidence import INSUFFICIENT, PASS
 from agent_studio.release.observed import Observed, observe
+from agent_studio.release.sides import SOURCE, TO
 
 if TYPE_CHECKING:
-    from agent_studio.environment.context import Context
     from agent_studio.environment.roots import Project
     from agent_studio.release.burnin_since import Since, Started
     from agent_studio.release.sides import Sides
@@ -125,11 +124,12 @@ def minimum(sides: Sides) -> Minimum:
 
 
 def terms_of(sides: Sides, sha256: str) -> Terms:
-    """Return the limits of both sides and the policy in force."""
+    """Return the limits of both sides and the policy in force; limits are those of the files, whatever else is set."""
     rules, governed_by = _rules(sides.project, sha256)
+    staging, production = load(sides.project, SOURCE, {}), load(sides.production, TO, {})
     return Terms(
         float(rules["burnin.hours"]), float(rules["burnin.maxGapMinutes"]), governed_by,
-        limits_of("staging", sides.staging.config.values()), limits_of("production", sides.live().config.values()),
+        limits_of(str(SOURCE), staging.values()), limits_of(str(TO), production.values()),
     )  # fmt: skip
 
 
@@ -191,7 +191,7 @@ def _rules(project: Project, sha256: str) -> tuple[dict[str, Any], str]:
     if history.read(project).governing is not None:
         found = policy.in_force(project, sha256)
         return dict(found.values), found.of
-    values = load(project, Environment.PRODUCTION, {}).values()
+    values = load(project, TO, {}).values()
     return {name.removeprefix(_SECTION): value for name, value in values.items() if name.startswith(_SECTION)}, ""
 
 
@@ -201,10 +201,3 @@ def _finite(value: float | None) -> float | None:
 
 def _now_ms() -> int:
     return int(clock.now().timestamp() * 1000)
-
-
-def of_context(context: Context) -> Sides:
-    """Return the sides of a project one of whose environments is open."""
-    from agent_studio.release.sides import open_sides  # noqa: PLC0415 - for dashboards only
-
-    return open_sides(context.project, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
+from agent_studio.environment.config import load
 from agent_studio.monitor.comparison import RULES, compare, data_of
 from agent_studio.monitor.shift import WORSE
 from agent_studio.monitor.summary import Window
@@ -98,9 +99,14 @@ def _errors(context: Context, since: datetime, seen: Observed) -> Finding:
 
 
 def _comparison(sides: Sides, window: Window) -> Finding:
-    found = compare(sides.staging, sides.live(), window)
+    found = compare(_as_filed(sides.staging), _as_filed(sides.live()), window)
     verdict, reason = decided(found)
     return Finding("comparison", verdict, {"reason": reason, **data_of(found), "verdict": verdict})
+
+
+def _as_filed(context: Context) -> Context:
+    """Return an environment with the limits of its files: a variable of who reports changes no evidence."""
+    return context._replace(config=load(context.project, context.environment, {}))
 
 
 def decided(found: Comparison) -> tuple[str, str]:
