@@ -244,7 +244,7 @@ def test_replayed_runs_count_for_half_and_their_failures_in_full(world: BurninWo
     world.start()
     world.passes(minutes=1)
     world.session()
-    synthetic = {"metadata": {"synthetic": True}}
+    synthetic: dict[str, Any] = {"metadata": {"synthetic": True}}
     world.lines(HOOKS, [(world.now, hook_of("exercise", **synthetic))] * 500)
     assert world.verdicts(code=3)["hook-time"] == "INSUFFICIENT"
     found = world.burnin("status", code=3)["requirements"]

@@ -74,7 +74,7 @@ def test_what_is_read_is_what_was_generated(world: BurninWorld) -> None:
     old, other = "before", "elsewhere"
     world.session(old, since - timedelta(hours=1))
     world.session(other, since + timedelta(minutes=1), release="0" * 64)
-    truth = {"hooks": [0, 0], "agents": [0, 0], "errors": 0, "slow": 0}
+    truth: dict[str, Any] = {"hooks": [0, 0], "agents": [0, 0], "errors": 0, "slow": 0}
     moments = []
     for number in range(6):
         name, at = f"s{number}", since + timedelta(hours=4 * number, seconds=1)

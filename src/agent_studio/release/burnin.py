@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _WEEK_MS = 7 * 86_400_000
 _SECTION = "release.policy."
+_LATE_MS = 1_000
 
 
 class Terms(NamedTuple):
@@ -164,7 +165,7 @@ def _judged(
     sha256: str, terms: Terms, begun: Started | None, since: Since | None, seen: Observed, starts: int, told: str = ""
 ) -> Burnin:
     hours = seen.hours(terms.gap_minutes)
-    fault = f"the burn-in counts from {clock.timestamp(since.at)}, which is to come" if _is_ahead(since, seen) else ""
+    fault = _ahead(since, seen)
     found = burnin_rules.requirements(seen, hours, terms.hours, terms.staging, terms.production, clock_fault=fault)
     verdict = burnin_rules.worst(one.verdict for one in found) if begun is not None else INSUFFICIENT
     again = f" (started {starts} times on this candidate)" if starts > 1 else ""
@@ -173,9 +174,11 @@ def _judged(
     )  # fmt: skip
 
 
-def _is_ahead(since: Since | None, seen: Observed) -> bool:
-    """Tell whether a moment is to come; a change of a file is dated a little late."""
-    return since is not None and since.at_ms > seen.now_ms + 1_000
+def _ahead(since: Since | None, seen: Observed) -> str:
+    """Return that a moment is to come, if it is; a change of a file is dated a little late."""
+    if since is None or since.at_ms <= seen.now_ms + _LATE_MS:
+        return ""
+    return f"the burn-in counts from {clock.timestamp(since.at)}, which is to come"
 
 
 def _message(found: list[Requirement]) -> str:

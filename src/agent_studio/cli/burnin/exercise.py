@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent_studio.release.sides import Sides
 
 _ROUNDS, _ROUNDS_MAX = 10, 10_000
+_STDERR = 2
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +69,7 @@ def _sessions(args: argparse.Namespace, session: Session, sides: Sides) -> Resul
     codes = []
     with burnin_exercise.synthetic(sides.staging) as name:
         for _ in range(args.runs):
-            out = sys.stderr if session.common.json else None
+            out = _STDERR if session.common.json else None  # the one JSON object stays alone on stdout
             codes.append(subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, check=False).returncode)
     failed = sum(1 for code in codes if code)
     data = {"exercise": name, "runs": len(codes), "failures": failed, "exitCodes": sorted(set(codes))}
