@@ -356,6 +356,7 @@ def test_staging_beside_production(
     found = {one["kind"]: one for one in world.json("report")["evidence"]}["comparison"]
     assert found["verdict"] == verdict
     assert said in found["reason"]
+    assert "400 runs" not in found["reason"]  # all hooks together are no more than there were
 
 
 def test_looking_is_free(world: BurninWorld) -> None:

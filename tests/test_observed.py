@@ -115,18 +115,21 @@ def test_a_session_counts_from_when_it_loaded_the_definitions(world: BurninWorld
     for number, (name, fields) in enumerate([
         ("old", {"source": "compact"}),  # goes on with what it has loaded
         ("cleared-old", {"source": "clear"}),
+        ("cleared-unknown", {"source": "clear", "ends": False}),
         ("fresh", {"source": "startup"}),
         ("resumed", {"source": "resume"}),
     ]):  # fmt: skip
         at = world.passes(minutes=number + 1)
-        if fields["source"] == "clear":
+        if fields.pop("ends", fields["source"] == "clear"):
             world.add(SESSIONS, at, sessionId="old", event="end", reason="clear")
         world.session(name, at, **fields)
+        for resumed in ("resumed", "old") if name == "fresh" else ():
+            world.add(HOOKS, **hook_of(resumed))  # of the process that ran before it was resumed
     at = world.passes(minutes=10)
     world.add(SESSIONS, at, sessionId="fresh", event="end", reason="clear")
     world.session("cleared-fresh", at, source="clear")
     world.passes(minutes=1)
-    for name in ("old", "cleared-old", "fresh", "resumed", "cleared-fresh"):
+    for name in ("old", "cleared-old", "cleared-unknown", "fresh", "resumed", "cleared-fresh"):
         world.add(HOOKS, **hook_of(name))
     world.passes(minutes=1)
     found = seen(world, since)
