@@ -185,7 +185,7 @@ def _message(found: list[Requirement]) -> str:
     missing = sorted((one for one in found if one.verdict != PASS), key=lambda one: one.verdict)
     if not missing:
         return f"{found[0].message}, and every limit is shown to be kept"
-    more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+    more = f"; {len(missing) - 1} more are open" if len(missing) > 1 else ""
     return f"{missing[0].name}: {missing[0].message}{more}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent_studio import clock
@@ -58,7 +59,7 @@ def _watch(screen: Screen, session: Session) -> None:
 
     if not screen.is_terminal:
         raise UsageError("--live needs a terminal", hint="leave --live out")
-    with Live(console=screen.console(), auto_refresh=False, transient=True) as live:
+    with Live(console=screen.console(), auto_refresh=False, transient=True) as live, suppress(KeyboardInterrupt):
         while True:
             began = time.monotonic()
             again = session.anew()
