@@ -15,6 +15,7 @@ from tests.burnin_world import AGENTS, ERRORS, HOOKS, SESSIONS, BurninWorld, age
 from tests.release_world import World
 
 from agent_studio import clock
+from agent_studio.capture import inbox
 from agent_studio.dashboard.contexts import Contexts
 from agent_studio.dashboard.questions import VIEWS, question
 from agent_studio.environment.context import open_context
@@ -320,6 +321,32 @@ def test_the_monitor_has_a_line_of_it_and_the_browser_a_page(world: BurninWorld)
     assert page["burnin"] == world.burnin("status", code=3)
     (world.studio.path / ".agent-studio/staging/burnin.json").write_text("{}")
     assert "does not say since when" in world.studio.json("monitor", "--env", "staging")["burnin"]["message"]
+
+
+def test_what_the_recorder_hears_and_ingest_writes_is_observed(staged: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's own events, by the way that they take."""
+    world = BurninWorld(staged, monkeypatch)
+    world.start()
+    begun = world.passes(minutes=1)
+    context = open_context(world.project, Choice(Environment.STAGING, "--env"), {})
+
+    def heard(minutes: float, kind: str, **payload: Any) -> None:
+        at_ns = int((begun + timedelta(minutes=minutes)).timestamp() * 1e9)
+        inbox.append(context.root, kind, [json.dumps({"session_id": "real", **payload}).encode()], ts=at_ns)
+
+    heard(0, "hook", hook_event_name="SessionStart", source="startup")
+    for minute in range(1, 31):
+        heard(minute, "hook", hook_event_name="UserPromptSubmit", prompt="go on")
+        heard(minute, "exec", hook="PreToolUse:guard.sh", exit=0, duration_ms=4.5)
+    heard(31, "hook", hook_event_name="Stop")
+    heard(33, "hook", hook_event_name="SessionEnd", reason="other")
+    world.now = begun + timedelta(hours=1)
+    assert staged.run("ingest", "--env", "staging").code == 0
+    found = world.burnin("status", code=3)
+    assert (found["sessions"], found["leftOut"]) == (1, 0)
+    assert found["observedHours"] == pytest.approx(33 / 60, abs=0.001)
+    calls = next(one for one in found["requirements"] if one["name"] == "hook-time")
+    assert (calls["value"], calls["message"][:7]) == (0, "0 of 30")
 
 
 def test_development_has_no_burn_in_and_programs_no_live_view(world: BurninWorld) -> None:
