@@ -40,6 +40,7 @@ PAGES = (
     "sessions",
     "session?of=s-1",
     "alerts",
+    "burnin",
     "knowledge",
     "knowledge?of=review",
     "artifact?of=.claude/agents/code-reviewer.md",

@@ -108,6 +108,8 @@ class Api:
 
     @staticmethod
     def _looked_at(name: str, asked: Question) -> list[str]:
+        if name == "burnin":
+            return [Environment.STAGING]
         return list(Environment) if name == "overview" else [asked.environment]
 
     def _do_with(self, name: str) -> Callable[[Request], Any]:

@@ -22,7 +22,7 @@ class Contexts:
 
     def __init__(self, own: Context, variables: Mapping[str, str]) -> None:
         self._own = own
-        self._variables = variables
+        self.variables = variables
         self._opened: dict[Environment, tuple[float, Context]] = {}
         self._revisions: dict[Environment, Revision] = {}
         self._opening = threading.Lock()
@@ -34,7 +34,7 @@ class Contexts:
             until, context = self._opened.get(environment, (0.0, None))
             if context is None or time.monotonic() > until:
                 choice = self._own.choice if environment is self._own.environment else Choice(environment, "dashboard")
-                context = open_context(self._own.project, choice, self._variables)
+                context = open_context(self._own.project, choice, self.variables)
                 self._opened[environment] = time.monotonic() + _FRESH_SECONDS, context
             return context
 

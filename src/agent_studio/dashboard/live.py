@@ -28,7 +28,7 @@ BEAT_SECONDS = 15.0
 STREAMS = 64
 """Pages that are told at once."""
 _INBOX = "events."
-_STATE = ("alerts.jsonl", "silences.jsonl", "knowledge.sqlite3")
+_STATE = ("alerts.jsonl", "silences.jsonl", "knowledge.sqlite3", "burnin.json")
 
 
 class Revision:

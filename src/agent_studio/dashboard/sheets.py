@@ -10,7 +10,7 @@ from rich.text import Text
 from agent_studio.dashboard import grid, words
 from agent_studio.dashboard.grid import Column
 from agent_studio.dashboard.sparkline import sparkline
-from agent_studio.dashboard.terminal import at_most, header, rule, severity, state
+from agent_studio.dashboard.terminal import VERDICTS, at_most, header, rule, severity, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,7 +114,7 @@ def comparison(data: dict[str, Any], look: Look) -> Group:
         Column("at most", lambda one: _limit(one, "b")),
         Column("shift", _shift, 1, is_left=True),
     )
-    verdict = state(_STATES[data["verdict"]], look, data["verdict"])
+    verdict = state(VERDICTS[data["verdict"]], look, data["verdict"])
     title = Text.assemble((f"{left} beside {right}", "bold"), f"  last {data['window']['hours']:g} h  ", verdict)
     rows = sorted(data["metrics"], key=lambda one: (_ORDER.index(one["rule"]), one["label"] != "", one["label"]))
     lines = grid.lines(columns, rows, look.width, look.cut, name_least=18)
@@ -129,7 +129,6 @@ def _metric(one: dict[str, Any]) -> Text:
 
 _ORDER = ("hookExecutionTimeMs", "hookFailureRate", "agentFailureRate", "errorRatePerHour", "tokenBudgetPerDay")
 _SHIFTS = {"WORSE": "worse", "BETTER": "better", "NONE": "-", "UNKNOWN": "too few"}
-_STATES = {"PASS": "OK", "FAIL": "BREACH", "INSUFFICIENT": "UNKNOWN"}
 
 
 def _side(one: dict[str, Any], name: str, look: Look) -> Text:

@@ -34,9 +34,12 @@ _WATCHED = {("silence", ""): "agents end", ("silence", "hooks"): "hooks report",
 """What else is watched."""
 _WIDE = 110
 _NAME_MAX = 120
+_SAID_MAX = 300
 _STALE_S = 15 * 60
 _DAYS_FROM_H = 72
 _THOUSANDS = 10_000
+VERDICTS = {"PASS": "OK", "FAIL": "BREACH", "INSUFFICIENT": "UNKNOWN"}
+"""The state that a verdict is drawn as."""
 SORTS = ("calls", "p95Ms", "failureRate")
 """By what hooks can be in order, the most first."""
 
@@ -78,6 +81,7 @@ def overview(data: dict[str, Any], look: Look) -> Group:
         header(data, look),
         *_limits(data, look),
         *_alert_lines(data["alerts"], look),
+        *_burnin(data.get("burnin"), look),
         *_hooks(data, look),
         *_agents(data, look),
         *look.gap,
@@ -203,6 +207,19 @@ def _alert_lines(alerts: Sequence[dict[str, Any]], look: Look) -> Iterable[Rende
     if len(open_) < len(firing):
         line.append(f", {len(firing) - len(open_)} acknowledged or silenced")
     line.append(f"  the worst {worst}, the oldest since {words.moment(min(one['since'] for one in firing))}", "dim")
+    yield from look.gap
+    yield line
+
+
+def _burnin(found: dict[str, Any] | None, look: Look) -> Iterable[RenderableType]:
+    """Draw where a burn-in stands in one line."""
+    if found is None:
+        return
+    line = Text(no_wrap=True, overflow=look.overflow)
+    line.append_text(state(VERDICTS[found["verdict"]], look, f"burn-in {found['verdict']}"))
+    if found["observedHours"] is not None:
+        line.append(f"  {found['observedHours']:.1f} of {found['hours']:g} h")
+    line.append(f"  {words.plain(found['message'], _SAID_MAX)}", "dim")
     yield from look.gap
     yield line
 

@@ -26,6 +26,8 @@ _ROWS = 12
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Show one of the four."""
+    from agent_studio.dashboard import burnin  # noqa: PLC0415 - as in `look`
+
     hours = _hours(args)
     if args.live:
         return _live(session, hours)
@@ -35,6 +37,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         return _alerts(session)
     with working("reading the journals"):
         data = look(session.context, hours, is_trial=_is_trial(session))
+        data["burnin"] = burnin.line(session.context, session.variables)
     rows = None if args.all else _ROWS
     return _telling(session, Result(data, lambda screen: draw(screen, "overview", data, rows), 0, _problems(data)))
 
@@ -143,16 +146,17 @@ def _live(session: Session, hours: float) -> Result:
 def _watch(screen: Screen, session: Session, hours: float) -> None:
     from threading import Thread  # noqa: PLC0415 - only for people who stay
 
-    from agent_studio.dashboard import watch  # noqa: PLC0415 - Rich, and only for people
+    from agent_studio.dashboard import burnin, watch  # noqa: PLC0415 - Rich, and only for people
     from agent_studio.monitor import notify  # noqa: PLC0415 - as in `look`
 
     if not screen.is_terminal:
         raise UsageError("--live needs a terminal", hint="leave --live out")
     context, telling = session.context, Thread()
+    standing = burnin.Standing(partial(burnin.line, context, session.variables))
 
     def read(wanted: float, engine: Engine | None) -> dict[str, Any]:
         nonlocal telling
-        found = look(context, wanted, engine)
+        found = {**look(context, wanted, engine), "burnin": standing()}
         if not telling.is_alive():  # a slow destination must not hold up the screen, nor its end
             telling = Thread(target=partial(_quietly, notify.deliver, context, session.variables), daemon=True)
             telling.start()
