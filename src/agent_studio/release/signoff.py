@@ -111,16 +111,16 @@ def sign(stated: Mapping[str, Any], key: Path) -> bytes:
     return json.dumps({"statement": stated, "signature": signature}, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
-def read(data: bytes, shown: str) -> tuple[dict[str, Any], str]:
+def read(data: bytes, shown: str, schema: str = SCHEMA, what: str = "sign-off") -> tuple[dict[str, Any], str]:
     """Return the statement and the signature of a file, the latter empty where it is a request that nobody signed."""
     try:
         value = json.loads(data)
         stated, signature = value["statement"], value.get("signature", "")
-        if isinstance(stated, dict) and isinstance(signature, str) and stated.get("schema") == SCHEMA:
+        if isinstance(stated, dict) and isinstance(signature, str) and stated.get("schema") == schema:
             return stated, signature
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
-    raise UsageError(f"{shown} is no sign-off", hint="a sign-off is a JSON file with statement and signature")
+    raise UsageError(f"{shown} is no {what}", hint=f"a {what} is a JSON file with statement and signature")
 
 
 def keep(project: Project, data: bytes, shown: str) -> str:
@@ -151,8 +151,15 @@ def check(data: bytes, shown: str, subject: Subject, policy: Policy, used: Itera
         stated, signature = read(data, shown)
     except UsageError as error:
         return Checked("", "", error.message, {}, shown)
+    return worth(stated, signature, shown, policy, _mismatch(stated, subject), used)
+
+
+def worth(
+    stated: Mapping[str, Any], signature: str, shown: str, policy: Policy, mismatch: str, used: Iterable[str] = ()
+) -> Checked:
+    """Return what a signed statement is worth now, whatever it is about; `mismatch` says why it is about another."""
     role = str(stated.get("role"))
-    reason = _mismatch(stated, subject) or _out_of_time(stated) or _not_fresh(stated, used)
+    reason = mismatch or _out_of_time(stated) or _not_fresh(stated, used)
     if reason:
         return Checked(role, "", reason, stated, shown)
     who = signatures.verify(encoded(stated), signature, policy.signers, namespace(role)) if policy.signers else None
