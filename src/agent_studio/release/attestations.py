@@ -79,7 +79,7 @@ def attest(project: Project, stated: Mapping[str, Any], key: Path, policy: Polic
     if not found.counts:
         raise NotSignedError(
             f"the attestation would not count: {found.reason}",
-            hint="sign with the key that has this role in the allowed_signers in force: agent-studio gate says which",
+            hint="sign with a key that the allowed_signers in force name for this role",
         )
     folder = _folder(project, subject.candidate)
     folder.make()

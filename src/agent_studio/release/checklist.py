@@ -12,7 +12,8 @@ from agent_studio.release import attestations, evidence, policy
 from agent_studio.release.candidate import candidate
 from agent_studio.release.checklists import CHECKLISTS, How, Item
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
-from agent_studio.release.looks import LOOKS, Scene, Seen
+from agent_studio.release.looks import LOOKS
+from agent_studio.release.scene import Scene, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,10 +6,7 @@ Nothing is changed by a look; what cannot be looked at is INSUFFICIENT.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from agent_studio.environment.config import file_name
 from agent_studio.environment.schema import KINDS
@@ -17,70 +14,22 @@ from agent_studio.errors import AgentStudioError, IntegrityError
 from agent_studio.monitor import alerts, metrics, rules
 from agent_studio.monitor.alert import FIRING
 from agent_studio.monitor.verdict import BREACH
-from agent_studio.release import evidence, facts, fence, gate, issues, plan, probes
+from agent_studio.release import issues, plan, probes
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
+from agent_studio.release.scene import Scene, Seen
 from agent_studio.release.sides import SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from agent_studio.environment.context import Context
-    from agent_studio.release.candidates import Made
-    from agent_studio.release.evidence import Found
-    from agent_studio.release.facts import Gathered
-    from agent_studio.release.gate import Gate
-    from agent_studio.release.sides import Sides
 
-Draw = Callable[["Context"], Mapping[str, Any]]
-"""Draws the dashboard of an environment and returns what it shows; the faces have it."""
 _DAY_HOURS = 24
 
 
-class Seen(NamedTuple):
-    """What one look found."""
-
-    verdict: str
-    reason: str
-    source: str = ""
-    """A file, or whatever else can be opened to see it."""
-    details: Sequence[str] = ()
-
-
-class Scene:
-    """What there is to look at; each part is opened when it is first looked at."""
-
-    def __init__(self, sides: Sides, made: Made, draw: Draw) -> None:
-        self.sides, self.made, self.draw = sides, made, draw
-
-    @property
-    def staging(self) -> Context:
-        """Staging; raises what keeps it from opening."""
-        return self.sides.staging
-
-    @cached_property
-    def found(self) -> Found:
-        """The evidence on the candidate."""
-        return evidence.of(self.sides.project, SOURCE, self.made.candidate)
-
-    @cached_property
-    def gathered(self) -> Gathered:
-        """What the gate is told."""
-        return facts.gather(self.sides, self.made.candidate)
-
-    @cached_property
-    def gate(self) -> Gate:
-        """What the gate says."""
-        return gate.decide(self.gathered.facts)
-
-    @property
-    def since(self) -> datetime:
-        """When the checkout began to be this candidate, as far as marks, notes and evidence tell: the earliest."""
-        times = [self.made.time, *(one.time for one in self.found.evidence.values())]
-        return min(fence.changed_at(self.sides.project), *map(datetime.fromisoformat, times))
-
-
 def environment(scene: Scene) -> Seen:
-    """Staging can be chosen, and its configuration loads."""
+    """See whether staging can be chosen, and its configuration loads."""
     try:
         staging = scene.staging
     except IntegrityError:
@@ -91,7 +40,7 @@ def environment(scene: Scene) -> Seen:
 
 
 def init(scene: Scene) -> Seen:
-    """All data folders are there."""
+    """See whether all data folders are there."""
     root = scene.staging.root
     missing = [kind for kind in KINDS if not root.folder(kind).has_folder()]
     if missing:
@@ -100,7 +49,7 @@ def init(scene: Scene) -> Seen:
 
 
 def configuration(scene: Scene) -> Seen:
-    """What staging's own file says is in force."""
+    """See whether what staging's own file says is in force."""
     config, name = scene.staging.config, file_name(SOURCE)
     shown = scene.sides.project.shown(name)
     wins = [key for key, layers in config.layers.items() if layers[-1].source == name]
@@ -111,7 +60,7 @@ def configuration(scene: Scene) -> Seen:
 
 
 def open_issues(scene: Scene) -> Seen:
-    """Nothing CRITICAL or HIGH is open in staging, in production or among staging's alerts."""
+    """See whether anything CRITICAL or HIGH is open in staging, in production or among staging's alerts."""
     readings = [issues.read(scene.staging.root)]
     try:
         live = scene.sides.live()
@@ -120,12 +69,13 @@ def open_issues(scene: Scene) -> Seen:
     except AgentStudioError as error:
         readings.append(issues.Reading("production", (), f"production cannot be opened: {error.message}"))
     else:
-        readings.append(issues.read(live.root)._replace(place=f"production: {issues.FILE}"))
+        held = issues.read(live.root)
+        readings.append(held._replace(place=f"production's {held.place}"))
     return _issues(scene.staging, readings, (issues.CRITICAL, issues.HIGH))
 
 
 def critical_issues(scene: Scene) -> Seen:
-    """Nothing CRITICAL is open in staging or among its alerts."""
+    """See whether anything CRITICAL is open in staging or among its alerts."""
     return _issues(scene.staging, [issues.read(scene.staging.root)], (issues.CRITICAL,))
 
 
@@ -166,7 +116,7 @@ def _alerts(staging: Context, severities: Sequence[str]) -> Iterator[str]:
 
 
 def features(scene: Scene) -> Seen:
-    """Every feature that this version has does what it is there for."""
+    """Try every feature that this version has."""
     found = probes.run(scene.staging)
     details = [f"{one.feature}: {one.verdict + ', ' if one.verdict else ''}{one.message}" for one in found]
     for verdict in (FAIL, INSUFFICIENT):
@@ -179,7 +129,7 @@ def features(scene: Scene) -> Seen:
 
 
 def dashboard(scene: Scene) -> Seen:
-    """The dashboard draws staging's last day from its records, and no line of them is damaged."""
+    """Draw staging's last day from its records, no line of which may be damaged."""
     shown = scene.draw(scene.staging)
     source = str(scene.staging.root.folder("metrics").path)
     if shown["damagedLines"]:
@@ -192,34 +142,38 @@ def dashboard(scene: Scene) -> Seen:
 
 
 def error_log(scene: Scene) -> Seen:
-    """The errors since the checkout became this candidate are none, or each was acknowledged with a reason."""
+    """Look for errors since the checkout became this candidate that nobody has acknowledged with a reason."""
     from agent_studio.release import reviewed  # noqa: PLC0415 - the journals are read only for this
 
-    groups = reviewed.errors(scene.staging, scene.since)
-    source = str(scene.staging.root.folder("metrics").path / "errors.jsonl")
-    since = f"since {scene.since:%Y-%m-%d %H:%M} UTC"
+    since = reviewed.since_of(scene.staging)
+    groups = reviewed.errors(scene.staging, since)
     details = [
         f"{one.id} {one.severity}, {one.count} times, {one.source}: {one.message}"
         + (f" (acknowledged by {one.who}: {one.why})" if one.who else f" (last {one.last})")
         for one in groups
     ]
-    unread = [one for one in groups if not one.who]
-    if unread:
-        grave = any(one.severity in {issues.CRITICAL, issues.HIGH} for one in unread)
-        told = f"{len(unread)} of {len(groups)} kinds of error {since} are not acknowledged: {unread[0].id}"
-        return Seen(FAIL if grave else INSUFFICIENT, told, source, details)
-    return Seen(PASS, f"{len(groups)} kinds of error {since}, each acknowledged" if groups else f"no error {since}",
-                source, details)  # fmt: skip
+    verdict, reason = reviewed.verdict(groups)
+    if not groups and not _has_run(scene.staging, since):
+        verdict, reason = INSUFFICIENT, "nothing has run in staging that could have failed"
+    source = str(scene.staging.root.folder("metrics").path / "errors.jsonl")
+    return Seen(verdict, f"{reason} (since {since:%Y-%m-%d %H:%M} UTC)", source, details)
+
+
+def _has_run(staging: Context, since: datetime) -> bool:
+    """Tell whether anything was recorded from a moment on."""
+    now = metrics.last_hours(0)
+    summary = metrics.summary(staging, now._replace(since_ms=int(since.timestamp() * 1000)))
+    return bool(summary.hooks or summary.agents or summary.sessions.started or summary.sessions.prompts)
 
 
 def rollback_plan(scene: Scene) -> Seen:
-    """The recorded plan says how to go back."""
+    """See whether the recorded plan says how to go back."""
     held = scene.found.evidence.get(plan.KIND)
     return Seen(*plan.documented(held), "" if held is None else held.file)
 
 
 def deployment_checklist(scene: Scene) -> Seen:
-    """The recorded plan is of what would be promoted now, and its file was not edited."""
+    """See whether the recorded plan is of what would be promoted now, and its file was not edited."""
     held = scene.found.evidence.get(plan.KIND)
     current, target = plan.versions(scene.gathered)
     where = scene.sides.project.path
