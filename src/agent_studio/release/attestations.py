@@ -106,7 +106,8 @@ def check(data: bytes, shown: str, subject: Subject, policy: Policy, roles: Coll
         stated, signature = signoff.read(data, shown, SCHEMA, "attestation")
     except UsageError as error:
         return Checked("", "", error.message, {}, shown)
-    return signoff.worth(stated, signature, shown, policy, _mismatch(stated, subject, roles))
+    reason = _mismatch(stated, subject, roles) or signoff.untimely(stated) or signoff.not_fresh(stated)
+    return signoff.worth(stated, signature, shown, policy, reason)
 
 
 def _mismatch(stated: Mapping[str, Any], subject: Subject, roles: Collection[str]) -> str:

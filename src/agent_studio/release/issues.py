@@ -212,7 +212,7 @@ def _issue(section: _Section, fields: Sequence[tuple[int, str, str]], *, is_sett
         fault = f"{graded[0]!r} is no severity"
     else:
         fault = "" if severity else _UNGRADED
-    return Issue(section.line, title, severity, is_open, fault if is_open else "")
+    return Issue(section.line or fields[0][0], title, severity, is_open, fault if is_open else "")
 
 
 def _loose(section: _Section, *, is_settled: bool) -> Iterator[Issue]:

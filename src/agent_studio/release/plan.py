@@ -47,15 +47,14 @@ def versions(gathered: Gathered) -> tuple[str, str]:
 def record(sides: Sides, plan: Plan, file: str) -> bool:
     """Keep a plan as evidence unless it is the newest already; return whether it was kept."""
     held = evidence.of(sides.project, sides.staging.environment, plan.candidate).evidence.get(KIND)
-    if held is not None and (held.verdict, held.data.get("sha256"), held.data.get("file")) == (PASS, plan.sha256, file):
-        return False
     data = {
         "reason": f"{file}, sha256 {plan.sha256[:12]}: {_named(plan.current)} becomes {plan.target[:12]}",
         "file": file, "sha256": plan.sha256, "candidate": plan.candidate, "current": plan.current,
         "target": plan.target, "text": plan.text,
     }  # fmt: skip
-    evidence.record(sides.staging, KIND, plan.candidate, PASS, data)
-    return True
+    is_same = held is not None and all(held.data.get(name) == data[name] for name in ("sha256", "file"))
+    keep = evidence.confirm if is_same else evidence.record
+    return keep(sides.staging, KIND, plan.candidate, PASS, data) is not None
 
 
 def documented(held: Evidence | None) -> tuple[str, str]:

@@ -142,7 +142,8 @@ def _ways_back(sides: Sides, gathered: Gathered) -> Iterator[str]:
     if backup := _newest(sides):
         restores = f"agent-studio backup restore {backup} --env production --yes{inside}"
         yield f"| production's data | it is what it was at that backup | `{restores}` |"
-    yield f'| one feature | it is off at once | `agent-studio flags kill FLAG --why "..." --env production{inside}` |'
+    kills = f'agent-studio flags kill FLAG --reason "..." --env production{inside}'
+    yield f"| one feature | it is off at once | `{kills}` |"
     yield "| after a killed switch | it is brought to its end | `agent-studio recover` |"
     yield ""
     yield "Each takes `--dry-run`. Data is never part of a release: going back does not rewind it."
@@ -171,9 +172,8 @@ def _contacts(made: Made, gathered: Gathered) -> Iterator[str]:
 
 def _newest(sides: Sides) -> str:
     """Return the newest backup of production's data that verifies, empty when there is none."""
-    module = safety.backups()
     try:
-        return str(module.newest(sides.live()) or "") if module is not None else ""
+        return safety.newest(sides.live())
     except AgentStudioError:
         return ""  # production cannot be opened: it has no data yet, or is what the candidate mends
 
