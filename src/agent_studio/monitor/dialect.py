@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PARAMETER = re.compile(r"\$([a-z_]+)")
-_VARYING = r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|(/[^ :,;()]+)+|\b[0-9a-fA-F]{12,}\b|[0-9]+([.][0-9]+)?"
+VARYING = r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|(/[^ :,;()]+)+|\b[0-9a-fA-F]{12,}\b|[0-9]+([.][0-9]+)?"
 """What differs from one message to the next: identifiers, paths, numbers."""
 
 
@@ -68,7 +68,7 @@ DUCKDB = Dialect(
     floor_to="({0} - {0} % {1})",
     date="strftime(epoch_ms({0}), '%Y-%m-%d')",
     series="range({0}, {1}, {2}) AS numbers({3})",
-    shape=f"regexp_replace({{0}}, '{_VARYING}', '#', 'g')",
+    shape=f"regexp_replace({{0}}, '{VARYING}', '#', 'g')",
     power="pow(2, {0})",
     log2="log2({0})",
     parameter="${0}",
@@ -80,7 +80,7 @@ POSTGRESQL = Dialect(
     floor_to="({0} - {0} % {1})",
     date="to_char(to_timestamp({0} / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
     series="generate_series({0}, {1} - 1, {2}) AS numbers({3})",
-    shape=f"regexp_replace({{0}}, '{_VARYING}', '#', 'g')",
+    shape=f"regexp_replace({{0}}, '{VARYING}', '#', 'g')",
     power="power(2, {0})",
     log2="(ln({0}) / ln(2))",
     parameter="%({0})s",

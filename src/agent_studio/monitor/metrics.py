@@ -35,10 +35,10 @@ def summary(context: Context, window: Window, *, engine: Literal["plain", "sql"]
     spent, now_ms = usage.by_hour(context, window), _now_ms()
     chosen = engine or _engine(context, window, now_ms)
     if chosen == "plain":
-        return _settled(context, lambda: plain.summary(context, window, spent, now_ms))
+        return settled(context, lambda: plain.summary(context, window, spent, now_ms))
     from agent_studio.monitor import sql  # noqa: PLC0415 - short stretches do without the engine behind it
 
-    return _settled(context, lambda: sql.summary(context, window, spent, now_ms))
+    return settled(context, lambda: sql.summary(context, window, spent, now_ms))
 
 
 def _engine(context: Context, window: Window, now_ms: int) -> Literal["plain", "sql"]:
@@ -55,7 +55,7 @@ def rows(context: Context, query: str, window: Window, **parameters: Any) -> lis
     from agent_studio.monitor import sql  # noqa: PLC0415 - as above
 
     now_ms = _now_ms()
-    return _settled(context, lambda: sql.rows(context, query, window, now_ms, parameters))
+    return settled(context, lambda: sql.rows(context, query, window, now_ms, parameters))
 
 
 def queries() -> dict[str, str]:
@@ -65,8 +65,8 @@ def queries() -> dict[str, str]:
     return sql.queries()
 
 
-def _settled(context: Context, read: Callable[[], Found]) -> Found:
-    """Read again when meanwhile a file was sealed or packed: it may have been seen twice or not at all."""
+def settled(context: Context, read: Callable[[], Found]) -> Found:
+    """Return what is read, again when meanwhile a file was sealed or packed: it may be seen twice or not at all."""
     for _ in range(_TRIES - 1):
         before = _names(context)
         try:

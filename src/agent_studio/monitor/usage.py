@@ -44,6 +44,18 @@ def rows(context: Context, window: Window, columns: Sequence[str]) -> Iterator[t
             yield quarter * _QUARTER_MS, *names, *rest[len(columns) :]
 
 
+def moments(context: Context, since_ms: int) -> list[tuple[int, str]]:
+    """Return when models responded from a moment on, ms since 1970, each with its session."""
+    with _opened(context) as table:
+        if table is None:
+            return []
+        texts = table.texts()
+        own = next((number for number, text in texts.items() if text == str(context.environment)), None)
+        query = "SELECT at_ms, session FROM usage WHERE at_ms >= ? AND environment = ?"
+        found = table.db.execute(query, (since_ms, own))
+        return [(at_ms, texts.get(session) or "") for at_ms, session in found]
+
+
 @contextmanager
 def _opened(context: Context) -> Iterator[Table | None]:
     folder = context.root.folder("metrics")

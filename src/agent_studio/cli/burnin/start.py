@@ -1,0 +1,74 @@
+"""`burnin start`: what the burn-in takes at the least, and the moment from which it counts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from agent_studio import clock, log
+from agent_studio.cli.output import Result, working
+from agent_studio.release import burnin
+from agent_studio.release.sides import open_sides
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.output import Screen
+    from agent_studio.release.burnin import Minimum
+    from agent_studio.release.burnin_since import Started
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--restart", action="store_true", help="count from now on though it runs on this candidate")
+    parser.add_argument("--dry-run", action="store_true", help="only say what it takes")
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Say what it takes, then start; one that runs on this candidate goes on."""
+    sides = open_sides(session.project, session.variables, session.overrides)
+    with working("reading the last week"):
+        least, found = burnin.minimum(sides), burnin.status(sides)
+    if args.dry_run:
+        data = {"candidate": found.candidate, "since": None, "started": False, "dryRun": True, **_data(least)}
+        return Result(data, lambda screen: _render(screen, found.candidate, least, None, is_new=False))
+    begun, is_new = burnin.start(sides, restart=args.restart)
+    if is_new:
+        log.info(sides.staging, "burnin.started", candidate=begun.candidate)
+    data = {
+        "candidate": begun.candidate, "since": clock.timestamp(begun.since), "who": begun.who, "started": is_new,
+        "dryRun": False, **_data(least),
+    }  # fmt: skip
+    return Result(data, lambda screen: _render(screen, begun.candidate, least, begun, is_new=is_new))
+
+
+def _data(least: Minimum) -> dict[str, Any]:
+    return {
+        "minimum": [
+            {"name": one.name, "limit": one.limit, "needed": None if one.needed == math.inf else one.needed}
+            for one in least.requirements
+        ],
+        "days": None if least.days is None else round(least.days, 2),
+        "slowest": least.slowest or None,
+    }
+
+
+def _render(screen: Screen, sha256: str, least: Minimum, begun: Started | None, *, is_new: bool) -> None:
+    screen.line(f"A burn-in of candidate {sha256[:12]} takes at least, when nothing goes wrong:")
+    for one in least.requirements:
+        screen.line(f"  {one.name:<16} {one.message}")
+    screen.line(f"  {_days(least)}")
+    screen.line("  of each sample up to half may be replayed: agent-studio burnin exercise")
+    if begun is None:
+        screen.line("\nnothing was started (--dry-run)")
+    elif is_new:
+        screen.mark("ok", f"It counts from {clock.timestamp(begun.since)}: start Claude Code anew, and work in staging")
+    else:
+        screen.mark("note", f"It runs since {clock.timestamp(begun.since)} and goes on (--restart begins anew)")
+
+
+def _days(least: Minimum) -> str:
+    if least.days is None:
+        return f"days cannot be told: in the last week staging recorded nothing for {least.slowest}"
+    return f"{least.days:.1f} days at the rate of the last week ({least.slowest} takes longest)"

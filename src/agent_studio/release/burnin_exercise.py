@@ -1,0 +1,183 @@
+"""Replays: the candidate's own hook commands, run for real and timed, and sessions that a command of the user's starts.
+
+What comes of it is synthetic: it counts for at most half of the samples of a limit and for none of the hours.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio import clock
+from agent_studio.capture.wiring import wrap
+from agent_studio.capture.wiring.settings import SHARED, read
+from agent_studio.errors import UsageError
+from agent_studio.isolation import variables as isolated
+from agent_studio.isolation.inherit import inherited
+from agent_studio.records import HookExecution, event_id
+from agent_studio.release import burnin_since, sessions
+from agent_studio.release.burnin_payloads import SCRATCH, payloads
+from agent_studio.release.candidate import candidate
+from agent_studio.storage import journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from agent_studio.capture.wiring.wrap import Hook
+    from agent_studio.environment.context import Context
+
+_DEFAULT_TIMEOUT_S = 60.0
+"""The client's own."""
+_BLOCKED = 2
+"""Exit code of a hook that denies: a decision, no failure."""
+
+
+class Ran(NamedTuple):
+    """What a replay of hooks did."""
+
+    exercise: str
+    candidate: str
+    hooks: list[str]
+    """Those that were run."""
+    refused: list[tuple[str, str]]
+    """Those that could not be, and why."""
+    runs: int
+    failures: int
+    """Failures and time-outs."""
+    blocked: int
+    is_same: bool
+    """Whether the definitions are still those that were run."""
+
+
+def hooks_of(context: Context) -> list[Hook]:
+    """Return the candidate's hook commands; those of local settings are not part of it."""
+    return wrap.hooks([read(context.project, SHARED)])
+
+
+def replay(
+    context: Context, variables: Mapping[str, str], rounds: int, told: Callable[[int, int], None] = lambda *_: None
+) -> Ran:
+    """Run every hook command of the candidate so many times, and record each run in staging's journal.
+
+    Raises `UsageError` when it has none, `BusyError` while its definitions are switched.
+    """
+    found = hooks_of(context)
+    fit = [one for one in found if not one.refusal]
+    if not fit:
+        raise UsageError(
+            "the candidate has no hook command that could be run",
+            hint="replay sessions instead: agent-studio burnin exercise -- claude -p 'a task'",
+        )
+    name, sha256 = new_name(), candidate(context.project).sha256
+    variables = _child_variables(context, variables)
+    counts = {"success": 0, "failure": 0, "timeout": 0, "blocked": 0}
+    with sessions.session(context.project, "burnin exercise", str(context.environment)), _scratch(context):
+        given = payloads(context, fit, name)
+        for number in range(rounds):
+            lines = []
+            for which, (hook, payload) in enumerate(zip(fit, given, strict=True)):
+                status, took_ms = _run(hook, payload[number % len(payload)], context, variables)
+                counts[status] += 1
+                record = _record(hook, status, took_ms, name)
+                unique = event_id("exercise", name, number, which)
+                lines.append(record.to_line(event_id=unique, environment=str(context.environment), release=sha256))
+            journal.append(context.root.folder(HookExecution.kind), HookExecution.file, lines)
+            told(number + 1, rounds)
+    return Ran(
+        name, sha256, [one.name for one in fit], [(one.name, one.refusal) for one in found if one.refusal],
+        sum(counts.values()), counts["failure"] + counts["timeout"], counts["blocked"],
+        candidate(context.project).sha256 == sha256,
+    )  # fmt: skip
+
+
+@contextmanager
+def synthetic(context: Context) -> Iterator[str]:
+    """Have sessions that start meanwhile count as synthetic; yield the name of the replay."""
+    name = new_name()
+    burnin_since.exercise_begins(context, name)
+    try:
+        yield name
+    finally:
+        burnin_since.exercise_ends(context, name)
+
+
+def new_name() -> str:
+    """Return a name for a replay."""
+    return f"exercise-{clock.file_stamp(clock.now())}-{secrets.token_hex(4)}"
+
+
+def _record(hook: Hook, status: str, took_ms: float, name: str) -> HookExecution:
+    return HookExecution(
+        timestamp=clock.timestamp(clock.now()), hook=hook.label, event=hook.event, tool=None,
+        execution_time_ms=round(took_ms, 3), status=status, session_id=name,
+        metadata={"synthetic": True, "exercise": name},
+    )  # fmt: skip
+
+
+def _child_variables(context: Context, variables: Mapping[str, str]) -> dict[str, str]:
+    kept = inherited(context, variables, keep=(), client=False).kept
+    own = isolated.of_environment(kept, str(context.environment))
+    return {**kept, **own, "CLAUDE_PROJECT_DIR": str(context.project.path)}
+
+
+@contextmanager
+def _scratch(context: Context) -> Iterator[None]:
+    """Have the file that built payloads are about."""
+    state = context.root.state
+    state.make(os.path.dirname(SCRATCH))  # noqa: PTH120 - a name in a folder, no path
+    state.replace(SCRATCH, b"one\n")
+    try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):
+            state.remove(SCRATCH)
+
+
+def _run(hook: Hook, payload: bytes, context: Context, variables: Mapping[str, str]) -> tuple[str, float]:
+    """Run a hook command as the client does; return how it went and how long it took, ms."""
+    began = time.perf_counter()
+    try:
+        process = subprocess.Popen(
+            _command(hook.bare), cwd=context.project.path, env=dict(variables), stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=os.name != "nt",
+        )  # fmt: skip
+    except OSError:
+        return "failure", 1000 * (time.perf_counter() - began)
+    status = "timeout"
+    try:
+        process.communicate(payload, timeout=_timeout_s(hook.bare))
+        status = {0: "success", _BLOCKED: "blocked"}.get(process.returncode, "failure")
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        took_ms = 1000 * (time.perf_counter() - began)
+        _end(process)
+    return status, took_ms
+
+
+def _command(bare: Mapping[str, Any]) -> Sequence[str] | str:
+    if isinstance(bare.get("args"), list):
+        return [str(bare["command"]), *map(str, bare["args"])]
+    return str(bare["command"]) if os.name == "nt" else ["/bin/sh", "-c", str(bare["command"])]
+
+
+def _timeout_s(bare: Mapping[str, Any]) -> float:
+    value = bare.get("timeout")
+    return float(value) if isinstance(value, int | float) and value > 0 else _DEFAULT_TIMEOUT_S
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a hook that still runs, and what it started."""
+    if process.poll() is not None:
+        return
+    with suppress(OSError):
+        if os.name == "nt":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
