@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent_studio.cost import verify
 from agent_studio.cost.calls import Ledger
 from agent_studio.environment import flags
 from agent_studio.environment.context import Context, open_context
@@ -96,13 +97,13 @@ def test_a_broken_feature_fails_and_the_others_are_tried_all_the_same(
 
 
 def test_a_ledger_that_verifies_whatever_is_in_it_fails(staged: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = probes.verify.verify
+    sound = verify.verify
 
     def blind(roots: Any) -> Any:
         found = sound(roots)
         found.first_bad = None
         return found
 
-    monkeypatch.setattr(probes.verify, "verify", blind)
+    monkeypatch.setattr(verify, "verify", blind)
     found = {one.feature: one for one in probes.run(staging(staged))}
     assert "a changed record of the ledger verifies" in found["costTracking"].message
