@@ -12,7 +12,9 @@ from tests.test_docs import parses
 
 from agent_studio.cli.dispatch import whole_parser
 from agent_studio.release import evidence, history, plan_text
+from agent_studio.release.plan import Plan, record
 from agent_studio.release.plan_text import Contact
+from agent_studio.release.sides import open_sides
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +84,32 @@ def test_an_edited_plan_is_not_the_recorded_one_and_a_lost_file_is_shown_from_ev
     place.unlink()
     verdict, reason = item(world, "deployment-checklist")
     assert (verdict, "is gone" in reason) == ("PASS", True)
+
+
+def test_a_new_plan_voids_signatures_and_the_same_command_says_so(world: World) -> None:
+    candidate = world.gather(but="plan")
+    planned(world)
+    world.sign(candidate, "uat")
+    assert item(world, "sign-off.uat")[0] == "PASS"
+    world.data("checklist", "promotion", "--plan", "plan.md")
+    assert item(world, "sign-off.uat")[0] == "PASS"
+    found = world.data("checklist", "promotion", "--plan", "another.md")["items"]
+    assert next(one["verdict"] for one in found if one["id"] == "sign-off.uat") == "INSUFFICIENT"
+
+
+def test_evidence_without_the_plan_itself_documents_nothing(world: World) -> None:
+    candidate = world.gather()
+    assert item(world, "rollback-plan")[0] == "FAIL"
+    text = f"{plan_text.TITLE}\n\nWe ask Dana.\n"
+    made = Plan(text, candidate, "", item_target(world))
+    record(open_sides(world.project, {}), made, "plan.md")
+    assert item(world, "rollback-plan") == ("INSUFFICIENT", "the plan names no command for level 1, 2, 3")
+    assert item(world, "deployment-checklist") == ("INSUFFICIENT", "the plan holds no deployment checklist")
+
+
+def item_target(world: World) -> str:
+    """The release that a promotion would make live."""
+    return str(world.data("promote", "--dry-run")["wouldBe"])
 
 
 def test_a_plan_is_of_one_candidate_and_of_one_release_to_replace(world: World) -> None:
