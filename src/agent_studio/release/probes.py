@@ -30,6 +30,8 @@ from agent_studio.storage.folder import Folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from agent_studio.environment.flags import Evaluation
+
 _LEDGER = LOGS["metrics"][-1]
 _ARTIFACT = "agents/quartz-tuner.md"
 _TEXT = "---\nname: quartz-tuner\ndescription: Tunes quartz oscillators of tower clocks.\n---\n\n# Quartz tuner\n"
@@ -54,9 +56,8 @@ class Found(NamedTuple):
 def run(context: Context) -> list[Found]:
     """Try every feature that this version has with an environment's configuration, and name the flags of others."""
     found = [_tried(FLAGS, _flags, context)]
-    killed = history(context.root).kills
     for flag in context.config.flags:
-        state = flags.evaluate(context.config, killed, flag)
+        state = _state(context, flag)
         if flag not in PROBES:
             found.append(Found(flag, "", "this version has no such part: not tried, not counted"))
         elif not state.value:
@@ -97,20 +98,23 @@ def scratch(context: Context) -> Iterator[Context]:
 
 def _flags(inner: Context, context: Context) -> str:
     """Ask every flag why it has its value; kill one that is on, and lift the kill again."""
-    killed = history(context.root).kills
-    states = [flags.evaluate(context.config, killed, flag) for flag in context.config.flags]
+    states = [_state(context, flag) for flag in context.config.flags]
     if not states or any(not one.detail for one in states):
         raise ProbeError("a flag does not say why it has its value")
-    flag = next((one.flag for one in states if flags.evaluate(inner.config, {}, one.flag).value), None)
+    flag = next((one.flag for one in states if _state(inner, one.flag).value), None)
     if flag is None:
         return f"{len(states)} flags say why; none is on, so no kill was tried"
     flags.kill(inner, flag, who=_WHO, why=_WHY)
-    off = flags.evaluate(inner.config, history(inner.root).kills, flag)
+    off = _state(inner, flag)
     flags.lift(inner, flag, who=_WHO, why=_WHY)
-    on = flags.evaluate(inner.config, history(inner.root).kills, flag)
+    on = _state(inner, flag)
     if off.value or not on.value:
         raise ProbeError(f"{flag} was killed and is {_word(off.value)}, was lifted and is {_word(on.value)}")
     return f"{len(states)} flags say why; {flag} was killed and lifted"
+
+
+def _state(context: Context, flag: str) -> Evaluation:
+    return flags.evaluate(context.config, history(context.root).kills, flag)
 
 
 def _knowledge(inner: Context, context: Context) -> str:
