@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "scan": "Look for secrets in what would be seeded or released, and in records",
     "candidate": "Make the candidate that would go live, show it, compare it with production",
     "burnin": "Observe a candidate in staging until its figures show that it keeps its limits",
+    "checklist": "Go through the checklists of a release, attest to items, write the plan",
     "promote": "Make the candidate live",
     "rollback": "Go back: staging anew, production's last healthy release, or a backup",
     "recover": "Bring an interrupted promotion or rollback to its end",

@@ -36,6 +36,12 @@ def of(context: Context, reason: str) -> tuple[str, list[str]]:
     return str(made.id), []
 
 
+def newest(context: Context) -> str:
+    """Return the id of an environment's newest backup that verifies, or empty when there is none."""
+    module = backups()
+    return "" if module is None else str(module.newest(context) or "")
+
+
 def backups() -> ModuleType | None:
     """Return the part that makes backups, None where it is not there."""
     try:

@@ -1,9 +1,10 @@
 """Sign-offs: SSH signatures of a role over a statement that names everything that it is about.
 
 The statement is sorted compact JSON: project, candidate, from, to, role, the hashes of evidence and policy, the release
-it replaces, flags carried over, when it was issued, when it expires, and a nonce. Its namespace is
-`<role>@agent-studio`, so that a signature given in one role is none in another. Who may sign stands in the
-`allowed_signers` of the production release that is live now, never in the candidate's own.
+it replaces, flags carried over, the details that its words are made of (`release.statement`), when it was issued, when
+it expires, and a nonce. Its namespace is `<role>@agent-studio`, so that a signature given in one role is none in
+another. Who may sign stands in the `allowed_signers` of the production release that is live now, never in the
+candidate's own. A statement with `waives` and `why` is a waiver of one requirement, and no sign-off.
 
 Signed statements lie in `.agent-studio/signoffs/<candidate>/`, and travel between people as single files.
 """
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 SCHEMA = "agent-studio/sign-off/1"
 FOLDER = f"{STATE}/signoffs"
 ROLES = ("qa", "security", "uat")
-VALID_DAYS = 7
+VALID_DAYS, LONGEST_DAYS = 7, 366
+WAIVES = "waives"
+"""Field of a statement that waives a requirement; its `why` says the reason."""
+NOBODY = "no allowed_signers are live, so nobody may sign"
 _FUTURE = timedelta(minutes=5)
 """How far two people's clocks may be apart."""
 _NONCE = re.compile(r"[0-9a-f]{32}")
@@ -54,6 +58,8 @@ class Subject(NamedTuple):
     flags: Mapping[str, bool]
     """Feature flags that the promotion carries over."""
     separation: str
+    details: Mapping[str, Any] | None = None
+    """What is told of it to who signs, as `statement.details` says it."""
 
 
 class Checked(NamedTuple):
@@ -80,8 +86,8 @@ def namespace(role: str) -> str:
     return f"{role}@agent-studio"
 
 
-def statement(subject: Subject, role: str, *, days: int = VALID_DAYS) -> dict[str, Any]:
-    """Return a statement to be signed in a role, valid for some days from now."""
+def statement(subject: Subject, role: str, *, days: int = VALID_DAYS, **more: Any) -> dict[str, Any]:
+    """Return a statement to be signed in a role, valid for some days from now; `more` is said besides."""
     now = clock.now()
     return {
         "schema": SCHEMA,
@@ -90,6 +96,7 @@ def statement(subject: Subject, role: str, *, days: int = VALID_DAYS) -> dict[st
         "issued": clock.timestamp(now),
         "expires": clock.timestamp(now + timedelta(days=days)),
         "nonce": secrets.token_hex(16),
+        **more,
     }
 
 
@@ -97,6 +104,7 @@ def _about(subject: Subject) -> dict[str, Any]:
     about = subject._asdict()
     about["from"] = about.pop("source")
     about["flags"] = dict(sorted(subject.flags.items()))
+    about["details"] = dict(about.pop("details") or {})  # last: what the hashes name is told first
     return about
 
 
@@ -107,20 +115,36 @@ def encoded(stated: Mapping[str, Any]) -> bytes:
 
 def sign(stated: Mapping[str, Any], key: Path) -> bytes:
     """Return a signed statement as a file; raise `SignerMissingError` when the key does not sign."""
-    signature = signatures.sign(encoded(stated), key, namespace(str(stated["role"])))
-    return json.dumps({"statement": stated, "signature": signature}, indent=1, ensure_ascii=False).encode() + b"\n"
+    return _file(statement=stated, signature=signatures.sign(encoded(stated), key, namespace(str(stated["role"]))))
 
 
-def read(data: bytes, shown: str) -> tuple[dict[str, Any], str]:
+def unsigned(stated: Mapping[str, Any]) -> bytes:
+    """Return a statement as a file for who is to sign it."""
+    return _file(statement=stated)
+
+
+def _file(**held: Any) -> bytes:
+    return json.dumps(held, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def read(data: bytes, shown: str, schema: str = SCHEMA, what: str = "sign-off") -> tuple[dict[str, Any], str]:
     """Return the statement and the signature of a file, the latter empty where it is a request that nobody signed."""
     try:
         value = json.loads(data)
         stated, signature = value["statement"], value.get("signature", "")
-        if isinstance(stated, dict) and isinstance(signature, str) and stated.get("schema") == SCHEMA:
+        if isinstance(stated, dict) and isinstance(signature, str) and stated.get("schema") == schema:
             return stated, signature
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
-    raise UsageError(f"{shown} is no sign-off", hint="a sign-off is a JSON file with statement and signature")
+    raise UsageError(f"{shown} is no {what}", hint=f"a {what} is a JSON file with statement and signature")
+
+
+def is_waiver(data: bytes) -> bool:
+    """Tell whether a file holds a statement that waives something, whatever it is worth."""
+    try:
+        return WAIVES in read(data, "a file")[0]
+    except UsageError:
+        return False
 
 
 def keep(project: Project, data: bytes, shown: str) -> str:
@@ -151,8 +175,15 @@ def check(data: bytes, shown: str, subject: Subject, policy: Policy, used: Itera
         stated, signature = read(data, shown)
     except UsageError as error:
         return Checked("", "", error.message, {}, shown)
+    return worth(stated, signature, shown, policy, unfit(stated, subject, used))
+
+
+def worth(stated: Mapping[str, Any], signature: str, shown: str, policy: Policy, reason: str) -> Checked:
+    """Return what a signature of any statement in a role is worth; `reason` says why it does not count whoever gave it.
+
+    Attestations are checked by it as well.
+    """
     role = str(stated.get("role"))
-    reason = _mismatch(stated, subject) or _out_of_time(stated) or _not_fresh(stated, used)
     if reason:
         return Checked(role, "", reason, stated, shown)
     who = signatures.verify(encoded(stated), signature, policy.signers, namespace(role)) if policy.signers else None
@@ -161,14 +192,25 @@ def check(data: bytes, shown: str, subject: Subject, policy: Policy, used: Itera
     return Checked(role, who, "", stated, shown, signatures.key_of(signature))
 
 
+def unfit(stated: Mapping[str, Any], subject: Subject, used: Iterable[str]) -> str:
+    """Return why a statement would not count whoever signed it, empty when it would."""
+    return _mismatch(stated, subject) or untimely(stated) or not_fresh(stated, used)
+
+
 def _mismatch(stated: Mapping[str, Any], subject: Subject) -> str:
     for name, wanted in _about(subject).items():
-        if stated.get(name) != wanted:
-            return f"it is about another {name}: {_short(stated.get(name))}, not {_short(wanted)}"
+        if stated.get(name) == wanted:
+            continue
+        told = stated.get(name)
+        if name == "details" and isinstance(told, dict):
+            wrong = next(one for one in (*wanted, *told) if told.get(one) != wanted.get(one))
+            return f"what it tells of {wrong} is not so, or no longer"
+        return f"it is about another {name}: {_short(told)}, not {_short(wanted)}"
     return "" if stated.get("role") in ROLES else f"{_short(stated.get('role'))} is no role"
 
 
-def _out_of_time(stated: Mapping[str, Any]) -> str:
+def untimely(stated: Mapping[str, Any]) -> str:
+    """Return why a statement does not count at this time, empty when it does."""
     try:
         issued, expires = (datetime.fromisoformat(str(stated[name])) for name in ("issued", "expires"))
         now = clock.now()
@@ -178,10 +220,11 @@ def _out_of_time(stated: Mapping[str, Any]) -> str:
             return f"it expired at {stated['expires']}"
     except (KeyError, ValueError, TypeError):
         return "it does not say when it was issued and when it expires"
-    return "" if expires - issued <= timedelta(days=366) else "it is valid for more than a year"
+    return "" if expires - issued <= timedelta(days=LONGEST_DAYS) else "it is valid for more than a year"
 
 
-def _not_fresh(stated: Mapping[str, Any], used: Iterable[str]) -> str:
+def not_fresh(stated: Mapping[str, Any], used: Iterable[str] = ()) -> str:
+    """Return why a statement may have been used before, empty when it was not."""
     nonce = stated.get("nonce")
     if not isinstance(nonce, str) or not _NONCE.fullmatch(nonce):
         return "it has no nonce"
@@ -192,7 +235,7 @@ def _unsigned(role: str, signature: str, policy: Policy) -> str:
     if not signature:
         return "nobody has signed it"
     if not policy.signers:
-        return "no allowed_signers are live, so nobody may sign"
+        return NOBODY
     return f"it is not signed, as {role}, by a key in the allowed_signers of {policy.of[:12]}, over exactly these words"
 
 

@@ -1,0 +1,180 @@
+"""The plan says what would happen and how to go back, its commands are real, and an old or edited one is found out."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.release_world import World
+from tests.test_docs import parses
+
+from agent_studio.cli.dispatch import whole_parser
+from agent_studio.release import evidence, history, plan_text
+from agent_studio.release.plan import Plan, record
+from agent_studio.release.plan_text import Contact
+from agent_studio.release.sides import open_sides
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Studio
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
+    ),
+]
+
+
+@pytest.fixture
+def world(bare: Studio, tmp_path: Path) -> World:
+    return World(bare, tmp_path)
+
+
+def planned(world: World, file: str = "plan.md") -> dict[str, Any]:
+    done: dict[str, Any] = world.data("checklist", "promotion", "--plan", file)["plan"]
+    return done
+
+
+def item(world: World, name: str) -> tuple[str, str]:
+    found = world.data("checklist", "promotion")
+    return next((one["verdict"], one["reason"]) for one in found["items"] if one["id"] == name)
+
+
+def test_the_plan_names_all_there_is_to_know_and_its_commands_parse(world: World) -> None:
+    world.edit("---\nname: code-reviewer\ndescription: Second.\n---\n")
+    made = planned(world)
+    text = (world.project.path / "plan.md").read_text()
+    for part in (
+        made["target"], "changed: `agents/code-reviewer.md`", "flag `advancedElicitation` becomes on",
+        "Separation: target.", "quinn@example.org | qa", "uma@example.org | uat", "dana@example.org | author",
+        "This is the first",
+    ):  # fmt: skip
+        assert part in text, part
+    commands = re.findall(r"`agent-studio ([^`]*)`", text)
+    parser = whole_parser()
+    known = {command.split()[0] for command in commands if parses(parser, command.replace("FLAG", "partyMode"))}
+    assert {"promote", "rollback", "recover", "release", "alerts", "flags", "gate"} - known <= {"gate"}
+    assert [f"rollback --level {level} " in text for level in (1, 2, 3)] == [True] * 3
+
+
+def test_the_same_state_gives_the_same_plan_and_the_same_evidence(world: World) -> None:
+    first = planned(world)
+    again = planned(world)
+    assert (first["recorded"], again["recorded"]) == (True, False)
+    assert first["sha256"] == again["sha256"]
+    held = evidence.of(world.project, world.staging.environment, world.gather(but="plan")).evidence["plan"]
+    assert held.data["text"].encode() == (world.project.path / "plan.md").read_bytes()
+    world.must("checklist", "promotion", "--plan", "elsewhere.md")
+    assert len(list((world.staging.root.state.path / "evidence").glob("plan-*"))) == 2
+
+
+def test_an_edited_plan_is_not_the_recorded_one_and_a_lost_file_is_shown_from_evidence(world: World) -> None:
+    assert item(world, "deployment-checklist")[0] == "INSUFFICIENT"
+    planned(world)
+    assert item(world, "deployment-checklist")[0] == "PASS"
+    place = world.project.path / "plan.md"
+    place.write_text(place.read_text().replace("- [ ]", "- [x]"))
+    verdict, reason = item(world, "deployment-checklist")
+    assert (verdict, "changed afterwards" in reason) == ("INSUFFICIENT", True)
+    assert item(world, "rollback-plan")[0] == "PASS"
+    place.unlink()
+    verdict, reason = item(world, "deployment-checklist")
+    assert (verdict, "is gone" in reason) == ("PASS", True)
+
+
+def test_a_new_plan_voids_signatures_and_the_same_command_says_so(world: World) -> None:
+    candidate = world.gather(but="plan")
+    planned(world)
+    world.sign(candidate, "uat")
+    assert item(world, "sign-off.uat")[0] == "PASS"
+    world.data("checklist", "promotion", "--plan", "plan.md")
+    assert item(world, "sign-off.uat")[0] == "PASS"
+    found = world.data("checklist", "promotion", "--plan", "another.md")["items"]
+    assert next(one["verdict"] for one in found if one["id"] == "sign-off.uat") == "INSUFFICIENT"
+
+
+def test_evidence_without_the_plan_itself_documents_nothing(world: World) -> None:
+    candidate = world.gather()
+    assert item(world, "rollback-plan")[0] == "FAIL"
+    text = f"{plan_text.TITLE}\n\nWe ask Dana.\n"
+    made = Plan(text, candidate, "", item_target(world))
+    record(open_sides(world.project, {}), made, "plan.md")
+    assert item(world, "rollback-plan") == ("INSUFFICIENT", "the plan names no command for level 1, 2, 3")
+    assert item(world, "deployment-checklist") == ("INSUFFICIENT", "the plan holds no deployment checklist")
+
+
+def item_target(world: World) -> str:
+    """The release that a promotion would make live."""
+    return str(world.data("promote", "--dry-run")["wouldBe"])
+
+
+def test_a_plan_is_of_one_candidate_and_of_one_release_to_replace(world: World) -> None:
+    planned(world)
+    world.edit("---\nname: code-reviewer\ndescription: Second.\n---\n")
+    assert item(world, "rollback-plan") == ("INSUFFICIENT", "no plan was written for this candidate")
+    planned(world)
+    release = world.promoted()
+    assert history.read(world.project).current is not None
+    world.data("checklist", "promotion", "--plan", "plan.md")
+    verdict, reason = item(world, "deployment-checklist")
+    assert verdict == "PASS"
+    world.edit("---\nname: code-reviewer\ndescription: Third.\n---\n")
+    made = planned(world)
+    assert made["current"] == release
+    text = (world.project.path / "plan.md").read_text()
+    assert f"production goes back to the last healthy release, `{release[:12]}`" in text
+    world.promoted("---\nname: code-reviewer\ndescription: Fourth.\n---\n")
+    world.edit("---\nname: code-reviewer\ndescription: Third.\n---\n")
+    verdict, reason = item(world, "deployment-checklist")
+    assert (verdict, f"the plan has {release[:12]} as current" in reason) == ("INSUFFICIENT", True)
+
+
+def test_a_plan_is_not_written_where_it_would_change_definitions_or_replace_something_else(world: World) -> None:
+    world.studio.write("notes.md", "mine\n")
+    world.studio.write("CLAUDE.md", "# Ours\n")
+    definitions = str(world.live / ".claude/plan.md")
+    for file, said in (
+        (".claude/agents/plan.md", "among definitions"), (definitions, "among definitions"),
+        ("notes.md", "no document of this kind"), ("CLAUDE.md", "no document of this kind"),
+        ("none/plan.md", "cannot be written"), (".", "cannot be written"),
+    ):  # fmt: skip
+        before = documents(world)
+        done = world.must("checklist", "promotion", "--plan", file, code=2)
+        assert said in done.err, (file, done.err)
+        assert documents(world) == before
+
+
+def documents(world: World) -> dict[str, bytes]:
+    """Every file of both sides but the candidate's own store."""
+    whole = {**world.studio.snapshot("."), **world.studio.snapshot("../live/.claude")}
+    return {
+        name: data
+        for name, data in whole.items()
+        if not name.startswith((".agent-studio/objects", ".agent-studio/candidates"))
+    }
+
+
+def test_one_checkout_for_both_says_what_it_cannot_promise(bare: Studio, tmp_path: Path) -> None:
+    world = World(bare, tmp_path, in_place=True)
+    planned(world)
+    text = (world.project.path / "plan.md").read_text()
+    assert "Separation: none. One checkout is both sides" in text
+    assert "--project" not in text
+
+
+def test_contacts_are_read_from_the_signers_as_ssh_keygen_reads_them() -> None:
+    lines = (
+        '# people\n\nquinn@example.org namespaces="qa@agent-studio,git" ssh-ed25519 AAAAC3Nza quinn\n'
+        "a@b.org,c@d.org ssh-rsa AAAAB3Nza\n"
+        'x@y.org cert-authority,namespaces="file" ecdsa-sha2-nistp256 AAAAE2Vj\n'
+        'z@y.org valid-before="20300101",namespaces="uat@agent-studio" sk-ssh-ed25519@openssh.com AAAAG8 key\n'
+        "broken line\n"
+    )
+    assert plan_text.contacts(lines.encode()) == [
+        Contact("quinn@example.org", "qa"), Contact("a@b.org, c@d.org", "qa, security, uat"),
+        Contact("x@y.org", "no role of a promotion"), Contact("z@y.org", "uat"),
+    ]  # fmt: skip
