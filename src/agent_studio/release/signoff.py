@@ -1,9 +1,10 @@
 """Sign-offs: SSH signatures of a role over a statement that names everything that it is about.
 
 The statement is sorted compact JSON: project, candidate, from, to, role, the hashes of evidence and policy, the release
-it replaces, flags carried over, when it was issued, when it expires, and a nonce. Its namespace is
-`<role>@agent-studio`, so that a signature given in one role is none in another. Who may sign stands in the
-`allowed_signers` of the production release that is live now, never in the candidate's own.
+it replaces, flags carried over, the details that its words are made of (`release.statement`), when it was issued, when
+it expires, and a nonce. Its namespace is `<role>@agent-studio`, so that a signature given in one role is none in
+another. Who may sign stands in the `allowed_signers` of the production release that is live now, never in the
+candidate's own. A statement with `waives` and `why` is a waiver of one requirement, and no sign-off.
 
 Signed statements lie in `.agent-studio/signoffs/<candidate>/`, and travel between people as single files.
 """
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 SCHEMA = "agent-studio/sign-off/1"
 FOLDER = f"{STATE}/signoffs"
 ROLES = ("qa", "security", "uat")
-VALID_DAYS = 7
+VALID_DAYS, LONGEST_DAYS = 7, 366
+WAIVES = "waives"
+"""Field of a statement that waives a requirement; its `why` says the reason."""
+NOBODY = "no allowed_signers are live, so nobody may sign"
 _FUTURE = timedelta(minutes=5)
 """How far two people's clocks may be apart."""
 _NONCE = re.compile(r"[0-9a-f]{32}")
@@ -54,6 +58,8 @@ class Subject(NamedTuple):
     flags: Mapping[str, bool]
     """Feature flags that the promotion carries over."""
     separation: str
+    details: Mapping[str, Any] | None = None
+    """What is told of it to who signs, as `statement.details` says it."""
 
 
 class Checked(NamedTuple):
@@ -80,8 +86,8 @@ def namespace(role: str) -> str:
     return f"{role}@agent-studio"
 
 
-def statement(subject: Subject, role: str, *, days: int = VALID_DAYS) -> dict[str, Any]:
-    """Return a statement to be signed in a role, valid for some days from now."""
+def statement(subject: Subject, role: str, *, days: int = VALID_DAYS, **more: Any) -> dict[str, Any]:
+    """Return a statement to be signed in a role, valid for some days from now; `more` is said besides."""
     now = clock.now()
     return {
         "schema": SCHEMA,
@@ -90,6 +96,7 @@ def statement(subject: Subject, role: str, *, days: int = VALID_DAYS) -> dict[st
         "issued": clock.timestamp(now),
         "expires": clock.timestamp(now + timedelta(days=days)),
         "nonce": secrets.token_hex(16),
+        **more,
     }
 
 
@@ -97,6 +104,7 @@ def _about(subject: Subject) -> dict[str, Any]:
     about = subject._asdict()
     about["from"] = about.pop("source")
     about["flags"] = dict(sorted(subject.flags.items()))
+    about["details"] = dict(about.pop("details") or {})  # last: what the hashes name is told first
     return about
 
 
@@ -121,6 +129,14 @@ def read(data: bytes, shown: str) -> tuple[dict[str, Any], str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise UsageError(f"{shown} is no sign-off", hint="a sign-off is a JSON file with statement and signature")
+
+
+def is_waiver(data: bytes) -> bool:
+    """Tell whether a file holds a statement that waives something, whatever it is worth."""
+    try:
+        return WAIVES in read(data, "a file")[0]
+    except UsageError:
+        return False
 
 
 def keep(project: Project, data: bytes, shown: str) -> str:
@@ -152,7 +168,7 @@ def check(data: bytes, shown: str, subject: Subject, policy: Policy, used: Itera
     except UsageError as error:
         return Checked("", "", error.message, {}, shown)
     role = str(stated.get("role"))
-    reason = _mismatch(stated, subject) or _out_of_time(stated) or _not_fresh(stated, used)
+    reason = unfit(stated, subject, used)
     if reason:
         return Checked(role, "", reason, stated, shown)
     who = signatures.verify(encoded(stated), signature, policy.signers, namespace(role)) if policy.signers else None
@@ -161,14 +177,25 @@ def check(data: bytes, shown: str, subject: Subject, policy: Policy, used: Itera
     return Checked(role, who, "", stated, shown, signatures.key_of(signature))
 
 
+def unfit(stated: Mapping[str, Any], subject: Subject, used: Iterable[str]) -> str:
+    """Return why a statement would not count whoever signed it, empty when it would."""
+    return _mismatch(stated, subject) or untimely(stated) or _not_fresh(stated, used)
+
+
 def _mismatch(stated: Mapping[str, Any], subject: Subject) -> str:
     for name, wanted in _about(subject).items():
-        if stated.get(name) != wanted:
-            return f"it is about another {name}: {_short(stated.get(name))}, not {_short(wanted)}"
+        if stated.get(name) == wanted:
+            continue
+        told = stated.get(name)
+        if name == "details" and isinstance(told, dict):
+            wrong = next(one for one in (*wanted, *told) if told.get(one) != wanted.get(one))
+            return f"what it tells of {wrong} is not so, or no longer"
+        return f"it is about another {name}: {_short(told)}, not {_short(wanted)}"
     return "" if stated.get("role") in ROLES else f"{_short(stated.get('role'))} is no role"
 
 
-def _out_of_time(stated: Mapping[str, Any]) -> str:
+def untimely(stated: Mapping[str, Any]) -> str:
+    """Return why a statement does not count at this time, empty when it does."""
     try:
         issued, expires = (datetime.fromisoformat(str(stated[name])) for name in ("issued", "expires"))
         now = clock.now()
@@ -178,7 +205,7 @@ def _out_of_time(stated: Mapping[str, Any]) -> str:
             return f"it expired at {stated['expires']}"
     except (KeyError, ValueError, TypeError):
         return "it does not say when it was issued and when it expires"
-    return "" if expires - issued <= timedelta(days=366) else "it is valid for more than a year"
+    return "" if expires - issued <= timedelta(days=LONGEST_DAYS) else "it is valid for more than a year"
 
 
 def _not_fresh(stated: Mapping[str, Any], used: Iterable[str]) -> str:
@@ -192,7 +219,7 @@ def _unsigned(role: str, signature: str, policy: Policy) -> str:
     if not signature:
         return "nobody has signed it"
     if not policy.signers:
-        return "no allowed_signers are live, so nobody may sign"
+        return NOBODY
     return f"it is not signed, as {role}, by a key in the allowed_signers of {policy.of[:12]}, over exactly these words"
 
 
