@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.errors import IntegrityError
@@ -88,6 +88,25 @@ def _statements(
     good = [one for one in waivers if not gate.waiver_fault(one, author, one_person=one_person)]
     subject = waiving._replace(details={**(waiving.details or {}), "waivers": statement.waived(good)})
     return waivers, checked(subject, waivers=False), subject
+
+
+def unfit(gathered: Gathered, stated: Mapping[str, Any]) -> str:
+    """Return why a statement would not count whoever signed it, empty when it would."""
+    subject = gathered.waiving if WAIVES in stated else gathered.subject
+    return signoff.unfit(stated, subject, gathered.past.used_nonces)
+
+
+def worth(project: Project, gathered: Gathered, data: bytes, shown: str) -> tuple[Checked, str]:
+    """Return a signed file as it was checked, and why it does not do for its requirement, empty when it does."""
+    known, waives = gathered.facts, signoff.is_waiver(data)
+    subject = gathered.waiving if waives else gathered.subject
+    one = withdrawals.applied(
+        signoff.check(data, shown, subject, known.policy, gathered.past.used_nonces),
+        withdrawals.of(project, known.candidate), known.policy,
+    )  # fmt: skip
+    others = [other for other in (known.waivers if waives else known.signatures) if other.statement != one.statement]
+    asked = known._replace(waivers=[one, *others]) if waives else known._replace(signatures=[one, *others])
+    return next(pair for pair in gate.judged(asked) if pair[0] is one)
 
 
 def project_store(sides: Sides) -> Store:

@@ -115,8 +115,16 @@ def encoded(stated: Mapping[str, Any]) -> bytes:
 
 def sign(stated: Mapping[str, Any], key: Path) -> bytes:
     """Return a signed statement as a file; raise `SignerMissingError` when the key does not sign."""
-    signature = signatures.sign(encoded(stated), key, namespace(str(stated["role"])))
-    return json.dumps({"statement": stated, "signature": signature}, indent=1, ensure_ascii=False).encode() + b"\n"
+    return _file(statement=stated, signature=signatures.sign(encoded(stated), key, namespace(str(stated["role"]))))
+
+
+def unsigned(stated: Mapping[str, Any]) -> bytes:
+    """Return a statement as a file for who is to sign it."""
+    return _file(statement=stated)
+
+
+def _file(**held: Any) -> bytes:
+    return json.dumps(held, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def read(data: bytes, shown: str) -> tuple[dict[str, Any], str]:
