@@ -12,11 +12,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import UsageError
-from agent_studio.release import signoff
+from agent_studio.release import gate, signoff
 from agent_studio.release.target import IN_PLACE, SEPARATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agent_studio.release.candidates import Made
     from agent_studio.release.evidence import Evidence
@@ -113,7 +113,7 @@ def refuse_unreadable(stated: Mapping[str, Any], shown: str) -> None:
 
 
 def words(stated: Mapping[str, Any]) -> list[str]:
-    """Return everything that a statement says, line by line; only what it holds itself is told."""
+    """Return everything that a statement says, line by line: what it holds itself, and what evidence it lacks."""
     told = stated["details"]
     return [
         *_head(stated, told),
@@ -124,13 +124,19 @@ def words(stated: Mapping[str, Any]) -> list[str]:
         "",
         f"Evidence {stated['evidence']}",
         *(f"  {verdict:<13} {kind}: {reason} ({time})" for kind, verdict, reason, time, _ in told["evidence"]),
-        *([] if told["evidence"] else ["  none"]),
+        *(f"  {'NOTHING':<13} {kind}: {gate.REQUIRED[kind]}" for kind in _lacking(told["evidence"])),
         *(f"  WAIVED        {item} by {who} as {role}: {why}" for item, why, who, role in told["waivers"]),
         "",
         *_policy(stated, told["policy"]),
         "",
         *_time(stated),
     ]
+
+
+def _lacking(evidence: Iterable[Sequence[str]]) -> list[str]:
+    """Return the kinds of evidence that a promotion needs and that there is nothing of."""
+    there = {one[0] for one in evidence}
+    return [kind for kind in gate.REQUIRED if kind not in there]
 
 
 def _head(stated: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:

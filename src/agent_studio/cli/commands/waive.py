@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from agent_studio.cli.output import Screen
     from agent_studio.release.facts import Gathered
 
+_DRY = ("", "nothing was waived (--dry-run)")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `waive`."""
@@ -33,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", metavar="KEY", help="your private key, or a public one an agent holds")
     parser.add_argument("--out", metavar="FILE", help="write it there; without --key for somebody else to sign")
     parser.add_argument("--list", action="store_true", help="list the waivers of the candidate")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be signed, sign nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     shared.add_candidate(parser)
     shared.add_days(parser)
@@ -55,6 +58,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     why = shared.one_line(args.reason, "--reason")
     told = {signoff.WAIVES: args.item, "why": why}
     stated = signoff.statement(gathered.waiving, args.role, days=days, **told)
+    if args.dry_run:
+        return Result(_data(stated, None, ""), lambda screen: shared.show(screen, stated, _DRY))
     if args.key is None:
         shared.write_file(args.out, signoff.unsigned(stated))
         return Result(_data(stated, args.out, ""), lambda screen: _asked(screen, args.out))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_studio.cli.output import Problem, Result, harmless
+from agent_studio.cli.output import Problem, Result
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import UsageError
 from agent_studio.release import facts, gate, safety, signoff, statement
@@ -45,9 +45,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     ]
 
     def render(screen: Screen) -> None:
-        shared.show(screen, stated)
-        for line in changed:
-            screen.line(harmless(line))
+        shared.show(screen, stated, changed)
         if args.out:
             screen.line()
             screen.mark("ok", f"Written to {args.out}, not signed yet")

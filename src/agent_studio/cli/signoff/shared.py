@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import echo, harmless, warn
 from agent_studio.errors import AgentStudioError, ExitCode, StorageError, UsageError
 from agent_studio.redaction import redact
-from agent_studio.release import candidates, diff, facts, manifest, signoff, statement
+from agent_studio.release import candidates, diff, evidence, facts, manifest, signoff, statement
 from agent_studio.release.policy import SIGNERS
-from agent_studio.release.sides import open_sides
+from agent_studio.release.sides import SOURCE, open_sides
 from agent_studio.release.signoff import LONGEST_DAYS, NOBODY
 from agent_studio.release.store import Store
 
@@ -62,9 +62,16 @@ def chosen(session: Session, prefix: str | None) -> tuple[Sides, str]:
     return sides, candidates.named(sides.project, prefix)
 
 
-def known(session: Session, candidate: object) -> tuple[Sides, Gathered] | None:
-    """Return what is known here of a candidate, None where it was not made here."""
-    if candidate not in candidates.made(session.project):
+def known(session: Session, stated: Mapping[str, Any]) -> tuple[Sides, Gathered] | None:
+    """Return what is known here of a statement's candidate; None where it was not made, or no evidence gathered.
+
+    Who signs in a clone of their own may well have made the candidate there, too.
+    """
+    project, candidate = session.project, stated.get("candidate")
+    if candidate not in candidates.made(project):
+        return None
+    gathered = evidence.of(project, SOURCE, str(candidate)).evidence
+    if not gathered and stated.get("evidence") not in {None, evidence.bundle(())}:
         return None
     sides = open_sides(session.project, session.variables, session.overrides)
     return sides, facts.gather(sides, str(candidate))
@@ -127,9 +134,9 @@ def sign(stated: Mapping[str, Any], key: str) -> bytes:
     return signoff.sign(stated, place)
 
 
-def show(screen: Screen, stated: Mapping[str, Any]) -> None:
+def show(screen: Screen, stated: Mapping[str, Any], more: Iterable[str] = ()) -> None:
     """Write a statement in words to stdout."""
-    for line in statement.words(stated):
+    for line in (*statement.words(stated), *more):
         screen.line(harmless(line))
 
 

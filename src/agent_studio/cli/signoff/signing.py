@@ -12,7 +12,7 @@ from agent_studio.release.candidate import candidate
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", metavar="KEY", required=True, help="your private key, or a public one an agent holds")
     parser.add_argument("--out", metavar="FILE", help="write the signed file there (default: the same FILE)")
     parser.add_argument("--diff", action="store_true", help="also show every line that changes, where that is known")
+    parser.add_argument("--dry-run", action="store_true", help="show the words, sign nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -35,13 +36,16 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if signature:
         raise UsageError(f"{args.file} is signed already", hint=f"agent-studio signoff verify {args.file}")
     statement.refuse_unreadable(stated, args.file)
-    here = shared.known(session, stated["candidate"])
+    here = shared.known(session, stated)
     reason = signoff.untimely(stated) if here is None else facts.unfit(here[1], stated)
     if reason:
         return _refused(args, stated, reason)
+    changed = shared.differences(*here) if here is not None and args.diff else []
+    more = (*changed, "", _checkout(session, stated))
+    if args.dry_run:
+        return _shown(args.file, stated, more)
     if not session.common.json:
-        changed = shared.differences(*here) if here is not None and args.diff else []
-        shared.tell(stated, (*changed, "", _checkout(session, stated)))
+        shared.tell(stated, more)
     ask("sign exactly this?", yes=args.yes)
     data = shared.sign(stated, args.key)
     who, key, kept = "", "", ""
@@ -58,12 +62,20 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         if kept:
             screen.line(f"  it counts, and is kept in {kept}")
         else:
-            screen.line(
-                f"  whether it counts is told where the candidate was made: agent-studio signoff verify {place}"
-            )
+            screen.line(f"  whether it counts is told where the evidence is: agent-studio signoff verify {place}")
 
     told = {"candidate": stated["candidate"], "role": stated["role"], "file": place, "who": who or None}
     return Result({**told, "key": key or None, "kept": kept or None, "counts": bool(kept) or None}, render)
+
+
+def _shown(file: str, stated: Mapping[str, Any], more: Iterable[str]) -> Result:
+    told = {"candidate": stated["candidate"], "role": stated["role"], "file": file, "words": statement.words(stated)}
+
+    def render(screen: Screen) -> None:
+        shared.show(screen, stated, more)
+        screen.line("\nnothing was signed (--dry-run)")
+
+    return Result(told, render)
 
 
 def _refused(args: argparse.Namespace, stated: Mapping[str, Any], reason: str) -> Result:

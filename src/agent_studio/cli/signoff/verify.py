@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent_studio.release.signoff import Checked
     from agent_studio.release.withdrawals import Withdrawal
 
-_NOT_HERE = "candidate {} was not made here, so nothing is known of its evidence"
+_NOT_HERE = "nothing is known here of candidate {} and its evidence"
 _HINT = "have it requested anew: agent-studio signoff request --role ROLE --out FILE"
 
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if withdrawal is not None:
         return _withdrawal(session, withdrawal)
     stated, _ = signoff.read(data, args.file)
-    here = shared.known(session, stated.get("candidate"))
+    here = shared.known(session, stated)
     if here is None:
         reason = _NOT_HERE.format(str(stated.get("candidate"))[:12])
         return _told(signoff.Checked(str(stated.get("role")), "", reason, stated), reason, "")
@@ -78,10 +78,10 @@ def row(one: Checked, reason: str) -> dict[str, Any]:
 
 
 def _withdrawal(session: Session, one: Withdrawal) -> Result:
-    here = shared.known(session, one.statement["candidate"])
+    here = shared.known(session, one.statement)
     if here is None:
         raise UsageError(
-            _NOT_HERE.format(one.statement["candidate"][:12]), hint="hand it in where the candidate was made"
+            _NOT_HERE.format(one.statement["candidate"][:12]), hint="hand it in where the evidence was gathered"
         )
     withdrawals.keep(session.project, one, here[1].facts.policy)
     stated = one.statement

@@ -22,9 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the signed file; those that are kept: signoff list")
     parser.add_argument("--key", metavar="KEY", required=True, help="the key that signed it")
     parser.add_argument("--reason", metavar="TEXT", required=True, help="why; kept for ever")
-    parser.add_argument(
-        "--out", metavar="FILE", help="also write the withdrawal there, for where the candidate was made"
-    )
+    parser.add_argument("--out", metavar="FILE", help="also write the withdrawal there, for where the evidence is")
     parser.add_argument("--dry-run", action="store_true", help="say what would be withdrawn, change nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -36,9 +34,11 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     statement.refuse_unreadable(stated, args.file)
     if not signature:
         raise UsageError(f"{args.file} is not signed: there is nothing to withdraw", hint="remove the file")
-    here = shared.known(session, stated["candidate"])
+    here = shared.known(session, withdrawals.statement(stated, why))
     if here is None and not args.out:
-        raise UsageError("the candidate was not made here", hint="add --out FILE, and hand the file in where it was")
+        raise UsageError(
+            "nothing is known here of its candidate", hint="add --out FILE, and hand the file in where its evidence is"
+        )
     data = {"candidate": stated["candidate"], "role": stated["role"], "nonce": stated["nonce"], "why": why}
     if args.dry_run:
         return Result({**data, "dryRun": True}, lambda screen: _plan(screen, args.file))
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     def render(screen: Screen) -> None:
         screen.mark("ok", f"The sign-off as {stated['role']} is withdrawn: {why}")
         if here is None:
-            screen.line(f"  once it is handed in where the candidate was made: agent-studio signoff verify {args.out}")
+            screen.line(f"  once it is handed in where the evidence is: agent-studio signoff verify {args.out}")
 
     return Result({**data, "dryRun": False}, render)
 
