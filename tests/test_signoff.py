@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_studio import clock
-from agent_studio.release import signoff
+from agent_studio.release import signoff, withdrawals
 from agent_studio.release.policy import Policy
 from agent_studio.release.signoff import Checked, Subject
 
@@ -133,3 +133,28 @@ def test_a_signer_whose_line_is_gone_signs_no_more(people: People, tmp_path: Pat
     assert "no allowed_signers are live" in checked(others, signed(people)).reason
     others.key("someone", "qa")
     assert "not signed" in checked(others, signed(people)).reason
+
+
+def test_only_the_key_that_gave_a_sign_off_takes_it_back(people: People, tmp_path: Path) -> None:
+    both = People(tmp_path)
+    both.key("quentin", "qa")
+    both.lines += people.lines
+    policy, good = both.policy(), checked(people, signed(people))
+
+    def after(by: Path, **other: str) -> Checked:
+        stated = {**withdrawals.statement(good.statement, "a mistake"), **other}
+        one = withdrawals.read(signoff.sign(stated, by))
+        assert one is not None
+        return withdrawals.applied(good, [one], policy)
+
+    quinn = people._folder / "quinn"
+    assert "quinn@example.org withdrew it at" in after(quinn).reason
+    assert after(quinn).reason.endswith(": a mistake")
+    assert after(tmp_path / "quentin").counts  # who may sign in the same role
+    assert after(people._folder / "mallory").counts
+    for name in ("project", "candidate", "nonce"):
+        assert after(quinn, **{name: "another"}).counts
+    unsigned = withdrawals.Withdrawal(withdrawals.statement(good.statement, "a mistake"), "")
+    assert withdrawals.applied(good, [unsigned], policy).counts
+    assert withdrawals.read(signed(people)) is None  # a sign-off is no withdrawal
+    assert "no sign-off" in checked(people, signoff.sign(withdrawals.statement(good.statement, "x"), quinn)).reason

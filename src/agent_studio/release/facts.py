@@ -150,3 +150,8 @@ def signed_by(checked: Sequence[Checked]) -> list[dict[str, str]]:
         for one in checked
         if one.counts
     ]  # fmt: skip
+
+
+def nonces(checked: Sequence[Checked]) -> list[str]:
+    """Return the nonces that a promotion uses up: of all that was signed of its candidate, counted or not."""
+    return sorted({str(one.statement["nonce"]) for one in checked if one.statement.get("nonce")})

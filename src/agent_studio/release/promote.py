@@ -168,7 +168,7 @@ def _record(
         "from": str(SOURCE), "to": str(TO), "separation": known.separation,
         "flags": dict(found.gathered.carried.flags), "policy": known.policy.sha256, "governedBy": known.policy.of,
         "bootstrap": known.policy.bootstrap, "commit": found.made.commit, "signed": signed,
-        "nonces": [one["nonce"] for one in facts.signed_by([*known.signatures, *known.waivers])],
+        "nonces": facts.nonces([*known.signatures, *known.waivers]),
         "gate": [[one.name, one.verdict] for one in found.gate.requirements], "backup": backup,
         "ledger": safety.ledger_head(sides), "who": flags.default_who(sides.project), "reason": options.reason,
     }  # fmt: skip
