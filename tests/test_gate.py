@@ -176,6 +176,9 @@ def test_a_role_that_is_not_asked_for_counts_for_nothing_and_one_that_is_cannot_
     two = GOOD._replace(policy=policy(roles=("qa", "security")))
     assert gate.decide(two).code == ExitCode.DONE
     assert [fault for one, fault in gate.judged(two) if one.role == "uat"] == ["the policy asks for no sign-off as uat"]
+    assert of(GOOD._replace(policy=policy(roles=("boss",))), "sign-off.boss") == (
+        "INSUFFICIENT", "'boss' is no role: qa, security, uat"
+    )  # fmt: skip
     assert of(GOOD._replace(policy=policy(b""), signatures=[]), "sign-off.qa")[1].startswith("no allowed_signers")
 
 

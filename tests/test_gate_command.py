@@ -59,6 +59,10 @@ def test_the_policy_is_that_of_the_live_release_and_its_gaps_are_said(world: Wor
     candidate = world.gather()
     shown = world.must("gate", code=4).out
     assert f"of release {first[:12]}, which is live" in shown
+    assert "once it is live, another policy holds" in shown
+    assert "nobody may sign" not in shown
+    told = world.must("signoff", "request", "--role", "qa").out
+    assert "roles: qa, security" in told.partition("Once it is live, another policy holds")[2]
     assert "burn-in: 24 observed hours" in shown
     assert "sign-off.uat: nobody has signed" in shown
     world.sign(candidate)
@@ -70,6 +74,11 @@ def test_the_policy_is_that_of_the_live_release_and_its_gaps_are_said(world: Wor
     assert "evidence counts for 1000 days; sign-offs: qa, security" in shown
     assert "the policy asks for no acceptance by a stakeholder (uat)" in shown
     assert "sign-off.uat" not in shown
+    assert "another policy" not in shown
+    config.write_text(config.read_text().replace("[qa, security]", "[qa, securty]"))
+    world.edit("fourth")
+    world.sign(world.gather(), "qa", "security")
+    assert "nobody may sign as securty then, and only a rollback leads back" in world.must("gate").out
 
 
 def test_nothing_is_changed_but_that_the_candidate_is_made(world: World) -> None:

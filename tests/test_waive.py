@@ -46,7 +46,7 @@ def verdict(world: World, name: str) -> tuple[str, str]:
 def test_a_waived_requirement_lets_through_and_the_release_shows_it_for_ever(world: World) -> None:
     candidate = world.gather(but="comparison")
     world.sign(candidate)
-    assert world.must("gate", code=3)
+    world.must("gate", code=3)
     shown = waive(world)
     assert f"A waiver, as qa: comparison need not pass, because: {WHY}" in shown.err
     assert verdict(world, "comparison") == ("WAIVED", f"INSUFFICIENT, waived by quinn@example.org as qa: {WHY}")

@@ -55,7 +55,8 @@ def gather(sides: Sides, candidate: str) -> Gathered:
     release, live = tree.takes(flags.entries), tree.read().entries
     noted = made.of(project, candidate)
     before = live if past.current is None else Store(project).manifest(past.current.release)
-    told = statement.details(noted, manifest.differences(before, release), found.evidence.values(), rules, ())
+    changes, then = manifest.differences(before, release), policy.own(project, candidate)
+    told = statement.details(noted, changes, found.evidence.values(), rules, then)
     waiving = Subject(
         project.path.name, candidate, str(SOURCE), str(TO), evidence.bundle(found.evidence.values()), rules.sha256,
         "" if past.governing is None else past.governing.release, flags.flags, sides.target.separation, told,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import ExitCode
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS, age_fault
-from agent_studio.release.signoff import NOBODY, WAIVES
+from agent_studio.release.signoff import NOBODY, ROLES, WAIVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -201,6 +201,8 @@ def _signed(facts: Facts) -> Iterator[Requirement]:
             continue
         known = next((reason for one, reason in of_role if one.counts), of_role[0][1] if of_role else "")
         nobody = "nobody has signed" if facts.policy.signers else NOBODY
+        if role not in ROLES:
+            known, nobody = "", f"{role!r} is no role: {', '.join(ROLES)}"
         reason = f"the one there is does not count: {known}" if known else nobody
         yield Requirement(f"{SIGNED}{role}", INSUFFICIENT, reason)
 

@@ -48,7 +48,7 @@ def markdown(data: Mapping[str, Any]) -> bytes:
             for one in data["requirements"]
         ),
         "",
-        *(f"{_cell(line)}  " for line in data["inForce"]),
+        *(f"{_cell(line)}  " for line in (*data["inForce"], *data["then"])),
     ]
     return "".join(f"{line}\n" for line in lines).encode()
 

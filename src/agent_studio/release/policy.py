@@ -78,12 +78,16 @@ def in_force(project: Project, candidate: str) -> Policy:
     Raises `ConfigurationError` for a release whose configuration cannot be read, `IntegrityError` for a damaged store.
     """
     governing = history.read(project).governing
-    of = candidate if governing is None else governing.release
+    return own(project, candidate if governing is None else governing.release, bootstrap=governing is None)
+
+
+def own(project: Project, of: str, *, bootstrap: bool = False) -> Policy:
+    """Return the rules that a candidate or release brings, which hold once it is live; raises as `in_force` does."""
     stored = Stored(Store(project), Store(project).manifest(of), of)
     values = load(stored, Environment.PRODUCTION, {}).values()
     rules = {name.removeprefix(_SECTION): value for name, value in values.items() if name.startswith(_SECTION)}
     signers = stored.read_definition(SIGNERS) if SIGNERS in stored.files else b""
-    return Policy(rules, signers, of, governing is None)
+    return Policy(rules, signers, of, bootstrap)
 
 
 def evidence_days(context: Context) -> float:

@@ -42,15 +42,16 @@ _FIELDS = frozenset(
      "role", "issued", "expires", "nonce")
 )  # fmt: skip
 _MORE = frozenset(("ledger", signoff.WAIVES, "why"))
-_DETAILS = frozenset(("commit", "dirty", "author", "files", "changes", "evidence", "policy", "waivers"))
-_POLICY = frozenset(("of", "bootstrap", "values", "signers"))
+_DETAILS = frozenset(("commit", "dirty", "author", "files", "changes", "evidence", "policy", "then", "waivers"))
+_RULES = frozenset(("values", "signers"))
+_POLICY = _RULES | {"of", "bootstrap"}
 _NAMESPACES = re.compile(r'namespaces="([^"]*)"')
 
 
 def details(
-    made: Made, changes: Iterable[Difference], evidence: Iterable[Evidence], rules: Policy, waivers: Iterable[Checked]
+    made: Made, changes: Iterable[Difference], evidence: Iterable[Evidence], rules: Policy, then: Policy
 ) -> dict[str, Any]:
-    """Return what is told of a candidate to those who sign it, as plain JSON."""
+    """Return what is told of a candidate to those who sign it, as plain JSON; `then` are the rules that it brings."""
     told = {
         "commit": made.commit,
         "dirty": made.dirty,
@@ -60,16 +61,22 @@ def details(
         "evidence": sorted(
             [one.kind, one.verdict, str(one.data.get("reason") or ""), one.time, one.sha256] for one in evidence
         ),
-        "policy": {
-            "of": rules.of,
-            "bootstrap": rules.bootstrap,
-            "values": dict(rules.values),
-            "signers": may_sign(rules.signers),
-        },
-        "waivers": waived(waivers),
+        "policy": {"of": rules.of, "bootstrap": rules.bootstrap, **_rules(rules)},
+        "then": None if then.sha256 == rules.sha256 else _rules(then),
+        "waivers": [],
     }
     plain: dict[str, Any] = json.loads(json.dumps(told, default=list))
     return plain
+
+
+def _rules(rules: Policy) -> dict[str, Any]:
+    return {"values": dict(rules.values), "signers": may_sign(rules.signers)}
+
+
+def unmeetable(rules: Policy) -> list[str]:
+    """Return the roles that a policy asks for, and in which nobody that it names may sign."""
+    named = {role for _, roles in may_sign(rules.signers) for role in roles}
+    return [str(role) for role in rules.values.get("roles") or () if role not in named]
 
 
 def waived(waivers: Iterable[Checked]) -> list[list[str]]:
@@ -101,11 +108,12 @@ def refuse_unreadable(stated: Mapping[str, Any], shown: str) -> None:
     told = stated.get("details")
     if isinstance(told, dict):
         missing, unknown = missing | (_DETAILS - told.keys()), unknown | (told.keys() - _DETAILS)
-        rules = told.get("policy")
-        unknown |= rules.keys() - _POLICY if isinstance(rules, dict) else set()
+        for name, allowed in (("policy", _POLICY), ("then", _RULES)):
+            rules = told.get(name)
+            unknown |= rules.keys() - allowed if isinstance(rules, dict) else set()
     try:
         words(stated)
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except (LookupError, ValueError, TypeError, AttributeError):
         missing = missing or {"details"}
     for names, fault in ((missing, "does not say"), (unknown, "says what nobody would be shown:")):
         if names:
@@ -127,7 +135,10 @@ def words(stated: Mapping[str, Any]) -> list[str]:
         *(f"  {'NOTHING':<13} {kind}: {gate.REQUIRED[kind]}" for kind in _lacking(told["evidence"])),
         *(f"  WAIVED        {item} by {who} as {role}: {why}" for item, why, who, role in told["waivers"]),
         "",
-        *_policy(stated, told["policy"]),
+        f"Policy {stated['policy']}",
+        f"  of {origin(told['policy']['of'], bootstrap=told['policy']['bootstrap'])}",
+        *_told_rules(told["policy"]),
+        *(["Once it is live, another policy holds", *_told_rules(told["then"])] if told["then"] else []),
         "",
         *_time(stated),
     ]
@@ -156,9 +167,7 @@ def _head(stated: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {SEPARATION.get(separation, f'separation: {separation}')}"
 
 
-def _policy(stated: Mapping[str, Any], rules: Mapping[str, Any]) -> Iterator[str]:
-    yield f"Policy {stated['policy']}"
-    yield f"  of {origin(rules['of'], bootstrap=rules['bootstrap'])}"
+def _told_rules(rules: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  {name}: {_shown(value)}" for name, value in sorted(rules["values"].items()))
     if rules["values"].get("onePerson"):
         yield "  one-person mode: one person may sign in several roles, and what they made themselves"

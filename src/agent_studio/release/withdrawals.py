@@ -44,11 +44,17 @@ def statement(withdrawn: Mapping[str, Any], why: str) -> dict[str, Any]:
 def read(data: bytes) -> Withdrawal | None:
     """Return the withdrawal that a file holds, None when it holds something else."""
     try:
-        value = json.loads(data)
+        return _withdrawal(json.loads(data))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _withdrawal(value: Any) -> Withdrawal | None:
+    try:
         stated, signature = value["statement"], value["signature"]
         if stated["schema"] == SCHEMA and all(isinstance(stated[name], str) for name in (*_SAME, "why", "time")):
             return Withdrawal(stated, str(signature))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (KeyError, TypeError):
         pass
     return None
 
@@ -68,8 +74,8 @@ def keep(project: Project, one: Withdrawal, policy: Policy) -> None:
 def of(project: Project, candidate: str) -> list[Withdrawal]:
     """Return the withdrawals there are of a candidate; raise `IntegrityError` for a damaged journal."""
     lines = chained.read(Folder(project.path, signoff.FOLDER), FILE).records
-    found = (Withdrawal(one["statement"], one["signature"]) for one in lines)
-    return [one for one in found if one.statement["candidate"] == candidate]
+    found = map(_withdrawal, lines)
+    return [one for one in found if one is not None and one.statement["candidate"] == candidate]
 
 
 def applied(checked: Checked, withdrawn: Iterable[Withdrawal], policy: Policy) -> Checked:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import ExitCode, IntegrityError
-from agent_studio.release import candidates, facts, gate, gate_report, statement
+from agent_studio.release import candidates, facts, gate, gate_report, policy, statement
 from agent_studio.release.gate import Gate, Requirement
 from agent_studio.release.sides import refuse_development
 from agent_studio.release.signoff import WAIVES
@@ -89,21 +89,22 @@ def _next(asked: Gate) -> str:
 
 def _data(sides: Sides, candidate: str, asked: Gate, gathered: Gathered | None) -> dict[str, Any]:
     made = candidates.of(sides.project, candidate)
-    policy = gathered.facts.policy if gathered is not None else None
+    rules = gathered.facts.policy if gathered is not None else None
     separation = sides.target.separation
     return {
         "candidate": candidate, "commit": made.commit, "author": made.author, "separation": separation,
         "verdict": asked.verdict, "requirements": [one._asdict() for one in asked.requirements],
-        "policy": None if policy is None else _rules(policy),
+        "policy": None if rules is None else _rules(rules),
         "waivers": [] if gathered is None else _waivers(gathered),
-        "inForce": list(_in_force(policy, separation)),
+        "inForce": list(_in_force(rules, separation)),
+        "then": [] if gathered is None else _then(sides, gathered),
     }  # fmt: skip
 
 
-def _rules(policy: Policy) -> dict[str, Any]:
+def _rules(rules: Policy) -> dict[str, Any]:
     return {
-        "sha256": policy.sha256, "of": policy.of, "bootstrap": policy.bootstrap, **dict(policy.values),
-        "signers": [{"who": who, "roles": roles} for who, roles in statement.may_sign(policy.signers)],
+        "sha256": rules.sha256, "of": rules.of, "bootstrap": rules.bootstrap, **dict(rules.values),
+        "signers": [{"who": who, "roles": roles} for who, roles in statement.may_sign(rules.signers)],
     }  # fmt: skip
 
 
@@ -118,14 +119,14 @@ def _waivers(gathered: Gathered) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _in_force(policy: Policy | None, separation: str) -> Iterator[str]:
+def _in_force(rules: Policy | None, separation: str) -> Iterator[str]:
     """Say by which rules was decided, and what the form of production can promise."""
-    if policy is not None:
-        values = policy.values
-        yield f"policy {policy.sha256[:12]} of {statement.origin(policy.of[:12], bootstrap=policy.bootstrap)}"
+    if rules is not None:
+        values = rules.values
+        yield f"policy {rules.sha256[:12]} of {statement.origin(rules.of[:12], bootstrap=rules.bootstrap)}"
         yield (
             f"burn-in: {values['burnin.hours']:g} observed hours, gaps of at most {values['burnin.maxGapMinutes']:g} "
-            f"minutes; evidence counts for {policy.evidence_days:g} days; "
+            f"minutes; evidence counts for {rules.evidence_days:g} days; "
             f"sign-offs: {', '.join(values['roles']) or 'none'}"
         )
         if "uat" not in values["roles"]:
@@ -135,11 +136,20 @@ def _in_force(policy: Policy | None, separation: str) -> Iterator[str]:
     yield statement.SEPARATION[separation]
 
 
+def _then(sides: Sides, gathered: Gathered) -> list[str]:
+    """Say what becomes of the policy once the candidate is live, where it does."""
+    if not (gathered.waiving.details or {})["then"]:
+        return []
+    stuck = statement.unmeetable(policy.own(sides.project, gathered.facts.candidate))
+    nobody = f"; nobody may sign as {', '.join(stuck)} then, and only a rollback leads back" if stuck else ""
+    return [f"once it is live, another policy holds: agent-studio signoff request shows it{nobody}"]
+
+
 def _render(screen: Screen, data: dict[str, Any]) -> None:
     at = f" (commit {data['commit'][:12]})" if data["commit"] else ""
     by = f", by {data['author']}" if data["author"] else ""
     screen.line(f"Candidate {data['candidate']}{at}{by}")
-    for line in data["inForce"]:
+    for line in (*data["inForce"], *data["then"]):
         screen.line(f"  {line}")
     screen.line()
     for one in data["requirements"]:

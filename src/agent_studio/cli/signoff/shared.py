@@ -71,7 +71,7 @@ def known(session: Session, stated: Mapping[str, Any]) -> tuple[Sides, Gathered]
     if candidate not in candidates.made(project):
         return None
     gathered = evidence.of(project, SOURCE, str(candidate)).evidence
-    if not gathered and stated.get("evidence") not in {None, evidence.bundle(())}:
+    if not gathered and stated.get("evidence") not in (None, evidence.bundle(())):
         return None
     sides = open_sides(session.project, session.variables, session.overrides)
     return sides, facts.gather(sides, str(candidate))
