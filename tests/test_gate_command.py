@@ -167,9 +167,12 @@ def test_an_interrupted_switch_and_drift_are_told_with_their_codes(world: World)
     (world.live / ".claude/agents/code-reviewer.md").write_text("by hand")
     assert "next: agent-studio promote --adopt" in world.must("gate", code=5).err
     journal = world.project.path / ".agent-studio/releases/journal.json"
+    journal.write_text(json.dumps({"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}))
+    shown = world.must("gate", code=6)
+    assert "recovery: a promotion or rollback was interrupted" in shown.out
+    assert "next: agent-studio recover" in shown.err
     journal.write_text("{}")
-    assert world.studio.run("gate").code in {6, 8}
-    journal.unlink()
+    assert "journal.json is damaged" in world.must("gate", code=8).out
 
 
 def test_in_place_says_what_it_cannot_promise(bare: Studio, tmp_path: Path) -> None:

@@ -136,8 +136,8 @@ def _refused(world: World, data: bytes) -> str:
     ("field", "value"),
     [
         ("commit", "f" * 40), ("dirty", True), ("author", "somebody@example.org"), ("files", 1), ("changes", []),
-        ("evidence", []), ("policy", {}), ("then", {"values": {}, "signers": []}), ("waivers", [["burnin", "no need", "sam@example.org", "security"]]),
-        ("more", "words"),
+        ("evidence", []), ("policy", {}), ("then", {"values": {}, "signers": []}),
+        ("waivers", [["burnin", "no need", "sam@example.org", "security"]]), ("more", "words"),
     ],
 )  # fmt: skip
 def test_a_request_that_tells_what_is_not_so_counts_for_nothing_even_signed(
