@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_studio import clock
-from agent_studio.release import signoff
+from agent_studio.errors import UsageError
+from agent_studio.release import signoff, statement, withdrawals
 from agent_studio.release.policy import Policy
 from agent_studio.release.signoff import Checked, Subject
 
@@ -133,3 +136,53 @@ def test_a_signer_whose_line_is_gone_signs_no_more(people: People, tmp_path: Pat
     assert "no allowed_signers are live" in checked(others, signed(people)).reason
     others.key("someone", "qa")
     assert "not signed" in checked(others, signed(people)).reason
+
+
+def test_only_the_key_that_gave_a_sign_off_takes_it_back(people: People, tmp_path: Path) -> None:
+    both = People(tmp_path)
+    both.key("quentin", "qa")
+    both.lines += people.lines
+    policy, good = both.policy(), checked(people, signed(people))
+
+    def after(by: Path, **other: str) -> Checked:
+        stated = {**withdrawals.statement(good.statement, "a mistake"), **other}
+        one = withdrawals.read(signoff.sign(stated, by))
+        assert one is not None
+        return withdrawals.applied(good, [one], policy)
+
+    quinn = people._folder / "quinn"
+    assert "quinn@example.org withdrew it at" in after(quinn).reason
+    assert after(quinn).reason.endswith(": a mistake")
+    assert after(tmp_path / "quentin").counts  # who may sign in the same role
+    assert after(people._folder / "mallory").counts
+    for name in ("project", "candidate", "nonce"):
+        assert after(quinn, **{name: "another"}).counts
+    whole = withdrawals.read(signoff.sign(withdrawals.statement(good.statement, "a mistake"), quinn))
+    assert whole is not None
+    edited = whole._replace(statement={**whole.statement, "why": "no mistake"})
+    assert withdrawals.applied(good, [edited], policy).counts
+    unsigned = withdrawals.Withdrawal(withdrawals.statement(good.statement, "a mistake"), "")
+    assert withdrawals.applied(good, [unsigned], policy).counts
+    assert withdrawals.read(signed(people)) is None  # a sign-off is no withdrawal
+    assert "no sign-off" in checked(people, signoff.sign(withdrawals.statement(good.statement, "x"), quinn)).reason
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(data=st.data())
+def test_whatever_is_in_a_file_it_is_refused_in_words(people: People, data: st.DataObject) -> None:
+    stated = json.loads(json.dumps(signoff.statement(SUBJECT, "qa", ledger={"staging": None})))
+    stated["details"] = {"commit": None, "dirty": None, "author": "", "files": 1, "changes": [["new", "x"]]}
+    place = data.draw(st.sampled_from([(name,) for name in stated] + [("details", name) for name in stated["details"]]))
+    held = stated if len(place) == 1 else stated["details"]
+    held[place[-1]] = data.draw(PLAIN)
+    written = json.dumps({"statement": stated, "signature": data.draw(PLAIN)}).encode()
+    assert not checked(people, written).counts
+    assert withdrawals.read(written) is None
+    with pytest.raises(UsageError):  # an untold word, or one that is missing: evidence, policy and waivers are
+        statement.refuse_unreadable(stated, "a file")

@@ -284,14 +284,7 @@ KEYS: tuple[Key, ...] = (
     Key("test.command", Form.STRING, None, "The project's own full test command."),
     Key("release.target", Form.STRING, None, "The folder production's definitions live in."),
     Key("release.promoteFlags", Form.BOOLEAN, True, "Whether a promotion carries flags over."),
-    Key(
-        "release.policy.burnin.hours",
-        Form.NUMBER,
-        24,
-        "Observed hours a burn-in needs.",
-        minimum=0,
-        maximum=8_760,
-    ),
+    Key("release.policy.burnin.hours", Form.NUMBER, 24, "Observed hours a burn-in needs.", minimum=0, maximum=8_760),
     Key(
         "release.policy.burnin.maxGapMinutes",
         Form.NUMBER,
@@ -300,6 +293,7 @@ KEYS: tuple[Key, ...] = (
         minimum=1,
         maximum=1_440,
     ),
+    Key("release.policy.evidenceDays", Form.INTEGER, 30, "Days evidence counts.", minimum=1, maximum=3_650),
     Key("release.policy.roles", Form.STRINGS, ("qa", "security", "uat"), "Roles whose signatures a promotion needs."),
     Key("release.policy.onePerson", Form.BOOLEAN, False, "Let one person sign in several roles, shown everywhere."),
     Key("models.default", Form.STRING, None, "Model that features use unless they name one."),

@@ -11,10 +11,12 @@ import hashlib
 import json
 import re
 import secrets
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.redaction import redact
+from agent_studio.release import policy
 from agent_studio.storage import chained
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ SCHEMA = "agent-studio/evidence/1"
 FOLDER = "evidence"
 JOURNAL = "chain.jsonl"
 PASS, FAIL, INSUFFICIENT = "PASS", "FAIL", "INSUFFICIENT"
+_AHEAD = timedelta(minutes=5)
+"""How far two machines' clocks may be apart."""
+_FRESH = timedelta(days=1)
+"""Evidence of no policy grows stale within it."""
 _KIND = re.compile(r"[a-z][a-z0-9.-]{0,60}")
 
 
@@ -79,10 +85,33 @@ def record(context: Context, kind: str, candidate: str, verdict: str, data: Mapp
 def confirm(context: Context, kind: str, candidate: str, verdict: str, data: Mapping[str, Any]) -> Evidence | None:
     """Keep evidence unless the newest of its kind on the candidate says the same already; return what was kept.
 
-    Signatures name all evidence by its hash: a check that is run once more, and finds the same, leaves them valid.
+    Signatures name all evidence by its hash: a check that is run once more, and finds the same, leaves them valid. What
+    is too old for the policy, or from the future, is said anew.
     """
     held = of(context.project, context.environment, candidate).evidence.get(kind)
-    return None if held is not None and held.verdict == verdict else record(context, kind, candidate, verdict, data)
+    if held is not None and held.verdict == verdict and not _is_stale(context, held):
+        return None
+    return record(context, kind, candidate, verdict, data)
+
+
+def _is_stale(context: Context, held: Evidence) -> bool:
+    now = clock.now()
+    if not age_fault(held.time, now, _FRESH.days):
+        return False
+    return bool(age_fault(held.time, now, policy.evidence_days(context)))
+
+
+def age_fault(time: str, now: datetime, days: float) -> str:
+    """Return why something found at a time is no evidence now, when it may be some days old; empty when it is."""
+    try:
+        age = now - datetime.fromisoformat(time).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return f"it does not say when it was found: {time[:40]!r}"
+    if age < -_AHEAD:
+        return f"found in the future, at {time}: a clock is wrong"
+    if age > timedelta(days=days):
+        return f"stale: found {age.days} days ago, and evidence counts for {days:g}"
+    return ""
 
 
 def of(project: Project, environment: Environment, candidate: str) -> Found:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent_studio import clock
 from agent_studio.errors import IntegrityError
 from agent_studio.release import candidates as made
-from agent_studio.release import evidence, history, manifest, policy, signoff, switch
+from agent_studio.release import evidence, gate, history, manifest, policy, signoff, statement, switch, withdrawals
 from agent_studio.release.carried import carried
 from agent_studio.release.gate import Facts
 from agent_studio.release.sides import SOURCE, TO
-from agent_studio.release.signoff import Subject
+from agent_studio.release.signoff import WAIVES, Subject
 from agent_studio.release.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agent_studio.environment.roots import Project
     from agent_studio.release.carried import Carried
     from agent_studio.release.history import History
     from agent_studio.release.manifest import Entry
+    from agent_studio.release.policy import Policy
     from agent_studio.release.sides import Sides
     from agent_studio.release.signoff import Checked
-
-WAIVES = "waives"
-"""Field of a signed statement that waives a requirement; its `why` says the reason."""
 
 
 class Gathered(NamedTuple):
@@ -31,7 +31,9 @@ class Gathered(NamedTuple):
 
     facts: Facts
     subject: Subject
-    """What a signature has to be about."""
+    """What a sign-off has to be about, the waivers that count among it: they come first."""
+    waiving: Subject
+    """What a waiver has to be about: the same, without any waiver."""
     carried: Carried
     release: Mapping[str, Entry]
     """The files that would be live: the candidate's with its flags, as far as the target has a place for them."""
@@ -51,22 +53,61 @@ def gather(sides: Sides, candidate: str) -> Gathered:
     past, found = history.read(project), evidence.of(project, SOURCE, candidate)
     rules, flags = policy.in_force(project, candidate), carried(sides.staging, entries, candidate)
     release, live = tree.takes(flags.entries), tree.read().entries
-    subject = Subject(
+    noted = made.of(project, candidate)
+    before = live if past.current is None else Store(project).manifest(past.current.release)
+    changes, then = manifest.differences(before, release), policy.own(project, candidate)
+    told = statement.details(noted, changes, found.evidence.values(), rules, then)
+    waiving = Subject(
         project.path.name, candidate, str(SOURCE), str(TO), evidence.bundle(found.evidence.values()), rules.sha256,
-        "" if past.governing is None else past.governing.release, flags.flags, sides.target.separation,
+        "" if past.governing is None else past.governing.release, flags.flags, sides.target.separation, told,
     )  # fmt: skip
-    checked = [
-        signoff.check(data, name, subject, rules, past.used_nonces)
-        for name, data in signoff.kept(project, candidate).items()
-    ]
+    waivers, signatures, subject = _statements(project, waiving, rules, past, noted.author)
     facts = Facts(
-        candidate, sides.target.separation, rules, found.evidence,
-        [one for one in checked if WAIVES not in one.statement],
-        {str(one.statement[WAIVES]): one for one in checked if WAIVES in one.statement},
-        made.of(project, candidate).author, (*found.faults, *_damage(project_store(sides), entries, past)),
+        candidate, sides.target.separation, rules, found.evidence, signatures, waivers, noted.author, clock.now(),
+        (*found.faults, *_damage(project_store(sides), entries, past)),
         interrupted=switch.pending(project) is not None, drift=drift(sides, past, live, entries, flags.entries),
     )  # fmt: skip
-    return Gathered(facts, subject, flags, release, live, past)
+    return Gathered(facts, subject, waiving, flags, release, live, past)
+
+
+def _statements(
+    project: Project, waiving: Subject, rules: Policy, past: History, author: str
+) -> tuple[list[Checked], list[Checked], Subject]:
+    """Return waivers, sign-offs, and what the latter have to be about: who signs is told what is waived."""
+    files = signoff.kept(project, waiving.candidate)
+    withdrawn = withdrawals.of(project, waiving.candidate)
+
+    def checked(subject: Subject, *, waivers: bool) -> list[Checked]:
+        return [
+            withdrawals.applied(signoff.check(data, name, subject, rules, past.used_nonces), withdrawn, rules)
+            for name, data in files.items()
+            if signoff.is_waiver(data) == waivers
+        ]
+
+    waivers = checked(waiving, waivers=True)
+    one_person = bool(rules.values.get("onePerson"))
+    good = [one for one in waivers if not gate.waiver_fault(one, author, one_person=one_person)]
+    subject = waiving._replace(details={**(waiving.details or {}), "waivers": statement.waived(good)})
+    return waivers, checked(subject, waivers=False), subject
+
+
+def unfit(gathered: Gathered, stated: Mapping[str, Any]) -> str:
+    """Return why a statement would not count whoever signed it, empty when it would."""
+    subject = gathered.waiving if WAIVES in stated else gathered.subject
+    return signoff.unfit(stated, subject, gathered.past.used_nonces)
+
+
+def worth(project: Project, gathered: Gathered, data: bytes, shown: str) -> tuple[Checked, str]:
+    """Return a signed file as it was checked, and why it does not do for its requirement, empty when it does."""
+    known, waives = gathered.facts, signoff.is_waiver(data)
+    subject = gathered.waiving if waives else gathered.subject
+    one = withdrawals.applied(
+        signoff.check(data, shown, subject, known.policy, gathered.past.used_nonces),
+        withdrawals.of(project, known.candidate), known.policy,
+    )  # fmt: skip
+    others = [other for other in (known.waivers if waives else known.signatures) if other.statement != one.statement]
+    asked = known._replace(waivers=[one, *others]) if waives else known._replace(signatures=[one, *others])
+    return next(pair for pair in gate.judged(asked) if pair[0] is one)
 
 
 def project_store(sides: Sides) -> Store:
@@ -101,9 +142,17 @@ def _damage(store: Store, entries: Mapping[str, Entry], past: History) -> list[s
 
 
 def signed_by(checked: Sequence[Checked]) -> list[dict[str, str]]:
-    """Return who signed, for the record."""
+    """Return who signed, for the record; of a waiver also what it waives, and why."""
     return [
-        {"role": one.role, "who": one.who, "key": one.key, "nonce": str(one.statement["nonce"])}
+        {
+            "role": one.role, "who": one.who, "key": one.key, "nonce": str(one.statement["nonce"]),
+            **{name: str(one.statement[name]) for name in (WAIVES, "why") if WAIVES in one.statement},
+        }
         for one in checked
         if one.counts
-    ]
+    ]  # fmt: skip
+
+
+def nonces(checked: Sequence[Checked]) -> list[str]:
+    """Return the nonces that a promotion uses up: of all that was signed of its candidate, counted or not."""
+    return sorted({str(one.statement["nonce"]) for one in checked if one.statement.get("nonce")})

@@ -1,8 +1,8 @@
 """The gate: what is known of a candidate goes in, a verdict comes out. It reads nothing and asks nobody.
 
 Every requirement is PASS, FAIL, INSUFFICIENT or WAIVED; only PASS and WAIVED let through, and one for which there is
-nothing is INSUFFICIENT. A waiver is a signed statement that names one requirement of one candidate. Broken integrity,
-an interrupted switch, drift and missing signatures cannot be waived.
+nothing, or nothing recent, is INSUFFICIENT. A waiver is a signed statement that names one requirement of one candidate.
+Broken integrity, an interrupted switch, drift and missing signatures cannot be waived.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import ExitCode
-from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
+from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS, age_fault
+from agent_studio.release.signoff import NOBODY, ROLES, WAIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from agent_studio.release.evidence import Evidence
     from agent_studio.release.policy import Policy
@@ -35,6 +37,16 @@ REQUIRED: Mapping[str, str] = {
     "checklist.promotion": "the checklist of the promotion",
 }
 """Kinds of evidence that a promotion needs, and what each is about."""
+STATE: Mapping[str, str] = {
+    "integrity": "what was recorded is damaged, and nothing that is said of it can be relied on",
+    "recovery": "a switch is interrupted: agent-studio recover brings it to its end",
+    "drift": "edits that nobody promoted would be lost: agent-studio promote --adopt, or --discard",
+}
+"""Requirements on the state of store and production, and why none of them can be waived."""
+SIGNED = "sign-off."
+"""How the requirement of a role's signature begins."""
+WAIVING_ROLES = ("qa", "security")
+"""Roles in which a requirement may be waived."""
 _CODES = (
     (ExitCode.INTEGRITY, "integrity"), (ExitCode.RECOVERY, "recovery"), (ExitCode.BUSY, "drift"),
 )  # fmt: skip
@@ -50,10 +62,11 @@ class Facts(NamedTuple):
     policy: Policy
     evidence: Mapping[str, Evidence]
     signatures: Sequence[Checked]
-    waivers: Mapping[str, Checked]
-    """Signed waivers of this candidate by the requirement that they name."""
+    waivers: Sequence[Checked]
+    """Signed statements that waive a requirement of this candidate."""
     author: str
     """Who made the candidate, as the signers' file would name them; empty when nobody knows."""
+    now: datetime
     damage: Sequence[str] = ()
     """What is not as it was recorded: objects, history, evidence."""
     interrupted: bool = False
@@ -104,46 +117,112 @@ def _holds(name: str, faults: Sequence[str], otherwise: str) -> Requirement:
 
 def _gathered(facts: Facts) -> Iterator[Requirement]:
     for kind, about in REQUIRED.items():
-        one = facts.evidence.get(kind)
-        if one is None:
-            found = Requirement(kind, INSUFFICIENT, f"nothing was gathered on this candidate about {about}")
-        else:
-            found = Requirement(kind, one.verdict, str(one.data.get("reason") or f"found at {one.time}"))
-        waiver = facts.waivers.get(kind)
-        if found.verdict != PASS and waiver is not None and waiver.counts:
-            found = Requirement(kind, WAIVED, f"{found.verdict}, waived by {waiver.who}: {waiver.statement['why']}")
+        found = _found(kind, about, facts)
+        if found.verdict != PASS:
+            found = _waived(found, [one for one in facts.waivers if one.statement.get(WAIVES) == kind], facts)
         yield found
 
 
-def _signed(facts: Facts) -> Iterator[Requirement]:
-    one_person = bool(facts.policy.values.get("onePerson"))
+def _found(kind: str, about: str, facts: Facts) -> Requirement:
+    one = facts.evidence.get(kind)
+    if one is None:
+        return Requirement(kind, INSUFFICIENT, f"nothing was gathered on this candidate about {about}")
+    fault = age_fault(one.time, facts.now, facts.policy.evidence_days)
+    if fault:
+        return Requirement(kind, INSUFFICIENT, fault)
+    return Requirement(kind, one.verdict, str(one.data.get("reason") or f"found at {one.time}"))
+
+
+def _waived(found: Requirement, waivers: Sequence[Checked], facts: Facts) -> Requirement:
+    faults = {waiver_fault(one, facts.author, one_person=_one_person(facts)): one for one in reversed(waivers)}
+    if (good := faults.get("")) is not None:
+        reason = f"{found.verdict}, waived by {good.who} as {good.role}: {good.statement['why']}"
+        return Requirement(found.name, WAIVED, reason)
+    refused = f"; the waiver there is does not count: {next(iter(faults))}" if faults else ""
+    return found._replace(reason=found.reason + refused)
+
+
+def waiver_fault(one: Checked, author: str, *, one_person: bool) -> str:
+    """Return why a waiver does not count, empty when it does."""
+    if not one.counts:
+        return one.reason
+    if refused := unwaivable(str(one.statement.get(WAIVES))):
+        return refused
+    if one.role not in WAIVING_ROLES:
+        return f"only {' or '.join(WAIVING_ROLES)} may waive, not {one.role}"
+    if not str(one.statement.get("why") or "").strip():
+        return "it says no reason"
+    return "" if one_person else _by_author(one, author)
+
+
+def unwaivable(name: str) -> str:
+    """Return why a requirement cannot be waived, empty when it can."""
+    if name in REQUIRED:
+        return ""
+    if name in STATE:
+        return f"{name} cannot be waived: {STATE[name]}"
+    if name.startswith(SIGNED):
+        return f"{name} cannot be waived: a role that is not asked for is a matter of release.policy.roles"
+    return f"{name!r} is no requirement"
+
+
+def judged(facts: Facts) -> list[tuple[Checked, str]]:
+    """Return every sign-off and waiver with why it does not do for its requirement, empty when it does."""
+    roles = list(facts.policy.values.get("roles") or ())
+    found: list[tuple[Checked, str]] = []
     keys: dict[str, str] = {}
+    for role in roles:
+        own = [one for one in facts.signatures if one.role == role]
+        of_role = [(one, one.reason or _barred(one, facts, keys)) for one in sorted(own, key=_roles_of_key(facts))]
+        fit = next((one for one, reason in of_role if not reason), None)
+        if fit is not None:
+            keys[fit.key] = role
+        found += of_role
+    others = [one for one in facts.signatures if one.role not in roles]
+    found += [(one, one.reason or f"the policy asks for no sign-off as {one.role}") for one in others]
+    return found + [
+        (one, waiver_fault(one, facts.author, one_person=_one_person(facts))) for one in facts.waivers
+    ]  # fmt: skip
+
+
+def _roles_of_key(facts: Facts) -> Callable[[Checked], int]:
+    """Sort a key that signed in one role before one that signed in several, which another role may need."""
+    return lambda one: len({other.role for other in facts.signatures if other.counts and other.key == one.key})
+
+
+def _signed(facts: Facts) -> Iterator[Requirement]:
+    alone = " (one-person mode)" if _one_person(facts) else ""
+    worth = [pair for pair in judged(facts) if WAIVES not in pair[0].statement]
     for role in facts.policy.values.get("roles") or ():
-        counted = [one for one in facts.signatures if one.role == role and one.counts]
-        name = f"sign-off.{role}"
-        if not counted:
-            refused = next((one.reason for one in facts.signatures if one.role == role), "")
-            reason = f"the one there is does not count: {refused}" if refused else "nobody has signed"
-            yield Requirement(name, INSUFFICIENT, reason)
+        of_role = [(one, reason) for one, reason in worth if one.role == role]
+        fit = next((one for one, reason in of_role if not reason), None)
+        if fit is not None:
+            yield Requirement(f"{SIGNED}{role}", PASS, f"signed by {fit.who}{alone}")
             continue
-        fit = next((one for one in counted if not _barred(one, facts.author, keys, one_person=one_person)), None)
-        if fit is None:
-            yield Requirement(name, INSUFFICIENT, _barred(counted[0], facts.author, keys, one_person=one_person))
-            continue
-        keys[fit.key] = role
-        alone = " (one-person mode)" if one_person else ""
-        yield Requirement(name, PASS, f"signed by {fit.who}{alone}")
+        known = next((reason for one, reason in of_role if one.counts), of_role[0][1] if of_role else "")
+        nobody = "nobody has signed" if facts.policy.signers else NOBODY
+        if role not in ROLES:
+            known, nobody = "", f"{role!r} is no role: {', '.join(ROLES)}"
+        reason = f"the one there is does not count: {known}" if known else nobody
+        yield Requirement(f"{SIGNED}{role}", INSUFFICIENT, reason)
 
 
-def _barred(one: Checked, author: str, keys: Mapping[str, str], *, one_person: bool) -> str:
+def _one_person(facts: Facts) -> bool:
+    return bool(facts.policy.values.get("onePerson"))
+
+
+def _barred(one: Checked, facts: Facts, keys: Mapping[str, str]) -> str:
     """Return why a good signature does not do for its role, empty when it does."""
-    if one_person:
+    if _one_person(facts):
         return ""
     if one.key in keys:
         return f"{one.who} signed with the key that signed as {keys[one.key]}: another person has to"
-    if author and one.who.casefold() == author.casefold():
-        return f"{one.who} made the candidate: another person has to sign it"
-    return ""
+    return _by_author(one, facts.author)
+
+
+def _by_author(one: Checked, author: str) -> str:
+    made = author and one.who.casefold() == author.casefold()
+    return f"{one.who} made the candidate: another person has to sign" if made else ""
 
 
 def _code(requirements: Sequence[Requirement]) -> ExitCode:
@@ -151,8 +230,8 @@ def _code(requirements: Sequence[Requirement]) -> ExitCode:
     for code, name in _CODES:
         if verdicts[name] == FAIL:
             return code
-    signatures = {verdict for name, verdict in verdicts.items() if name.startswith("sign-off.")}
-    others = {verdict for name, verdict in verdicts.items() if not name.startswith("sign-off.")}
+    signatures = {verdict for name, verdict in verdicts.items() if name.startswith(SIGNED)}
+    others = {verdict for name, verdict in verdicts.items() if not name.startswith(SIGNED)}
     if FAIL in others | signatures:
         return ExitCode.FAILED
     if INSUFFICIENT in others:

@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.config import load
 from agent_studio.environment.detect import Environment
+from agent_studio.environment.schema import BY_NAME
 from agent_studio.release import history
 from agent_studio.release.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent_studio.environment.context import Context
     from agent_studio.environment.roots import Project
     from agent_studio.release.manifest import Entry
 
 SIGNERS = "allowed_signers"
 _SECTION = "release.policy."
+_EVIDENCE_DAYS = "evidenceDays"
 
 
 class Policy(NamedTuple):
@@ -37,6 +40,11 @@ class Policy(NamedTuple):
     """The release that they come from; the candidate itself before the first release."""
     bootstrap: bool
     """Whether the candidate speaks for itself, for want of a release."""
+
+    @property
+    def evidence_days(self) -> float:
+        """How many days evidence counts; a release from before there was such a rule has the default."""
+        return float(self.values.get(_EVIDENCE_DAYS, BY_NAME[_SECTION + _EVIDENCE_DAYS].default))
 
     @property
     def sha256(self) -> str:
@@ -70,9 +78,21 @@ def in_force(project: Project, candidate: str) -> Policy:
     Raises `ConfigurationError` for a release whose configuration cannot be read, `IntegrityError` for a damaged store.
     """
     governing = history.read(project).governing
-    of = candidate if governing is None else governing.release
+    return own(project, candidate if governing is None else governing.release, bootstrap=governing is None)
+
+
+def own(project: Project, of: str, *, bootstrap: bool = False) -> Policy:
+    """Return the rules that a candidate or release brings, which hold once it is live; raises as `in_force` does."""
     stored = Stored(Store(project), Store(project).manifest(of), of)
     values = load(stored, Environment.PRODUCTION, {}).values()
     rules = {name.removeprefix(_SECTION): value for name, value in values.items() if name.startswith(_SECTION)}
     signers = stored.read_definition(SIGNERS) if SIGNERS in stored.files else b""
-    return Policy(rules, signers, of, governing is None)
+    return Policy(rules, signers, of, bootstrap)
+
+
+def evidence_days(context: Context) -> float:
+    """Return how many days evidence on the working checkout counts; raises as `in_force` does."""
+    governing = history.read(context.project).governing
+    if governing is None:
+        return float(context.config[_SECTION + _EVIDENCE_DAYS])
+    return in_force(context.project, governing.release).evidence_days

@@ -159,7 +159,7 @@ def _record(
 ) -> dict[str, Any]:
     """Return the line of the history: what went live, on whose word, instead of what."""
     known = found.gathered.facts
-    signed = facts.signed_by([*known.signatures, *known.waivers.values()])
+    signed = facts.signed_by([one for one, fault in gate.judged(known) if not fault])
     current = history.read(sides.project).current  # an adoption may have come between
     return {
         "step": history.PROMOTE, "release": found.release, "candidate": found.made.candidate,
@@ -168,7 +168,7 @@ def _record(
         "from": str(SOURCE), "to": str(TO), "separation": known.separation,
         "flags": dict(found.gathered.carried.flags), "policy": known.policy.sha256, "governedBy": known.policy.of,
         "bootstrap": known.policy.bootstrap, "commit": found.made.commit, "signed": signed,
-        "nonces": [one["nonce"] for one in signed],
+        "nonces": facts.nonces([*known.signatures, *known.waivers]),
         "gate": [[one.name, one.verdict] for one in found.gate.requirements], "backup": backup,
         "ledger": safety.ledger_head(sides), "who": flags.default_who(sides.project), "reason": options.reason,
     }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio import log
 from agent_studio.cli.output import Problem, Result, ask, warn, working
 from agent_studio.errors import ExitCode
-from agent_studio.release import diff
+from agent_studio.release import diff, statement
 from agent_studio.release import promote as promotion
 from agent_studio.release.gate import WAIVED
 from agent_studio.release.promote import Options
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 
 _MARKS = {"PASS": "ok", WAIVED: "note", "FAIL": "bad"}
 _LISTED = 20
-_LIMITS = (
-    "separation: none. One checkout is both sides: the definitions are live the moment they are written. A promotion "
-    "applies production's configuration and flags and records the bytes, so that there is a way back; it cannot keep "
-    "an edit from being live before it was promoted."
-)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +106,7 @@ def _flags_diff(plan: Plan) -> str:
 
 def _told(plan: Plan) -> list[str]:
     lines = [f"{len(plan.changes)} files change in production"]
-    lines += [f"  {_word(one)} {one.path}" for one in plan.changes[:_LISTED]]
+    lines += [f"  {statement.change_word(one)} {one.path}" for one in plan.changes[:_LISTED]]
     if len(plan.changes) > _LISTED:
         lines.append(f"  and {len(plan.changes) - _LISTED} more")
     if plan.gathered.carried.flags:
@@ -119,12 +114,8 @@ def _told(plan: Plan) -> list[str]:
     if plan.gathered.facts.policy.bootstrap:
         lines.append("this is the first release: policy and signers are the candidate's own")
     if plan.gathered.facts.separation == IN_PLACE:
-        lines.append(_LIMITS)
+        lines.append(statement.SEPARATION[IN_PLACE])
     return lines
-
-
-def _word(change: Any) -> str:
-    return "new" if change.old is None else "gone" if change.new is None else "changed"
 
 
 def _render(screen: Screen, done: Promoted, dry_run: bool) -> None:  # noqa: FBT001 - inside one module

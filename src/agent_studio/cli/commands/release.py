@@ -12,16 +12,20 @@ from agent_studio.cli.output import Problem, Result
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.release import history, verify
 from agent_studio.release.sides import open_sides, refuse_development
+from agent_studio.release.signoff import WAIVES
 from agent_studio.release.store import Store
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator, Mapping
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
     from agent_studio.release.history import Release
 
 _SHORTEST = 6
+_TOLD = frozenset(("gate", "signed", "nonces"))
+"""Fields of a line of the history that are told in words."""
 _WORDS = {True: "healthy", False: "failed", None: "not proven"}
 
 
@@ -87,11 +91,22 @@ def _show(args: argparse.Namespace, session: Session) -> Result:
     def render(screen: Screen) -> None:
         screen.line(f"Release {one.release} ({one.step}, {_WORDS[one.healthy]})")
         for name, value in record.items():
-            if value not in ("", [], {}, None) and name != "gate":
+            if value not in ("", [], {}, None) and name not in _TOLD:
                 screen.line(f"  {name}: {value}")
+        for line in _said(record):
+            screen.line(f"  {line}")
         screen.table(("mode", "sha256", "path"), [(file["mode"], file["sha256"][:12], file["path"]) for file in files])
 
     return Result({**_row(one, past.current), "record": record, "files": files}, render)
+
+
+def _said(record: Mapping[str, Any]) -> Iterator[str]:
+    """Say on whose word a release went live, and what was waived for it."""
+    for one in record.get("signed") or ():
+        if WAIVES in one:
+            yield f"waived: {one[WAIVES]}, by {one['who']} as {one['role']}: {one['why']} ({one['key']})"
+        else:
+            yield f"signed as {one['role']}: {one['who']} ({one['key']})"
 
 
 def _named(past: history.History, prefix: str | None) -> Release:

@@ -1,0 +1,1 @@
+"""The sub-verbs of `signoff`, and what they share with `gate` and `waive`."""

@@ -1,0 +1,95 @@
+"""`signoff verify`: what a file that somebody handed over is worth now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.cli.output import Problem, Result, harmless
+from agent_studio.cli.signoff import shared
+from agent_studio.errors import ExitCode, UsageError
+from agent_studio.release import facts, signoff, statement, withdrawals
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.output import Screen
+    from agent_studio.release.signoff import Checked
+    from agent_studio.release.withdrawals import Withdrawal
+
+_NOT_HERE = "nothing is known here of candidate {} and its evidence"
+_HINT = "have it requested anew: agent-studio signoff request --role ROLE --out FILE"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("file", metavar="FILE", help="a signed sign-off, waiver or withdrawal")
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Say what a file is worth, and keep it when it counts; a withdrawal is kept, too."""
+    data = shared.read_file(args.file)
+    withdrawal = withdrawals.read(data)
+    if withdrawal is not None:
+        return _withdrawal(session, withdrawal)
+    stated, _ = signoff.read(data, args.file)
+    here = shared.known(session, stated)
+    if here is None:
+        reason = _NOT_HERE.format(str(stated.get("candidate"))[:12])
+        return _told(signoff.Checked(str(stated.get("role")), "", reason, stated), reason, "")
+    one, reason = facts.worth(session.project, here[1], data, args.file)
+    kept = "" if reason else signoff.keep(session.project, data, args.file)
+    return _told(one, reason, kept)
+
+
+def _told(one: Checked, reason: str, kept: str) -> Result:
+    stated = one.statement
+
+    def render(screen: Screen) -> None:
+        try:
+            statement.refuse_unreadable(stated, "the file")
+            shared.show(screen, stated)
+        except UsageError as error:
+            screen.line(harmless(error.message))
+        screen.line()
+        if kept:
+            screen.mark("ok", f"It counts: signed by {one.who} as {one.role}, until {stated['expires']}")
+            screen.line(f"  kept in {kept}")
+        else:
+            screen.mark("bad", "It does not count")
+
+    problems = [Problem("not-signed", f"it does not count: {reason}", _HINT)] if reason else []
+    return Result(
+        _data(one, reason, kept), render, ExitCode.NOT_SIGNED if reason else ExitCode.DONE, problems
+    )  # fmt: skip
+
+
+def _data(one: Checked, reason: str, kept: str) -> dict[str, Any]:
+    return {**row(one, reason), "kept": kept or None}
+
+
+def row(one: Checked, reason: str) -> dict[str, Any]:
+    """Return what programs are told of a sign-off or waiver."""
+    named = {name: one.statement.get(name) for name in ("candidate", "issued", "expires", "nonce", "waives", "why")}
+    return {
+        "role": one.role, "who": one.who or None, "key": one.key or None, **named, "counts": not reason,
+        "reason": reason or None,
+    }  # fmt: skip
+
+
+def _withdrawal(session: Session, one: Withdrawal) -> Result:
+    here = shared.known(session, one.statement)
+    if here is None:
+        raise UsageError(
+            _NOT_HERE.format(one.statement["candidate"][:12]), hint="hand it in where the evidence was gathered"
+        )
+    withdrawals.keep(session.project, one, here[1].facts.policy)
+    stated = one.statement
+
+    def render(screen: Screen) -> None:
+        screen.mark(
+            "ok", f"Kept: the withdrawal of a sign-off as {harmless(stated['role'])}: {harmless(stated['why'])}"
+        )
+
+    named = {name: stated[name] for name in ("candidate", "role", "nonce", "why", "time")}
+    return Result({"withdrawal": named, "kept": f"{signoff.FOLDER}/{withdrawals.FILE}"}, render)

@@ -1,0 +1,66 @@
+"""`signoff withdraw`: take back what you signed, as long as no promotion has used it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_studio.cli.output import Result, ask
+from agent_studio.cli.signoff import shared
+from agent_studio.errors import UsageError
+from agent_studio.release import signoff, statement, withdrawals
+from agent_studio.storage import signatures
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.output import Screen
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("file", metavar="FILE", help="the signed file; those that are kept: signoff list")
+    parser.add_argument("--key", metavar="KEY", required=True, help="the key that signed it")
+    parser.add_argument("--reason", metavar="TEXT", required=True, help="why; kept for ever")
+    parser.add_argument("--out", metavar="FILE", help="also write the withdrawal there, for where the evidence is")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be withdrawn, change nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Sign a withdrawal; keep it where the candidate was made, else write it to a file."""
+    why = shared.one_line(args.reason, "--reason")
+    stated, signature = signoff.read(shared.read_file(args.file), args.file)
+    statement.refuse_unreadable(stated, args.file)
+    if not signature:
+        raise UsageError(f"{args.file} is not signed: there is nothing to withdraw", hint="remove the file")
+    here = shared.known(session, withdrawals.statement(stated, why))
+    if here is None and not args.out:
+        raise UsageError(
+            "nothing is known here of its candidate", hint="add --out FILE, and hand the file in where its evidence is"
+        )
+    data = {"candidate": stated["candidate"], "role": stated["role"], "nonce": stated["nonce"], "why": why}
+    if args.dry_run:
+        return Result({**data, "dryRun": True}, lambda screen: _plan(screen, args.file))
+    ask(f"withdraw the sign-off as {stated['role']} in {args.file}, for ever?", yes=args.yes)
+    signed = shared.sign(withdrawals.statement(stated, why), args.key)
+    one = withdrawals.read(signed)
+    if one is None or signatures.key_of(one.signature) != signatures.key_of(signature):
+        raise UsageError(
+            f"{args.key} is not the key that signed {args.file}", hint="only who gave a sign-off may withdraw it"
+        )
+    if here is not None:
+        withdrawals.keep(session.project, one, here[1].facts.policy)
+    if args.out:
+        shared.write_file(args.out, signed)
+
+    def render(screen: Screen) -> None:
+        screen.mark("ok", f"The sign-off as {stated['role']} is withdrawn: {why}")
+        if here is None:
+            screen.line(f"  once it is handed in where the evidence is: agent-studio signoff verify {args.out}")
+
+    return Result({**data, "dryRun": False}, render)
+
+
+def _plan(screen: Screen, file: str) -> None:
+    screen.line(f"would withdraw {file}; nothing was changed (--dry-run)")

@@ -1,0 +1,182 @@
+"""`gate` tells people, programs, continuous integration and pull requests the same, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+from tests.release_world import World
+
+from agent_studio.release import evidence, gate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Studio
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
+    ),
+]
+
+
+@pytest.fixture
+def world(bare: Studio, tmp_path: Path) -> World:
+    return World(bare, tmp_path)
+
+
+def test_every_requirement_is_told_with_the_policy_in_force(world: World) -> None:
+    candidate = world.ready()
+    done = world.must("gate", "--json").data
+    assert (done["candidate"], done["separation"], done["verdict"]) == (candidate, "target", "PASS")
+    assert [one["name"] for one in done["requirements"]] == [
+        *gate.STATE, *gate.REQUIRED, "sign-off.qa", "sign-off.security", "sign-off.uat"
+    ]  # fmt: skip
+    assert all(one["reason"] for one in done["requirements"])
+    rules = done["policy"]
+    assert (rules["burnin.hours"], rules["burnin.maxGapMinutes"], rules["evidenceDays"]) == (24, 15, 30)
+    assert (rules["of"], rules["bootstrap"], rules["onePerson"]) == (candidate, True, False)
+    assert rules["signers"][0] == {"who": "quinn@example.org", "roles": ["qa"]}
+    shown = world.must("gate").out
+    assert "of the candidate itself: it is the first release" in shown
+    assert "burn-in: 24 observed hours, gaps of at most 15 minutes; evidence counts for 30 days" in shown
+    assert "separation: target" in shown
+    assert "It cannot keep somebody who may write there from editing them" in shown
+    assert shown.endswith("PASS: it may go live: agent-studio promote\n")
+
+
+def test_the_policy_is_that_of_the_live_release_and_its_gaps_are_said(world: World) -> None:
+    config = world.project.path / ".claude/config.yaml"
+    easier = "  policy:\n    roles: [qa, security]\n    evidenceDays: 1000\n    burnin: {hours: 1}\n"
+    first = world.promoted("first")
+    config.write_text(config.read_text() + easier)
+    world.edit("second")
+    candidate = world.gather()
+    shown = world.must("gate", code=4).out
+    assert f"of release {first[:12]}, which is live" in shown
+    assert "once it is live, another policy holds" in shown
+    assert "nobody may sign" not in shown
+    told = world.must("signoff", "request", "--role", "qa").out
+    assert "roles: qa, security" in told.partition("Once it is live, another policy holds")[2]
+    assert "burn-in: 24 observed hours" in shown
+    assert "sign-off.uat: nobody has signed" in shown
+    world.sign(candidate)
+    world.must("promote", "--yes")
+    world.edit("third")
+    world.gather()
+    shown = world.must("gate", code=4).out
+    assert "burn-in: 1 observed hours" in shown
+    assert "evidence counts for 1000 days; sign-offs: qa, security" in shown
+    assert "the policy asks for no acceptance by a stakeholder (uat)" in shown
+    assert "sign-off.uat" not in shown
+    assert "another policy" not in shown
+    config.write_text(config.read_text().replace("[qa, security]", "[qa, securty]"))
+    world.edit("fourth")
+    world.sign(world.gather(), "qa", "security")
+    assert "nobody may sign as securty then, and only a rollback leads back" in world.must("gate").out
+
+
+def test_nothing_is_changed_but_that_the_candidate_is_made(world: World) -> None:
+    world.edit("not made yet")
+    before = world.studio.snapshot(".")
+    live = world.studio.snapshot("../live/.claude")
+    world.must("gate", code=3)
+    after = {name for name, data in world.studio.snapshot(".").items() if before.get(name) != data}
+    assert after
+    assert all(name.startswith((".agent-studio/objects/", ".agent-studio/candidates/")) for name in after)
+    assert world.studio.snapshot("../live/.claude") == live
+    once = world.studio.snapshot(".")
+    world.must("gate", code=3)
+    assert world.studio.snapshot(".") == once
+
+
+def test_a_candidate_is_named_by_its_first_digits(world: World) -> None:
+    candidate = world.ready()
+    world.edit("work goes on")
+    assert world.must("gate", "--candidate", candidate[:10]).out.startswith(f"Candidate {candidate}")
+    assert "names no candidate" in world.must("gate", "--candidate", "0" * 12, code=2).err
+    assert "development" in world.must("gate", "--env", "development", code=2).err
+
+
+def test_junit_is_red_for_all_that_does_not_hold(world: World) -> None:
+    candidate = world.gather(but="comparison")
+    evidence.record(world.staging, "burnin", candidate, evidence.FAIL, {"reason": "too <slow> \x1b[31m& more"})
+    key = str(world.folder / "quinn")
+    world.must("waive", "comparison", "--reason", "none", "--role", "qa", "--key", key, "--yes")
+    place = world.folder / "gate.xml"
+    assert world.must("gate", "--junit", str(place), code=1).err.count("next: agent-studio burnin report") == 1
+    suite = ET.fromstring(place.read_bytes())
+    cases = {case.get("name"): case for case in suite}
+    assert int(suite.get("tests") or 0) == len(cases) == len(gate.STATE) + len(gate.REQUIRED) + 3
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("1", "3", "0")
+    failure = cases["burnin"].find("failure")
+    assert failure is not None
+    assert (failure.get("message") or "").startswith("FAIL: too <slow>")
+    assert [name for name, case in cases.items() if case.find("error") is not None] == [
+        "sign-off.qa", "sign-off.security", "sign-off.uat"
+    ]  # fmt: skip
+    assert "waived by quinn" in (cases["comparison"].findtext("system-out") or "")
+
+
+def test_markdown_is_a_table_in_which_no_text_acts(world: World) -> None:
+    candidate = world.gather()
+    evil = "@everyone | <img src=x> `x` [a](b)\nnew *line*"
+    evidence.record(world.staging, "burnin", candidate, evidence.FAIL, {"reason": evil})
+    place = world.folder / "gate.md"
+    world.must("gate", "--markdown", str(place), code=1)
+    text = place.read_text()
+    assert text.startswith(f"### Gate: FAIL\n\nCandidate `{candidate}`, commit `")
+    row = next(line for line in text.splitlines() if "burnin" in line)
+    assert row == r"| ❌ | burnin | FAIL | \@everyone \| \<img src=x\> \`x\` \[a\](b) new \*line\* |"
+    assert "separation: target" in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 + len(gate.STATE) + len(gate.REQUIRED) + 3
+    assert "cannot write" in world.must("gate", "--markdown", str(world.folder / "no/where.md"), code=1).err
+
+
+def test_damage_is_told_in_every_form(world: World) -> None:
+    candidate = world.ready()
+    world.must("promote", "--yes")
+    journal = world.project.path / ".agent-studio/releases/history.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole.replace(candidate.encode(), b"0" * 64))
+    place = world.folder / "gate.xml"
+    done = world.must("gate", "--json", "--junit", str(place), code=8)
+    assert (done.data["verdict"], done.data["requirements"][0]["name"]) == ("FAIL", "integrity")
+    assert 'failures="1"' in place.read_text()
+    journal.write_bytes(whole)
+    world.edit("another")
+    made = world.ready()
+    digest = next(iter(evidence.of(world.project, world.staging.environment, made).evidence.values())).file
+    (world.project.path / ".agent-studio/staging/evidence" / digest).unlink()
+    shown = world.must("gate", code=8)
+    assert "is gone" in shown.out
+    assert json.loads(world.studio.run("gate", "--json").out)["ok"] is False
+
+
+def test_an_interrupted_switch_and_drift_are_told_with_their_codes(world: World) -> None:
+    world.promoted("first")
+    world.edit("second")
+    world.ready()
+    world.must("gate")
+    (world.live / ".claude/agents/code-reviewer.md").write_text("by hand")
+    assert "next: agent-studio promote --adopt" in world.must("gate", code=5).err
+    journal = world.project.path / ".agent-studio/releases/journal.json"
+    journal.write_text(json.dumps({"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}))
+    shown = world.must("gate", code=6)
+    assert "recovery: a promotion or rollback was interrupted" in shown.out
+    assert "next: agent-studio recover" in shown.err
+    journal.write_text("{}")
+    assert "journal.json is damaged" in world.must("gate", code=8).out
+
+
+def test_in_place_says_what_it_cannot_promise(bare: Studio, tmp_path: Path) -> None:
+    world = World(bare, tmp_path, in_place=True)
+    world.ready()
+    for command in (("gate",), ("signoff", "request", "--role", "qa"), ("promote", "--dry-run")):
+        assert "separation: none. One checkout is both sides" in world.must(*command).out
