@@ -10,6 +10,7 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import VARIABLE, Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.errors import UsageError
+from agent_studio.release import sessions
 from agent_studio.release.target import KEY, Target, target
 
 if TYPE_CHECKING:
@@ -61,6 +62,17 @@ def open_sides(project: Project, variables: Mapping[str, str], overrides: Iterab
     variables = {name: value for name, value in variables.items() if name != VARIABLE}
     found = target(project, load(project, TO, variables, overrides := tuple(overrides)))
     return Sides(project, found, variables, overrides)
+
+
+def production_context(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Context:
+    """Open production, whether a project is the working checkout or production itself.
+
+    Raises `ConfigurationError` when it, or where it is, is not as it should be.
+    """
+    variables = {name: value for name, value in variables.items() if name != VARIABLE}
+    if sessions.is_production(project):
+        return open_context(project, PRODUCTION, variables, tuple(overrides))
+    return open_sides(project, variables, overrides).live()
 
 
 def data_project(project: Project, tree: Tree) -> Project:
