@@ -187,7 +187,7 @@ def test_every_answer_names_the_rollout_and_all_screens_agree(live: Live) -> Non
 # The journal
 
 
-@pytest.mark.parametrize("cut", range(1, 400, 7))
+@pytest.mark.parametrize("cut", range(1, 400, 29))
 def test_wherever_a_stages_record_is_torn_the_share_never_grows(live: Live, cut: int) -> None:
     flag_rollout.advance(live.context.root, live.past.rollouts[FLAG], {}, **ME)
     place = live.studio.path / ".agent-studio/production/flags.jsonl"
@@ -325,7 +325,7 @@ def test_no_halt_at_half_of_every_limit_however_often_one_looks(config: Any) -> 
         verdicts = [one.verdict for sample in drawn(chance, 0.5) for one in rollout_limits.limits(config, sample)]
         assert FAIL not in verdicts
         ends += verdicts[-4:]
-    assert ends.count(PASS) > 90
+    assert ends.count(PASS) > 60
 
 
 def test_five_times_every_limit_is_seen_soon(config: Any) -> None:
