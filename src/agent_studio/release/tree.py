@@ -56,7 +56,7 @@ class Tree(NamedTuple):
         """Return door and name of a path of a manifest; what is written belongs to whoever owns the tree."""
         if path == manifest.OF_PROJECT and self.around is not None:
             return Folder(self.around, shared=True), manifest.PROJECT_FILE
-        return Folder(self.definitions, shared=True), path
+        return Folder(self.definitions, shared=True), path if path.isascii() else _as_written(self.definitions, path)
 
     def takes(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
         """Return what of a candidate has a place here: a folder of definitions alone has none for a project's file."""
@@ -231,6 +231,19 @@ def folders_above(path: str) -> list[str]:
     """Return the folders on the way to a path, the innermost first."""
     names = path.split("/")[:-1]
     return ["/".join(names[:depth]) for depth in range(len(names), 0, -1)]
+
+
+def _as_written(folder: Path, path: str) -> str:
+    """Return a path of a manifest by the names that are there, which may be in another Unicode form."""
+    found: list[str] = []
+    for name in path.split("/"):
+        place, written = folder.joinpath(*found), name
+        if not name.isascii() and not os.path.lexists(place / name):
+            with suppress(OSError):
+                there = (one.name for one in place.iterdir())
+                written = next((one for one in there if unicodedata.normalize("NFC", one) == name), name)
+        found.append(written)
+    return "/".join(found)
 
 
 def _data(project: Project) -> set[str]:
