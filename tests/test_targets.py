@@ -193,19 +193,20 @@ def test_bytes_modes_and_names_arrive_as_they_are(world: Target) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names of both forms are one there")
-def test_a_name_in_the_decomposed_form_in_production_itself_is_replaced(checkout: Target) -> None:
+def test_a_name_in_the_decomposed_form_in_production_itself_is_one_clear_error(checkout: Target) -> None:
     decomposed, composed = "agents/cafe\u0301.md", "agents/caf\u00e9.md"
     (checkout.definitions / decomposed).write_text("theirs")
     checkout.studio.write(f".claude/{composed}", "ours")
-    checkout.promoted("first")
-    assert [place.read_text() for place in (checkout.definitions / "agents").glob("caf*")] == ["ours"]
-    checkout.must("release", "verify")
-    checkout.studio.write(f".claude/{composed}", "ours again")
-    checkout.promoted("second")
-    assert checkout.reads(decomposed) == "ours again"
-    (checkout.project.path / ".claude" / composed).unlink()
-    checkout.promoted("third")
-    assert not list((checkout.definitions / "agents").glob("caf*"))
+    checkout.edit("first")
+    checkout.ready()
+    before = checkout.studio.snapshot("../live/.claude")
+    refused = checkout.must("promote", "--yes", code=2)
+    assert "not in Unicode form C" in refused.err
+    assert r"rename it to 'caf\xe9.md' there" in refused.err
+    assert checkout.studio.snapshot("../live/.claude") == before
+    (checkout.definitions / decomposed).rename(checkout.definitions / composed)
+    checkout.must("promote", "--yes")
+    assert checkout.reads(composed) == "ours"
     checkout.must("release", "verify")
 
 
@@ -309,5 +310,5 @@ def test_a_disk_that_is_full_at_any_write_of_a_promotion_leaves_old_or_recovers_
             break
         assert checkout.reads() == "first"
     assert checkout.reads() == "second"
-    assert at > 3
+    assert at > 1
     checkout.must("release", "verify")

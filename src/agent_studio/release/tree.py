@@ -56,7 +56,9 @@ class Tree(NamedTuple):
         """Return door and name of a path of a manifest; what is written belongs to whoever owns the tree."""
         if path == manifest.OF_PROJECT and self.around is not None:
             return Folder(self.around, shared=True), manifest.PROJECT_FILE
-        return Folder(self.definitions, shared=True), path if path.isascii() else _as_written(self.definitions, path)
+        if not path.isascii():
+            _refuse_other_form(self.definitions, path)
+        return Folder(self.definitions, shared=True), path
 
     def takes(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
         """Return what of a candidate has a place here: a folder of definitions alone has none for a project's file."""
@@ -233,17 +235,18 @@ def folders_above(path: str) -> list[str]:
     return ["/".join(names[:depth]) for depth in range(len(names), 0, -1)]
 
 
-def _as_written(folder: Path, path: str) -> str:
-    """Return a path of a manifest by the names that are there, which may be in another Unicode form."""
-    found: list[str] = []
-    for name in path.split("/"):
-        place, written = folder.joinpath(*found), name
-        if not name.isascii() and not os.path.lexists(place / name):
-            with suppress(OSError):
-                there = (one.name for one in place.iterdir())
-                written = next((one for one in there if unicodedata.normalize("NFC", one) == name), name)
-        found.append(written)
-    return "/".join(found)
+def _refuse_other_form(folder: Path, path: str) -> None:
+    """Raise `UsageError` for a file that is there by a name in another Unicode form: it could not be switched."""
+    around, _, name = path.rpartition("/")
+    place = folder / around
+    if os.path.lexists(place / name) or not place.is_dir():
+        return
+    other = next((one for one in place.iterdir() if unicodedata.normalize("NFC", one.name) == name), None)
+    if other is not None:
+        raise UsageError(
+            f"{other} is named {other.name!a}, not in Unicode form C as releases are",
+            hint=f"rename it to {name!a} there, then run the command again",
+        )
 
 
 def _data(project: Project) -> set[str]:
