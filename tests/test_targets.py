@@ -312,3 +312,11 @@ def test_a_disk_that_is_full_at_any_write_of_a_promotion_leaves_old_or_recovers_
     assert checkout.reads() == "second"
     assert at > 1
     checkout.must("release", "verify")
+
+
+def test_flags_that_are_not_those_of_what_is_live_say_so(checkout: Target) -> None:
+    shown = checkout.must("flags", "list", "--env", "production")
+    assert f"what is live is in {checkout.live}" in shown.err
+    assert "what is live" not in checkout.must("flags", "list", "--env", "staging").err
+    there = checkout.must("flags", "list", "--env", "production", "--project", str(checkout.live))
+    assert "what is live" not in there.err

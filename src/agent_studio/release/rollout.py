@@ -62,7 +62,7 @@ class Halted(NamedTuple):
 
 
 def look(context: Context, *, only_running: bool = False) -> list[Status]:
-    """Return production's rollouts with what the limits say of each; reads at most the newest 64 MiB of a journal."""
+    """Return production's rollouts with what the limits say of each; reads at most the newest 16 MiB of a journal."""
     past = flag_history(context.root)
     states = {flag: _state(context.config, past, flag) for flag in past.rollouts}
     found = [one for flag, one in past.rollouts.items() if states[flag] == RUNNING or not only_running]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Entry = tuple[dict[str, Any], int] | None
     """A record and its time, ms since 1970; None for a line that is none."""
 
-BYTES_MAX = 64 << 20
+BYTES_MAX = 16 << 20
 """Of each journal at most so much is read, from its end."""
 _CONTINUED = ("resume", "compact")
 """Sources of a start that is not the beginning of a session."""

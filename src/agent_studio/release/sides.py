@@ -69,10 +69,17 @@ def production_context(project: Project, variables: Mapping[str, str], overrides
 
     Raises `ConfigurationError` when it, or where it is, is not as it should be.
     """
-    variables = {name: value for name, value in variables.items() if name != VARIABLE}
-    if sessions.is_production(project):
-        return open_context(project, PRODUCTION, variables, tuple(overrides))
-    return open_sides(project, variables, overrides).live()
+    apart = {name: value for name, value in variables.items() if name != VARIABLE}
+    overrides = tuple(overrides)
+    return open_context(production_project(project, apart, overrides), PRODUCTION, apart, overrides)
+
+
+def production_project(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Project:
+    """Return the project that holds production's data and configuration, given the working checkout or itself.
+
+    Raises `ConfigurationError` when the target is not as it should be.
+    """
+    return project if sessions.is_production(project) else open_sides(project, variables, overrides).production
 
 
 def data_project(project: Project, tree: Tree) -> Project:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from agent_studio import log
 from agent_studio.cli.output import Problem, Result
 from agent_studio.environment import flags
-from agent_studio.errors import UsageError
+from agent_studio.environment.detect import Environment
+from agent_studio.errors import AgentStudioError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -83,7 +84,25 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
         return rollout.run(args, session)
     actions = {"list": _list, "explain": _explain, "set": _set, "kill": _kill, "history": _history}
-    return actions[args.subverb](args, session.context)
+    result = actions[args.subverb](args, session.context)
+    return result._replace(problems=[*result.problems, *_elsewhere(session)])
+
+
+def _elsewhere(session: Session) -> list[Problem]:
+    """Return a note where production's flags are another checkout's, not those of this one."""
+    context = session.context
+    if context.environment is not Environment.PRODUCTION or not context.config["release.target"]:
+        return []
+    from agent_studio.release.sides import production_project  # noqa: PLC0415 - only where there is a target
+
+    try:
+        place = production_project(context.project, session.variables, session.overrides).path
+    except AgentStudioError:
+        return []
+    if place == context.project.path:
+        return []
+    message = f"these are this checkout's own flags: what is live is in {place}"
+    return [Problem("elsewhere", message, f"--project {place}", is_note=True)]
 
 
 def _list(args: argparse.Namespace, context: Context) -> Result:
