@@ -31,6 +31,7 @@ features:
   slowMode:
     enabled: false
 """
+NOTHING = flags.History([], 0, {})
 ME: dict[str, Any] = {"who": "Ada <ada@example.org>", "why": "it costs too much"}
 
 
@@ -46,7 +47,7 @@ def opened(studio: Studio, environment: str = "development", variables: Mapping[
 
 def value(studio: Studio, flag: str, unit: str | None = None) -> flags.Evaluation:
     context = opened(studio)
-    return flags.evaluate(context.config, flags.history(context.root).kills, flag, unit)
+    return flags.evaluate(context.config, flags.history(context.root), flag, unit)
 
 
 def journal_lines(studio: Studio) -> list[str]:
@@ -77,8 +78,8 @@ def test_a_rollout_admits_exactly_its_share_of_buckets(project: Studio) -> None:
         project.write(".claude/config.yaml", BASE.replace("30", str(percent)))
         config = opened(project).config
         last = round(percent * 100) - 1
-        assert flags.evaluate(config, {}, "partyMode", by_bucket[last]).value
-        assert not flags.evaluate(config, {}, "partyMode", by_bucket[last + 1]).value
+        assert flags.evaluate(config, NOTHING, "partyMode", by_bucket[last]).value
+        assert not flags.evaluate(config, NOTHING, "partyMode", by_bucket[last + 1]).value
 
 
 def test_whoever_is_in_a_rollout_stays_in_when_it_grows(project: Studio) -> None:
@@ -86,9 +87,9 @@ def test_whoever_is_in_a_rollout_stays_in_when_it_grows(project: Studio) -> None
     project.write(".claude/config.yaml", BASE.replace("30", "60"))
     large = opened(project).config
     units = [str(number) for number in range(500)]
-    inside = [unit for unit in units if flags.evaluate(small, {}, "partyMode", unit).value]
+    inside = [unit for unit in units if flags.evaluate(small, NOTHING, "partyMode", unit).value]
     assert inside
-    assert all(flags.evaluate(large, {}, "partyMode", unit).value for unit in inside)
+    assert all(flags.evaluate(large, NOTHING, "partyMode", unit).value for unit in inside)
 
 
 @pytest.mark.parametrize(
@@ -125,12 +126,12 @@ def test_a_kill_wins_over_every_layer_until_it_is_lifted(project: Studio) -> Non
     project.write(".claude/config.yaml", BASE.replace("30", "100"))
     flags.kill(opened(project), "partyMode", **ME)
     context = opened(project, variables={"PARTY_MODE_ENABLED": "true"})
-    kills = flags.history(context.root).kills
-    found = flags.evaluate(context.config, kills, "partyMode", "abc")
+    past = flags.history(context.root)
+    found = flags.evaluate(context.config, past, "partyMode", "abc")
     assert (found.value, found.reason) == (False, "KILLED")
     assert ME["who"] in found.detail
     assert ME["why"] in found.detail
-    assert flags.evaluate(context.config, kills, "slowMode").reason != "KILLED"
+    assert flags.evaluate(context.config, past, "slowMode").reason != "KILLED"
     flags.lift(opened(project), "partyMode", **ME)
     assert value(project, "partyMode").value
 
@@ -332,7 +333,8 @@ def test_list_shows_every_flag_with_its_reason(project: Studio) -> None:
     }  # fmt: skip
     assert rows["partyMode"] == {
         "name": "partyMode", "value": False, "reason": "NO_UNIT", "enabled": True, "rolloutPercentage": 30,
-        "killed": False, "detail": "off without a unit, for it has a rollout of 30 % in .claude/config.yaml:5",
+        "killed": False, "stage": None,
+        "detail": "off without a unit, for it has a rollout of 30 % in .claude/config.yaml:5",
     }  # fmt: skip
     assert (rows["knowledgeBase"]["killed"], rows["knowledgeBase"]["value"]) == (True, False)
     assert "killed: it costs too much" in project.run("flags", "list").out

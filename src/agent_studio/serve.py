@@ -127,7 +127,7 @@ class _Server:
         self._say = say
         fresh = _Fresh(context, variables)
         self._decisions = DecisionServer(fresh, say)
-        self._watcher = Watcher(fresh, variables, say)
+        self._watcher = Watcher(_Halting(fresh, say), variables, say)
         self._ingest = _Ingest(context, options.ingest_interval_s, say) if options.ingest_interval_s > 0 else None
 
     def run(self, daemon: Daemon, listener: socket.socket, stop: Stop, started: Callable[[Daemon], None]) -> None:
@@ -281,6 +281,30 @@ class _Fresh:
                 self._context = open_context(self._context.project, self._context.choice, self._variables)
                 self._until = time.monotonic() + _FRESH_SECONDS
             return self._context
+
+
+class _Halting:
+    """The environment as it is now, after gradual rollouts that break a limit were halted: a look at it shows that."""
+
+    def __init__(self, fresh: _Fresh, say: Callable[[str], None]) -> None:
+        self._fresh = fresh
+        self._say = say
+        self._problem = ""
+
+    def __call__(self) -> Context:
+        from agent_studio.release import rollout  # noqa: PLC0415 - only a look needs it
+
+        context = self._fresh()
+        problem = ""
+        try:
+            for one in rollout.check(context):
+                self._say(f"{one.rollout.flag} was halted: {one.reason}")
+        except AgentStudioError as error:
+            problem = f"gradual rollouts: {error.message}"
+        if problem not in {"", self._problem}:
+            self._say(problem)
+        self._problem = problem
+        return context
 
 
 @contextmanager

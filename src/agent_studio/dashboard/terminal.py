@@ -28,6 +28,7 @@ _RULES = {
     "hookFailureRate": "hook failures", "hookFailureBurst": "hook failures, last hour",
     "agentFailureRate": "agent failures", "agentFailureBurst": "agent failures, last hour",
     "errorRatePerHour": "errors an hour", "tokenBudgetPerDay": "tokens today", "budget": "budget",
+    "flagRollout": "rollout halted",
 }  # fmt: skip
 """Limits that have a figure, as people call them."""
 _WATCHED = {("silence", ""): "agents end", ("silence", "hooks"): "hooks report", ("ingest", ""): "ingest keeps up"}

@@ -73,7 +73,7 @@ def _features(context: Context) -> Iterator[Finding]:
     past = history(context.root)
     off = []
     for flag in context.config.flags:
-        state = evaluate(context.config, past.kills, flag)
+        state = evaluate(context.config, past, flag)
         if not state.value:
             off.append(f"{flag}: {state.detail}")
     if off and context.environment is Environment.STAGING:

@@ -1,19 +1,21 @@
-"""The journal of flag changes, `.agent-studio/<environment>/flags.jsonl`, and the kills that follow from it.
+"""The journal of flag changes, `.agent-studio/<environment>/flags.jsonl`, with the kills and rollouts it leads to.
 
-It is only ever appended to. A damaged line never lifts a kill, and counts as one where it may have been one.
+It is only ever appended to. A damaged line never lifts a kill nor widens a rollout, and counts as a kill where it may
+have been either.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from agent_studio.environment.roots import EnvironmentRoot, Project
 
 JOURNAL = "flags.jsonl"
-_ACTIONS = frozenset(("kill", "lift", "set"))
+ROLLOUT = "rollout"
+_ACTIONS = frozenset(("kill", "lift", "set", ROLLOUT))
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,37 @@ class Kill:
         return f"killed{by}: {self.why}"
 
 
+class Rollout(NamedTuple):
+    """A gradual rollout that is under way: the flag is live for a share of sessions at most."""
+
+    flag: str
+    percent: float
+    """The stage: over 0, under 100."""
+    since: str
+    """When the stage began: by its record, or by the lifting of a kill."""
+    who: str
+    why: str
+    release: str
+    """The release that it is of."""
+
+    def __str__(self) -> str:
+        return f"a gradual rollout to {self.percent:g} % since {self.since}"
+
+
 @dataclass(frozen=True)
 class History:
     """What the journal says."""
 
     records: list[dict[str, Any]]
-    """`timestamp, environment, flag, action (kill, lift, set), key, before, after, who, why`, oldest first."""
+    """`timestamp, environment, flag, action (kill, lift, set, rollout), key, before, after, who, why`, oldest first.
+
+    A rollout's `before` and `after` are per cent of sessions, None for no rollout; it also has `release`.
+    """
     damaged_lines: int
     kills: dict[str, Kill]
     """The kills in force by flag, those a damaged line may have recorded among them."""
+    rollouts: dict[str, Rollout] = field(default_factory=dict)
+    """Gradual rollouts that have not come to their end, by flag; a kill stands over them."""
 
 
 def history(root: EnvironmentRoot, flag: str | None = None) -> History:
@@ -51,7 +75,7 @@ def history(root: EnvironmentRoot, flag: str | None = None) -> History:
     for number, line in enumerate(lines, 1):
         read.take(line, number)
     records = [record for record in read.records if flag in {None, record["flag"]}]
-    return History(records, read.damaged_lines, read.kills)
+    return History(records, read.damaged_lines, read.kills, read.rollouts)
 
 
 class _Journal:
@@ -61,6 +85,7 @@ class _Journal:
         self._environment = environment
         self.records: list[dict[str, Any]] = []
         self.kills: dict[str, Kill] = {}
+        self.rollouts: dict[str, Rollout] = {}
         self.damaged_lines = 0
 
     def take(self, line: bytes, number: int) -> None:
@@ -84,22 +109,43 @@ class _Journal:
             self.kills[flag] = Kill(flag, *said)
         elif record["action"] == "lift":
             self.kills.pop(flag, None)
+            if flag in self.rollouts:  # what it was killed for must not kill it again at once
+                self.rollouts[flag] = self.rollouts[flag]._replace(since=str(record.get("timestamp") or ""))
+        elif record["action"] == ROLLOUT:
+            self._roll(flag, record)
+
+    def _roll(self, flag: str, record: dict[str, Any]) -> None:
+        percent = record["after"]
+        if percent is None or percent >= 100:  # noqa: PLR2004 - all of them: the configuration decides alone
+            self.rollouts.pop(flag, None)
+            return
+        since, *said = (str(record.get(name) or "") for name in ("timestamp", "who", "why", "release"))
+        self.rollouts[flag] = Rollout(flag, percent, since, *said)
 
     def _suspect(self, line: bytes, number: int) -> None:
-        """Kill what a damaged line may have killed: the flag it names, else every flag that ever was killed."""
+        """Kill what a damaged line may have killed or held back: the flag it names, else every flag that ever was."""
         text = line.decode("utf-8", "replace")
         if '"action":"set"' in text or '"action":"lift"' in text:
             return
         _, _, tail = text.partition('"flag":"')
         named, quote, _ = tail.partition('"')
-        killed_once = {record["flag"] for record in self.records if record["action"] == "kill"}
-        for flag in {named} if quote else killed_once:
+        once = {record["flag"] for record in self.records if record["action"] in {"kill", ROLLOUT}}
+        for flag in {named} if quote else once:
             why = f"line {number} of {JOURNAL} is damaged and may have killed it"
             self.kills.setdefault(flag, Kill(flag, "", "", why))
 
 
 def _known_action(record: dict[str, Any]) -> bool:
-    return isinstance(record.get("action"), str) and record["action"] in _ACTIONS
+    action = record.get("action")
+    if not isinstance(action, str) or action not in _ACTIONS:
+        return False
+    return action != ROLLOUT or ("after" in record and _is_stage(record["after"]))
+
+
+def _is_stage(percent: Any) -> bool:
+    if percent is None:
+        return True
+    return isinstance(percent, int | float) and not isinstance(percent, bool) and 0 < percent <= 100  # noqa: PLR2004
 
 
 def default_who(project: Project) -> str:

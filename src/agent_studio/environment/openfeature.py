@@ -56,7 +56,7 @@ class AgentStudioProvider(AbstractProvider):
             return self._parameter(flag_key, default_value, _boolean)
         unit = evaluation_context.targeting_key if evaluation_context else None
         try:
-            decided = evaluate(self._context.config, history(self._context.root).kills, flag, unit)
+            decided = evaluate(self._context.config, history(self._context.root), flag, unit)
         except AgentStudioError as error:
             return _failed(default_value, ErrorCode.GENERAL, error.message)
         metadata: dict[str, bool | int | float | str] = {"detail": decided.detail, **self._about()}

@@ -60,7 +60,7 @@ def verdicts(
     """
     if not is_watched(context):
         return []
-    from agent_studio.monitor import spend, watchers  # noqa: PLC0415 - SQLite and the ledger come with them
+    from agent_studio.monitor import halts, spend, watchers  # noqa: PLC0415 - SQLite and the ledger come with them
 
     found = [
         *_hook_times(context, summary, durations),
@@ -69,6 +69,7 @@ def verdicts(
         *_errors(context, summary, recent),
         *spend.verdicts(context),
         *watchers.verdicts(context, summary, recent),
+        *halts.verdicts(context),
     ]  # fmt: skip
     return sorted(found, key=lambda one: one.state != BREACH)
 

@@ -9,7 +9,7 @@ SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 """The specification's, mildest first."""
 RULES = (
     "hookExecutionTimeMs", "hookFailureRate", "hookFailureBurst", "agentFailureRate", "agentFailureBurst",
-    "errorRatePerHour", "tokenBudgetPerDay", "budget", "silence", "ingest", "ledger",
+    "errorRatePerHour", "tokenBudgetPerDay", "budget", "silence", "ingest", "ledger", "flagRollout",
 )  # fmt: skip
 """What a verdict may be on."""
 
@@ -18,9 +18,9 @@ class Verdict(NamedTuple):
     """One figure beside its limit."""
 
     rule: str
-    """The limit's key in the configuration, or `budget`, `silence`, `ingest`, `ledger`, a `...Burst`."""
+    """The limit's key in the configuration, or `budget`, `silence`, `ingest`, `ledger`, `flagRollout`, a `...Burst`."""
     label: str
-    """The hook, agent or budget; empty for all together."""
+    """The hook, agent, budget or flag; empty for all together."""
     state: str
     """OK, BREACH (even the lower bound is over the limit) or UNKNOWN (too little, or nothing could be looked at)."""
     severity: str

@@ -1,4 +1,4 @@
-"""Makes a folder production: a git worktree of this checkout, or a checkout that is there."""
+"""Makes a folder production: a git worktree of this checkout, a checkout that is there, or definitions alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent_studio.environment.edit import set_value
 from agent_studio.environment.roots import Project
 from agent_studio.errors import UsageError
 from agent_studio.release import git, sessions
-from agent_studio.release.target import KEY, target
+from agent_studio.release.target import KEY, is_alone, target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Placed(NamedTuple):
     """What was made."""
 
-    target: Project
+    production: Project
+    """The project that holds production's data and configuration."""
     notes: list[str]
     """What was done, in words."""
 
@@ -35,6 +36,8 @@ def place(project: Project, written: str) -> Placed:
     """
     chosen = Path(os.path.realpath(project.path / Path(written).expanduser()))
     _refuse(project, chosen)
+    if is_alone(chosen):
+        return _place_alone(project, chosen)
     notes = []
     if not chosen.exists():
         git.run(project.path, "worktree", "add", "--detach", str(chosen), "HEAD")
@@ -42,10 +45,23 @@ def place(project: Project, written: str) -> Placed:
     made = Project(chosen)
     if made.folder.make(DEFINITIONS):
         notes.append(f"created {made.definitions}")
-    notes.extend(_set_target(project, os.path.relpath(chosen, project.path)))
+    notes.extend(_set_target(project, chosen))
     notes.extend(_set_environment(made))
     sessions.own(made, project)
     return Placed(made, notes)
+
+
+def _place_alone(project: Project, chosen: Path) -> Placed:
+    notes = []
+    if not chosen.exists():
+        Project(chosen.parent).folder.make(chosen.name)
+        notes.append(f"created {chosen}")
+    notes.extend(_set_target(project, chosen))
+    notes.append(
+        f"{chosen} holds definitions alone: production's data and configuration stay in {project.path}. The first "
+        "promotion replaces all agents, skills, commands, hooks, settings.json and CLAUDE.md there by the candidate's"
+    )
+    return Placed(project, notes)
 
 
 def _refuse(project: Project, chosen: Path) -> None:
@@ -56,15 +72,18 @@ def _refuse(project: Project, chosen: Path) -> None:
         )
     if chosen.exists() and not chosen.is_dir():
         raise UsageError(f"{chosen} is a file", hint="name a folder")
-    if chosen.is_dir() and any(chosen.iterdir()) and not Project(chosen).definitions.is_dir():
+    is_known = is_alone(chosen) or Project(chosen).definitions.is_dir()
+    if chosen.is_dir() and any(chosen.iterdir()) and not is_known:
         raise UsageError(
             f"{chosen} is there and has no {DEFINITIONS}/",
-            hint="name a checkout of this project, or a folder to be made",
+            hint=f"name a checkout of this project, a folder to be made, ~/{DEFINITIONS} or a plugin's folder",
         )
 
 
-def _set_target(project: Project, relative: str) -> Iterator[str]:
+def _set_target(project: Project, chosen: Path) -> Iterator[str]:
     name = project.shown(BASE_FILE)
+    own = Path(os.path.realpath(Path.home())) / chosen.name  # `~/.claude` is everybody's own
+    relative = f"~/{chosen.name}" if is_alone(chosen) and chosen == own else os.path.relpath(chosen, project.path)
     written = relative.replace(os.sep, "/")
     try:
         old = project.folder.read(name).decode()

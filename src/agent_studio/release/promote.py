@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio.environment import flags
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, UsageError
-from agent_studio.release import candidates, facts, gate, history, manifest, proof, safety, sessions, switch
+from agent_studio.release import (
+    candidates,
+    facts,
+    gate,
+    history,
+    manifest,
+    proof,
+    rollout_switch,
+    safety,
+    sessions,
+    switch,
+)  # fmt: skip
 from agent_studio.release.sides import SOURCE, TO
 from agent_studio.release.store import Store
 
@@ -32,6 +43,8 @@ class Options(NamedTuple):
     """Wait until no session runs in production."""
     dry_run: bool = False
     reason: str = ""
+    gradual: bool = False
+    """Flags that go on with this promotion are live for a first share of sessions only."""
 
 
 class Plan(NamedTuple):
@@ -46,6 +59,10 @@ class Plan(NamedTuple):
     """The release that is live; empty before the first."""
     drift: list[str]
     changes: list[manifest.Difference]
+    turned_on: list[str]
+    """Flags that are on in production after it and not before."""
+    gradual: bool
+    """Whether those go live for a first share of sessions only."""
 
     @property
     def is_live(self) -> bool:
@@ -77,23 +94,27 @@ def promote(
     prove = prove or (lambda: proof.smoke(sides.production, sides.variables, sides.overrides))
     with switch.alone(sides.project, "a promotion or rollback"):
         switch.refuse_pending(sides.project)
-        found = plan(sides, candidates.create(sides.project), drift_is_settled=options.adopt or options.discard)
+        found = plan(
+            sides, candidates.create(sides.project), drift_is_settled=options.adopt or options.discard,
+            gradual=options.gradual,
+        )  # fmt: skip
         if found.gate.code or options.dry_run:
             return Promoted(found, None, "", [])
         _refuse_unready(sides)
         agree(found)
         if found.is_live:
-            return Promoted(found, proof.settle(sides.project, sides.target.tree, prove), "", ["it was live already"])
+            settled = proof.settle(sides.project, sides.target.tree, prove)
+            return Promoted(found, settled, "", ["it was live already", *_not_gradual(found)])
         with sessions.quiet(sides.production, wait=options.wait):
             backup, notes = safety.backup(sides, f"before promotion of {found.made.candidate[:12]}")
-            notes.extend(_other_sessions(sides))
-            _settle_drift(sides, found, options)
-            _switch(sides, found, options, backup)
+            notes.extend([*_other_sessions(sides), *_not_gradual(found)])
+            live = _settle_drift(sides, found, options)
+            _switch(sides, found, options, backup, live)
             settled = proof.settle(sides.project, sides.target.tree, prove)
         return Promoted(found, settled, backup, notes)
 
 
-def plan(sides: Sides, made: Made, *, drift_is_settled: bool = False) -> Plan:
+def plan(sides: Sides, made: Made, *, drift_is_settled: bool = False, gradual: bool = False) -> Plan:
     """Return what a promotion of a candidate would do, and what the gate says to it."""
     gathered = facts.gather(sides, made.candidate)
     asked = gathered.facts._replace(drift=()) if drift_is_settled else gathered.facts
@@ -102,6 +123,7 @@ def plan(sides: Sides, made: Made, *, drift_is_settled: bool = False) -> Plan:
         made, gathered, gate.decide(asked), manifest.name_of(manifest.render(gathered.release)),
         "" if current is None else current.release, list(gathered.facts.drift),
         manifest.differences(gathered.live, gathered.release),
+        rollout_switch.turned_on(sides, gathered.release, made.candidate), gradual,
     )  # fmt: skip
 
 
@@ -118,6 +140,13 @@ def _refuse_unready(sides: Sides) -> None:
         )
 
 
+def _not_gradual(found: Plan) -> list[str]:
+    """Return a note where nothing is there to go gradually."""
+    if not found.gradual or found.turned_on:
+        return []
+    return ["--gradual changes nothing: this promotion turns no flag on, and definitions switch whole"]
+
+
 def _other_sessions(sides: Sides) -> list[str]:
     """Return a note of live sessions that nobody waits for, because `run` did not start them."""
     try:
@@ -128,12 +157,18 @@ def _other_sessions(sides: Sides) -> list[str]:
     return [f"sessions that were not started by run may see some old and some new files: {listed}"] if found else []
 
 
-def _settle_drift(sides: Sides, found: Plan, options: Options) -> None:
-    """Keep what is live in the store, and note what becomes of edits that no release has."""
+def _settle_drift(sides: Sides, found: Plan, options: Options) -> dict[str, manifest.Entry]:
+    """Keep what is live in the store, note what becomes of edits that no release has, and return what is live.
+
+    Raises `DriftError` when that is no longer what was shown to whoever agreed.
+    """
     store = Store(sides.project)
     with store.bulk():
         kept = sides.target.tree.read(store.put).entries
         release = store.put(manifest.render(kept))
+    edited = manifest.differences(found.gathered.live, kept)
+    if edited:
+        raise switch.DriftError(f"{edited[0].path} in production was just changed by someone else", hint="run it again")
     if options.adopt and found.drift:
         history.append(
             sides.project,
@@ -142,16 +177,24 @@ def _settle_drift(sides: Sides, found: Plan, options: Options) -> None:
         )  # fmt: skip
     if options.discard:
         proof.keep_drift(sides.project, [manifest.Difference(path, None, kept.get(path)) for path in found.drift])
+    return kept
 
 
-def _switch(sides: Sides, found: Plan, options: Options, backup: str) -> None:
+def _switch(
+    sides: Sides, found: Plan, options: Options, backup: str, live: Mapping[str, manifest.Entry]
+) -> None:  # fmt: skip
     project, tree, gathered = sides.project, sides.target.tree, found.gathered
-    store = Store(project)
-    store.put(manifest.render(gathered.release))
-    live = tree.read().entries
+    Store(project).put(manifest.render(gathered.release))
     if sides.production != project:
         sessions.own(sides.production, project)
-    switch.switch(project, tree, live, gathered.release, _record(sides, found, options, backup, live))
+    who = flags.default_who(project)
+    rollout_switch.begin(sides, found.turned_on, gradually=found.gradual, who=who, release=found.release)
+    try:
+        switch.switch(project, tree, live, gathered.release, _record(sides, found, options, backup, live))
+    except AgentStudioError:
+        if switch.pending(project) is None:
+            rollout_switch.follow(project, tree)  # nothing was switched: what was begun ends
+        raise
 
 
 def _record(
@@ -166,7 +209,8 @@ def _record(
         "previous": "" if current is None else current.release,
         "before": manifest.name_of(manifest.render(live)) if current is None else "",
         "from": str(SOURCE), "to": str(TO), "separation": known.separation,
-        "flags": dict(found.gathered.carried.flags), "policy": known.policy.sha256, "governedBy": known.policy.of,
+        "flags": dict(found.gathered.carried.flags), "gradual": found.turned_on if found.gradual else [],
+        "policy": known.policy.sha256, "governedBy": known.policy.of,
         "bootstrap": known.policy.bootstrap, "commit": found.made.commit, "signed": signed,
         "nonces": facts.nonces([*known.signatures, *known.waivers]),
         "gate": [[one.name, one.verdict] for one in found.gate.requirements], "backup": backup,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.release import history, manifest, switch
+from agent_studio.release import history, manifest, rollout_switch, switch
 from agent_studio.release.sides import PRODUCTION
 from agent_studio.release.store import Store
 from agent_studio.staging.smoke import run_smoke
@@ -52,8 +52,15 @@ def smoke(production: Project, variables: Mapping[str, str], overrides: Sequence
 def settle(project: Project, tree: Tree, prove: Callable[[], Proof]) -> Settled | None:
     """Prove what is live and note it; what a promotion made live and does not work goes back.
 
-    None when it was proven before. The caller holds `switch.alone`; killed anywhere, the next call goes on.
+    None when it was proven before. Gradual rollouts follow what is live in the end. The caller holds `switch.alone`;
+    killed anywhere, the next call goes on.
     """
+    settled = _settled(project, tree, prove)
+    rollout_switch.follow(project, tree)
+    return settled
+
+
+def _settled(project: Project, tree: Tree, prove: Callable[[], Proof]) -> Settled | None:
     past = history.read(project)
     current = past.current
     if current is None or current.healthy or (current.healthy is False and current.step != history.PROMOTE):

@@ -136,6 +136,11 @@ def own(production: Project, owner: Project) -> None:
     folder.replace(OWNER, written)
 
 
+def is_production(project: Project) -> bool:
+    """Tell whether a project is a target that was noted to be another's production."""
+    return Folder(project.path, STATE).has_file(OWNER)
+
+
 def owner(project: Project) -> Project | None:
     """Return the project whose production this one is, None for one of its own."""
     try:

@@ -10,6 +10,7 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import VARIABLE, Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.errors import UsageError
+from agent_studio.release import sessions
 from agent_studio.release.target import KEY, Target, target
 
 if TYPE_CHECKING:
@@ -61,6 +62,24 @@ def open_sides(project: Project, variables: Mapping[str, str], overrides: Iterab
     variables = {name: value for name, value in variables.items() if name != VARIABLE}
     found = target(project, load(project, TO, variables, overrides := tuple(overrides)))
     return Sides(project, found, variables, overrides)
+
+
+def production_context(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Context:
+    """Open production, whether a project is the working checkout or production itself.
+
+    Raises `ConfigurationError` when it, or where it is, is not as it should be.
+    """
+    apart = {name: value for name, value in variables.items() if name != VARIABLE}
+    overrides = tuple(overrides)
+    return open_context(production_project(project, apart, overrides), PRODUCTION, apart, overrides)
+
+
+def production_project(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Project:
+    """Return the project that holds production's data and configuration, given the working checkout or itself.
+
+    Raises `ConfigurationError` when the target is not as it should be.
+    """
+    return project if sessions.is_production(project) else open_sides(project, variables, overrides).production
 
 
 def data_project(project: Project, tree: Tree) -> Project:

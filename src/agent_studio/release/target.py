@@ -1,4 +1,8 @@
-"""Where production's definitions are: a target of its own, or the checkout that is worked in."""
+"""Where production's definitions are: a target of its own, or the checkout that is worked in.
+
+A target is another checkout, whose `.claude/` is switched and which holds production's data and configuration; or a
+folder of definitions alone, such as `~/.claude` or a plugin's, and then those stay with the checkout.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.environment.roots import Project
 from agent_studio.errors import ConfigurationError
 from agent_studio.release.tree import Tree
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
 
 KEY = "release.target"
 IN_PLACE, SEPARATE = "none", "target"
+_PLUGIN = ".claude-plugin/plugin.json"
 
 
 class Target(NamedTuple):
@@ -38,7 +44,8 @@ def target(project: Project, config: Config) -> Target:
             hint="make it: agent-studio init --env production --target DIR, or name another",
         )
     inner = Project(place).definitions
-    found = Tree(inner.resolve(), place) if inner.is_dir() else Tree(place, None)
+    alone = is_alone(place) or not inner.is_dir()
+    found = Tree(place, None) if alone else Tree(inner.resolve(), place)
     own = project.definitions.resolve()
     if found.definitions == own or own in found.definitions.parents or found.definitions in own.parents:
         raise ConfigurationError(
@@ -46,3 +53,8 @@ def target(project: Project, config: Config) -> Target:
             hint="name another checkout or folder, or leave the key out for production in place",
         )
     return Target(found, SEPARATE)
+
+
+def is_alone(place: Path) -> bool:
+    """Tell whether a folder is one of definitions by what it is: a user's or project's `.claude`, or a plugin."""
+    return place.name == DEFINITIONS or place.joinpath(*_PLUGIN.split("/")).is_file()

@@ -58,6 +58,8 @@ class Tree(NamedTuple):
         """Return door and name of a path of a manifest; what is written belongs to whoever owns the tree."""
         if path == manifest.OF_PROJECT and self.around is not None:
             return Folder(self.around, shared=True), manifest.PROJECT_FILE
+        if not path.isascii():
+            _refuse_other_form(self.definitions, path)
         return Folder(self.definitions, shared=True), path
 
     def takes(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -253,6 +255,20 @@ def folders_above(path: str) -> list[str]:
     """Return the folders on the way to a path, the innermost first."""
     names = path.split("/")[:-1]
     return ["/".join(names[:depth]) for depth in range(len(names), 0, -1)]
+
+
+def _refuse_other_form(folder: Path, path: str) -> None:
+    """Raise `UsageError` for a file that is there by a name in another Unicode form: it could not be switched."""
+    around, _, name = path.rpartition("/")
+    place = folder / around
+    if os.path.lexists(place / name) or not place.is_dir():
+        return
+    other = next((one for one in place.iterdir() if unicodedata.normalize("NFC", one.name) == name), None)
+    if other is not None:
+        raise UsageError(
+            f"{other} is named {other.name!a}, not in Unicode form C as releases are",
+            hint=f"rename it to {name!a} there, then run the command again",
+        )
 
 
 def _data(project: Project) -> set[str]:

@@ -130,8 +130,8 @@ def configuration_loader(subject: Subject) -> str:
 
 def feature_flags(subject: Subject) -> str:
     """Staging: every flag is on. Elsewhere: every flag can be evaluated and says why."""
-    killed = history(subject.root).kills
-    states = [flags.evaluate(subject.context.config, killed, flag) for flag in subject.context.config.flags]
+    past = history(subject.root)
+    states = [flags.evaluate(subject.context.config, past, flag) for flag in subject.context.config.flags]
     off = [state for state in states if not state.value]
     if subject.environment is Environment.STAGING and off:
         raise Failed("; ".join(f"{state.flag} is off: {state.detail}" for state in off))

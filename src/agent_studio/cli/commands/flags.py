@@ -1,4 +1,4 @@
-"""Show and change feature flags: whether each is on, why, and who changed it."""
+"""Show and change feature flags: whether each is on, why, and who changed it; gradual rollouts and their limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from agent_studio import log
 from agent_studio.cli.output import Problem, Result
 from agent_studio.environment import flags
-from agent_studio.errors import UsageError
+from agent_studio.environment.detect import Environment
+from agent_studio.errors import AgentStudioError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -49,8 +50,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     kill.add_argument("--lift", action="store_true", help="undo a kill")
     _add_change_options(kill)
 
+    _add_rollout(verbs.add_parser(
+        "rollout",
+        help="gradual rollouts of production, what the limits say, the next stage, the halt",
+        description="Show production's gradual rollouts, bring one to its next stage, or halt it.",
+    ))  # fmt: skip
+
     past = verbs.add_parser("history", help="who changed what, when and why", description="List every change.")
     past.add_argument("name", metavar="NAME", nargs="?", help="only this flag")
+
+
+def _add_rollout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a flag (default: all that are in a rollout)")
+    act = parser.add_mutually_exclusive_group()
+    act.add_argument("--advance", action="store_true", help="go on to 50, then 100 %%, if no limit stands against it")
+    act.add_argument("--halt", action="store_true", help="switch the flag off for everyone at once")
+    parser.add_argument("--despite", metavar="TEXT", help="advance although limits lack evidence; why, kept with it")
+    parser.add_argument("--why", metavar="TEXT", help="why; kept with the change (needed to halt)")
+    parser.add_argument("--by", metavar="WHO", help="who (default: git's user, else the system's)")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
 
 
 def _add_change_options(parser: argparse.ArgumentParser) -> None:
@@ -61,8 +79,30 @@ def _add_change_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Carry out one subcommand."""
+    if args.subverb == "rollout":
+        from agent_studio.cli.flags import rollout  # noqa: PLC0415 - releases and journals come with it
+
+        return rollout.run(args, session)
     actions = {"list": _list, "explain": _explain, "set": _set, "kill": _kill, "history": _history}
-    return actions[args.subverb](args, session.context)
+    result = actions[args.subverb](args, session.context)
+    return result._replace(problems=[*result.problems, *_elsewhere(session)])
+
+
+def _elsewhere(session: Session) -> list[Problem]:
+    """Return a note where production's flags are another checkout's, not those of this one."""
+    context = session.context
+    if context.environment is not Environment.PRODUCTION or not context.config["release.target"]:
+        return []
+    from agent_studio.release.sides import production_project  # noqa: PLC0415 - only where there is a target
+
+    try:
+        place = production_project(context.project, session.variables, session.overrides).path
+    except AgentStudioError:
+        return []
+    if place == context.project.path:
+        return []
+    message = f"these are this checkout's own flags: what is live is in {place}"
+    return [Problem("elsewhere", message, f"--project {place}", is_note=True)]
 
 
 def _list(args: argparse.Namespace, context: Context) -> Result:
@@ -72,13 +112,15 @@ def _list(args: argparse.Namespace, context: Context) -> Result:
     def render(screen: Screen) -> None:
         screen.table(
             ("flag", "value", "rollout", "why"),
-            [
-                (row["name"], _word(row["value"]), f"{row['rolloutPercentage']:g} %", _why(past, row["name"], row))
-                for row in rows
-            ],
+            [(row["name"], _word(row["value"]), f"{_share(row):g} %", _why(past, row["name"], row)) for row in rows],
         )
 
     return Result({"flags": rows, "damagedLines": past.damaged_lines}, render, problems=_damage(past))
+
+
+def _share(row: dict[str, Any]) -> float:
+    stage = row["stage"]
+    return float(row["rolloutPercentage"] if stage is None else min(stage, row["rolloutPercentage"]))
 
 
 def _why(past: flags.History, name: str, row: dict[str, Any]) -> str:
@@ -87,7 +129,8 @@ def _why(past: flags.History, name: str, row: dict[str, Any]) -> str:
 
 
 def _described(context: Context, past: flags.History, name: str, unit: str | None = None) -> dict[str, Any]:
-    decided = flags.evaluate(context.config, past.kills, name, unit)
+    decided = flags.evaluate(context.config, past, name, unit)
+    gradual = past.rollouts.get(name)
     return {
         "name": name,
         "value": decided.value,
@@ -96,6 +139,7 @@ def _described(context: Context, past: flags.History, name: str, unit: str | Non
         "enabled": context.config[f"features.{name}.enabled"],
         "rolloutPercentage": context.config[f"features.{name}.rolloutPercentage"],
         "killed": name in past.kills,
+        "stage": gradual.percent if gradual else None,
         **({"unit": unit, "bucket": decided.bucket} if unit else {}),
     }
 
@@ -161,6 +205,8 @@ def _sentence(record: dict[str, Any]) -> str:
         return f"set {place}: {record['key']} {_word(record['before'])} -> {_word(record['after'])}"
     if record["action"] == "kill":
         return f"killed {place}: {record['flag']} is off for everyone until the kill is lifted"
+    if record["action"] == flags.ROLLOUT:
+        return f"{place}: {record['flag']} is live for {_stage(record['after'])}"
     return f"lifted {place}: the configuration decides on {record['flag']} again ({_word(record['after'])})"
 
 
@@ -180,7 +226,17 @@ def _history(args: argparse.Namespace, context: Context) -> Result:
     return Result({"records": past.records, "damagedLines": past.damaged_lines}, render, problems=_damage(past))
 
 
+def _stage(percent: float | None) -> str:
+    """Return how far a rollout is, in words."""
+    return "as many sessions as its configuration says" if percent in {None, 100} else f"{percent:g} % of sessions"
+
+
 def _action(record: dict[str, Any]) -> str:
+    if record["action"] == flags.ROLLOUT:
+        before, after = (
+            "none" if one is None else f"{one:g} %" for one in (record.get("before"), record["after"])
+        )  # fmt: skip
+        return f"gradual rollout {before} -> {after}"
     if record["action"] != "set":
         return str(record["action"])
     name = str(record.get("key")).rpartition(".")[2]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.capture.ingest.report import Report
 from agent_studio.cli.output import Problem, Result, warn, working
-from agent_studio.errors import BusyError, UsageError
+from agent_studio.errors import AgentStudioError, BusyError, UsageError
 from agent_studio.monitor.retention import Tidied, Tidying, tidy
 from agent_studio.release.attribution import ingest
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
+    from agent_studio.release.rollout import Regularly
 
 WAIT_S = 5.0
 """How long to wait while another process ingests."""
@@ -61,6 +62,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     interval = _INTERVAL_S if args.interval is None else args.interval
     if not 0 < interval <= _LONGEST_S:
         raise UsageError(f"--interval {interval:g} is no time to wait", hint=f"seconds, up to {_LONGEST_S}")
+    from agent_studio.release import rollout  # noqa: PLC0415 - a third of the start otherwise
+
     if args.follow:
         report, tidied = _follow(session, interval)
     else:
@@ -74,17 +77,22 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         with working("tidying"):
             tidied = tidy(session.context)
     problems = [*_problems(report, str(session.context.environment)), *_unfinished(tidied)]
+    problems += [Problem("rollout", text) for text in _halts(session, rollout.Regularly())]
     return Result(_data(report, tidied), lambda screen: _render(screen, report, tidied), problems=problems)
 
 
 def _follow(session: Session, interval: float) -> tuple[Report, Tidied]:
-    total, tidying, tidied = Report(), Tidying(), Tidied.nothing()
+    from agent_studio.release import rollout  # noqa: PLC0415 - as in `run`
+
+    total, tidying, tidied, rollouts = Report(), Tidying(), Tidied.nothing(), rollout.Regularly()
     with _stopping() as stopped:
         while not stopped.is_set():
             report = ingest(session.context, settle_s=_SETTLE_S)
             _add(total, report)
             if report.written or report.damaged:
                 warn(_news(report))
+            for text in _halts(session, rollouts):
+                warn(text)
             tidied = tidied.plus(tidying.after(session.context, was_sealed=bool(report.sealed)))
             stopped.wait(interval)
     return total, tidied
@@ -102,6 +110,14 @@ def _stopping() -> Iterator[threading.Event]:
         yield stopped
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _halts(session: Session, rollouts: Regularly) -> list[str]:
+    """Halt gradual rollouts that break a limit and return what is to be said of it; what was ingested stays so."""
+    try:
+        return [f"{one.rollout.flag} was halted: {one.reason}" for one in rollouts.check(session.context)]
+    except AgentStudioError as error:
+        return [f"gradual rollouts could not be looked at: {error.message}"]
 
 
 def _add(total: Report, report: Report) -> None:

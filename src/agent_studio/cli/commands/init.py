@@ -33,7 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-hooks", action="store_true", help="leave the client's settings alone")
     parser.add_argument(
         "--target", metavar="DIR",
-        help="with --env production: make DIR production, a git worktree of this checkout unless it is there",
+        help="with --env production: make DIR production, a git worktree of this checkout unless it is there; "
+        "~/.claude or a plugin's folder for definitions alone",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="seed of the generated activity (default: 1)")
 
@@ -80,7 +81,7 @@ def _of_target(args: argparse.Namespace, session: Session) -> Session:
     made = placing.place(session.project, args.target)
     for note in made.notes:
         warn(note)
-    session.common.project = str(made.target.path)
+    session.common.project = str(made.production.path)
     return session.anew()
 
 

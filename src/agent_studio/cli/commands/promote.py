@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio import log
 from agent_studio.cli.output import Problem, Result, ask, warn, working
+from agent_studio.environment.flag_rollout import STAGES
 from agent_studio.errors import ExitCode
 from agent_studio.release import diff, statement
 from agent_studio.release import promote as promotion
@@ -33,6 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `promote`."""
     parser.add_argument("--adopt", action="store_true", help="keep what drifted in production as a release of its own")
     parser.add_argument("--discard", action="store_true", help="overwrite what drifted; its bytes stay in the store")
+    parser.add_argument(
+        "--gradual", action="store_true", help="flags that go on are live for 10 %% of sessions at first"
+    )
     parser.add_argument("--wait", action="store_true", help="wait until no session runs in production")
     parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the history")
     parser.add_argument("--dry-run", action="store_true", help="ask the gate, show what would change, change nothing")
@@ -43,7 +47,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Promote the working checkout's candidate."""
     refuse_development(session.choice)
     sides = open_sides(session.project, session.variables, session.overrides)
-    options = Options(args.adopt, args.discard, args.wait, args.dry_run, args.reason)
+    options = Options(args.adopt, args.discard, args.wait, args.dry_run, args.reason, args.gradual)
 
     def agree(plan: Plan) -> None:
         if not session.common.json:
@@ -91,6 +95,7 @@ def _data(done: Promoted) -> dict[str, Any]:
         "requirements": [one._asdict() for one in plan.gate.requirements],
         "flags": dict(plan.gathered.carried.flags),
         "flagsDiff": _flags_diff(plan),
+        "gradual": plan.turned_on if plan.gradual else [],
         "drift": plan.drift,
         "changes": [one.path for one in plan.changes],
         "backup": done.backup or None,
@@ -111,6 +116,8 @@ def _told(plan: Plan) -> list[str]:
         lines.append(f"  and {len(plan.changes) - _LISTED} more")
     if plan.gathered.carried.flags:
         lines += ["flags that staging has proven are carried over:", *_flags_diff(plan).splitlines()]
+    if plan.gradual and plan.turned_on:
+        lines.append(f"live for {STAGES[0]} % of sessions at first: {', '.join(plan.turned_on)}")
     if plan.gathered.facts.policy.bootstrap:
         lines.append("this is the first release: policy and signers are the candidate's own")
     if plan.gathered.facts.separation == IN_PLACE:
@@ -140,3 +147,6 @@ def _render(screen: Screen, done: Promoted, dry_run: bool) -> None:  # noqa: FBT
     else:
         screen.mark("ok", f"Release {plan.release} is live ({settled.proof.passed} smoke tests passed)")
         screen.line("  the way back: agent-studio rollback --level 2 --reason TEXT")
+        if plan.gradual and plan.turned_on:
+            screen.mark("note", f"live for {STAGES[0]} % of sessions: {', '.join(plan.turned_on)}")
+            screen.line("  what the limits say: agent-studio flags rollout --env production")

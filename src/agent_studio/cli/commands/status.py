@@ -38,8 +38,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Collect what is known without changing anything; definitions are hashed once."""
     context = session.context
     found = standing(context.project)
-    kills = history(context.root).kills
-    states = {flag: evaluate(context.config, kills, flag).value for flag in context.config.flags}
+    past = history(context.root)
+    states = {flag: evaluate(context.config, past, flag).value for flag in context.config.flags}
     target = context.config["release.target"]
     evidence = last_evidence(context.root)
     data: dict[str, Any] = {

@@ -36,6 +36,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.alerts:
         return _alerts(session)
     with working("reading the journals"):
+        _halt_broken(session)
         data = look(session.context, hours, is_trial=_is_trial(session))
         data["burnin"] = burnin.line(session.context, session.variables)
     rows = None if args.all else _ROWS
@@ -45,6 +46,14 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 def _is_trial(session: Session) -> bool:
     """Tell whether limits are only supposed, by `--set`: that is nothing to wake anybody for."""
     return any(one.strip().startswith("monitoring.") for one in session.overrides)
+
+
+def _halt_broken(session: Session) -> None:
+    """Halt gradual rollouts that break a limit, so that the look after it shows that."""
+    if not _is_trial(session):
+        from agent_studio.release import rollout  # noqa: PLC0415 - as in `look`
+
+        rollout.check(session.context)
 
 
 def _telling(session: Session, result: Result) -> Result:
@@ -130,6 +139,7 @@ def _trends(context: Context) -> Result:
 
 
 def _alerts(session: Session) -> Result:
+    _halt_broken(session)
     data = look(session.context, HOURS, is_trial=_is_trial(session))
     names = ("environment", "window", "state", "alerts", "limits", "newest", "ageSeconds")
     kept = {name: data[name] for name in names}
@@ -148,14 +158,16 @@ def _watch(screen: Screen, session: Session, hours: float) -> None:
 
     from agent_studio.dashboard import burnin, watch  # noqa: PLC0415 - Rich, and only for people
     from agent_studio.monitor import notify  # noqa: PLC0415 - as in `look`
+    from agent_studio.release import rollout  # noqa: PLC0415 - as in `look`
 
     if not screen.is_terminal:
         raise UsageError("--live needs a terminal", hint="leave --live out")
-    context, telling = session.context, Thread()
+    context, telling, rollouts = session.context, Thread(), rollout.Regularly()
     standing = burnin.Standing(partial(burnin.line, context, session.variables))
 
     def read(wanted: float, engine: Engine | None) -> dict[str, Any]:
         nonlocal telling
+        rollouts.check(context)
         found = {**look(context, wanted, engine), "burnin": standing()}
         if not telling.is_alive():  # a slow destination must not hold up the screen, nor its end
             telling = Thread(target=partial(_quietly, notify.deliver, context, session.variables), daemon=True)

@@ -12,6 +12,7 @@ const NAMES = {
   silence: "Silence",
   ingest: "Ingest",
   ledger: "Ledger",
+  flagRollout: "Gradual rollout halted",
 };
 
 export function nameOf(rule) {
