@@ -129,7 +129,7 @@ def session(page: str, project: Path, place: Path) -> list[Step]:
 def masked(line: str, project: Path) -> str:
     """A line without what differs from run to run: the project's place, figures, widths."""
     line = line.replace(str(project), "/path/to/bookshop")
-    line = re.sub(r"[0-9a-f]{40,64}", "HASH", line)
+    line = re.sub(r"[0-9a-f]{40,64}|\b[0-9a-f]{12}\b", "HASH", line)
     line = re.sub(r"\d{8}T\d{6}\.\d{3}Z(-[0-9a-f]{8})?", "TIME", line)
     return " ".join(re.sub(r"\d+(?:[.,:T-]\d+)*Z?", "#", line).split())
 

@@ -38,7 +38,7 @@ LIMITS = (
     "monitoring:\n  thresholds:\n    {agentFailureRate: 10, hookFailureRate: 10, hookExecutionTimeMs: 20, "
     "errorRatePerHour: 20}\n"
 )
-ME = {"who": "Ada", "why": "a trial"}
+ME: dict[str, Any] = {"who": "Ada", "why": "a trial"}
 needs_keys = pytest.mark.skipif(
     not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
 )
@@ -273,7 +273,7 @@ def test_only_sessions_that_began_in_the_stage_count_and_only_what_is_theirs(liv
 
 def test_gaps_and_what_was_cancelled_are_out() -> None:
     minute = 60_000
-    kinds = {
+    kinds: dict[str, list[Any]] = {
         "sessions": [({"sessionId": "s", "event": "start"}, 0)],
         "agents": [({"sessionId": "s", "status": status}, 10 * minute) for status in ("cancelled", "failed")],
         "hooks": [({"sessionId": "s", "hook": hook, "executionTimeMs": 90, "status": "timeout"}, 60 * minute)
@@ -282,6 +282,17 @@ def test_gaps_and_what_was_cancelled_are_out() -> None:
     }  # fmt: skip
     (found,) = rollout_sample.taken([Stage("f", 100, 0)], kinds.__getitem__, slow_ms=20, gap_ms=15 * minute)
     assert found == Sample(1, 0, 1, 1, 2, 2, 2, 1, 1, hours=15 / 60)
+
+
+def test_each_stage_counts_from_its_own_beginning() -> None:
+    kinds: dict[str, list[Any]] = {
+        "sessions": [({"sessionId": name, "event": "start"}, at) for name, at in (("old", 100), ("new", 200))],
+        "hooks": [({"sessionId": name, "hook": "guard", "status": "success"}, 300) for name in ("old", "new")],
+        "agents": [], "errors": [],
+    }  # fmt: skip
+    stages = [Stage("f", 100, 50), Stage("g", 100, 150)]
+    found = rollout_sample.taken(stages, kinds.__getitem__, slow_ms=20, gap_ms=1)
+    assert [(one.sessions_on, one.hook_calls) for one in found] == [(2, 2), (1, 1)]
 
 
 def test_of_a_journal_that_is_too_long_the_newest_part_is_read(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -649,6 +660,33 @@ def test_a_promotion_killed_on_its_way_never_turns_a_flag_on_for_all(world: Worl
     context, past = production(world)
     assert context.config["features.advancedElicitation.enabled"] is True
     assert past.rollouts["advancedElicitation"].percent == 10
+
+
+@needs_keys
+@pytest.mark.slow
+def test_a_rollback_killed_before_its_rollouts_follow_is_brought_to_its_end_by_recover(world: World) -> None:
+    import subprocess
+    import sys
+
+    world.studio.write(".claude/config.production.yaml", "release:\n  promoteFlags: false\n")
+    world.promoted("first")
+    world.studio.write(".claude/config.production.yaml", "")
+    world.edit("second")
+    world.ready()
+    world.must("promote", "--gradual", "--yes")
+    code = (
+        "import os\n"
+        "from agent_studio.cli.main import main\n"
+        "from agent_studio.release import rollout_switch\n"
+        "rollout_switch.follow = lambda *_: os._exit(9)\n"
+        "main(['rollback', '--level', '2', '--reason', 'a trial', '--yes'])\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], cwd=world.project.path, check=False, capture_output=True)
+    assert killed.returncode == 9
+    assert world.reads() == "first"
+    assert production(world)[1].rollouts["advancedElicitation"].percent == 10
+    world.must("recover")
+    assert production(world)[1].rollouts == {}
 
 
 @needs_keys

@@ -44,7 +44,7 @@ def recover(
             tree.sweep()  # of what a switch prepared that was never decided on
         settled = None
         current = history.read(project).current
-        if current is not None and not current.healthy and tree is not None:
+        if current is not None and tree is not None:
             settled = proof.settle(project, tree, prove or _smoke(project, tree, variables, overrides))
         current = history.read(project).current
         return Recovered(
