@@ -211,8 +211,11 @@ def _read_file(folder: Folder, kind: str, path: str, put: Callable[[bytes], str]
             after, named = os.fstat(descriptor), folder.status(path)
     finally:
         os.close(descriptor)
-    changed = (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
-    if named is None or not os.path.samestat(named, after) or (changed and not grows) or after.st_size < size:
+    if grows:
+        moved = named is None or not os.path.samestat(named, after) or after.st_size < size
+    else:  # one that was replaced meanwhile was read whole as it was before
+        moved = (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
+    if moved:
         raise _MovedError(path)
     return Item(kind, path, stat.S_IMODE(before.st_mode), size, whole.hexdigest(), pieces)
 

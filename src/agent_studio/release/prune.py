@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_studio import clock
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.flags import default_who
+from agent_studio.environment.roots import STATE
 from agent_studio.errors import AgentStudioError
 from agent_studio.release import candidates, evidence, history, manifest, signoff, switch
 from agent_studio.release.candidate import candidate
+from agent_studio.release.store import FOLDER as OBJECTS
 from agent_studio.release.store import Store
 from agent_studio.storage import chained
 from agent_studio.storage.folder import Folder
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 KEEP = 10
 YOUNG_DAYS = 30
+_NEW_S = 3_600
 
 
 class Pruned(NamedTuple):
@@ -47,15 +50,16 @@ def prune(
     """Remove what nothing needs; `agree` is shown what would go, and raises to stop.
 
     The live release, those that proved themselves, the last few of the others, what has evidence or sign-offs,
-    candidates of the last 30 days and the checkout's own, and edits that a switch found in its way stay whole. Raises
-    `BusyError` while a promotion goes on, `RecoveryNeededError`, and `IntegrityError` for a damaged history or
-    manifest of what stays; nothing goes then.
+    candidates of the last 30 days and the checkout's own, edits that a switch found in its way, and what was written in
+    the last hour stay. Raises `BusyError` while a promotion goes on, `RecoveryNeededError`, and `IntegrityError` for a
+    damaged history or manifest of what stays; nothing goes then.
     """
     with switch.alone(project, "old releases are removed"):
         switch.refuse_pending(project)
         store, past = Store(project), history.read(project)
         forgotten = [one for one in candidates.made(project) if one not in _wanted_candidates(project)]
         gone, needed = _sort(project, past, keep, set(forgotten))
+        needed |= {name for name in store.names() if _is_new(project, name)}
         objects = [name for name in store.names() if name not in needed]
         found = Pruned(gone, forgotten, len(objects), sum(1 for _ in store.names()) - len(objects))
         if dry_run:
@@ -64,6 +68,12 @@ def prune(
         _note(project, gone)
         _forget(project, forgotten)
         return found._replace(objects=store.collect(needed))
+
+
+def _is_new(project: Project, name: str) -> bool:
+    """Tell whether an object was written so lately that another command may be about to name it."""
+    status = Folder(project.path, f"{STATE}/{OBJECTS}/{name[:2]}").status(name[2:])
+    return status is not None and clock.now().timestamp() - status.st_mtime < _NEW_S
 
 
 def _sort(project: Project, past: History, keep: int, forgotten: set[str]) -> tuple[list[str], set[str]]:

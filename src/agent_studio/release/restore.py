@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,6 +41,8 @@ SCHEMA = "agent-studio/restore/1"
 _STAGED = "restoring"
 _SPARE_BYTES = 16 << 20
 """Left free on the disk for whoever else writes."""
+_LEAVING_S, _PAUSE_S = 1.0, 0.05
+"""How long a daemon that was told to stop may still hold its lock."""
 
 
 class Plan(NamedTuple):
@@ -162,18 +165,38 @@ def unused(context: Context, *, wait: bool = False) -> Iterator[None]:
     from agent_studio.capture.ingest.run import LOCK  # noqa: PLC0415 - half of the command's start
 
     together = sharing(context)
-    for root in together.values():
-        if found := daemon.running(root):
-            raise BusyError(
-                f"serve works with the data of {root.environment} (process {found.pid})",
-                hint=f"end it: kill {found.pid}",
-            )
     with ExitStack() as stack:
+        for root in together.values():
+            root.state.make()
+            stack.enter_context(_without_daemon(root))
         stack.enter_context(sessions.quiet(context.project, wait=wait, of=together))
-        owner = next(iter(together.values()))
-        owner.state.make()
-        stack.enter_context(exclusive(owner.state, LOCK, doing="ingest"))
+        stack.enter_context(exclusive(next(iter(together.values())).state, LOCK, doing="ingest"))
         yield
+
+
+@contextmanager
+def _without_daemon(root: EnvironmentRoot) -> Iterator[None]:
+    """Hold the daemon's own lock: it does not answer while it is busy, and none may start meanwhile."""
+    with ExitStack() as stack:
+        until = time.monotonic() + _LEAVING_S
+        while True:
+            try:
+                stack.enter_context(exclusive(root.state, daemon.LOCK, doing=f"serve of {root.environment}"))
+                break
+            except BusyError:
+                if time.monotonic() > until:
+                    raise _served(root) from None
+            time.sleep(_PAUSE_S)
+        yield
+
+
+def _served(root: EnvironmentRoot) -> BusyError:
+    found = daemon.read(root)
+    process = "another process" if found is None else f"process {found.pid}"
+    return BusyError(
+        f"serve works with the data of {root.environment} ({process})",
+        hint="end it" if found is None else f"end it: kill {found.pid}",
+    )
 
 
 def _refuse_full(root: EnvironmentRoot, found: Plan) -> None:

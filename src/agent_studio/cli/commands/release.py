@@ -113,7 +113,10 @@ def _named(past: history.History, prefix: str | None) -> Release:
     fit = {one.release: one for one in past.releases if one.release.startswith(prefix)}
     if len(prefix) < _SHORTEST or len(fit) != 1:
         raise UsageError(f"{prefix!r} names no release", hint=f"agent-studio release list; at least {_SHORTEST} digits")
-    return next(iter(fit.values()))
+    found = next(iter(fit.values()))
+    if found.release in past.pruned:
+        raise UsageError(f"the files of release {found.release[:12]} were removed", hint="agent-studio release list")
+    return found
 
 
 def _verify(args: argparse.Namespace, session: Session) -> Result:
