@@ -85,7 +85,7 @@ def _sort(project: Project, past: History, keep: int, forgotten: set[str]) -> tu
     staying = last | {
         one.release
         for one in past.releases
-        if one.healthy or {one.release, one.candidate} & witnessed or one in {past.current, governing}
+        if one.healthy or {one.release, one.candidate} & witnessed or one in (past.current, governing)
     }
     known = {one.release for one in past.releases} - past.pruned
     manifests = (known & staying) | witnessed | (set(candidates.made(project)) - forgotten)
