@@ -38,6 +38,8 @@ pytestmark = [pytest.mark.slow, POSIX]
 Data = dict[str, bytes]
 _data_names = st.sampled_from(["memory/a.md", "memory/b/c.md", "metrics/hooks.jsonl", "agents/r/hot.jsonl"])
 _data = st.sampled_from([b'{"a":1}\n', b'{"b":2}\n{"c":3}\n', b"{}\n"])
+_dies = st.one_of(st.just(0), st.integers(1, 60))
+"""Before which change of a file the process dies; 0 for never."""
 GOOD, BAD = proof.Proof(15, 0, ()), proof.Proof(14, 1, ("a check: it fails",))
 _names = st.sampled_from(["agents/a.md", "agents/b.md", "skills/x/SKILL.md", "CLAUDE.md", "hooks/h.sh"])
 _files = st.dictionaries(_names, st.tuples(st.sampled_from([b"1", b"2\r\n", b""]), st.booleans()), min_size=1)
@@ -156,15 +158,13 @@ class Releases(RuleBasedStateMachine):
         (self.folder / "live/.claude" / name).unlink(missing_ok=True)
         self.data = self._tree()
 
-    @rule()
+    @rule(at=_dies)
     @precondition(lambda self: not self.restoring)
-    def back_up(self) -> None:
-        self.backups[backup.create(self.context, "a test").id] = self.data
-
-    @rule(at=st.integers(1, 60))
-    @precondition(lambda self: not self.restoring)
-    def back_up_and_die(self, at: int) -> None:
-        _points(at, partial(backup.create, self.context, "a test"))
+    def back_up(self, at: int) -> None:
+        if at:
+            _points(at, partial(backup.create, self.context, "a test"))
+        else:
+            self.backups[backup.create(self.context, "a test").id] = self.data
 
     def _chosen(self, data: st.DataObject) -> str:
         there = [own for own in self._listed() if own in self.backups]
@@ -173,24 +173,21 @@ class Releases(RuleBasedStateMachine):
     def _listed(self) -> list[str]:
         return [str(one["id"]) for one in backup.listed(self.context.root)]
 
-    @rule(data=st.data())
+    @rule(data=st.data(), at=_dies)
     @precondition(lambda self: not self.restoring)
-    def restore(self, data: st.DataObject) -> None:
-        if own := self._chosen(data):
-            self.backups[restore.restore(self.context, own, lambda _: None).before] = self.data
-            self.data = self._tree()
-            assert self.data == self.backups[own]
-
-    @rule(data=st.data(), at=st.integers(1, 80))
-    @precondition(lambda self: not self.restoring)
-    def restore_and_die(self, data: st.DataObject, at: int) -> None:
-        if own := self._chosen(data):
+    def restore(self, data: st.DataObject, at: int) -> None:
+        own = self._chosen(data)
+        if own and at:
             _points(at, partial(restore.restore, self.context, own, lambda _: None))
             if self._is_half():
                 self.restoring = own
                 return
             assert self._tree() in (self.data, self.backups[own])
             self.data = self._tree()
+        elif own:
+            self.backups[restore.restore(self.context, own, lambda _: None).before] = self.data
+            self.data = self._tree()
+            assert self.data == self.backups[own]
 
     def _is_half(self) -> bool:
         return (self.folder / "live/.agent-studio/production/backups/restore.json").exists()
@@ -202,32 +199,23 @@ class Releases(RuleBasedStateMachine):
             assert self.data == self.backups[self.restoring]
             self.restoring = ""
 
-    @rule(keep=st.integers(1, 3))
+    @rule(keep=st.integers(1, 3), at=_dies)
     @precondition(lambda self: not self.restoring)
-    def remove_old_backups(self, keep: int) -> None:
+    def remove_old_backups(self, keep: int, at: int) -> None:
         before = self._listed()
-        backup_prune.prune(self.context.root, lambda _: None, keep=keep)
+        remove = partial(backup_prune.prune, self.context.root, lambda _: None, keep=keep)
+        _points(at, remove) if at else remove()
         assert self._listed()[-keep:] == before[-keep:]
-
-    @rule(keep=st.integers(1, 3), at=st.integers(1, 30))
-    @precondition(lambda self: not self.restoring)
-    def remove_old_backups_and_die(self, keep: int, at: int) -> None:
-        _points(at, partial(backup_prune.prune, self.context.root, lambda _: None, keep=keep))
 
     @rule(data=st.sampled_from([b"by hand", b"again by hand"]))
     @precondition(lambda self: not self.interrupted)
     def edit(self, data: bytes) -> None:
         self.pair.write({"agents/a.md": (data, False)})
 
-    @rule(keep=st.integers(1, 3))
+    @rule(keep=st.integers(1, 3), at=_dies)
     @precondition(lambda self: not self.interrupted)
-    def clean_up(self, keep: int) -> None:
-        self._clean_up(keep)
-
-    @rule(keep=st.integers(1, 3), at=st.integers(1, 12))
-    @precondition(lambda self: not self.interrupted)
-    def clean_up_and_die(self, keep: int, at: int) -> None:
-        _points(at, partial(self._clean_up, keep))
+    def clean_up(self, keep: int, at: int) -> None:
+        _points(at, partial(self._clean_up, keep)) if at else self._clean_up(keep)
 
     def _clean_up(self, keep: int) -> None:
         with mock.patch.object(prune, "_NEW_S", -1):

@@ -249,7 +249,8 @@ def _finish(root: EnvironmentRoot, journal: _Journal) -> None:
             staged.move(kind, root.project.folder, place)
         root.folder(kind).make()
     restore_differences.apply(root, made, staged)
-    _sync(root, [root.folder(kind) for kind in KINDS])
+    aside = [root.state.at(journal.archive)] if journal.archive else []
+    _sync(root, [*aside, staged, *(root.folder(kind) for kind in KINDS)])
     backup_store.note(
         root, backup_store.RESTORED, journal.id,
         {"backup": journal.backup, "before": journal.before, "archive": journal.archive},

@@ -234,8 +234,10 @@ class _Run:
         self.note("archive", f"data moved to {staging.root.state.at(place).path}")
         self.note("restore", f"restored backup {self.chosen}")
         report = run_smoke(Subject(self.project, staging.choice, self.sides.variables))
-        self.proof = proof.Proof(report.count("PASS"), report.count("FAIL"), ())
-        told = f"{self.proof.passed} passed, {self.proof.failed} failed"
+        wrong = [one.name for one in report.outcomes if one.verdict == "FAIL"]
+        self.proof = proof.Proof(report.count("PASS"), report.count("FAIL"), wrong)
+        named = f": {', '.join(wrong)}" if wrong else ""
+        told = f"{self.proof.passed} passed, {self.proof.failed} failed{named}"
         self.note("smoke", told, evidence.FAIL if report.code else evidence.PASS)
 
     def _disable(self) -> None:
