@@ -1,4 +1,4 @@
-"""Kill promote, rollback and recover at every system call that changes a file, and see what `recover` makes of it.
+"""Kill what changes production or data at every system call that changes a file, and see what `recover` makes of it.
 
 python -m bench.release_kills [--points N]
 """
@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 from bench import kills
 from bench.kills import FEW, Matrix, Scenario, call
@@ -21,7 +22,7 @@ from bench.measure import clean_variables
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.release import candidates, evidence, gate, history, manifest, switch
+from agent_studio.release import backup, backup_verify, candidates, evidence, gate, history, manifest, switch
 from agent_studio.release.store import Store
 from agent_studio.release.tree import Tree
 
@@ -107,6 +108,54 @@ def _interrupted(project: Path) -> None:
         raise RuntimeError("the promotion was not interrupted")
 
 
+_OWN = "20260101T000000.000Z-00000000"
+"""The backup that is restored."""
+
+
+def _used(project: Path) -> None:
+    """Have data, a backup of it, other data, and a backup of that."""
+    kills._used(project)  # noqa: SLF001 - as above
+    staging = open_context(Project(project.resolve()), Choice(Environment.STAGING, "--env"), {})
+    with mock.patch.object(history, "new_id", lambda: _OWN):
+        backup.create(staging, "trial")
+    data = project / ".claude/staging"
+    (data / "memory/learnings.md").write_text("# Something else\n")
+    (data / "memory/notes of a user.md").unlink()
+    (data / "memory/later").mkdir()
+    (data / "memory/later/new.md").write_text("new\n")
+    backup.create(staging, "trial")
+
+
+def _half_restored(project: Path) -> None:
+    _used(project)
+    code = (
+        "import os, sys\n"
+        "from agent_studio.cli.main import main\n"
+        "from agent_studio.release import restore_differences\n"
+        "restore_differences.apply = lambda *_: os._exit(9)\n"
+        "main(['backup', 'restore', sys.argv[2], '--yes', '--env', 'staging', '--project', sys.argv[1]])\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(project), _OWN], capture_output=True, check=False)
+    if not (project / _BACKUPS / "restore.json").exists():
+        raise RuntimeError("the restore was not interrupted")
+
+
+def _cluttered(project: Path) -> None:
+    """Have a store of which much may go: three candidates that nobody looked at again, long ago."""
+    _live(project)
+    own = Project(project.resolve())
+    for number in range(3):
+        (own.path / ".claude/agents/tried.md").write_text(f"tried {number}\n")
+        candidates.create(own)
+    (own.path / ".claude/agents/tried.md").unlink()
+    long_ago = 1_700_000_000
+    for place in (own.path / ".agent-studio/objects").rglob("*"):
+        os.utime(place, (long_ago, long_ago))
+    for place in (own.path / ".agent-studio/candidates").iterdir():
+        place.write_text(place.read_text().replace('"time": "2', '"time": "1'))
+
+
+_BACKUPS = ".agent-studio/staging/backups"
 _PROMOTE = ("promote", "--yes")
 _BACK = ("rollback", "--level", "2", "--reason", "trial", "--yes", *FEW)
 SCENARIOS = (
@@ -114,6 +163,11 @@ SCENARIOS = (
     Scenario("promote, the first release", _PROMOTE, _ready),
     Scenario("rollback", _BACK, _live),
     Scenario("recover", ("recover",), _interrupted),
+    Scenario("release prune", ("release", "prune", "--yes"), _cluttered),
+    Scenario("backup restore", ("backup", "restore", _OWN, "--yes"), _used),
+    Scenario("rollback level 3", ("rollback", "--level", "3", "--reason", "trial", "--backup", _OWN, "--yes"), _used),
+    Scenario("recover a restore", ("recover",), _half_restored),
+    Scenario("backup prune", ("backup", "prune", "--keep", "1", "--yes"), _used),
 )
 
 
@@ -142,11 +196,23 @@ class ReleaseMatrix(Matrix):
         if interrupted and live != new:
             yield "what was decided on did not happen"
         yield from self._unsound(project)
+        if self.scenario.name == "release prune":
+            yield from self._unpruned(project)
         if self.scenario.name.startswith("promote"):
             code, said = call(project, *_PROMOTE)
             if code or self._files(project) != new:
                 yield f"the next promote gives {code}: {said[-400:]}"
             yield from self._unsound(project)
+
+    def _unpruned(self, project: Path) -> Iterator[str]:
+        """Clean up again, and yield what is kept that an undisturbed run removes."""
+        code, said = call(project, *self.scenario.command)
+        if code:
+            yield f"the next run gives {code}: {said[-400:]}"
+        wanted, found = (set(Store(Project(place)).names()) for place in (self._folder / "undisturbed", project))
+        yield from (f"left in the store: {name}" for name in found - wanted)
+        yield from (f"gone from the store: {name}" for name in wanted - found)
+        yield from self._unsound(project)
 
     def _unsound(self, project: Path) -> Iterator[str]:
         code, said = call(project, "release", "verify")
@@ -168,11 +234,54 @@ class ReleaseMatrix(Matrix):
         return Tree(live / ".claude", live).read().entries
 
 
+class DataMatrix(Matrix):
+    """The kills of one command that changes an environment's data, or the backups of it."""
+
+    def _repair(self, project: Path) -> None:
+        """Do nothing: what an undisturbed run leaves is compared as it is."""
+
+    def _faults(self, project: Path) -> Iterator[str]:
+        """Recover, and yield what is not exactly old or new; then the command again, which has to succeed."""
+        old, new = (_data(self._folder / name) for name in ("base", "undisturbed"))
+        interrupted = (project / _BACKUPS / "restore.json").exists()
+        code, said = call(project, "recover")
+        if code:
+            yield f"recover gives {code}: {said[-400:]}"
+            return
+        found = _data(project)
+        if found not in (old, new):
+            yield f"neither old nor new: {sorted(found.items() ^ old.items())[:3]}"
+        if interrupted and found != new:
+            yield "what was decided on did not happen"
+        yield from self._unsound(project)
+        code, said = call(project, *self.scenario.command)
+        if code or _data(project) != new:
+            yield f"the next run gives {code}: {said[-400:]}"
+        yield from self._unsound(project)
+        yield from (f"left behind: {place}" for place in (project / ".claude/staging").rglob(".*.tmp"))
+        yield from (f"left behind: {place}" for place in (project / _BACKUPS).glob("[rt][er][si][ta]*-*"))
+
+    @staticmethod
+    def _unsound(project: Path) -> Iterator[str]:
+        root = open_context(Project(project), Choice(Environment.STAGING, "--env"), {}).root
+        for one in backup.listed(root):
+            found = backup_verify.verify(root, str(one["id"]))
+            yield from (f"backup {one['id']}: {fault}" for fault in found.faults)
+
+
+def _data(project: Path) -> dict[str, bytes]:
+    data = project / ".claude/staging"
+    return {
+        place.relative_to(data).as_posix(): place.read_bytes() for place in sorted(data.rglob("*")) if place.is_file()
+    }
+
+
 @contextlib.contextmanager
-def matrix(scenario: Scenario) -> Iterator[ReleaseMatrix]:
+def matrix(scenario: Scenario) -> Iterator[Matrix]:
     """Give a scenario's matrix in a temporary folder."""
+    of_data = scenario.prepare in (_used, _half_restored)
     with tempfile.TemporaryDirectory() as folder:
-        yield ReleaseMatrix(scenario, Path(folder).resolve())
+        yield (DataMatrix if of_data else ReleaseMatrix)(scenario, Path(folder).resolve())
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Kills of promote, rollback and recover, planned from a trace: after recovery production is exactly old or new."""
+"""Kills of what changes production or data, planned from a trace: after recovery all is exactly old or new."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("name", "count", "least"),
-    [("promote", 5, 60), ("promote, the first release", 3, 80), ("rollback", 5, 100), ("recover", 3, 8)],
+    [
+        ("promote", 5, 60),
+        ("promote, the first release", 3, 80),
+        ("rollback", 5, 100),
+        ("recover", 3, 8),
+        ("release prune", 3, 8),
+        ("backup restore", 3, 50),
+        ("rollback level 3", 3, 60),
+        ("recover a restore", 3, 30),
+        ("backup prune", 3, 8),
+    ],
 )
 def test_whatever_a_kill_leaves_recover_makes_exactly_old_or_new(name: str, count: int, least: int) -> None:
     fault = kills.tracing_fault()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.release_world import FEW, World, git
 
-from agent_studio.release import evidence, history, safety
+from agent_studio.release import backup, backup_verify, evidence, history, sessions
+from agent_studio.release.sides import open_sides
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +39,12 @@ def test_level_1_makes_staging_anew_and_loses_nothing(world: World) -> None:
     candidate = world.gather()
     before = world.studio.snapshot(".claude/agents")
     planned = back(world, 1, "--dry-run")
-    assert "archive" in planned
+    for told in (
+        "staging data: 6 of 6", "sessions: none runs in staging", "disk: ", "archive: move", "smoke: run",
+        "release: production has no release and stays",
+    ):  # fmt: skip
+        assert told in planned
+    assert backup.listed(world.staging.root) == []
     assert notes.read_text() == "# Learnt\n"
     back(world, 1, code=2)  # nobody is there to agree
     told = back(world, 1, "--yes")
@@ -51,6 +58,13 @@ def test_level_1_makes_staging_anew_and_loses_nothing(world: World) -> None:
     assert found["smoke"].verdict == "PASS"  # what else was found of the candidate still holds
     line = history.read(world.project).records[-1]
     assert (line["step"], line["level"], line["reason"]) == ("restart", 1, "a trial")
+    made = backup.listed(world.staging.root)
+    assert [(one["id"], one["reason"]) for one in made] == [(line["backup"], "before rollback level 1")]
+    assert f"backup of staging: {line['backup']}" in told
+    counts = re.search(r"evidence: (\d+) pieces are kept, (\d+) were there", told)
+    assert counts is not None
+    assert int(counts[1]) > int(counts[2]) >= 12
+    assert f"in use; 6 of 6 data folders are there; a burn-in of {candidate[:12]} starts anew" in told
 
 
 @pytest.mark.parametrize("level", [1, 3])
@@ -96,12 +110,93 @@ def test_level_2_by_git_reverts_the_last_commit_of_a_clean_checkout(world: World
     assert git(world.project.path, "log", "-1", "--format=%s").startswith('Revert "Edit"')
 
 
-def test_level_3_without_a_backup_disables_staging_until_it_is_made_anew(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(safety, "backups", lambda: None)
+@pytest.mark.parametrize("chosen", ["the newest", "one that is named"])
+def test_level_3_archives_staging_and_restores_a_backup(world: World, chosen: str) -> None:
+    notes = world.project.path / ".claude/staging/memory/learnings.md"
+    notes.write_text("# Sound\n")
+    sound = world.data("backup", "create", "--env", "staging")["backup"]
+    newer = ""
+    if chosen == "one that is named":
+        notes.write_text("# Newer\n")
+        newer = world.data("backup", "create", "--env", "staging")["backup"]
+    notes.write_text("# Broken\n")
+    words = ("--backup", sound) if newer else ()
+    planned = back(world, 3, *words, "--dry-run")
+    assert f"restore: restore {sound}, which verifies" in planned
+    assert notes.read_text() == "# Broken\n"
+    done = world.data("rollback", "--level", "3", "--reason", "a trial", *words, "--yes")
+    assert (notes.read_text(), done["restored"]) == ("# Sound\n", sound)
+    assert done["smoke"]["failed"] == 0
+    archived = list((world.project.path / ".agent-studio/staging/archive").rglob("learnings.md"))
+    assert [place.read_text() for place in archived] == ["# Broken\n"]
+    line = history.read(world.project).records[-1]
+    assert (line["step"], line["restored"], line["backup"]) == ("nuclear", sound, done["backup"])
+    world.must("backup", "restore", done["backup"], "--yes", "--env", "staging")
+    assert notes.read_text() == "# Broken\n"
+
+
+def test_level_3_passes_over_a_backup_that_does_not_verify_and_refuses_one_that_is_named(world: World) -> None:
+    sound = world.data("backup", "create", "--env", "staging")["backup"]
+    world.studio.write(".claude/staging/memory/learnings.md", "# Only in the second\n")
+    broken = world.data("backup", "create", "--env", "staging")["backup"]
+    one = next(one for one in backup.load(world.staging.root, broken).data.files if one.path == "learnings.md")
+    world.studio.write(f".agent-studio/staging/backups/objects/{one.pieces[0][:2]}/{one.pieces[0][2:]}", b"x")
+    before = world.studio.snapshot(".claude/staging")
+    world.must("rollback", "--level", "3", "--reason", "x", "--backup", broken, "--yes", code=8)
+    world.must("rollback", "--level", "3", "--reason", "x", "--backup", "nonsense", "--yes", code=2)
+    assert world.studio.snapshot(".claude/staging") == before
+    assert world.data("rollback", "--level", "3", "--reason", "x", "--yes")["restored"] == sound
+
+
+def test_levels_1_and_3_wait_for_nobody_and_name_sessions_of_staging(world: World) -> None:
+    before = world.studio.snapshot(".claude/staging")
+    with sessions.session(world.project, "claude", "staging"):
+        for level in (1, 3):
+            refused = world.must("rollback", "--level", str(level), "--reason", "x", "--yes", code=5)
+            assert "claude (process" in refused.err
+    assert world.studio.snapshot(".claude/staging") == before
+    with sessions.session(world.project, "claude", "development"):
+        back(world, 1, "--yes")
+
+
+def test_a_ledger_that_is_no_chain_keeps_nobody_from_going_back(world: World) -> None:
+    place = world.project.path / ".claude/staging/metrics/llm-usage.log"
+    place.write_text('{"tokens":1}\n')
+    assert "the ledger is no chain" in world.must("backup", "create", "--env", "staging", code=8).err
+    assert "the ledger was no chain already" in back(world, 1, "--yes")
+    assert place.read_text() == ""
+
+
+def test_a_promotion_backs_production_up_first_and_a_return_does_too(world: World) -> None:
+    world.promoted("first")
+    notes = world.live / ".claude/memory/learnings.md"
+    notes.write_text("# Learnt in production\n")
+    world.promoted("second")
+    live = open_sides(world.project, {}).live().root
+    current = history.read(world.project).current
+    assert current is not None
+    made = [str(one["id"]) for one in backup.listed(live)]
+    assert current.record["backup"] == made[-1]
+    assert len(made) == 2
+    assert backup_verify.verify(live, made[-1]).passed
+    assert backup.load(live, made[-1]).release == history.read(world.project).releases[0].release
+    told = back(world, 2, "--yes", code=3)
+    again = history.read(world.project).current
+    assert again is not None
+    assert f"backup of production: {again.record['backup']}" in told
+    assert [str(one["id"]) for one in backup.listed(live)] == [*made, again.record["backup"]]
+    assert notes.read_text() == "# Learnt in production\n"
+    world.must("backup", "verify", made[-1], "--env", "production")  # from the checkout that decides
+    world.must("backup", "verify", made[-1], "--env", "production", "--project", str(world.live))
+    kept = world.data("backup", "prune", "--keep", "1", "--yes", "--env", "production")
+    assert kept["removed"] == []
+    assert {one["reason"] for one in kept["kept"]} == {"the release history names it"}
+
+
+def test_level_3_without_a_backup_disables_staging_until_it_is_made_anew(world: World) -> None:
     notes = world.project.path / ".claude/staging/memory/learnings.md"
     notes.write_text("# Learnt\n")
+    assert "staging disabled: there is no backup that verifies" in back(world, 3, "--dry-run")
     back(world, 3, "--yes", code=6)
     for verb in (("smoke",), ("status",), ("monitor",), ("init",), ("kb", "search", "x"), ("flags", "list")):
         done = world.must(*verb, "--env", "staging", code=6)

@@ -34,7 +34,8 @@ COMMANDS: dict[str, str] = {
     "promote": "Make the candidate live",
     "rollback": "Go back: staging anew, production's last healthy release, or a backup",
     "recover": "Bring an interrupted promotion or rollback to its end",
-    "release": "List, show and verify releases",
+    "release": "List, show, verify and clean up releases",
+    "backup": "Back an environment's data up, verify it, put it back",
     "log": "Show and follow what commands and the daemon did",
     "completion": "Print a shell's completion script",
 }

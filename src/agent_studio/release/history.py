@@ -25,6 +25,8 @@ PROMOTE, ROLLBACK, ADOPT, HEALTH, KEPT = "promote", "rollback", "adopt", "health
 """Steps: three that make a release live, what is found of one afterwards, and bytes that a switch found in its way."""
 RESTART, NUCLEAR = "restart", "nuclear"
 """Steps that concern staging alone."""
+PRUNED = "pruned"
+"""A step that names releases whose bytes were removed from the store."""
 _SWITCHES = frozenset({PROMOTE, ROLLBACK, ADOPT})
 
 
@@ -106,6 +108,17 @@ class History(NamedTuple):
     def used_nonces(self) -> frozenset[str]:
         """The nonces of sign-offs that a promotion has used up."""
         return frozenset(str(nonce) for one in self.records for nonce in one.get("nonces") or ())
+
+    @property
+    def pruned(self) -> frozenset[str]:
+        """Releases whose bytes were removed, and that have not been live since."""
+        gone: set[str] = set()
+        for one in self.records:
+            if one["step"] == PRUNED:
+                gone.update(map(str, one["releases"]))
+            elif one["step"] in _SWITCHES:
+                gone.discard(str(one["release"]))
+        return frozenset(gone)
 
     def of(self, switch_id: str) -> Release | None:
         """Return the release that a switch made live."""

@@ -7,12 +7,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_studio import clock
 from agent_studio.capture.otlp import daemon
 from agent_studio.environment import disabled, flags
-from agent_studio.environment.schema import KINDS
-from agent_studio.errors import AgentStudioError, ExitCode, StorageError
-from agent_studio.release import checked, evidence, git, history, proof, safety, sessions, switch
+from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, StorageError
+from agent_studio.release import (
+    backup_store,
+    checked,
+    evidence,
+    git,
+    history,
+    proof,
+    restore,
+    rollback_checks,
+    safety,
+    sessions,
+    switch,
+)
 from agent_studio.release.candidate import candidate
+from agent_studio.release.rollback_checks import Step
 from agent_studio.release.sides import SOURCE
 from agent_studio.staging import init, runners, suite
 from agent_studio.staging.smoke import run_smoke
@@ -25,6 +38,7 @@ if TYPE_CHECKING:
     from agent_studio.release.sides import Sides
 
 RESTART, REVERT, NUCLEAR = 1, 2, 3
+_NO_BACKUP = "there is no backup that verifies"
 
 
 class NothingToReturnToError(AgentStudioError):
@@ -46,15 +60,6 @@ class Options(NamedTuple):
     dry_run: bool = False
 
 
-class Step(NamedTuple):
-    """One thing that was looked at or done."""
-
-    name: str
-    verdict: str
-    """PASS, FAIL, INSUFFICIENT, or PLANNED in a dry run."""
-    message: str
-
-
 class RolledBack(NamedTuple):
     """What happened."""
 
@@ -64,6 +69,10 @@ class RolledBack(NamedTuple):
     steps: list[Step]
     passed: int
     failed: int
+    backup: str
+    """The backup that was made before, of production's data at level 2; empty when none was."""
+    restored: str
+    """The backup that was restored; empty when none was."""
 
     @property
     def code(self) -> ExitCode:
@@ -83,12 +92,25 @@ class _Run:
         self.sides, self.options, self.prove = sides, options, prove
         self.project = sides.project
         self.steps: list[Step] = []
+        self.backup = ""
+        self.chosen = self._chosen() if options.level == NUCLEAR else ""
         self.proof = proof.Proof(0, 0, ())
 
     def note(self, name: str, message: str, verdict: str = evidence.PASS) -> None:
         """Note a step."""
         planned = self.options.dry_run and verdict == evidence.PASS
         self.steps.append(Step(name, "PLANNED" if planned else verdict, message))
+
+    def _chosen(self) -> str:
+        """Return the backup that level 3 restores, before one of what is there now is made; empty for none."""
+        staging = self.sides.staging
+        if not self.options.backup:
+            try:
+                return safety.newest(staging)
+            except IntegrityError:  # no backup can be relied on; told again where one is to be made
+                return ""
+        with backup_store.alone(staging.root, "a rollback"):
+            return restore.plan(staging.root, self.options.backup).backup.id
 
     # Level 1
 
@@ -121,7 +143,8 @@ class _Run:
 
     def _anew(self) -> None:
         arguments = (self.project, self.sides.staging.choice, self.sides.variables, self.sides.overrides)
-        report = init.initialise(*arguments, init.Options(reset=True))
+        with restore.unused(self.sides.staging, wait=self.options.wait):
+            report = init.initialise(*arguments, init.Options(reset=True))
         self.note("archive", f"data moved to {report.archived}" if report.archived else "there was no data")
         if report.failure:
             raise report.failure
@@ -150,7 +173,7 @@ class _Run:
         with sessions.quiet(self.sides.production, wait=self.options.wait):
             record = {
                 "step": history.ROLLBACK, "level": REVERT, "reason": self.options.reason, "automatic": False,
-                "who": flags.default_who(self.project), "ledger": safety.ledger_head(self.sides),
+                "backup": self.backup, "who": flags.default_who(self.project), "ledger": safety.ledger_head(self.sides),
             }  # fmt: skip
             proof.to(self.project, self.sides.target.tree, back, record)
             self.note("switch", f"production is {back[:12]} again")
@@ -193,39 +216,42 @@ class _Run:
 
     def nuclear(self) -> None:
         """Archive staging and restore a backup; without one put staging out of use."""
-        module = safety.backups()
         if self.options.dry_run:
             self.note("stop", _daemon(self.sides))
             self.note("archive", f"move the data in {self.sides.staging.root.path} aside")
-            if module is None:
-                self.note("staging disabled", "there is no backup to restore, so staging would be disabled")
+            if self.chosen:
+                self.note("restore", f"restore {self.chosen}, which verifies, and run the smoke tests of staging")
             else:
-                self.note("restore", f"restore {self.options.backup or 'the newest backup that verifies'}")
+                self.note("staging disabled", f"{_NO_BACKUP}, so staging would be disabled")
             return
         self._stop()
-        archived = init.archive(self.sides.staging.root)
-        self.note("archive", f"data moved to {archived}" if archived else "there was no data")
-        fault = self._restore()
-        if fault:
-            reason = f"{self.options.reason} (rollback level 3: {fault})"
-            disabled.disable(self.project, reason, flags.default_who(self.project))
-            self.note("staging disabled", f"{fault}; go on in development, or: agent-studio init --env staging --reset")
+        self._restore() if self.chosen else self._disable()
         self._burn_in_anew()
 
-    def _restore(self) -> str:
-        """Restore a backup of staging; return why none was, empty when one was."""
-        module = safety.backups()
-        if module is None:
-            return "there is no backup"
-        try:
-            chosen = self.options.backup or module.newest(self.sides.staging)
-            if not chosen:
-                return "there is no backup that verifies"
-            module.restore(self.sides.staging, chosen)
-        except AgentStudioError as error:
-            return error.message
-        self.note("restore", f"restored backup {chosen}")
-        return ""
+    def _restore(self) -> None:
+        """Restore a backup in the place of what moves aside, both or neither."""
+        staging, place = self.sides.staging, f"archive/{clock.file_stamp(clock.now())}"
+        restore.restore(
+            staging, self.chosen, lambda _: None, archive=place, wait=self.options.wait, before=self.backup
+        )  # fmt: skip
+        self.note("archive", f"data moved to {staging.root.state.at(place).path}")
+        self.note("restore", f"restored backup {self.chosen}")
+        report = run_smoke(Subject(self.project, staging.choice, self.sides.variables))
+        wrong = [one.name for one in report.outcomes if one.verdict == "FAIL"]
+        self.proof = proof.Proof(report.count("PASS"), report.count("FAIL"), wrong)
+        named = f": {', '.join(wrong)}" if wrong else ""
+        told = f"{self.proof.passed} passed, {self.proof.failed} failed{named}"
+        self.note("smoke", told, evidence.FAIL if report.code else evidence.PASS)
+
+    def _disable(self) -> None:
+        with restore.unused(self.sides.staging, wait=self.options.wait):
+            archived = init.archive(self.sides.staging.root)
+            self.note("archive", f"data moved to {archived}" if archived else "there was no data")
+            reason = f"{self.options.reason} (rollback level 3: {_NO_BACKUP})"
+            disabled.disable(self.project, reason, flags.default_who(self.project))
+        self.note(
+            "staging disabled", f"{_NO_BACKUP}; go on in development, or: agent-studio init --env staging --reset"
+        )
 
 
 def roll_back(
@@ -236,42 +262,56 @@ def roll_back(
     Raises `BusyError`, `RecoveryNeededError`, `NothingToReturnToError`, `GitError`, `StorageError`.
     """
     prove = prove or (lambda: proof.smoke(sides.production, sides.variables, sides.overrides))
-    run = _Run(sides, options, prove)
     with switch.alone(sides.project, "a promotion or rollback"):
         switch.refuse_pending(sides.project)
+        run = _Run(sides, options, prove)
         past = history.read(sides.project)
         previous = "" if past.current is None else past.current.release
-        _look(run)
+        _look(run, past)
+        held = rollback_checks.held(sides)
         if not options.dry_run:
             agree()
             _back_up(run)
         release = _carry_out(run, previous)
-        if not options.dry_run and (options.level != REVERT or options.by_git):
-            _record(run, release)
-    return RolledBack(options.level, release, previous, run.steps, run.proof.passed, run.proof.failed)
+        if not options.dry_run:
+            run.steps.extend(rollback_checks.after(sides, held))
+            if options.level != REVERT or options.by_git:
+                _record(run, release)
+    restored = "" if options.dry_run else run.chosen
+    return RolledBack(
+        options.level, release, previous, run.steps, run.proof.passed, run.proof.failed, run.backup, restored
+    )
 
 
-def _look(run: _Run) -> None:
-    """Note what is there before; production can be brought back whatever staging is like."""
-    try:
-        there = [kind for kind in KINDS if run.sides.staging.root.folder(kind).has_folder()]
-        run.note("staging data", f"{len(there)} of {len(KINDS)} data folders are there")
-    except AgentStudioError as error:
-        if run.options.level != REVERT:
-            raise
-        run.note("staging data", error.message, evidence.FAIL)
-    live = sessions.running(run.sides.production)
-    run.note("sessions", "; ".join(live) or "none runs in production")
+def _look(run: _Run, past: history.History) -> None:
+    """Note what is there before."""
+    options, target = run.options, ""
+    if options.level == REVERT and not options.by_git and past.last_healthy is not None:
+        target = past.last_healthy.release[:12]
+    for one in rollback_checks.before(run.sides, target, staging_only=options.level != REVERT, wait=options.wait):
+        run.note(one.name, one.message, one.verdict)
 
 
 def _back_up(run: _Run) -> None:
+    """Back up what is about to be touched; a ledger that is no chain must not keep anybody from going back."""
     reason = f"before rollback level {run.options.level}"
-    for context in (run.sides.staging,) if run.options.level != REVERT else ():
-        made, notes = safety.of(context, reason)
-        run.note("backup", made or notes[0])
+    makers: dict[str, Callable[[], tuple[str, list[str]]]] = {}
+    if not _lacks_staging(run):
+        makers["staging"] = lambda: safety.of(run.sides.staging, reason, whole_ledger=False)
     if run.options.level == REVERT:
-        made, notes = safety.backup(run.sides, reason)
-        run.note("backup", made or notes[0])
+        makers["production"] = lambda: safety.backup(run.sides, reason, whole_ledger=False)
+    for name, make in makers.items():
+        try:
+            run.backup, notes = make()
+        except IntegrityError as error:
+            run.backup = ""
+            run.note(f"backup of {name}", error.message, evidence.FAIL)
+        else:
+            run.note(f"backup of {name}", "; ".join(filter(None, (run.backup, *notes))))
+
+
+def _lacks_staging(run: _Run) -> bool:
+    return any(one.name == rollback_checks.STAGING_DATA and one.verdict == evidence.FAIL for one in run.steps)
 
 
 def _carry_out(run: _Run, current: str) -> str:
@@ -284,7 +324,11 @@ def _carry_out(run: _Run, current: str) -> str:
             run.revert_commit()
         else:
             release = run.revert()
-    if any(one.name == "staging data" and one.verdict == "FAIL" for one in run.steps):
+    if _lacks_staging(run):
+        return release
+    live = sessions.running(run.project, {str(SOURCE)}) if run.options.level == REVERT else []
+    if live and not run.options.wait:
+        run.note("staging", f"it was not made anew: sessions are running there: {'; '.join(live)}", evidence.FAIL)
         return release
     run.restart()
     if run.options.level == REVERT:
@@ -298,7 +342,8 @@ def _record(run: _Run, release: str) -> None:
         run.project,
         {"step": step, "id": history.new_id(), "level": run.options.level, "production": release,
          "environment": str(SOURCE), "reason": run.options.reason, "who": flags.default_who(run.project),
-         "steps": [list(one) for one in run.steps], "ledger": safety.ledger_head(run.sides)},
+         "backup": run.backup, "restored": run.chosen, "steps": [list(one) for one in run.steps],
+         "ledger": safety.ledger_head(run.sides)},
     )  # fmt: skip
 
 

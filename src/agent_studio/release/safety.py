@@ -2,54 +2,43 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cost import ledger
 from agent_studio.errors import AgentStudioError
+from agent_studio.release import backup as making
+from agent_studio.release import backup_verify
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from agent_studio.environment.context import Context
+    from agent_studio.environment.roots import Project
     from agent_studio.release.sides import Sides
 
 
-def backup(sides: Sides, reason: str) -> tuple[str, list[str]]:
+def backup(sides: Sides, reason: str, *, whole_ledger: bool = True) -> tuple[str, list[str]]:
     """Back production's data up; return the backup's id, empty when none could be made, and what there is to say.
 
-    Raises `StorageError` when the disk has no room for it.
+    Raises `StorageError` when the disk has no room for it, and `IntegrityError` for a ledger that is no chain unless
+    `whole_ledger` is False: the way back must not depend on it.
     """
     try:
         context = sides.live()
     except AgentStudioError as error:
         return "", [f"no backup was made of production's data: {error.message}"]
-    return of(context, reason)
+    return of(context, reason, home=sides.project, whole_ledger=whole_ledger)
 
 
-def of(context: Context, reason: str) -> tuple[str, list[str]]:
-    """Back an environment's data up, as `backup` does."""
-    module = backups()
-    if module is None:
-        return "", ["no backup was made: this version has none"]
-    made = module.create(context, reason)
-    return str(made.id), []
+def of(
+    context: Context, reason: str, *, home: Project | None = None, whole_ledger: bool = True
+) -> tuple[str, list[str]]:
+    """Back an environment's data up, as `backup` does; `home` keeps the history of releases."""
+    made = making.create(context, reason, home=home, whole_ledger=whole_ledger)
+    return made.id, [f"backup {made.id}: {note}" for note in made.notes]
 
 
-def newest(context: Context) -> str:
+def newest(context: Context, *, but: str = "") -> str:
     """Return the id of an environment's newest backup that verifies, or empty when there is none."""
-    module = backups()
-    return "" if module is None else str(module.newest(context) or "")
-
-
-def backups() -> ModuleType | None:
-    """Return the part that makes backups, None where it is not there."""
-    try:
-        return importlib.import_module("agent_studio.release.backup")
-    except ModuleNotFoundError as error:
-        if error.name != "agent_studio.release.backup":
-            raise
-        return None
+    return backup_verify.newest(context, but=but)
 
 
 def ledger_head(sides: Sides) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio import clock
-from agent_studio.environment.roots import LOGS, STATE, Project
+from agent_studio.environment.detect import Environment
+from agent_studio.environment.roots import LOGS, STATE, EnvironmentRoot, Project
 from agent_studio.errors import BusyError
+from agent_studio.release.backup_store import refuse_interrupted
 from agent_studio.release.switch import refuse_pending
 from agent_studio.storage import journal
 from agent_studio.storage.descriptors import try_lock, unlock
@@ -26,9 +28,7 @@ from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from agent_studio.environment.roots import EnvironmentRoot
+    from collections.abc import Collection, Iterator
 
 FOLDER = f"{STATE}/sessions"
 DOOR = "door"
@@ -44,12 +44,14 @@ _STILL_LIVE = timedelta(hours=1)
 def session(project: Project, command: str, environment: str) -> Iterator[None]:
     """Be a running session of a project.
 
-    Raises `RecoveryNeededError` while a switch of its definitions is interrupted, `BusyError` while one happens.
+    Raises `RecoveryNeededError` while a switch of its definitions is interrupted, `RestoreInterruptedError` while a
+    restore of its data is, and `BusyError` while one happens.
     """
     folder = _folder(project)
     folder.make()
     with exclusive(folder, DOOR, doing="a promotion or rollback"):
         refuse_pending(project)
+        refuse_interrupted(EnvironmentRoot(project, Environment(environment), "", {}))
         if owning := owner(project):
             refuse_pending(owning)
         name = f"{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
@@ -70,12 +72,15 @@ def session(project: Project, command: str, environment: str) -> Iterator[None]:
 
 
 @contextmanager
-def quiet(project: Project, *, wait: bool) -> Iterator[None]:
-    """Keep sessions of a project from starting, once none runs; else wait, or raise `BusyError` naming them."""
+def quiet(project: Project, *, wait: bool, of: Collection[str] = ()) -> Iterator[None]:
+    """Keep sessions of a project from starting, once none runs; else wait, or raise `BusyError` naming them.
+
+    `of` names the environments whose sessions count, by default all.
+    """
     folder = _folder(project)
     folder.make()
     with exclusive(folder, DOOR, doing="a session is starting, or another switch happens"):
-        while found := running(project):
+        while found := running(project, of):
             if not wait:
                 raise BusyError(
                     f"sessions are running there: {'; '.join(found)}", hint="end them, or wait for them: --wait"
@@ -84,21 +89,21 @@ def quiet(project: Project, *, wait: bool) -> Iterator[None]:
         yield
 
 
-def running(project: Project) -> list[str]:
-    """Return the sessions that run now, in words; what killed ones left is removed."""
+def running(project: Project, of: Collection[str] = ()) -> list[str]:
+    """Return the sessions that run now, in words, or only those `of` some environments; what killed ones left goes."""
     folder = _folder(project)
     names = [name for name in folder.names() if name.endswith(_SUFFIX)] if folder.has_folder() else []
-    return [told for name in names if (told := _running(folder, name))]
+    return [told for name in names if (told := _running(folder, name, of))]
 
 
-def _running(folder: Folder, name: str) -> str:
+def _running(folder: Folder, name: str, of: Collection[str]) -> str:
     try:
         descriptor = folder.open(name, os.O_RDWR)
     except FileNotFoundError:
         return ""
     try:
         if not try_lock(descriptor):
-            return _told(folder, name)
+            return _told(folder, name, of)
         with suppress(FileNotFoundError):
             folder.remove(name)
         return ""
@@ -106,9 +111,11 @@ def _running(folder: Folder, name: str) -> str:
         os.close(descriptor)
 
 
-def _told(folder: Folder, name: str) -> str:
+def _told(folder: Folder, name: str, of: Collection[str]) -> str:
     try:
         about = json.loads(folder.read(name))
+        if of and about["environment"] not in of:
+            return ""
         return f"{about['command']} (process {about['pid']}, {about['environment']}, since {about['since']})"
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return f"process {name.partition('-')[0]}"

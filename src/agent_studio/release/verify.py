@@ -32,7 +32,7 @@ def verify(project: Project, tree: Tree) -> Verified:
     past, store = history.read(project), Store(project)
     damage = [fault.reason for fault in store.faults()]
     wanted: dict[str, dict[str, Entry]] = {}
-    for name in dict.fromkeys(one.release for one in past.releases):
+    for name in dict.fromkeys(one.release for one in past.releases if one.release not in past.pruned):
         try:
             wanted[name] = store.manifest(name)
             damage += [f"object {sha} of release {name[:12]} is gone" for sha in _missing(store, wanted[name])]

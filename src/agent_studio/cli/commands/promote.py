@@ -138,6 +138,8 @@ def _render(screen: Screen, done: Promoted, dry_run: bool) -> None:  # noqa: FBT
         screen.line("\nnothing was changed (--dry-run)")
         return
     settled = done.settled
+    if done.backup:
+        screen.mark("ok", f"Production's data as it was before is backup {done.backup}")
     if settled is None:
         screen.mark("ok", f"{plan.release[:12]} is live already")
     elif settled.proof.faults:

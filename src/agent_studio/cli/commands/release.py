@@ -1,4 +1,4 @@
-"""List what was live, show a release, and verify that store, history and production are what they are said to be.
+"""List what was live, show a release, verify store, history and production, remove what no release needs.
 
 Exit code of verify: 8 when history, a manifest or an object is damaged, 6 when a switch was interrupted, 5 when
 production differs from the live release.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.cli.output import Problem, Result
+from agent_studio.cli.output import Problem, Result, ask, working
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.release import history, verify
+from agent_studio.release import history, prune, verify
 from agent_studio.release.sides import open_sides, refuse_development
 from agent_studio.release.signoff import WAIVES
 from agent_studio.release.store import Store
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
     from agent_studio.release.history import Release
+    from agent_studio.release.prune import Pruned
 
 _SHORTEST = 6
 _TOLD = frozenset(("gate", "signed", "nonces"))
@@ -44,12 +45,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "verify", help="read history, manifests, objects and production again",
         description="Read the history's chain, every manifest, every object and production's files again.",
     )  # fmt: skip
+    old = verbs.add_parser(
+        "prune", help="remove bytes that no release, evidence or recent candidate needs",
+        description="Remove from the store what nothing needs: releases that failed long ago, forgotten candidates.",
+    )  # fmt: skip
+    old.add_argument(
+        "--keep", type=int, default=prune.KEEP, metavar="N",
+        help=f"how many of the last releases stay whatever became of them (default: {prune.KEEP})",
+    )  # fmt: skip
+    old.add_argument("--dry-run", action="store_true", help="show what would go and change nothing")
+    old.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Carry out one sub-verb."""
     refuse_development(session.choice)
-    return {"list": _list, "show": _show, "verify": _verify}[args.subverb](args, session)
+    return {"list": _list, "show": _show, "verify": _verify, "prune": _prune}[args.subverb](args, session)
 
 
 def _row(one: Release, current: Release | None) -> dict[str, Any]:
@@ -117,7 +128,10 @@ def _named(past: history.History, prefix: str | None) -> Release:
     fit = {one.release: one for one in past.releases if one.release.startswith(prefix)}
     if len(prefix) < _SHORTEST or len(fit) != 1:
         raise UsageError(f"{prefix!r} names no release", hint=f"agent-studio release list; at least {_SHORTEST} digits")
-    return next(iter(fit.values()))
+    found = next(iter(fit.values()))
+    if found.release in past.pruned:
+        raise UsageError(f"the files of release {found.release[:12]} were removed", hint="agent-studio release list")
+    return found
 
 
 def _verify(args: argparse.Namespace, session: Session) -> Result:
@@ -146,3 +160,30 @@ def _verify(args: argparse.Namespace, session: Session) -> Result:
         screen.mark("bad" if code else "ok", "not as recorded" if code else "all is as it was recorded")
 
     return Result(data, render, code, problems)
+
+
+def _prune(args: argparse.Namespace, session: Session) -> Result:
+    if args.keep < 1:
+        raise UsageError("--keep is at least 1", hint="what is live always stays")
+
+    def agree(found: Pruned) -> None:
+        if found.objects or found.candidates:
+            ask(f"remove {found.objects} objects from the store?", yes=args.yes)
+
+    with working("Cleaning up"):
+        found = prune.prune(session.project, agree, keep=args.keep, dry_run=args.dry_run)
+    data = {**found._asdict(), "dryRun": args.dry_run}
+
+    def render(screen: Screen) -> None:
+        done = "would go" if args.dry_run else "are gone"
+        screen.mark(
+            "ok",
+            f"{found.objects} objects {done}, {found.left} stay; {len(found.releases)} releases and "
+            f"{len(found.candidates)} candidates {done}",
+        )
+        for name in found.releases:
+            screen.line(f"  release {name[:12]}: it never proved itself and has no evidence")
+        if args.dry_run:
+            screen.line("nothing was changed (--dry-run)")
+
+    return Result(data, render)

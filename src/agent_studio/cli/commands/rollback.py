@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", metavar="TEXT", required=True, help="why; kept in the history")
     parser.add_argument("--git", action="store_true", help="with level 2: revert the checkout's last commit instead")
     parser.add_argument("--backup", metavar="ID", default="", help="with level 3: the backup to restore")
-    parser.add_argument("--wait", action="store_true", help="wait until no session runs in production")
+    parser.add_argument("--wait", action="store_true", help="wait until no session runs")
     parser.add_argument("--dry-run", action="store_true", help="show the steps and change nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     data = {
         "release": done.release or None, "previous": done.previous or None, "level": done.level,
         "smoke": {"passed": done.passed, "failed": done.failed}, "steps": [one._asdict() for one in done.steps],
-        "dryRun": args.dry_run,
+        "backup": done.backup or None, "restored": done.restored or None, "dryRun": args.dry_run,
     }  # fmt: skip
     return Result(data, lambda screen: _render(screen, done), done.code)
 

@@ -1,0 +1,256 @@
+"""Cleaning up takes only what nothing needs, says so first, and is whole again whenever it was killed."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.backup_world import World as DataWorld
+from tests.release_world import World
+from tests.test_switch import NEW, OLD, POSIX, Pair, _points
+
+from agent_studio import clock
+from agent_studio.errors import BusyError, IntegrityError, UsageError
+from agent_studio.release import (
+    backup,
+    backup_prune,
+    backup_verify,
+    candidates,
+    evidence,
+    history,
+    manifest,
+    prune,
+    switch,
+)
+from agent_studio.release import store as storing
+from agent_studio.release.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Studio
+
+needs_tools = pytest.mark.skipif(
+    None in map(shutil.which, ("ssh-keygen", "git")), reason="ssh-keygen or git is missing"
+)
+
+
+def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    """Let it be some days later."""
+    moment = datetime.now(UTC) + timedelta(days=days)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+
+
+def _live(pair: Pair, files: dict[str, tuple[bytes, bool]], step: str, *, healthy: bool | None) -> str:
+    """Make files live and note whether they proved themselves; return the release."""
+    own = pair.to(files, step)
+    release = pair.store.put(manifest.render(pair.entries(files)))
+    if healthy is not None:
+        told = {"passed": 1, "failed": 0, "faults": []}
+        history.append(
+            pair.project, {"step": history.HEALTH, "id": own, "release": release, "healthy": healthy, "smoke": told}
+        )
+    return release
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    made = Pair(tmp_path)
+    made.write(OLD)
+    return made
+
+
+def _several(pair: Pair) -> list[str]:
+    """Four releases: healthy, failed, never proven, healthy and live."""
+    first = _live(pair, OLD, history.PROMOTE, healthy=True)
+    failed = _live(pair, {**OLD, "agents/a.md": (b"failed", False)}, history.PROMOTE, healthy=False)
+    adopted = _live(pair, {**OLD, "agents/a.md": (b"adopted", False)}, history.ADOPT, healthy=None)
+    return [first, failed, adopted, _live(pair, NEW, history.PROMOTE, healthy=True)]
+
+
+def test_what_is_live_was_healthy_is_recent_or_witnessed_stays(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, failed, adopted, live = _several(pair)
+    orphan = pair.store.put(b"nobody names this")
+    kept = pair.store.put(b"an edit that was in the way")
+    history.append(pair.project, {"step": history.KEPT, "id": "x:agents/a.md", "path": "agents/a.md", "sha256": kept})
+    assert prune.prune(pair.project, lambda _: None, keep=1).objects == 0  # all was written in the last hour
+    assert history.read(pair.project).pruned == {failed, adopted}
+    later(monkeypatch, 1)
+    assert prune.prune(pair.project, lambda _: None, keep=1).objects == 5  # two manifests, two files, the orphan
+    store = pair.store
+    assert [store.has(one) for one in (first, failed, adopted, live, orphan, kept)] == [
+        True, False, False, True, False, True,
+    ]  # fmt: skip
+    for one in (first, live):
+        for entry in store.manifest(one).values():
+            store.read(entry.sha256)
+    _live(pair, {**OLD, "agents/a.md": (b"failed", False)}, history.PROMOTE, healthy=False)  # live once more
+    assert history.read(pair.project).pruned == {adopted}
+
+
+def test_the_last_few_stay_whatever_became_of_them(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, failed, adopted, _ = _several(pair)
+    later(monkeypatch, 1)
+    assert prune.prune(pair.project, lambda _: None, keep=4).releases == []
+    assert prune.prune(pair.project, lambda _: None, keep=2, dry_run=True).releases == [failed]
+    assert prune.prune(pair.project, lambda _: None, keep=2).releases == [failed]
+    assert pair.store.has(adopted)
+
+
+def test_it_keeps_out_of_the_way_of_a_promotion(pair: Pair) -> None:
+    with switch.alone(pair.project, "a promotion"), pytest.raises(BusyError):
+        prune.prune(pair.project, lambda _: None)
+
+
+def test_a_damaged_history_or_manifest_stops_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = _several(pair)
+    later(monkeypatch, 1)
+    names = set(pair.store.names())
+    place = pair.project.path / f".agent-studio/{storing.FOLDER}/{first[:2]}/{first[2:]}"
+    whole = place.read_bytes()
+    place.write_bytes(whole[:-5])
+    with pytest.raises(IntegrityError):
+        prune.prune(pair.project, lambda _: None, keep=1)
+    place.write_bytes(whole)
+    lines = pair.project.path / ".agent-studio/releases/history.jsonl"
+    lines.write_bytes(lines.read_bytes().replace(b'"adopt"', b'"adapt"'))
+    with pytest.raises(IntegrityError):
+        prune.prune(pair.project, lambda _: None, keep=1)
+    assert set(pair.store.names()) == names
+
+
+@POSIX
+@pytest.mark.slow
+def test_killed_at_any_change_of_a_file_nothing_that_is_needed_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune, "_NEW_S", -1)
+    first = Pair(tmp_path / "base")
+    first.write(OLD)
+    healthy, _, _, live = _several(first)
+    first.store.put(b"nobody names this")
+
+    def copied(name: str) -> Pair:
+        shutil.rmtree(tmp_path / name, ignore_errors=True)
+        shutil.copytree(tmp_path / "base", tmp_path / name)
+        pair = Pair.__new__(Pair)
+        pair.project = first.project._replace(path=(tmp_path / name / "work").resolve())
+        pair.store = Store(pair.project)
+        return pair
+
+    points = _points(0, partial(prune.prune, copied("count").project, lambda _: None, keep=1))
+    assert points > 5
+    for point in range(1, points + 1):
+        pair = copied("killed")
+        assert _points(point, partial(prune.prune, pair.project, lambda _: None, keep=1)) == point
+        for _ in range(2):
+            past = history.read(pair.project)
+            for name in {one.release for one in past.releases} - past.pruned:
+                for entry in pair.store.manifest(name).values():
+                    pair.store.read(entry.sha256)
+            prune.prune(pair.project, lambda _: None, keep=1)
+        assert {one for one in (healthy, live) if pair.store.has(one)} == {healthy, live}
+        assert len(set(pair.store.names())) == len(set(first.store.names())) - 5
+
+
+@needs_tools
+def test_the_command_forgets_old_candidates_and_what_verify_says_stays_green(
+    bare: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(bare, tmp_path)
+    world.promoted("first")
+    world.edit("tried and left")
+    left = candidates.create(world.project).candidate
+    world.edit("tried and tested")
+    tested = candidates.create(world.project).candidate
+    evidence.record(world.staging, "smoke", tested, evidence.FAIL, {"reason": "a test"})
+    world.edit("what is worked at")
+    own = candidates.create(world.project).candidate
+    assert world.data("release", "prune", "--dry-run")["candidates"] == []
+    later(monkeypatch, 31)
+    world.must("release", "prune", code=2)  # nobody is there to agree
+    planned = world.data("release", "prune", "--dry-run")
+    assert planned["candidates"] == [left]
+    done = world.data("release", "prune", "--yes")
+    assert (done["candidates"], done["objects"]) == ([left], planned["objects"])
+    assert done["objects"] > 0
+    assert set(candidates.made(world.project)) >= {tested, own}
+    assert left not in candidates.made(world.project)
+    world.must("release", "verify")
+    assert world.data("release", "prune", "--yes")["objects"] == 0
+    world.must("release", "prune", "--keep", "0", code=2)
+    world.must("candidate", "show", tested[:12])
+
+
+def test_old_backups_go_with_their_pieces_and_what_is_named_or_sound_stays(tmp_path: Path) -> None:
+    world = DataWorld(tmp_path)
+    made = []
+    for number in range(5):
+        world.write("memory/learnings.md", f"version {number}".encode())
+        made.append(world.create().id)
+    pieces = len(world.objects())
+    planned = backup_prune.prune(world.root, lambda _: None, keep=2, named=made[:1], dry_run=True)
+    assert (planned.gone, len(world.objects())) == (made[1:3], pieces)
+    done = backup_prune.prune(world.root, lambda _: None, keep=2, named=made[:1])
+    assert (done.gone, done.pieces, done.left) == (made[1:3], 2, 3)
+    assert len(world.objects()) == pieces - 2
+    assert [one["id"] for one in backup.listed(world.root)] == [made[0], *made[3:]]
+    for own in (made[0], *made[3:]):
+        assert backup_verify.verify(world.root, own).passed
+    with pytest.raises(UsageError):
+        backup.load(world.root, made[1])
+
+
+def test_the_newest_backup_that_verifies_is_never_removed(tmp_path: Path) -> None:
+    world = DataWorld(tmp_path)
+    sound = world.create().id
+    world.write("memory/learnings.md", b"only in the second")
+    broken = world.create()
+    one = next(one for one in broken.data.files if one.path == "learnings.md")
+    (world.backups / f"objects/{one.pieces[0][:2]}/{one.pieces[0][2:]}").unlink()
+    done = backup_prune.prune(world.root, lambda _: None, keep=1)
+    assert (done.gone, done.kept) == ([], {sound: "it is the newest that verifies"})
+    assert backup_verify.newest(world.context) == sound
+
+
+def test_backups_go_by_their_age_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = DataWorld(tmp_path)
+    old = world.create().id
+    later(monkeypatch, 10)
+    newer = [world.create().id for _ in range(3)]
+    assert backup_prune.prune(world.root, lambda _: None, keep=1, older_than_days=11).gone == []
+    assert backup_prune.prune(world.root, lambda _: None, keep=1, older_than_days=9).gone == [old]
+    assert [one["id"] for one in backup.listed(world.root)] == newer
+
+
+@POSIX
+@pytest.mark.slow
+def test_a_removal_of_backups_that_was_killed_leaves_only_whole_ones(tmp_path: Path) -> None:
+    base = DataWorld(tmp_path / "base")
+    for number in range(4):
+        base.write("memory/learnings.md", f"version {number}".encode())
+        base.create()
+    pieces = len(base.objects())
+
+    def copied(name: str) -> DataWorld:
+        shutil.rmtree(tmp_path / name, ignore_errors=True)
+        shutil.copytree(tmp_path / "base", tmp_path / name)
+        world = DataWorld.__new__(DataWorld)
+        world.project = base.project._replace(path=(tmp_path / name / "project").resolve())
+        world.root = world.context.root
+        return world
+
+    points = _points(0, partial(backup_prune.prune, copied("count").root, lambda _: None, keep=1))
+    assert points > 6
+    for point in range(1 + points % 3, points + 1, 3):
+        world = copied("killed")
+        assert _points(point, partial(backup_prune.prune, world.root, lambda _: None, keep=1)) == point
+        for one in backup.listed(world.root):
+            assert backup_verify.verify(world.root, str(one["id"])).passed, point
+        backup_prune.prune(world.root, lambda _: None, keep=1)
+        assert len(backup.listed(world.root)) == 1
+        assert len(world.objects()) == pieces - 3
+        assert len([place for place in world.backups.iterdir() if place.suffix == ".json"]) == 1

@@ -1,0 +1,304 @@
+"""A restore puts exactly what was backed up in the place of what is there, or leaves all as it is; nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.backup_world import World
+from tests.test_switch import POSIX, _points
+
+from agent_studio.errors import AgentStudioError, BusyError, IntegrityError, StorageError, UsageError
+from agent_studio.release import backup, backup_prune, backup_store, backup_verify, restore, sessions
+from agent_studio.storage import flush
+
+if TYPE_CHECKING:
+    from tests.backup_world import Tree
+    from tests.conftest import Studio
+
+
+EVERY = 5
+"""Of the points of a kill; `bench/release_kills.py` takes every one."""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["synced at once", "file by file"])
+def test_data_become_what_they_were_and_the_way_back_is_kept(
+    world: World,
+    at_once: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not at_once:
+        monkeypatch.setattr(flush, "is_available", lambda: False)
+    (world.data / "context/artifacts").mkdir()
+    before, made = world.tree(), world.create()
+    world.change()
+    (world.data / "context/artifacts").rmdir()
+    (world.data / "agents/other").mkdir()
+    changed = world.tree()
+    done = world.restore(made.id)
+    assert world.tree() == before
+    assert (world.backups / "restore.json").exists() is False
+    assert not (world.backups / "restoring").exists()
+    world.restore(done.before)
+    assert world.tree() == changed
+    steps = [(one["step"], one.get("backup")) for one in backup_store.steps(world.root)]
+    assert ("restored", made.id) in steps
+
+
+def test_the_inbox_and_the_clients_own_memory_stay_as_they_are(world: World) -> None:
+    world.write("agents/reader/MEMORY.md", b"as it was")
+    world.write("agents/gone/MEMORY.md", b"comes back")
+    made = world.create()
+    shutil.rmtree(world.data / "agents/gone")
+    inbox = world.write("metrics/events.jsonl", b'{"ts":1}\n')
+    sealed = world.write("metrics/events.20260101T000000.000Z-0123456789ab.jsonl", b'{"ts":0}\n')
+    newer = world.write("agents/reader/MEMORY.md", b"the client's")
+    unknown = world.write("agents/new/MEMORY.md", b"the client's as well")
+    world.write("agents/reader/hot.jsonl", b"changed")
+    world.restore(made.id)
+    kept = inbox, sealed, newer, unknown, world.data / "agents/gone/MEMORY.md"
+    assert [place.read_bytes() for place in kept] == [
+        b'{"ts":1}\n', b'{"ts":0}\n', b"the client's", b"the client's as well", b"comes back",
+    ]  # fmt: skip
+
+
+def test_with_an_archive_all_that_is_there_moves_aside_whole(world: World) -> None:
+    before, made = world.tree(), world.create()
+    world.change()
+    world.write("metrics/events.jsonl", b'{"ts":1}\n')
+    changed = world.tree()
+    world.restore(made.id, archive="archive/then")
+    assert world.tree() == before
+    aside = world.project.path / ".agent-studio/staging/archive/then"
+    assert {place.relative_to(aside).as_posix() for place in aside.rglob("*") if place.is_file()} == {
+        name for name, found in changed.items() if found is not None
+    }
+
+
+def test_it_is_refused_while_somebody_works_with_the_data(world: World) -> None:
+    made = world.create()
+    world.change()
+    changed = world.tree()
+    with sessions.session(world.project, "claude", "staging"), pytest.raises(BusyError, match="claude"):
+        world.restore(made.id)
+    assert world.tree() == changed
+    with sessions.session(world.project, "claude", "development"):  # another environment's data
+        world.restore(made.id)
+
+
+def test_it_is_refused_while_the_daemon_runs(staged: Studio) -> None:
+    import subprocess
+    import sys
+    import time
+
+    made = staged.json("backup", "create", "--env", "staging")["backup"]
+    command = [sys.executable, "-m", "agent_studio", "serve", "--env", "staging", "--port", "0"]
+    serving = subprocess.Popen(command, cwd=staged.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 20
+        while not (staged.path / ".agent-studio/staging/serve.json").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        refused = staged.run("backup", "restore", made, "--yes", "--env", "staging")
+        assert (refused.code, f"process {serving.pid}" in refused.err) == (5, True), refused.err
+    finally:
+        serving.terminate()
+        serving.wait(20)
+    assert staged.run("backup", "restore", made, "--yes", "--env", "staging").code == 0
+
+
+def test_what_is_no_plain_file_is_never_overwritten_or_removed(world: World) -> None:
+    made = world.create()
+    link = world.data / "memory/learnings.md"
+    link.unlink()
+    link.symlink_to("/etc/hostname")
+    with pytest.raises(StorageError, match="it is a link"):
+        world.restore(made.id)
+    link.unlink()
+    other = world.data / "memory/other.md"
+    other.symlink_to("/etc/hostname")
+    world.restore(made.id)
+    assert other.is_symlink()
+    assert link.read_bytes().startswith(b"# Learnt")
+
+
+def test_a_disk_without_room_is_found_before_anything_is_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world.create()
+    world.change()
+    changed, pieces = world.tree(), world.objects()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 10))  # type: ignore[attr-defined]
+    with pytest.raises(StorageError, match="10 are free"):
+        world.restore(made.id)
+    assert (world.tree(), world.objects()) == (changed, pieces)
+
+
+def _ends(world: World) -> tuple[str, Tree, Tree]:
+    """Make a backup and other data; return its id, the data to restore and the data that is there."""
+    wanted, made = world.tree(), world.create()
+    world.change()
+    return made.id, wanted, world.tree()
+
+
+@POSIX
+@pytest.mark.slow
+@pytest.mark.parametrize("archive", ["", "archive/then"])
+def test_killed_at_any_change_of_a_file_it_recovers_to_exactly_old_or_new(tmp_path: Path, archive: str) -> None:
+    first = World(tmp_path / "base")
+    own, wanted, there = _ends(first)
+    shutil.copytree(tmp_path / "base", tmp_path / "count", symlinks=True)
+    points = _points(0, partial(_opened(tmp_path / "count").restore, own, archive=archive))
+    assert points > 40
+    ends = []
+    for point in range(1 + points % EVERY, points + 1, EVERY):
+        place = tmp_path / "killed"
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(tmp_path / "base", place, symlinks=True)
+        world = _opened(place)
+        assert _points(point, partial(world.restore, own, archive=archive)) == point
+        decided = (world.backups / "restore.json").exists()
+        if decided:
+            with pytest.raises(backup_store.RestoreInterruptedError):
+                world.create()
+            with (
+                pytest.raises(backup_store.RestoreInterruptedError),
+                sessions.session(world.project, "claude", "staging"),
+            ):
+                pass
+        assert bool(world.recover()) == decided
+        live = world.tree()
+        assert live == (wanted if decided else live), point
+        assert live in (wanted, there), point
+        ends.append(live == wanted)
+        for one in backup.listed(world.root):
+            assert backup_verify.verify(world.root, str(one["id"])).passed, point
+        world.restore(own)  # the next try succeeds and leaves nothing behind
+        assert world.tree() == wanted
+        backup_prune.prune(world.root, lambda _: None, keep=50)
+        assert _debris(world) == []
+    assert ends == sorted(ends)  # once decided, never back
+    assert {True, False} == set(ends)
+
+
+def _opened(place: Path) -> World:
+    world = World.__new__(World)
+    world.project = restore.Project(Path(os.path.realpath(place / "project")))
+    world.root = world.context.root
+    return world
+
+
+def _debris(world: World) -> list[str]:
+    names = (place.name for place in (world.project.path / ".agent-studio").rglob("*"))
+    return [name for name in names if name.endswith(".tmp") or name.startswith(("trial-", "restoring"))]
+
+
+@POSIX
+@pytest.mark.slow
+def test_killed_in_recovery_it_recovers_and_keeps_what_was_written_since(tmp_path: Path) -> None:
+    base = World(tmp_path / "base")
+    own, wanted, _ = _ends(base)
+    points = _points(0, partial(_interrupted, base, own))
+    assert points == 0  # it died before it was done
+    shutil.copytree(tmp_path / "base", tmp_path / "count", symlinks=True)
+    points = _points(0, _opened(tmp_path / "count").recover)
+    assert points > 30
+    for point in range(1 + points % EVERY, points + 1, EVERY):
+        place = tmp_path / "killed"
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(tmp_path / "base", place, symlinks=True)
+        world = _opened(place)
+        world.write("memory/since.md", b"written since")
+        assert _points(point, world.recover) == point
+        world.recover()
+        assert world.tree() == wanted, point
+        kept = [one for made in backup.listed(world.root) for one in _paths(world, str(made["id"]))]
+        assert "memory/since.md" in kept, point
+
+
+def _paths(world: World, own: str) -> list[str]:
+    return [f"{one.kind}/{one.path}" for one in backup.load(world.root, own).data.files]
+
+
+def _interrupted(world: World, own: str) -> None:
+    """Restore and die in the middle of it."""
+    real = restore.restore_differences.apply
+
+    def apply(*arguments: object) -> None:
+        del arguments
+        os._exit(9)
+
+    restore.restore_differences.apply = apply
+    try:
+        world.restore(own)
+    finally:
+        restore.restore_differences.apply = real
+
+
+def test_a_damaged_journal_of_a_restore_is_told(world: World) -> None:
+    (world.project.path / ".agent-studio/staging/backups").mkdir(parents=True, exist_ok=True)
+    (world.backups / "restore.json").write_text("{")
+    with pytest.raises(IntegrityError, match=r"restore\.json is damaged"):
+        world.recover()
+
+
+def test_production_is_restored_with_yes_only_and_never_from_stagings_backup(staged: Studio) -> None:
+    assert staged.run("init", "--env", "production", "--no-hooks").code == 0
+    of_staging = staged.json("backup", "create", "--env", "staging")["backup"]
+    own = staged.json("backup", "create", "--env", "production")["backup"]
+    notes = staged.write(".claude/memory/learnings.md", "# Learnt in production\n")
+    refused = staged.run("backup", "restore", of_staging, "--yes", "--env", "production")
+    assert (refused.code, "it is staging's" in refused.err) == (2, True)
+    assert staged.run("backup", "restore", own, "--env", "production").code == 2
+    planned = staged.json("backup", "restore", own, "--dry-run", "--env", "production")
+    assert (planned["written"], planned["dryRun"]) == (["memory/learnings.md"], True)
+    assert notes.read_text() == "# Learnt in production\n"
+    done = staged.run("backup", "restore", own, "--yes", "--env", "production")
+    assert done.code == 0
+    assert "the way back: agent-studio backup restore" in done.out
+    assert notes.read_text() != "# Learnt in production\n"
+
+
+def test_recover_ends_a_restore_that_was_interrupted(staged: Studio) -> None:
+    made = staged.json("backup", "create", "--env", "staging")["backup"]
+    notes = staged.path / ".claude/staging/memory/learnings.md"
+    before = notes.read_bytes()
+    notes.write_text("changed")
+    world = World.__new__(World)
+    world.project = restore.Project(staged.path.resolve())
+    _points(0, partial(_interrupted, world, made))
+    for verb in (("backup", "create"), ("run", "--", "true"), ("rollback", "--level", "1", "--reason", "x", "--yes")):
+        refused = staged.run(*verb[:1], "--env", "staging", *verb[1:])
+        assert (refused.code, "agent-studio recover" in refused.err) == (6, True), (verb, refused)
+    done = staged.json("recover")
+    assert done["restored"] == [{"environment": "staging", "backup": made}]
+    assert notes.read_bytes() == before
+    assert staged.run("recover").out.strip().endswith("Nothing was interrupted")
+
+
+def test_a_restore_behind_a_checkpoint_says_what_cost_verify_will_say(staged: Studio) -> None:
+    def use() -> None:
+        words = ("cost", "record", "--model", "claude-sonnet-4-5", "--input-tokens", "1", "--output-tokens", "1")
+        assert staged.run(*words, "--env", "staging").code == 0
+
+    use()
+    made = staged.json("backup", "create", "--env", "staging")["backup"]
+    use()
+    staged.run("cost", "verify", "--env", "staging")
+    done = staged.run("backup", "restore", made, "--yes", "--env", "staging")
+    assert (done.code, "ends at record 1 now" in done.err) == (0, True)
+
+
+def test_what_is_asked_for_has_to_be_there(world: World) -> None:
+    with pytest.raises(UsageError, match="has no backup"):
+        world.restore("20260101T000000.000Z-00000000")
+    with pytest.raises(AgentStudioError):
+        world.restore("../../x")
+    assert json.loads((world.data / "context/evolution-state.json").read_text()) == {}
