@@ -112,13 +112,14 @@ def test_what_is_read_is_what_was_generated(world: BurninWorld) -> None:
 def test_a_session_counts_from_when_it_loaded_the_definitions(world: BurninWorld) -> None:
     since = world.passes(minutes=1)
     world.session("old", since - timedelta(minutes=1))
-    for number, (name, fields) in enumerate([
+    starts: list[tuple[str, dict[str, Any]]] = [
         ("old", {"source": "compact"}),  # goes on with what it has loaded
         ("cleared-old", {"source": "clear"}),
         ("cleared-unknown", {"source": "clear", "ends": False}),
         ("fresh", {"source": "startup"}),
         ("resumed", {"source": "resume"}),
-    ]):  # fmt: skip
+    ]
+    for number, (name, fields) in enumerate(starts):
         at = world.passes(minutes=number + 1)
         if fields.pop("ends", fields["source"] == "clear"):
             world.add(SESSIONS, at, sessionId="old", event="end", reason="clear")
