@@ -175,18 +175,7 @@ def _attacked(*, wanted: bool) -> Trial:
 
 def _properties() -> Trial:
     trial = Trial("every property test on cases that no run before had")
-    command = (
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-m",
-        "hypothesis",
-        "--hypothesis-profile",
-        "explore",
-        "-n",
-        "auto",
-    )
+    command = (sys.executable, "-m", "pytest", "-q", "-m", "hypothesis", "--hypothesis-profile", "explore", "-n", "auto")
     done = subprocess.run(command, cwd=measure.REPOSITORY, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines() or [done.stderr]
     trial.figures.append(lines[-1].strip("= "))
