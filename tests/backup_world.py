@@ -66,8 +66,8 @@ class World:
     def create(self, reason: str = "a test") -> Backup:
         return backup.create(self.context, reason)
 
-    def restore(self, own: str, **options: str) -> restore.Restored:
-        return restore.restore(self.context, own, lambda _: None, **options)
+    def restore(self, own: str, *, archive: str = "") -> restore.Restored:
+        return restore.restore(self.context, own, lambda _: None, archive=archive)
 
     def recover(self) -> str:
         return restore.recover(self.project, Environment.STAGING)

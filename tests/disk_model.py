@@ -162,7 +162,10 @@ class _Disk:
         elif event.kind in {"unlink", "rmdir"}:
             self._change({event.path: None})
         elif event.kind == "rename":
-            self._change({event.path: None, event.other: self.names[event.path]})
+            below = {name: number for name, number in self.names.items() if name.startswith(f"{event.path}/")}
+            moved = {event.other + name.removeprefix(event.path): number for name, number in below.items()}
+            gone = dict.fromkeys(below)  # what is in a folder goes along with it
+            self._change({event.path: None, **gone, event.other: self.names[event.path], **moved})
         elif event.kind == "syncfs":
             self.synced = dict(self.bytes)
             self.durable, self.pending = dict(self.names), []

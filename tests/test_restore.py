@@ -8,13 +8,22 @@ import shutil
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 from tests.backup_world import World
 from tests.test_switch import POSIX, _points
 
+from agent_studio.environment.roots import Project
 from agent_studio.errors import AgentStudioError, BusyError, IntegrityError, StorageError, UsageError
-from agent_studio.release import backup, backup_prune, backup_store, backup_verify, restore, sessions
+from agent_studio.release import (
+    backup,
+    backup_prune,
+    backup_store,
+    backup_verify,
+    restore_differences,
+    sessions,
+)
 from agent_studio.storage import flush
 
 if TYPE_CHECKING:
@@ -135,7 +144,7 @@ def test_a_disk_without_room_is_found_before_anything_is_changed(world: World, m
     made = world.create()
     world.change()
     changed, pieces = world.tree(), world.objects()
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 10))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 10))
     with pytest.raises(StorageError, match="10 are free"):
         world.restore(made.id)
     assert (world.tree(), world.objects()) == (changed, pieces)
@@ -190,14 +199,14 @@ def test_killed_at_any_change_of_a_file_it_recovers_to_exactly_old_or_new(tmp_pa
 
 def _opened(place: Path) -> World:
     world = World.__new__(World)
-    world.project = restore.Project(Path(os.path.realpath(place / "project")))
+    world.project = Project(Path(os.path.realpath(place / "project")))
     world.root = world.context.root
     return world
 
 
 def _debris(world: World) -> list[str]:
     names = (place.name for place in (world.project.path / ".agent-studio").rglob("*"))
-    return [name for name in names if name.endswith(".tmp") or name.startswith(("trial-", "restoring"))]
+    return [name for name in names if name.endswith(".tmp") or name in {"trial", "restoring"}]
 
 
 @POSIX
@@ -229,17 +238,8 @@ def _paths(world: World, own: str) -> list[str]:
 
 def _interrupted(world: World, own: str) -> None:
     """Restore and die in the middle of it."""
-    real = restore.restore_differences.apply
-
-    def apply(*arguments: object) -> None:
-        del arguments
-        os._exit(9)
-
-    restore.restore_differences.apply = apply
-    try:
+    with mock.patch.object(restore_differences, "apply", side_effect=lambda *_: os._exit(9)):
         world.restore(own)
-    finally:
-        restore.restore_differences.apply = real
 
 
 def test_a_damaged_journal_of_a_restore_is_told(world: World) -> None:
@@ -272,7 +272,7 @@ def test_recover_ends_a_restore_that_was_interrupted(staged: Studio) -> None:
     before = notes.read_bytes()
     notes.write_text("changed")
     world = World.__new__(World)
-    world.project = restore.Project(staged.path.resolve())
+    world.project = Project(staged.path.resolve())
     _points(0, partial(_interrupted, world, made))
     for verb in (("backup", "create"), ("run", "--", "true"), ("rollback", "--level", "1", "--reason", "x", "--yes")):
         refused = staged.run(*verb[:1], "--env", "staging", *verb[1:])

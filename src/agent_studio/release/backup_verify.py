@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from agent_studio.release.backup_data import Item
     from agent_studio.storage.folder import Folder
 
-_TRIAL = "trial-"
+_TRIAL = "trial"
 _SMALL_BYTES = 8 << 20
 _OTHERWISE = "its pieces do not make up the file that was backed up"
 _LISTED = 20
@@ -179,14 +178,11 @@ def _contents(made: Backup, folder: Folder) -> Iterator[str]:
 
 @contextmanager
 def _trial(root: EnvironmentRoot) -> Iterator[Folder]:
-    """Give an empty folder; what killed trials left goes first."""
+    """Give an empty folder; what a killed trial left goes first."""
     folder = folder_of(root)
-    for name in folder.names():
-        if name.startswith(_TRIAL):
-            shutil.rmtree(folder.path / name, ignore_errors=True)
-    name = f"{_TRIAL}{secrets.token_hex(4)}"
-    folder.make(name)
+    shutil.rmtree(folder.path / _TRIAL, ignore_errors=True)
+    folder.make(_TRIAL)
     try:
-        yield folder.at(name)
+        yield folder.at(_TRIAL)
     finally:
-        shutil.rmtree(folder.path / name, ignore_errors=True)
+        shutil.rmtree(folder.path / _TRIAL, ignore_errors=True)

@@ -114,7 +114,7 @@ def _flags(inner: Context, context: Context) -> str:
 
 
 def _state(context: Context, flag: str) -> Evaluation:
-    return flags.evaluate(context.config, history(context.root).kills, flag)
+    return flags.evaluate(context.config, history(context.root), flag)
 
 
 def _knowledge(inner: Context, context: Context) -> str:

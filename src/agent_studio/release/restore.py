@@ -15,6 +15,7 @@ import json
 import shutil
 import time
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.capture.otlp import daemon
@@ -26,6 +27,7 @@ from agent_studio.errors import BusyError, IntegrityError, StorageError
 from agent_studio.release import backup, backup_store, backup_verify, history, restore_differences, sessions
 from agent_studio.release.backup_store import JOURNAL, Pieces, alone, folder_of
 from agent_studio.storage import flush
+from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from agent_studio.environment.detect import Environment
     from agent_studio.release.backup import Backup
     from agent_studio.release.restore_differences import Differences
-    from agent_studio.storage.folder import Folder
 
 SCHEMA = "agent-studio/restore/1"
 _STAGED = "restoring"
@@ -280,10 +281,12 @@ def _sync(root: EnvironmentRoot, folders: list[Folder]) -> None:
     if flush.is_available():
         flush.flush([root.project.path, *(folder.path for folder in folders)])
         return
+    project = root.project.path
+    around = {up for folder in folders for up in folder.path.relative_to(project).parents}
+    for up in sorted(around):
+        Folder(project, "" if up == Path() else up.as_posix()).sync()
     for folder in folders:
         restore_differences.sync(folder)
-    for place in {place.rpartition("/")[0] for place in root.kinds.values()}:
-        root.project.folder.at(place).sync()
 
 
 def _written(journal: _Journal) -> bytes:
