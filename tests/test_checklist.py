@@ -309,6 +309,19 @@ def test_definitions_that_change_meanwhile_leave_no_evidence(world: World) -> No
     assert "checklist.post" not in evidence.of(world.project, world.staging.environment, made.candidate).evidence
 
 
+def test_what_only_options_and_variables_say_is_no_evidence(world: World) -> None:
+    prove(world)
+    for options, variables in (
+        (("--set", "testData.artifactsCount=3"), {}), ((), {"AGENT_STUDIO_MONITORING__VERBOSE_LOGGING": "true"}),
+    ):  # fmt: skip
+        done = world.studio.run("checklist", "deploy", "--json", *options, variables=variables)
+        assert (done.code, done.data["verdict"], done.data["recorded"]) == (3, "PASS", False), done.out
+        assert "which no candidate has" in done.envelope["problems"][0]["message"]
+        done = world.studio.run("checklist", "promotion", "--plan", "plan.md", *options, variables=variables)
+        assert (done.code, (world.project.path / "plan.md").exists()) == (2, False)
+    assert world.data("checklist", "deploy")["recorded"] is True
+
+
 def test_a_damaged_journal_is_said_before_anything_is_recorded(world: World) -> None:
     prove(world)
     place = world.staging.root.state.path / evidence.FOLDER / evidence.JOURNAL

@@ -68,8 +68,10 @@ def decide(name: str, scene: Scene) -> Checklist:
 def record(checklist: Checklist, scene: Scene) -> bool:
     """Keep the verdict as evidence, unless it is on record; return whether it was kept.
 
-    Raises `ConfigurationError` where staging cannot be opened, `ChangedError` when the checkout is another by now.
+    Raises `ConfigurationError` where staging cannot be opened, `UsageError` where not files alone say how it is
+    configured, `ChangedError` when the checkout is another by now.
     """
+    scene.refuse_outside()
     if candidate(scene.sides.project).sha256 != checklist.candidate:
         raise ChangedError(
             "definitions changed while the checklist was decided: nothing was recorded", hint="run it again"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError, did_you_mean
 from agent_studio.release import attestations, candidates, checklist, policy
+from agent_studio.release.candidate import candidate
 from agent_studio.release.checklists import CHECKLISTS, POST, PROMOTION, attested
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 from agent_studio.release.scene import Scene
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
     from agent_studio.environment.context import Context
+    from agent_studio.environment.roots import Project
+    from agent_studio.release.candidates import Made
     from agent_studio.release.checklist import Checklist, Decided
 
 _CODES = {PASS: ExitCode.DONE, FAIL: ExitCode.FAILED, INSUFFICIENT: ExitCode.INSUFFICIENT}
@@ -69,7 +72,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     asked = _asked(args)
     sides = open_sides(session.project, session.variables, session.overrides)
     with working("Checking"):
-        made = candidates.create(sides.project)
+        made = _made(sides.project)
         scene = Scene(sides, made, draw)
         done: dict[str, Any] = {"attested": None, "acknowledged": None, "plan": None}
         if asked == "attest":
@@ -90,6 +93,12 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     data = {**_data(found), "recorded": recorded, **done, "markdown": args.markdown}
     code = _CODES[found.verdict] if kept or found.verdict != PASS else ExitCode.INSUFFICIENT
     return Result(data, lambda screen: _render(screen, found, data), code, problems)
+
+
+def _made(project: Project) -> Made:
+    """Return the checkout's candidate; one that was made before is not looked through for credentials again."""
+    named = candidate(project).sha256
+    return candidates.of(project, named) if named in candidates.made(project) else candidates.create(project)
 
 
 def draw(context: Context) -> Mapping[str, Any]:
@@ -150,6 +159,7 @@ def _acknowledge(args: argparse.Namespace, session: Session, scene: Scene) -> di
 def _plan(file: str, scene: Scene) -> dict[str, Any]:
     from agent_studio.release import plan, plan_text  # noqa: PLC0415 - only for a plan
 
+    scene.refuse_outside()
     made = plan_text.compose(scene.sides, scene.made, scene.gathered)
     place = _write(file, made.text, plan_text.TITLE, scene)
     base = scene.sides.project.path
