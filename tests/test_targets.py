@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 from tests.release_world import World, git
 
-from agent_studio.release import history, promote, proof, switch
+from agent_studio.release import history, promote, proof, switch, whose
 from agent_studio.release.sides import open_sides
 from agent_studio.release.store import Store
 
@@ -242,7 +242,7 @@ def test_a_live_edit_while_a_promotion_is_agreed_on_is_refused_and_kept(checkout
         else:
             place.write_text("a live edit")
 
-    with pytest.raises(switch.DriftError, match=r"agents/.* changed"):
+    with pytest.raises(whose.DriftError, match=r"agents/.* changed"):
         promote.promote(open_sides(checkout.project, {}), promote.Options(), agree)
     assert (place.read_text() if place.exists() else None) == (None if what == "gone" else "a live edit")
     assert len(history.read(checkout.project).releases) == 1
@@ -258,7 +258,7 @@ def test_in_place_a_live_edit_while_a_promotion_is_agreed_on_is_refused(bare: St
     world.edit("second")
     world.ready()
     sides = open_sides(world.project, {})
-    with pytest.raises(switch.DriftError):
+    with pytest.raises(whose.DriftError):
         promote.promote(sides, promote.Options(), lambda _: world.edit("third"))
     assert world.reads() == "third"
 

@@ -14,7 +14,7 @@ from agent_studio import clock
 from agent_studio.capture.ingest import run
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import history, sessions
+from agent_studio.release import history, whose
 from agent_studio.release.candidate import candidate
 from agent_studio.release.fence import changed_at
 
@@ -60,7 +60,7 @@ class Attribution:
     @cached_property
     def _releases(self) -> list[Release]:
         try:
-            return history.read(sessions.owner(self._project) or self._project).releases
+            return history.read(whose.owner(self._project) or self._project).releases
         except AgentStudioError:
             return []  # `release verify` says what is wrong with it
 

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio import clock
 from agent_studio.errors import IntegrityError
 from agent_studio.release import candidates as made
-from agent_studio.release import evidence, gate, history, manifest, policy, signoff, statement, switch, withdrawals
+from agent_studio.release import (
+    evidence,
+    gate,
+    history,
+    manifest,
+    policy,
+    signoff,
+    statement,
+    switch,
+    whose,
+    withdrawals,
+)
 from agent_studio.release.carried import carried
 from agent_studio.release.gate import Facts
 from agent_studio.release.sides import SOURCE, TO
@@ -51,6 +62,8 @@ def gather(sides: Sides, candidate: str) -> Gathered:
     project, tree = sides.project, sides.target.tree
     entries = Store(project).manifest(candidate)
     past, found = history.read(project), evidence.of(project, SOURCE, candidate)
+    whose.refuse_moved(project, tree, past)
+    whose.refuse_other(sides.production, project, past)
     rules, flags = policy.in_force(project, candidate), carried(sides.staging, entries, candidate)
     release, live = tree.takes(flags.entries), tree.read().entries
     noted = made.of(project, candidate)
@@ -116,14 +129,19 @@ def project_store(sides: Sides) -> Store:
 
 
 def drift(sides: Sides, past: History, live: Mapping[str, Entry], *candidates: Mapping[str, Entry]) -> Sequence[str]:
-    """Return the files of production that are neither the live release's nor a candidate's; none before the first."""
-    if past.current is None:
-        return []
-    current = project_store(sides).manifest(past.current.release)
+    """Return the files of production that are neither the live release's nor a candidate's.
+
+    Before the first release those are somebody else's, unless production was made by us, and is as it was made.
+    """
+    store = project_store(sides)
+    held = whose.read(sides.production) if past.current is None else None
+    known = past.current.release if past.current else held.baseline if held else ""
+    expected = store.manifest(known) if known and store.has(known) else {}
     return [
         one.path
-        for one in manifest.differences(current, live)
+        for one in manifest.differences(expected, live)
         if not any(one.new == entries.get(one.path) for entries in candidates)
+        and (past.current or one.new is not None)
     ]
 
 

@@ -27,6 +27,8 @@ RESTART, NUCLEAR = "restart", "nuclear"
 """Steps that concern staging alone."""
 PRUNED = "pruned"
 """A step that names releases whose bytes were removed from the store."""
+TARGET = "target"
+"""A step that says where production is from then on; every switch says so too."""
 _SWITCHES = frozenset({PROMOTE, ROLLBACK, ADOPT})
 
 
@@ -108,6 +110,22 @@ class History(NamedTuple):
     def used_nonces(self) -> frozenset[str]:
         """The nonces of sign-offs that a promotion has used up."""
         return frozenset(str(nonce) for one in self.records for nonce in one.get("nonces") or ())
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The hashes of bytes that a switch found in its way and kept."""
+        return frozenset(
+            str(file["sha256"])
+            for one in self.records
+            if one["step"] == KEPT
+            for file in one["files"]
+            if file["sha256"]
+        )
+
+    @property
+    def target(self) -> dict[str, Any] | None:
+        """Where production is by the newest line that says so, `{definitions, around}` as seen from the project."""
+        return next((one["target"] for one in reversed(self.records) if one.get("target")), None)
 
     @property
     def pruned(self) -> frozenset[str]:

@@ -13,8 +13,10 @@ from agent_studio.environment.detect import DEFINITIONS, VARIABLE, Environment
 from agent_studio.environment.edit import set_value
 from agent_studio.environment.roots import Project
 from agent_studio.errors import UsageError
-from agent_studio.release import git, sessions
+from agent_studio.release import git, history, manifest, whose
+from agent_studio.release.store import Store
 from agent_studio.release.target import KEY, is_alone, target
+from agent_studio.release.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,10 @@ class Placed(NamedTuple):
     """The project that holds production's data and configuration."""
     notes: list[str]
     """What was done, in words."""
+    owner: Project
+    """The project that promotes to it."""
+    is_new: bool
+    """Whether nothing of anybody's was there before."""
 
 
 def place(project: Project, written: str) -> Placed:
@@ -39,7 +45,9 @@ def place(project: Project, written: str) -> Placed:
     if is_alone(chosen):
         return _place_alone(project, chosen)
     notes = []
-    if not chosen.exists():
+    whose.refuse_strange(Project(chosen), history.read(project))
+    is_new = not chosen.exists()
+    if is_new:
         git.run(project.path, "worktree", "add", "--detach", str(chosen), "HEAD")
         notes.append(f"made a git worktree of this checkout: {chosen}")
     made = Project(chosen)
@@ -47,8 +55,30 @@ def place(project: Project, written: str) -> Placed:
         notes.append(f"created {made.definitions}")
     notes.extend(_set_target(project, chosen))
     notes.extend(_set_environment(made))
-    sessions.own(made, project)
-    return Placed(made, notes)
+    _note(project, Tree(made.definitions.resolve(), chosen))
+    return Placed(made, notes, project, is_new)
+
+
+def _note(project: Project, tree: Tree) -> None:
+    """Note whose production a target is, and in a history that knew another where it is now."""
+    past = history.read(project)
+    told = whose.seen_from(project, tree)
+    if past.target is not None and past.target != told:
+        history.append(project, {"step": history.TARGET, "id": history.new_id(), "target": told})
+        past = history.read(project)
+    if tree.around is not None:
+        whose.note(Project(tree.around), project, past.head)
+
+
+def note_baseline(placed: Placed) -> None:
+    """Note what a new production holds once it is set up: before the first release, that is nobody's edit."""
+    if not placed.is_new or placed.production == placed.owner:
+        return
+    store, made = Store(placed.owner), placed.production
+    with store.bulk():
+        content = Tree(made.definitions.resolve(), made.path).read(store.put)
+        baseline = store.put(manifest.render(content.entries))
+    whose.note(made, placed.owner, history.read(placed.owner).head, baseline)
 
 
 def _place_alone(project: Project, chosen: Path) -> Placed:
@@ -61,7 +91,8 @@ def _place_alone(project: Project, chosen: Path) -> Placed:
         f"{chosen} holds definitions alone: production's data and configuration stay in {project.path}. The first "
         "promotion replaces all agents, skills, commands, hooks, settings.json and CLAUDE.md there by the candidate's"
     )
-    return Placed(project, notes)
+    _note(project, Tree(chosen, None))
+    return Placed(project, notes, project, is_new=False)
 
 
 def _refuse(project: Project, chosen: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment import flags
 from agent_studio.environment.schema import KINDS
-from agent_studio.errors import AgentStudioError, UsageError
+from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.release import (
     candidates,
     facts,
@@ -18,6 +18,7 @@ from agent_studio.release import (
     safety,
     sessions,
     switch,
+    whose,
 )  # fmt: skip
 from agent_studio.release.sides import SOURCE, TO
 from agent_studio.release.store import Store
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from agent_studio.release.gate import Gate
     from agent_studio.release.proof import Proof, Settled
     from agent_studio.release.sides import Sides
+
+
+_GRAVE = {ExitCode.INTEGRITY, ExitCode.RECOVERY, ExitCode.BUSY}
 
 
 class Options(NamedTuple):
@@ -69,6 +73,11 @@ class Plan(NamedTuple):
         """Whether production is that release already."""
         return self.previous == self.release and not self.changes
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the gate keeps it from happening; what is live already needs nobody's word."""
+        return bool(self.gate.code) and not (self.is_live and self.gate.code not in _GRAVE)
+
 
 class Promoted(NamedTuple):
     """What happened."""
@@ -98,17 +107,20 @@ def promote(
             sides, candidates.create(sides.project), drift_is_settled=options.adopt or options.discard,
             gradual=options.gradual,
         )  # fmt: skip
-        if found.gate.code or options.dry_run:
+        if found.is_refused or options.dry_run:
             return Promoted(found, None, "", [])
         _refuse_unready(sides)
         agree(found)
-        if found.is_live:
-            settled = proof.settle(sides.project, sides.target.tree, prove)
-            return Promoted(found, settled, "", ["it was live already", *_not_gradual(found)])
         with sessions.quiet(sides.production, wait=options.wait):
+            found = _asked_again(sides, found)
+            if found.is_refused:
+                return Promoted(found, None, "", [])
+            if found.is_live:
+                settled = proof.settle(sides.project, sides.target.tree, prove)
+                return Promoted(found, settled, "", ["it was live already", *_not_gradual(found)])
             backup, notes = safety.backup(sides, f"before promotion of {found.made.candidate[:12]}")
             notes.extend([*_other_sessions(sides), *_not_gradual(found)])
-            live = _settle_drift(sides, found, options)
+            live = _settle_drift(sides, found, options, prove)
             _switch(sides, found, options, backup, live)
             settled = proof.settle(sides.project, sides.target.tree, prove)
         return Promoted(found, settled, backup, notes)
@@ -125,6 +137,21 @@ def plan(sides: Sides, made: Made, *, drift_is_settled: bool = False, gradual: b
         manifest.differences(gathered.live, gathered.release),
         rollout_switch.turned_on(sides, gathered.release, made.candidate), gradual,
     )  # fmt: skip
+
+
+def _asked_again(sides: Sides, found: Plan) -> Plan:
+    """Return the plan as it is now that nobody works in production; time has passed since it was agreed to.
+
+    Raises `DriftError` when production or the flags are no longer what was shown to whoever agreed.
+    """
+    settled = len(found.gathered.facts.drift) > 0 and not found.gate.code
+    again = plan(sides, found.made, drift_is_settled=settled, gradual=found.gradual)
+    edited = manifest.differences(found.gathered.live, again.gathered.live)
+    if edited:
+        raise whose.DriftError(f"{edited[0].path} in production was just changed by someone else", hint="run it again")
+    if again.release != found.release:
+        raise whose.DriftError("feature flags of staging were just changed by someone else", hint="run it again")
+    return again
 
 
 def _refuse_unready(sides: Sides) -> None:
@@ -157,7 +184,9 @@ def _other_sessions(sides: Sides) -> list[str]:
     return [f"sessions that were not started by run may see some old and some new files: {listed}"] if found else []
 
 
-def _settle_drift(sides: Sides, found: Plan, options: Options) -> dict[str, manifest.Entry]:
+def _settle_drift(
+    sides: Sides, found: Plan, options: Options, prove: Callable[[], Proof]
+) -> dict[str, manifest.Entry]:  # fmt: skip
     """Keep what is live in the store, note what becomes of edits that no release has, and return what is live.
 
     Raises `DriftError` when that is no longer what was shown to whoever agreed.
@@ -168,13 +197,14 @@ def _settle_drift(sides: Sides, found: Plan, options: Options) -> dict[str, mani
         release = store.put(manifest.render(kept))
     edited = manifest.differences(found.gathered.live, kept)
     if edited:
-        raise switch.DriftError(f"{edited[0].path} in production was just changed by someone else", hint="run it again")
+        raise whose.DriftError(f"{edited[0].path} in production was just changed by someone else", hint="run it again")
     if options.adopt and found.drift:
         history.append(
             sides.project,
             {"step": history.ADOPT, "id": history.new_id(), "release": release, "candidate": release,
              "previous": found.previous, "who": flags.default_who(sides.project), "files": found.drift},
         )  # fmt: skip
+        proof.settle(sides.project, sides.target.tree, prove)  # only what works is a way back
     if options.discard:
         proof.keep_drift(sides.project, [manifest.Difference(path, None, kept.get(path)) for path in found.drift])
     return kept
@@ -185,8 +215,6 @@ def _switch(
 ) -> None:  # fmt: skip
     project, tree, gathered = sides.project, sides.target.tree, found.gathered
     Store(project).put(manifest.render(gathered.release))
-    if sides.production != project:
-        sessions.own(sides.production, project)
     who = flags.default_who(project)
     rollout_switch.begin(sides, found.turned_on, gradually=found.gradual, who=who, release=found.release)
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.release import history, manifest, rollout_switch, switch
+from agent_studio.environment.roots import Project
+from agent_studio.release import history, manifest, rollout_switch, switch, whose
 from agent_studio.release.sides import PRODUCTION
 from agent_studio.release.store import Store
 from agent_studio.staging.smoke import run_smoke
@@ -13,7 +14,6 @@ from agent_studio.staging.subject import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agent_studio.environment.roots import Project
     from agent_studio.release.history import Release
     from agent_studio.release.tree import Tree
 
@@ -57,6 +57,8 @@ def settle(project: Project, tree: Tree, prove: Callable[[], Proof]) -> Settled 
     """
     settled = _settled(project, tree, prove)
     rollout_switch.follow(project, tree)
+    if tree.around is not None:
+        whose.note(Project(tree.around), project, history.read(project).head)
     return settled
 
 
@@ -104,10 +106,9 @@ def to(project: Project, tree: Tree, release: str, record: Mapping[str, object])
 
 def keep_drift(project: Project, found: Sequence[manifest.Difference]) -> None:
     """Note bytes of production that no release has, and that a switch is about to replace; the store has them."""
-    own = history.new_id()
-    for one in found:
-        sha256 = "" if one.new is None else one.new.sha256
-        history.append(project, {"step": history.KEPT, "id": f"{own}:{one.path}", "path": one.path, "sha256": sha256})
+    kept = [{"path": one.path, "sha256": "" if one.new is None else one.new.sha256} for one in found]
+    if kept:
+        history.append(project, {"step": history.KEPT, "id": history.new_id(), "files": kept})
 
 
 def _noted(past: history.History, release: Release) -> Proof:

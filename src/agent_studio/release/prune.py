@@ -92,7 +92,7 @@ def _sort(project: Project, past: History, keep: int, forgotten: set[str]) -> tu
     manifests |= {one.candidate for one in past.releases if one.release in staying}
     manifests |= {str(one.record["before"]) for one in past.releases if one.release in staying and _before(one)}
     there = {name for name in manifests if store.has(name)}
-    edits = {str(one["sha256"]) for one in past.records if one["step"] == history.KEPT}
+    edits = past.kept
     needed = there | edits | manifest.objects(store.manifest(name) for name in there)
     return sorted(known - staying), needed
 

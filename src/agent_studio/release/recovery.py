@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.detect import VARIABLE
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import history, proof, sides, switch
+from agent_studio.release import history, proof, sessions, sides, switch, whose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agent_studio.environment.roots import Project
     from agent_studio.release.proof import Proof, Settled
@@ -38,18 +39,29 @@ def recover(
     with switch.alone(project, "a promotion or rollback"):
         journal = switch.pending(project)
         tree = _tree(project, variables, overrides) if journal is None else switch.tree_of(journal)
-        if journal is not None:
-            switch.recover(project)
-        elif tree is not None:
-            tree.sweep()  # of what a switch prepared that was never decided on
         settled = None
-        current = history.read(project).current
-        if current is not None and tree is not None:
-            settled = proof.settle(project, tree, prove or _smoke(project, tree, variables, overrides))
+        with _quiet(project, tree):
+            if journal is not None:
+                switch.recover(project)
+            elif tree is not None:
+                tree.sweep()  # of what a switch prepared that was never decided on
+            if tree is not None and history.read(project).current is not None:
+                settled = proof.settle(project, tree, prove or _smoke(project, tree, variables, overrides))
         current = history.read(project).current
         return Recovered(
             "" if journal is None else journal.id, "" if current is None else current.release, settled
         )  # fmt: skip
+
+
+@contextmanager
+def _quiet(project: Project, tree: Tree | None) -> Iterator[None]:
+    """Keep sessions away from what may go back to another release: those that run are waited for by nobody."""
+    current = history.read(project).current
+    if tree is None or (switch.pending(project) is None and (current is None or current.healthy)):
+        yield
+        return
+    with sessions.quiet(sides.data_project(project, tree), wait=False):
+        yield
 
 
 def _smoke(project: Project, tree: Tree, variables: Mapping[str, str], overrides: Sequence[str]) -> Callable[[], Proof]:
@@ -62,4 +74,4 @@ def _tree(project: Project, variables: Mapping[str, str], overrides: Sequence[st
     try:
         return sides.open_sides(project, variables, overrides).target.tree
     except AgentStudioError:
-        return None
+        return whose.of_history(project, history.read(project))

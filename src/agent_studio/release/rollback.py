@@ -23,6 +23,7 @@ from agent_studio.release import (
     safety,
     sessions,
     switch,
+    whose,
 )
 from agent_studio.release.candidate import candidate
 from agent_studio.release.rollback_checks import Step
@@ -161,14 +162,16 @@ class _Run:
     def revert(self) -> str:
         """Bring production to its last healthy release; return that."""
         past = history.read(self.project)
-        if past.last_healthy is None:
+        back = past.way_back
+        if not back:
             raise NothingToReturnToError(
                 "no other release was live and healthy in production before",
                 hint="mend the definitions and promote, or revert the checkout: rollback --level 2 --git",
             )
-        back = past.last_healthy.release
         if self.options.dry_run:
-            self.note("switch", f"production goes back to {back[:12]}, live and healthy since {past.last_healthy.time}")
+            healthy = past.last_healthy
+            what = f"live and healthy since {healthy.time}" if healthy else "what was there before the first release"
+            self.note("switch", f"production goes back to {back[:12]}, {what}")
             return back
         with sessions.quiet(self.sides.production, wait=self.options.wait):
             record = {
@@ -266,6 +269,9 @@ def roll_back(
         switch.refuse_pending(sides.project)
         run = _Run(sides, options, prove)
         past = history.read(sides.project)
+        if options.level == REVERT and not options.by_git:
+            whose.refuse_moved(sides.project, sides.target.tree, past)
+            whose.refuse_other(sides.production, sides.project, past)
         previous = "" if past.current is None else past.current.release
         _look(run, past)
         held = rollback_checks.held(sides)
@@ -286,8 +292,8 @@ def roll_back(
 def _look(run: _Run, past: history.History) -> None:
     """Note what is there before."""
     options, target = run.options, ""
-    if options.level == REVERT and not options.by_git and past.last_healthy is not None:
-        target = past.last_healthy.release[:12]
+    if options.level == REVERT and not options.by_git:
+        target = past.way_back[:12]
     for one in rollback_checks.before(run.sides, target, staging_only=options.level != REVERT, wait=options.wait):
         run.note(one.name, one.message, one.verdict)
 

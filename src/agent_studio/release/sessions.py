@@ -1,8 +1,7 @@
 """Sessions that `run` has started: each holds a lock file that names it, so that no switch happens under its feet.
 
 They lie in `.agent-studio/sessions/` of the project whose definitions the session reads. Who starts a session and who
-switches go through one door, so that neither overlooks the other. `.agent-studio/production-of` of a target names the
-project whose promotions change it.
+switches go through one door, so that neither overlooks the other.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ import secrets
 import time
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio import clock
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import LOGS, STATE, EnvironmentRoot, Project
 from agent_studio.errors import BusyError
+from agent_studio.release import whose
 from agent_studio.release.backup_store import refuse_interrupted
 from agent_studio.release.switch import refuse_pending
 from agent_studio.storage import journal
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 FOLDER = f"{STATE}/sessions"
 DOOR = "door"
-OWNER = "production-of"
 SESSION_LOG = LOGS["sessions"][0]
 _SUFFIX = ".session"
 _PAUSE_S = 0.2
@@ -52,7 +50,7 @@ def session(project: Project, command: str, environment: str) -> Iterator[None]:
     with exclusive(folder, DOOR, doing="a promotion or rollback"):
         refuse_pending(project)
         refuse_interrupted(EnvironmentRoot(project, Environment(environment), "", {}))
-        if owning := owner(project):
+        if owning := whose.owner(project):
             refuse_pending(owning)
         name = f"{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
         about = {"pid": os.getpid(), "command": command, "environment": environment,
@@ -129,32 +127,6 @@ def others(root: EnvironmentRoot) -> list[str]:
         if str(record.get("timestamp")) >= since:
             live[str(record.get("sessionId"))] = record.get("event") != "end"
     return [name for name, runs in live.items() if runs]
-
-
-def own(production: Project, owner: Project) -> None:
-    """Note in a target whose production it is."""
-    folder = Folder(production.path, STATE)
-    written = f"{owner.path}\n".encode("utf-8", "surrogateescape")
-    with suppress(FileNotFoundError):
-        if folder.read(OWNER) == written:
-            return
-    folder.make()
-    folder.sweep(of=[OWNER])
-    folder.replace(OWNER, written)
-
-
-def is_production(project: Project) -> bool:
-    """Tell whether a project is a target that was noted to be another's production."""
-    return Folder(project.path, STATE).has_file(OWNER)
-
-
-def owner(project: Project) -> Project | None:
-    """Return the project whose production this one is, None for one of its own."""
-    try:
-        place = Path(Folder(project.path, STATE).read(OWNER).decode("utf-8", "surrogateescape").strip())
-    except FileNotFoundError:
-        return None
-    return Project(place) if place.is_absolute() and place.is_dir() else None
 
 
 def _folder(project: Project) -> Folder:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from agent_studio.environment.change import place_of
 from agent_studio.environment.config import load
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import VARIABLE, Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.errors import UsageError
-from agent_studio.release import sessions
-from agent_studio.release.target import KEY, Target, target
+from agent_studio.errors import ConfigurationError, UsageError
+from agent_studio.release import history, whose
+from agent_studio.release.target import IN_PLACE, KEY, SEPARATE, Target, target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,10 +59,35 @@ def refuse_development(choice: Choice) -> None:
 
 
 def open_sides(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Sides:
-    """Return both sides; raise `ConfigurationError` when the target is not as it should be."""
+    """Return both sides.
+
+    Raises `ConfigurationError` when the target is not as it should be, `UsageError` when no file says where it is.
+    """
     variables = {name: value for name, value in variables.items() if name != VARIABLE}
-    found = target(project, load(project, TO, variables, overrides := tuple(overrides)))
-    return Sides(project, found, variables, overrides)
+    config = load(project, TO, variables, overrides := tuple(overrides))
+    layer = config.explain(KEY)[-1]
+    if not layer.file and layer.value is not None:
+        raise UsageError(
+            f"{KEY} comes from {place_of(layer)}: who signs for a candidate signs for the target in its files",
+            hint=f"write {KEY} into .claude/config.yaml",
+        )
+    return Sides(project, target(project, config), variables, overrides)
+
+
+def open_sides_to_return(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Sides:
+    """Return both sides for a way back: where the configuration is broken, production is where the history says.
+
+    Raises as `open_sides` does where there is no history.
+    """
+    try:
+        return open_sides(project, variables, overrides)
+    except ConfigurationError:
+        tree = whose.of_history(project, history.read(project))
+        if tree is None:
+            raise
+        found = Target(tree, IN_PLACE if tree.around == project.path else SEPARATE)
+        apart = {name: value for name, value in variables.items() if name != VARIABLE}
+        return Sides(project, found, apart, tuple(overrides))
 
 
 def production_context(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Context:
@@ -79,7 +105,7 @@ def production_project(project: Project, variables: Mapping[str, str], overrides
 
     Raises `ConfigurationError` when the target is not as it should be.
     """
-    return project if sessions.is_production(project) else open_sides(project, variables, overrides).production
+    return project if whose.is_production(project) else open_sides(project, variables, overrides).production
 
 
 def data_project(project: Project, tree: Tree) -> Project:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import evidence, gate, history, sessions
+from agent_studio.release import evidence, gate, history, whose
 from agent_studio.release.candidate import candidate
 from agent_studio.release.evidence import PASS
 from agent_studio.release.sides import SOURCE
@@ -69,7 +69,7 @@ class Standing(NamedTuple):
 def standing(project: Project) -> Standing:
     """Return where things stand; a folder that is another project's production has no candidate of its own."""
     faults: list[AgentStudioError] = []
-    owner = sessions.owner(project)
+    owner = whose.owner(project)
     live: Release | None = None
     sha256, found = "", dict[str, evidence.Evidence]()
     try:

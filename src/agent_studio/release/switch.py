@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, StorageError, UnsafePathError
-from agent_studio.release import history, manifest
+from agent_studio.release import history, manifest, whose
 from agent_studio.release.manifest import Difference, Entry
 from agent_studio.release.store import Store
 from agent_studio.release.tree import SETTINGS, Tree, folders_above
@@ -42,13 +42,6 @@ class RecoveryNeededError(AgentStudioError):
 
     code = "recovery-needed"
     exit_code = ExitCode.RECOVERY
-
-
-class DriftError(AgentStudioError):
-    """Production is not what its history says."""
-
-    code = "drift"
-    exit_code = ExitCode.BUSY
 
 
 class Journal(NamedTuple):
@@ -115,7 +108,8 @@ def switch(
     changes = manifest.differences(old, new)
     own = history.new_id()
     around = None if tree.around is None else str(tree.around)
-    journal = Journal(own, str(tree.definitions), around, changes, {**record, "id": own})
+    told = {**record, "id": own, "target": whose.seen_from(project, tree)}
+    journal = Journal(own, str(tree.definitions), around, changes, told)
     staged = _stage(Store(project), tree, changes)
     try:
         _folder(project).replace(JOURNAL, _written(journal))
@@ -183,7 +177,7 @@ def _refuse_unexpected(tree: Tree, change: Difference, gone: Collection[str]) ->
     """Raise when a file is no longer as it was read, or a folder stands there and holds what no release put there."""
     folder, path = tree.place(change.path)
     if tree.entry_at(change.path) != change.old:
-        raise DriftError(f"{folder.path / path} changed while it was looked at", hint="run the command again")
+        raise whose.DriftError(f"{folder.path / path} changed while it was looked at", hint="run the command again")
     if change.new is None or change.old is not None:
         return
     status = tree.status(change.path)
@@ -232,8 +226,8 @@ def _bring(project: Project, tree: Tree, switch_id: str, change: Difference, pre
     folder, path = tree.place(change.path)
     now = tree.entry_at(change.path)
     if now not in {None, change.old, change.new}:
-        kept = {"step": history.KEPT, "id": f"{switch_id}:{change.path}", "path": change.path}
-        history.append(project, {**kept, "sha256": store.put(tree.bytes_at(change.path) or b"")})
+        kept = {"path": change.path, "sha256": store.put(tree.bytes_at(change.path) or b"")}
+        history.append(project, {"step": history.KEPT, "id": f"{switch_id}:{change.path}", "files": [kept]})
     if now == change.new and now is not None:
         return
     if not prepared or change.path == SETTINGS:

@@ -44,6 +44,11 @@ def target(project: Project, config: Config) -> Target:
             hint="make it: agent-studio init --env production --target DIR, or name another",
         )
     inner = Project(place).definitions
+    if not is_alone(place) and not inner.is_dir() and (place / ".git").exists():
+        raise ConfigurationError(
+            f"{KEY} is {str(written)!r}, a repository without {DEFINITIONS}/: its own folders are no definitions",
+            hint=f"agent-studio init --env production --target {place}, or restore {inner}",
+        )
     alone = is_alone(place) or not inner.is_dir()
     found = Tree(place, None) if alone else Tree(inner.resolve(), place)
     own = project.definitions.resolve()

@@ -7,12 +7,14 @@ history was cut off, does not have the line that it names.
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.roots import STATE, Project
-from agent_studio.errors import IntegrityError
+from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError
+from agent_studio.release.tree import Tree
 from agent_studio.storage.chain import Head
 from agent_studio.storage.folder import Folder
 
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
     from agent_studio.release.history import History
 
 FILE = "production-of"
+
+
+class DriftError(AgentStudioError):
+    """Production is not what its history says."""
+
+    code = "drift"
+    exit_code = ExitCode.BUSY
 
 
 class Owner(NamedTuple):
@@ -49,6 +58,17 @@ def read(production: Project) -> Owner | None:
         ) from None
 
 
+def is_production(project: Project) -> bool:
+    """Tell whether a project is a target that was noted to be another's production."""
+    return Folder(project.path, STATE).has_file(FILE)
+
+
+def owner(project: Project) -> Project | None:
+    """Return the project whose production this one is, None for one of its own or where that one is gone."""
+    held = read(project)
+    return held.project if held is not None and held.project.path.is_dir() else None
+
+
 def note(production: Project, owner: Project, head: Head, baseline: str | None = None) -> None:
     """Write into a target whose it is and how far the history is; a project that is its own production needs none."""
     if production == owner:
@@ -65,16 +85,56 @@ def note(production: Project, owner: Project, head: Head, baseline: str | None =
     folder.replace(FILE, json.dumps(told).encode("utf-8", "surrogateescape") + b"\n")
 
 
-def refuse_other(production: Project, past: History) -> None:
-    """Raise `IntegrityError` where a target was last changed by a history that this one does not go on from."""
-    owner = read(production)
-    if owner is None or not owner.head.seq:
+def seen_from(project: Project, tree: Tree) -> dict[str, str | None]:
+    """Return where a target is as a history notes it: from the project, so that both can move together."""
+    around = None if tree.around is None else os.path.relpath(tree.around, project.path)
+    return {"definitions": os.path.relpath(tree.definitions, project.path), "around": around}
+
+
+def of_history(project: Project, past: History) -> Tree | None:
+    """Return the target that a history last had, None before there is one."""
+    told = past.target
+    if told is None:
+        return None
+    around = None if told["around"] is None else Path(os.path.realpath(project.path / told["around"]))
+    return Tree(Path(os.path.realpath(project.path / told["definitions"])), around)
+
+
+def refuse_moved(project: Project, tree: Tree, past: History) -> None:
+    """Raise `DriftError` where production is no longer the folder that the history speaks of."""
+    known, found = past.target, seen_from(project, tree)
+    if known is not None and known != found:
+        raise DriftError(
+            f"the releases so far are in {known['definitions']}, and production is {found['definitions']} now",
+            hint="if it was moved on purpose: agent-studio init --env production --target "
+            f"{tree.around or tree.definitions}",
+        )
+
+
+def refuse_other(production: Project, project: Project, past: History) -> None:
+    """Refuse a target that is another project's, or that was last changed by a history other than this one.
+
+    Raises `UsageError` for the first, `IntegrityError` for the second.
+    """
+    held = read(production)
+    if held is None:
         return
-    number = owner.head.seq
-    if number > past.head.seq or past.records[number - 1]["_hash"] != owner.head.hash:
+    if not held.head.seq and held.project != project and held.project.path.is_dir():
+        raise UsageError(
+            f"{production.path} is the production of {held.project.path}",
+            hint=f"take it over: agent-studio init --env production --target {production.path}",
+        )
+    refuse_strange(production, past)
+
+
+def refuse_strange(production: Project, past: History) -> None:
+    """Raise `IntegrityError` where a target was last changed by a history other than this one."""
+    held = read(production)
+    number = held.head.seq if held else 0
+    if held and number and (number > past.head.seq or past.records[number - 1]["_hash"] != held.head.hash):
         place = Folder(production.path, STATE).path / FILE
         raise IntegrityError(
-            f"{production.path} was last changed by a promotion from {owner.project.path} that is not in this "
+            f"{production.path} was last changed by a promotion from {held.project.path} that is not in this "
             "project's history: another checkout promotes there, or the history was cut off",
             hint=f"promote from there, or restore .agent-studio/releases/; to begin anew: rm {place}",
         )

@@ -15,12 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Problem, Result, ask, working
 from agent_studio.environment.detect import Environment
-from agent_studio.environment.roots import STATE
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.release import backup, backup_prune, backup_store, backup_verify, history, restore
-from agent_studio.release.sessions import OWNER
+from agent_studio.release import backup, backup_prune, backup_store, backup_verify, history, restore, whose
 from agent_studio.release.sides import open_sides
-from agent_studio.storage.folder import Folder
 
 if TYPE_CHECKING:
     import argparse
@@ -65,7 +62,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 def _context(session: Session) -> Context:
     """Return the environment whose data is meant: production's may be that of another checkout."""
-    is_target = Folder(session.project.path, STATE).status(OWNER) is not None
+    is_target = whose.is_production(session.project)
     if session.choice.environment is Environment.PRODUCTION and not is_target:
         return open_sides(session.project, session.variables, session.overrides).live()
     return session.context

@@ -42,8 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Initialise the chosen environment."""
     options = Options(args.reset, args.with_activity, args.seed, hooks=not args.no_hooks)
+    placed = None
     if args.target is not None:
-        session = _of_target(args, session)
+        placed, session = _of_target(args, session)
     arguments = (session.project, session.choice, session.variables, session.overrides, options)
     if args.dry_run:
         return _plan(preflight(*arguments).path, options, session)
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     accepted = baseline.load(session.project)
     with working(f"Initialising {session.choice.environment}"):
         report = initialise(*arguments)
+        if placed is not None:
+            placing.note_baseline(placed)
     problems = [
         *(
             Problem(
@@ -72,8 +75,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     return Result(_data(report), lambda screen: _render(screen, report, with_option), code, problems)
 
 
-def _of_target(args: argparse.Namespace, session: Session) -> Session:
-    """Make a folder production, and return a session of it."""
+def _of_target(args: argparse.Namespace, session: Session) -> tuple[placing.Placed, Session]:
+    """Make a folder production, and return it with a session of it."""
     if session.choice.environment is not Environment.PRODUCTION:
         raise UsageError("--target is for production", hint="agent-studio init --env production --target DIR")
     if args.dry_run:
@@ -82,7 +85,7 @@ def _of_target(args: argparse.Namespace, session: Session) -> Session:
     for note in made.notes:
         warn(note)
     session.common.project = str(made.production.path)
-    return session.anew()
+    return made, session.anew()
 
 
 def _note(session: Session, report: Report) -> None:
