@@ -61,7 +61,7 @@ def test_what_the_gate_refuses_is_not_promoted_and_the_code_says_why(world: Worl
     assert world.studio.snapshot("../live/.claude") == before
     world.sign(candidate, "uat")
     world.must("promote", code=2)  # nobody is there to agree
-    assert world.must("promote", "--dry-run").out.endswith("nothing was changed (--dry-run)\n")
+    assert world.must("promote", "--dry-run").out.endswith(" was made; production is as it was (--dry-run)\n")
     assert history.read(world.project).releases == []
     world.must("promote", "--yes")
 

@@ -24,8 +24,11 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>"|?*\\:/]')
 _SHORT_NAME = re.compile(r"~[0-9]+(\.|$)")
 
 
-def split(relative: str) -> tuple[str, ...]:
-    """Return the names of a relative path written with `/`; raise `UnsafePathError` for any way out."""
+def split(relative: str, *, any_form: bool = False) -> tuple[str, ...]:
+    """Return the names of a relative path written with `/`; raise `UnsafePathError` for any way out.
+
+    `any_form` takes names in every Unicode form: those of files that others have made, and that keep their names.
+    """
     if not relative:
         return ()
     if relative.startswith(("/", "\\")) or re.match(r"^[A-Za-z]:", relative):
@@ -34,13 +37,13 @@ def split(relative: str) -> tuple[str, ...]:
     if len(parts) > MAX_DEPTH:
         raise _refused(relative, f"is more than {MAX_DEPTH} folders deep")
     for name in parts:
-        check_name(name, relative)
+        check_name(unicodedata.normalize("NFC", name) if any_form else name, relative)
     return parts
 
 
 def check_name(name: str, whole: str = "") -> None:
     """Raise `UnsafePathError` unless `name` is one plain file name on Linux, macOS and Windows."""
-    reason = _fault(name)
+    reason = fault(name)
     if reason:
         raise _refused(whole or name, reason)
 
@@ -54,8 +57,8 @@ def collision_key(name: str) -> str:
 
 
 @lru_cache(maxsize=8_192)
-def _fault(name: str) -> str:
-    """Return what is wrong with a name; the same few are asked for again and again."""
+def fault(name: str) -> str:
+    """Return what is wrong with a name, or an empty text; the same few are asked for again and again."""
     checks = (
         (name == "", "has an empty part"),
         (name in {".", ".."}, f'has the part "{name}"'),
