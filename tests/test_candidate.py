@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent_studio.capture.recorder import build
+from agent_studio.capture.wiring import events
+from agent_studio.capture.wiring.install import Options, install_hooks
 from agent_studio.environment.roots import Project
 from agent_studio.errors import AgentStudioError, StorageError, UsageError
 from agent_studio.release.candidate import Candidate, candidate
 
 if TYPE_CHECKING:
     from tests.conftest import Studio
+
+    from agent_studio.capture.wiring.events import Version
 
 TOKEN = "ghp_" + "aB3" * 12
 POSIX = pytest.mark.skipif(os.name == "nt", reason="links and file modes")
@@ -270,9 +275,34 @@ def test_a_configuration_that_places_data_wrongly_is_refused(bare: Studio) -> No
         made(bare)
 
 
-def test_what_we_add_to_the_settings_does_not_change_it(staged: Studio) -> None:
+HTTP = ("--transport", "http", "--client-version", "2.1.330")
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["as we left it", "edited since"])
+@pytest.mark.parametrize("options", [("--wrap",), ("--wrap", "--statusline"), HTTP, (*HTTP, "--wrap")], ids=" ".join)
+def test_what_we_add_to_the_settings_does_not_change_it(
+    staged: Studio, options: tuple[str, ...], *, kept: bool
+) -> None:
     staged.write(".claude/settings.json", '{"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "true"}]}]}}')
     before = made(staged)
-    staged.run("hooks", "install", "--shared", "--wrap")
+    assert staged.run("hooks", "install", "--shared", *options).code == 0
     assert "recorder" in (staged.path / ".claude/settings.json").read_text()
+    if not kept:
+        (staged.path / ".agent-studio/wiring/settings.json").unlink()
+    assert made(staged) == before
+
+
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize("version", [events.OLDEST, (2, 1, 330)])
+def test_our_decision_hooks_in_the_settings_do_not_change_it(staged: Studio, version: Version, *, closed: bool) -> None:
+    staged.write(".claude/settings.json", "{}\n")
+    before = made(staged)
+    project = Project(Path(os.path.realpath(staged.path)))
+    options = Options(shared=True, version=version, decision_events={"PreToolUse", "Stop"}, decision_closed=closed)
+    installed = build.installed(project)
+    assert installed is not None
+    assert installed.decide
+    install_hooks(project, installed, options)
+    (staged.path / ".agent-studio/wiring/settings.json").unlink()
+    assert "decide" in (staged.path / ".claude/settings.json").read_text()
     assert made(staged) == before

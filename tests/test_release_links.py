@@ -76,7 +76,10 @@ ALL = {
         ({"@project/CLAUDE.md": V2}, {"CLAUDE.md", ".claude/CLAUDE.md"}),
         ({"CLAUDE.md": V2}, {".claude/CLAUDE.md"}),
         ({"agents/linked.md": None}, {".claude/agents/linked.md", ".claude/agents/chain.md"}),
-        ({"skills/shared/SKILL.md": None, "skills/shared/more.md": None}, {".claude/skills/shared", ".claude/agents/far.md"}),
+        (
+            {"skills/shared/SKILL.md": None, "skills/shared/more.md": None},
+            {".claude/skills/shared", ".claude/agents/far.md"},
+        ),
         ({"agents/chain.md": (b"one", True)}, {".claude/agents/chain.md"}),
         ({"agents/chain.md": None, "agents/chain.md/a.md": V1}, {".claude/agents/chain.md"}),
     ],
@@ -156,7 +159,7 @@ _links = st.dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
+@settings(max_examples=30)
 @given(_files, _links, _files, st.integers(0, 40))
 def test_whatever_the_links_a_switch_gives_the_release_or_changes_nothing(
     files: Files, to: dict[str, str], new: Files, kill_at: int

@@ -153,7 +153,10 @@ def _with_links(
         for path, entry in new.items()
         if old.get(path) == entry and links.outermost(path, gone)
     ]
-    return sorted([*changes, *same], key=lambda one: one.path), {path: found[path].text for path in sorted(gone)}
+    ahead = {above for path in new for above in (path, *folders_above(path))}
+    changed = {one.path for one in changes}
+    dead = [Difference(path, None, None) for path in gone - ahead - changed]  # it led to nothing, and now would
+    return sorted([*changes, *same, *dead], key=lambda one: one.path), {path: found[path].text for path in sorted(gone)}
 
 
 def recover(project: Project) -> Journal | None:
@@ -193,9 +196,10 @@ def _stage(store: Store, tree: Tree, changes: Sequence[Difference], linked: Coll
         emptied: dict[str, tuple[Folder, str]] = {}
         for change in changes:
             folder, path = tree.place(change.path)
-            for place in _refuse_unexpected(tree, change, gone):
-                emptied[f"{folder.path}/{place}"] = folder, place
             above = next((one for one in reversed(folders_above(change.path)) if one in later), "")
+            _refuse_changed(tree, change)
+            for place in () if above or change.new is None or change.old else _folders_in_the_way(tree, change, gone):
+                emptied[f"{folder.path}/{place}"] = folder, place
             if change.new is None or above in linked:
                 place = tree.place(above)[1] if above in linked else path
                 emptied[str(folder.at(place.rpartition("/")[0]).path)] = folder, place.rpartition("/")[0]
@@ -219,16 +223,15 @@ def _try(emptied: Iterable[tuple[Folder, str]]) -> None:
         folder.remove(folder.prepare(f"{path}/{_TRIAL}".lstrip("/"), b"", executable=False, durable=False))
 
 
-def _refuse_unexpected(tree: Tree, change: Difference, gone: Collection[str]) -> list[str]:
-    """Raise when a file is no longer as it was read, or a folder stands there and holds what no release put there.
-
-    Returns the folders that have to go for a file.
-    """
+def _refuse_changed(tree: Tree, change: Difference) -> None:
     folder, path = tree.place(change.path)
     if tree.entry_at(change.path) != change.old:
         raise DriftError(f"{folder.path / path} changed while it was looked at", hint="run the command again")
-    if change.new is None or change.old is not None:
-        return []
+
+
+def _folders_in_the_way(tree: Tree, change: Difference, gone: Collection[str]) -> list[str]:
+    """Return the folders that have to go for a file; raise when one holds what no release put there."""
+    folder, path = tree.place(change.path)
     status = tree.status(change.path)
     if status is None or not stat.S_ISDIR(status.st_mode):
         return []

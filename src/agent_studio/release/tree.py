@@ -6,6 +6,7 @@ definitions are the same whether or not their hooks are recorded.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -104,7 +105,10 @@ class Tree(NamedTuple):
         return Content(entries, walk.led_out, walk.left_out)
 
     def links(self) -> dict[str, Link]:
-        """Return the links that files are read through, by path; those in a linked folder too."""
+        """Return the links that files are read through, or would be once there is one, by path.
+
+        Those in a linked folder are among them.
+        """
         walk = _Walk(self)
         for _ in walk.files():
             pass
@@ -263,13 +267,13 @@ class _Walk:
         """
         real = os.path.realpath(place)
         is_link = os.path.islink(place)  # noqa: PTH114 - beside realpath
-        with disk_faults(Path(place)):
-            try:
-                mode = os.lstat(real).st_mode
-            except (FileNotFoundError, NotADirectoryError):
-                if is_link:
-                    self.left_out[path] = "a link to nothing"
-                return
+        mode = _mode(real)
+        if mode is None:
+            if is_link:
+                self.left_out[path] = "a link to nothing"
+                if self._is_inside(Path(real)) and self._belongs(Path(real)):
+                    self._note_link(path, place, real, is_link=True)
+            return
         if not self._is_inside(Path(real)):
             self.led_out.append(path)
         elif is_link and (real in above or not self._belongs(Path(real))):
@@ -302,11 +306,9 @@ class _Walk:
                     f"{place} is a symbolic link to what is no definition", hint="replace it by a real file or folder"
                 )
             above.add(at)
-        with disk_faults(Path(at)):
-            try:
-                mode = os.lstat(at).st_mode
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+        mode = _mode(at)
+        if mode is None:
+            return None
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise UnsafePathError(f"{at} is not a regular file", hint="move it away")
         return at if stat.S_ISREG(mode) else None
@@ -334,6 +336,17 @@ class _Walk:
 
     def _is_inside(self, real: Path) -> bool:
         return any(folder == real or folder in real.parents for folder in self._inside)
+
+
+def _mode(place: str) -> int | None:
+    """Return what is at a place, None where nothing is or links go round."""
+    with disk_faults(Path(place)):
+        try:
+            return os.lstat(place).st_mode
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                return None
+            raise
 
 
 def _data(project: Project) -> set[str]:
