@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.release_world import World
+from tests.test_promote import interrupt
 from tests.test_switch import OLD, Files, Pair, _points
 
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UnsafePathError, UsageError
@@ -247,12 +248,19 @@ def test_names_in_the_way_damage_and_other_spellings_through_the_commands(bare: 
     (world.live / "claude.md").unlink()
     world.must("promote", "--yes")
     assert (agents / form_d("é.md")).read_text() == "v2"
+    world.edit("three")
+    world.ready()
+    interrupt(world)
     journal = world.project.path / ".agent-studio/releases/journal.json"
-    journal.write_text("{")
+    journal.write_bytes(journal.read_bytes()[:-9])
     start = ("run", "--env", "production", "--project", str(world.live), "--", "true")
     back = ("rollback", "--level", "2", "--reason", "x", "--yes")
     for arguments in (("promote", "--yes"), ("recover",), ("release", "verify"), back, start):
         done = world.must(*arguments, code=8)
         assert f"move {journal} away" in done.err
     journal.rename(tmp_path / "journal.json")
+    (world.live / ".claude/agents/code-reviewer.md").write_text("half of it")
+    world.must("release", "verify", code=5)
+    world.must("promote", "--yes", "--discard")
     world.must("release", "verify")
+    assert world.reads() == "three"

@@ -198,29 +198,40 @@ def _stage(store: Store, tree: Tree, changes: Sequence[Difference], linked: Coll
             folder, path = tree.place(change.path)
             above = next((one for one in reversed(folders_above(change.path)) if one in later), "")
             _refuse_changed(tree, change)
-            for place in () if above or change.new is None or change.old else _folders_in_the_way(tree, change, gone):
-                emptied[f"{folder.path}/{place}"] = folder, place
-            if change.new is None or above in linked:
-                place = tree.place(above)[1] if above in linked else path
-                emptied[str(folder.at(place.rpartition("/")[0]).path)] = folder, place.rpartition("/")[0]
-            elif not above:
+            link = above if above in linked else ""
+            emptied |= {f"{folder.path}/{place}": (folder, place) for place in _emptied(tree, change, link, gone)}
+            if change.new is not None and not above:
                 data = tree.dressed(change.path, store.read(change.new.sha256)) or b""
                 folder.make(path.rpartition("/")[0], beside_alike=True)
                 executable = change.new.mode == manifest.EXECUTABLE
                 staged[change.path] = folder.prepare(path, data, executable=executable, durable=by_itself)
-        _try(emptied.values())
+        _try(emptied.values(), durable=by_itself)
         if not by_itself:
-            flush.flush({folder.path for path in staged for folder in _around(tree, path)})
+            around = {folder.path for path in staged for folder in _around(tree, path)}
+            flush.flush({*around, *(folder.at(place).path for folder, place in emptied.values())})
     except BaseException:
         _drop(tree, staged)
         raise
     return staged
 
 
-def _try(emptied: Iterable[tuple[Folder, str]]) -> None:
-    """See that the names in some folders can be changed, by making one and taking it back."""
+def _emptied(tree: Tree, change: Difference, link: str, gone: Collection[str]) -> list[str]:
+    """Return the folders of which something has to go for a change; `link` is one above it that goes itself."""
+    if link or change.new is None:
+        return [tree.place(link or change.path)[1].rpartition("/")[0]]
+    stays_below = change.old is not None or any(above in gone for above in folders_above(change.path))
+    return [] if stays_below else _folders_in_the_way(tree, change, gone)
+
+
+def _try(emptied: Iterable[tuple[Folder, str]], *, durable: bool) -> None:
+    """See that the names in some folders can be changed, by making one and taking it back for good.
+
+    One that came back after a power failure would keep a folder from being removed.
+    """
     for folder, path in emptied:
         folder.remove(folder.prepare(f"{path}/{_TRIAL}".lstrip("/"), b"", executable=False, durable=False))
+        if durable:
+            folder.at(path).sync()
 
 
 def _refuse_changed(tree: Tree, change: Difference) -> None:
