@@ -85,12 +85,12 @@ class World:
         self.sign(candidate)
         return candidate
 
-    def promoted(self, text: str | None = None) -> str:
+    def promoted(self, text: str | None = None, *options: str) -> str:
         """Promote an edit and return the release."""
         if text is not None:
             self.edit(text)
         self.ready()
-        self.must("promote", "--yes")
+        self.must("promote", "--yes", *options)
         current = history.read(self.project).current
         assert current is not None
         return current.release

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent_studio.capture.recorder import build
+from agent_studio.capture.wiring import events
+from agent_studio.capture.wiring.install import Options, install_hooks
 from agent_studio.environment.roots import Project
 from agent_studio.errors import AgentStudioError, StorageError, UsageError
 from agent_studio.release.candidate import Candidate, candidate
@@ -15,6 +18,9 @@ from agent_studio.release.candidate import Candidate, candidate
 if TYPE_CHECKING:
     from tests.conftest import Studio
 
+    from agent_studio.capture.wiring.events import Version
+
+TOKEN = "ghp_" + "aB3" * 12
 POSIX = pytest.mark.skipif(os.name == "nt", reason="links and file modes")
 
 
@@ -112,7 +118,11 @@ def test_links_are_followed_inside_the_project_only(bare: Studio, tmp_path: Path
     (agents / "through-a-file.md").symlink_to("code-reviewer.md/inner.md")
     (bare.path / "CLAUDE.md").symlink_to(tmp_path / "outside" / "secret.md")
     after = made(bare)
-    assert after._replace(led_out=()) == before
+    assert after.sha256 == before.sha256
+    assert dict(after.left_out) == {
+        "agents/dangling.md": "a link to nothing",
+        "agents/through-a-file.md": "a link to nothing",
+    }
     assert set(after.led_out) == {"agents/escape.md", "agents/escape", "@project/CLAUDE.md"}
 
 
@@ -193,7 +203,70 @@ def test_what_is_neither_file_nor_folder_is_passed_over(bare: Studio) -> None:
     os.mkfifo(bare.path / ".claude" / "agents" / "pipe.md")
     bare.write(".claude/rules", "a file where a folder belongs")
     (bare.path / ".claude" / "settings.json").mkdir()
-    assert made(bare) == before
+    after = made(bare)
+    assert after.sha256 == before.sha256
+    assert dict(after.left_out) == {
+        "agents/pipe.md": "neither a file nor a folder", "rules": "not a folder", "settings.json": "not a file",
+    }  # fmt: skip
+
+
+@POSIX
+def test_what_is_left_out_is_said_when_the_candidate_is_made(bare: Studio) -> None:
+    agents = bare.path / ".claude" / "agents"
+    bare.write(".claude/settings.local.json", "{}")
+    (agents / "broken.md").symlink_to("nope.md")
+    (agents / "local.md").symlink_to("../settings.local.json")
+    (agents / "around").symlink_to("../agents")
+    os.mkfifo(agents / "pipe.md")
+    for _ in range(2):  # one that is there already says it too
+        said = bare.run("candidate", "create").out
+        for path, reason in (
+            ("broken.md", "a link to nothing"), ("local.md", "a link to what is no definition"),
+            ("pipe.md", "neither a file nor a folder"), ("around", "a link to a folder around it"),
+        ):  # fmt: skip
+            assert f"not in it: agents/{path} ({reason})" in said
+    told = bare.json("candidate", "create")["leftOut"]
+    assert {"path": "agents/broken.md", "reason": "a link to nothing"} in told
+    shown = bare.json("candidate", "show", "--files")
+    assert not [one for one in shown["files"] if "local" in one["path"]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_credential_is_found_whatever_bytes_are_around_it(bare: Studio, encoding: str) -> None:
+    bare.write(".claude/agents/blob.md", b"\0\1\2\3" + f"x\nkey {TOKEN}\n\0".encode(encoding))
+    done = bare.run("candidate", "create")
+    assert done.code == 1
+    assert "agents/blob.md:2" in done.err
+    assert not (bare.path / ".agent-studio/objects").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a:b.md", "con.md", "~x.md", "FOO~1.md", "what?.md", "x .", "z\u200bz.md", "x" * 201 + ".md", "nul/a.md",
+     "/".join("d" * 33) + "/a.md"],
+)  # fmt: skip
+def test_a_name_that_could_not_be_promoted_is_refused_when_the_candidate_is_made(bare: Studio, name: str) -> None:
+    try:
+        bare.write(f".claude/agents/{name}", "x")
+    except OSError:
+        pytest.skip("this file system refuses such a name itself")
+    done = bare.run("candidate", "create")
+    assert done.code == 2
+    assert "the name of definition" in done.err
+    assert not (bare.path / ".agent-studio/objects").exists()
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("one", "other"), [("Helper.md", "helper.md"), ("Straße/a.md", "STRASSE/b.md"), ("X/a.md", "x")]
+)
+def test_names_that_some_file_systems_take_for_one_are_refused(bare: Studio, one: str, other: str) -> None:
+    bare.write(f".claude/agents/{one}", "1")
+    bare.write(f".claude/agents/{other}", "2")
+    if len(list((bare.path / ".claude/agents").iterdir())) < 3:
+        pytest.skip("this file system takes them for one itself")
+    with pytest.raises(UsageError, match="only in case"):
+        made(bare)
 
 
 def test_a_configuration_that_places_data_wrongly_is_refused(bare: Studio) -> None:
@@ -202,9 +275,34 @@ def test_a_configuration_that_places_data_wrongly_is_refused(bare: Studio) -> No
         made(bare)
 
 
-def test_what_we_add_to_the_settings_does_not_change_it(staged: Studio) -> None:
+HTTP = ("--transport", "http", "--client-version", "2.1.330")
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["as we left it", "edited since"])
+@pytest.mark.parametrize("options", [("--wrap",), ("--wrap", "--statusline"), HTTP, (*HTTP, "--wrap")], ids=" ".join)
+def test_what_we_add_to_the_settings_does_not_change_it(
+    staged: Studio, options: tuple[str, ...], *, kept: bool
+) -> None:
     staged.write(".claude/settings.json", '{"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "true"}]}]}}')
     before = made(staged)
-    staged.run("hooks", "install", "--shared", "--wrap")
+    assert staged.run("hooks", "install", "--shared", *options).code == 0
     assert "recorder" in (staged.path / ".claude/settings.json").read_text()
+    if not kept:
+        (staged.path / ".agent-studio/wiring/settings.json").unlink()
+    assert made(staged) == before
+
+
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize("version", [events.OLDEST, (2, 1, 330)])
+def test_our_decision_hooks_in_the_settings_do_not_change_it(staged: Studio, version: Version, *, closed: bool) -> None:
+    staged.write(".claude/settings.json", "{}\n")
+    before = made(staged)
+    project = Project(Path(os.path.realpath(staged.path)))
+    options = Options(shared=True, version=version, decision_events={"PreToolUse", "Stop"}, decision_closed=closed)
+    installed = build.installed(project)
+    assert installed is not None
+    assert installed.decide
+    install_hooks(project, installed, options)
+    (staged.path / ".agent-studio/wiring/settings.json").unlink()
+    assert "decide" in (staged.path / ".claude/settings.json").read_text()
     assert made(staged) == before

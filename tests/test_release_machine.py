@@ -228,9 +228,8 @@ class Releases(RuleBasedStateMachine):
             if one.release not in past.pruned:
                 for entry in self.pair.store.manifest(one.release).values():
                     self.pair.store.read(entry.sha256)
-        for record in past.records:
-            if record["step"] == history.KEPT and record["sha256"]:
-                self.pair.store.read(record["sha256"])
+        for sha256 in past.kept:
+            self.pair.store.read(sha256)
         assert past.pruned.isdisjoint({one.release for one in past.releases if one.healthy})
         assert past.current is None or past.current.release not in past.pruned
 

@@ -203,7 +203,7 @@ def test_a_live_edit_in_the_way_of_a_recovery_is_kept_in_the_store(pair: Pair) -
     pair.place("agents/reader.md").write_bytes(b"edited by hand")
     pair.recover()
     assert pair.live() == new
-    kept = [one for one in history.read(pair.project).records if one["step"] == history.KEPT]
+    (kept,) = (one["files"] for one in history.read(pair.project).records if one["step"] == history.KEPT)
     assert [one["path"] for one in kept] == ["agents/reader.md"]
     assert pair.store.read(kept[0]["sha256"]) == b"edited by hand"
 

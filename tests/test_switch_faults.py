@@ -105,12 +105,15 @@ def test_a_disk_that_fails_at_any_step_leaves_old_or_what_recovers_to_new(tmp_pa
         pair = Pair(tmp_path / f"failed-{at}")
         pair.write(OLD)
         old, new = pair.live(), pair.entries(NEW)
+        fault = ""
         with failing(at, number):
             try:
                 pair.to(NEW)
             except AgentStudioError as error:
-                faults.add(error.code)
+                fault = error.code
+        faults.add(fault)
         decided = switch.pending(pair.project) is not None
+        assert not decided or fault == "recovery-needed"
         assert decided or pair.live() in (old, new)
         if not decided and pair.live() == old:
             assert history.read(pair.project).releases == []
@@ -119,4 +122,4 @@ def test_a_disk_that_fails_at_any_step_leaves_old_or_what_recovers_to_new(tmp_pa
         pair.to(NEW)
         assert pair.live() == new
         assert decided or pair.debris() == []  # what was prepared for a switch goes once its process is gone
-    assert faults == {"storage"}
+    assert faults - {""} == {"storage", "recovery-needed"}

@@ -87,9 +87,16 @@ def checkout(bare: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> T
 def test_from_init_to_a_promotion_and_back(world: Target) -> None:
     theirs = world.theirs()
     assert world.data("status", "--env", "production")["separation"] == "target"
-    first = world.promoted("first")
+    settled = () if world.form == "worktree" else ("--adopt",)
+    if settled:  # what is there is somebody else's
+        world.edit("first")
+        world.ready()
+        before = world.studio.snapshot("..")
+        assert "drift" in world.must("promote", "--yes", code=5).err
+        assert world.studio.snapshot("..") == before
+    first = world.promoted("first", *settled)
     assert world.reads() == "first"
-    assert world.must("promote", "--yes", "--dry-run", code=4).out  # the signatures were for one promotion
+    assert "live already" in world.must("promote", "--yes").out
     second = world.promoted("second")
     assert world.reads() == "second"
     world.must("release", "verify")
@@ -113,11 +120,11 @@ def test_from_init_to_a_promotion_and_back(world: Target) -> None:
 def test_what_a_folder_of_definitions_held_is_shown_replaced_and_given_back(world: Target) -> None:
     world.edit("bad")
     world.ready()
-    planned = world.must("promote", "--dry-run").out
+    planned = world.must("promote", "--dry-run", "--discard").out
     assert "  gone agents/mine.md" in planned
     sides = open_sides(world.project, {})
     bad = proof.Proof(14, 1, ("a check: it fails",))
-    done = promote.promote(sides, promote.Options(), lambda _: None, lambda: bad)
+    done = promote.promote(sides, promote.Options(discard=True), lambda _: None, lambda: bad)
     assert done.settled is not None
     assert done.settled.returned_to
     assert world.reads("agents/mine.md") == "mine\n"
@@ -136,7 +143,7 @@ def test_a_folder_of_definitions_leaves_data_and_the_projects_own_file_with_the_
     world.studio.write(".claude/CLAUDE.md", "of the definitions")
     written = (world.project.path / ".claude/config.yaml").read_text()
     assert ("~/.claude" if world.form == "home" else "../plugin") in written
-    world.promoted("first")
+    world.promoted("first", "--discard")
     assert world.reads("CLAUDE.md") == "of the definitions"
     assert "of the project" not in "".join(
         place.read_text() for place in world.live.rglob("*.md")
@@ -172,7 +179,7 @@ def test_bytes_modes_and_names_arrive_as_they_are(world: Target) -> None:
     world.studio.write(".claude/hooks/guard.sh", b"#!/bin/sh\r\nexit 0\r\n").chmod(0o755)
     world.studio.write(".claude/hooks/notes.txt", b"").chmod(0o444)
     (world.project.path / ".claude/skills/empty").mkdir()
-    world.promoted("first")
+    world.promoted("first", *([] if world.form == "worktree" else ["--discard"]))
     assert (world.definitions / composed).read_bytes() == b"one\r\ntwo\r\n\xff\xfe"
     guard, notes = (world.definitions / f"hooks/{name}" for name in ("guard.sh", "notes.txt"))
     assert guard.read_bytes() == b"#!/bin/sh\r\nexit 0\r\n"
@@ -193,20 +200,15 @@ def test_bytes_modes_and_names_arrive_as_they_are(world: Target) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names of both forms are one there")
-def test_a_name_in_the_decomposed_form_in_production_itself_is_one_clear_error(checkout: Target) -> None:
+def test_a_name_in_the_decomposed_form_in_production_itself_stays_as_it_is_there(checkout: Target) -> None:
     decomposed, composed = "agents/cafe\u0301.md", "agents/caf\u00e9.md"
     (checkout.definitions / decomposed).write_text("theirs")
     checkout.studio.write(f".claude/{composed}", "ours")
     checkout.edit("first")
     checkout.ready()
-    before = checkout.studio.snapshot("../live/.claude")
-    refused = checkout.must("promote", "--yes", code=2)
-    assert "not in Unicode form C" in refused.err
-    assert r"rename it to 'caf\xe9.md' there" in refused.err
-    assert checkout.studio.snapshot("../live/.claude") == before
-    (checkout.definitions / decomposed).rename(checkout.definitions / composed)
-    checkout.must("promote", "--yes")
-    assert checkout.reads(composed) == "ours"
+    assert "drift: agents/caf\u00e9.md" in checkout.must("promote", "--yes", code=5).err
+    checkout.must("promote", "--yes", "--discard")
+    assert [place.read_text() for place in (checkout.definitions / "agents").glob("caf*")] == ["ours"]
     checkout.must("release", "verify")
 
 

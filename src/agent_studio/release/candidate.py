@@ -23,6 +23,8 @@ class Candidate(NamedTuple):
     manifest: bytes
     led_out: tuple[str, ...] = ()
     """Links that lead out of the project: what they point to is not part of it."""
+    left_out: tuple[tuple[str, str], ...] = ()
+    """What else stands among definitions and is none: path and reason."""
 
 
 def candidate(project: Project, put: Callable[[bytes], str] | None = None) -> Candidate:
@@ -32,7 +34,10 @@ def candidate(project: Project, put: Callable[[bytes], str] | None = None) -> Ca
     """
     content = Tree(project.definitions.resolve(), project.path).read(put)
     rendered = manifest.render(content.entries)
-    return Candidate(manifest.name_of(rendered), len(content.entries), rendered, tuple(content.led_out))
+    return Candidate(
+        manifest.name_of(rendered), len(content.entries), rendered, tuple(content.led_out),
+        tuple(sorted(content.left_out.items())),
+    )  # fmt: skip
 
 
 def files(project: Project) -> Iterator[tuple[str, str]]:

@@ -45,6 +45,8 @@ class Made(NamedTuple):
     author: str
     """The address of who made it, or empty."""
     time: str
+    left_out: tuple[tuple[str, str], ...] = ()
+    """What stands among the definitions and is none, with the reason; known only where it was made just now."""
 
 
 def create(project: Project) -> Made:
@@ -62,14 +64,16 @@ def create(project: Project) -> Made:
             raise StorageError("definitions changed while they were read", hint="run the command again")
         store.put(stored.manifest)
     if held is not None:
-        return held
+        return held._replace(left_out=found.left_out)
     at = git.state(project.path)
     noted = Made(
-        found.sha256, found.files, size_bytes, at.commit, at.dirty, at.author, clock.timestamp(clock.now())
+        found.sha256, found.files, size_bytes, at.commit, at.dirty, at.author, clock.timestamp(clock.now()),
+        found.left_out,
     )  # fmt: skip
+    kept = {name: value for name, value in noted._asdict().items() if name not in Made._field_defaults}
     folder = Folder(project.path, FOLDER)
     folder.make()
-    folder.replace(f"{found.sha256}.json", json.dumps({"schema": SCHEMA, **noted._asdict()}).encode() + b"\n")
+    folder.replace(f"{found.sha256}.json", json.dumps({"schema": SCHEMA, **kept}).encode() + b"\n")
     return noted
 
 
@@ -82,7 +86,7 @@ def _inspected(project: Project) -> tuple[Candidate, int]:
         nonlocal size_bytes
         size_bytes += len(data)
         sha256 = hashlib.sha256(data).hexdigest()
-        if b"\0" not in data and (found := find_secrets(data.decode("utf-8", "replace"))):
+        if found := _secrets(data):
             findings[sha256] = found
         return sha256
 
@@ -104,6 +108,13 @@ def _inspected(project: Project) -> tuple[Candidate, int]:
             hint="take them out, and replace them where they are used",
         )
     return found, size_bytes
+
+
+def _secrets(data: bytes) -> list[Finding]:
+    """Return what looks like a live credential in any bytes; a file with NULs may be text of two bytes a character."""
+    encodings = ("utf-8", "utf-16-le", "utf-16-be") if b"\0" in data else ("utf-8",)
+    found = [one for encoding in encodings for one in find_secrets(data.decode(encoding, "replace"))]
+    return list(dict.fromkeys(found))
 
 
 def _listed(names: list[str]) -> str:
@@ -145,7 +156,7 @@ def _read(project: Project, sha256: str) -> Made | None:
     folder = Folder(project.path, FOLDER)
     try:
         value: Mapping[str, Any] = json.loads(folder.read(f"{sha256}.json"))
-        return Made(**{name: value[name] for name in Made._fields})
+        return Made(**{name: value[name] for name in Made._fields if name not in Made._field_defaults})
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):

@@ -140,8 +140,7 @@ def drift(sides: Sides, past: History, live: Mapping[str, Entry], *candidates: M
     return [
         one.path
         for one in manifest.differences(expected, live)
-        if not any(one.new == entries.get(one.path) for entries in candidates)
-        and (past.current or one.new is not None)
+        if not any(one.new == entries.get(one.path) for entries in candidates) and (past.current or one.new is not None)
     ]
 
 

@@ -77,3 +77,9 @@ def differences(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> list[Diff
 def objects(manifests: Iterable[Mapping[str, Entry]]) -> set[str]:
     """Return the hashes of all files of some manifests."""
     return {entry.sha256 for entries in manifests for entry in entries.values()}
+
+
+def folders_above(path: str) -> list[str]:
+    """Return the folders on the way to a path, the innermost first."""
+    names = path.split("/")[:-1]
+    return ["/".join(names[:depth]) for depth in range(len(names), 0, -1)]

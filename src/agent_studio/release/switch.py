@@ -12,17 +12,19 @@ while 3 lasts, which is why sessions do not start while a journal is there.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
+import unicodedata
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, StorageError, UnsafePathError
-from agent_studio.release import history, manifest, whose
-from agent_studio.release.manifest import Difference, Entry
+from agent_studio.release import history, links, manifest, naming, whose
+from agent_studio.release.manifest import Difference, Entry, folders_above
 from agent_studio.release.store import Store
-from agent_studio.release.tree import SETTINGS, Tree, folders_above
+from agent_studio.release.tree import SETTINGS, Tree
 from agent_studio.storage import flush
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 JOURNAL = "journal.json"
 LOCK = "lock"
+_TRIAL = "trial"
+"""Names a file that is made to see whether a folder can be written to, and removed at once."""
 SCHEMA = "agent-studio/switch/1"
 
 
@@ -71,6 +75,8 @@ def pending(project: Project) -> Journal | None:
     folder = _folder(project)
     try:
         value = json.loads(folder.read(JOURNAL))
+        if value.pop("sha256") != _sealed(value):
+            raise ValueError("its bytes have another hash than it says")  # noqa: TRY301 - one report for all damage
         changes = [Difference(path, _entry(old), _entry(new)) for path, old, new in value["changes"]]
         around = value["around"]
         return Journal(
@@ -79,16 +85,17 @@ def pending(project: Project) -> Journal | None:
         )  # fmt: skip
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityError(
-            f"{folder.path / JOURNAL} is damaged: {error}",
-            hint="restore production from .agent-studio/objects/ by the last release in releases/history.jsonl",
+            f"{folder.path / JOURNAL} is damaged: {error}. It said how an interrupted switch goes on",
+            hint=f"move {folder.path / JOURNAL} away, then: agent-studio release verify names what differs in "
+            "production; agent-studio promote --discard brings it to one release",
         ) from None
 
 
 def refuse_pending(project: Project) -> None:
-    """Raise `RecoveryNeededError` while a switch is not brought to its end."""
-    if _folder(project).status(JOURNAL) is not None:
+    """Raise `RecoveryNeededError` while a switch is not brought to its end, `IntegrityError` for a damaged journal."""
+    if pending(project) is not None:
         raise RecoveryNeededError(
             "a promotion or rollback was interrupted: production may hold some of the old files and some of the new",
             hint="agent-studio recover",
@@ -100,24 +107,51 @@ def switch(
 ) -> str:
     """Make a target whose files are `old` hold `new`, and note `record` in the history; return the switch's id.
 
-    The caller holds `alone`, has found `old` by reading the target, and has put all of `new` into the store. Raises
-    `StorageError` with nothing changed when the bytes cannot be written.
+    The caller holds `alone`, has found `old` by reading the target, and has put all of `new` into the store. Links that
+    cannot stay become files. With nothing changed it raises `StorageError` when the bytes cannot be written, and
+    `UsageError` or `UnsafePathError` for a name or a link that stands in the way; once it is decided on, whatever
+    stops it is a `RecoveryNeededError`.
     """
     refuse_pending(project)
     tree.sweep()
-    changes = manifest.differences(old, new)
+    naming.refuse_alike(new)
+    changes, gone = _with_links(tree, old, new)
     own = history.new_id()
     around = None if tree.around is None else str(tree.around)
-    told = {**record, "id": own, "target": whose.seen_from(project, tree)}
-    journal = Journal(own, str(tree.definitions), around, changes, told)
-    staged = _stage(Store(project), tree, changes)
+    noted = {
+        **record, "id": own, "target": whose.seen_from(project, tree), **({"links": gone} if gone else {}),
+    }  # fmt: skip
+    journal = Journal(own, str(tree.definitions), around, changes, noted)
+    staged = _stage(Store(project), tree, changes, gone)
     try:
         _folder(project).replace(JOURNAL, _written(journal))
-    except BaseException:
+    except BaseException as error:
         _drop(tree, staged)
+        if isinstance(error, AgentStudioError) and _folder(project).status(JOURNAL) is not None:
+            raise _stopped(error) from error
         raise
     _finish(project, tree, journal, staged)
     return own
+
+
+def _with_links(
+    tree: Tree, old: Mapping[str, Entry], new: Mapping[str, Entry]
+) -> tuple[list[Difference], dict[str, str]]:
+    """Return what changes, and what the links say that it leaves no room for: all below one is written anew."""
+    changes = manifest.differences(old, new)
+    found = tree.links() if changes else {}
+    if not found:
+        return changes, {}
+    gone = links.replaced(found, [one.path for one in changes], tree.lies_at)
+    same = [
+        Difference(path, entry, entry)
+        for path, entry in new.items()
+        if old.get(path) == entry and links.outermost(path, gone)
+    ]
+    ahead = {above for path in new for above in (path, *folders_above(path))}
+    changed = {one.path for one in changes}
+    dead = [Difference(path, None, None) for path in gone - ahead - changed]  # it led to nothing, and now would
+    return sorted([*changes, *same, *dead], key=lambda one: one.path), {path: found[path].text for path in sorted(gone)}
 
 
 def recover(project: Project) -> Journal | None:
@@ -142,52 +176,82 @@ def tree_of(journal: Journal) -> Tree:
     return tree
 
 
-def _stage(store: Store, tree: Tree, changes: Sequence[Difference]) -> dict[str, str]:
-    """Write all new bytes beside the files they replace, and see that nothing is in the way.
+def _stage(store: Store, tree: Tree, changes: Sequence[Difference], linked: Collection[str]) -> dict[str, str]:
+    """Write all new bytes beside the files they replace, and see that nothing is in the way of what comes later.
 
-    Returns the prepared file of each path. What stands where a folder or a file of the other kind has to go is written
-    later, from the store.
+    Returns the prepared file of each path. What stands where a folder or a file of the other kind has to go, or where a
+    link is now, is written later, from the store.
     """
     gone = {change.path for change in changes if change.new is None}
+    later = {*gone, *linked}
     by_itself = len(changes) < flush.MANY or not flush.is_available()
     staged: dict[str, str] = {}
     try:
+        naming.refuse_beside(tree, changes)
+        emptied: dict[str, tuple[Folder, str]] = {}
         for change in changes:
             folder, path = tree.place(change.path)
-            _refuse_unexpected(tree, change, gone)
-            if change.new is None:
-                continue
-            if not any(above in gone for above in folders_above(path)):
+            above = next((one for one in reversed(folders_above(change.path)) if one in later), "")
+            _refuse_changed(tree, change)
+            link = above if above in linked else ""
+            emptied |= {f"{folder.path}/{place}": (folder, place) for place in _emptied(tree, change, link, gone)}
+            if change.new is not None and not above:
                 data = tree.dressed(change.path, store.read(change.new.sha256)) or b""
                 executable = change.new.mode == manifest.EXECUTABLE
                 try:
                     staged[change.path] = folder.prepare(path, data, executable=executable, durable=by_itself)
                 except FileNotFoundError:
-                    folder.make(path.rpartition("/")[0])
+                    folder.make(path.rpartition("/")[0], beside_alike=True)
                     staged[change.path] = folder.prepare(path, data, executable=executable, durable=by_itself)
+        _try(emptied.values(), durable=by_itself)
         if not by_itself:
-            flush.flush(_around(tree, staged))
+            flush.flush({*_around(tree, staged), *(folder.at(place).path for folder, place in emptied.values())})
     except BaseException:
         _drop(tree, staged)
         raise
     return staged
 
 
-def _refuse_unexpected(tree: Tree, change: Difference, gone: Collection[str]) -> None:
-    """Raise when a file is no longer as it was read, or a folder stands there and holds what no release put there."""
+def _emptied(tree: Tree, change: Difference, link: str, gone: Collection[str]) -> list[str]:
+    """Return the folders of which something has to go for a change; `link` is one above it that goes itself."""
+    if link or change.new is None:
+        return [tree.place(link or change.path)[1].rpartition("/")[0]]
+    stays_below = change.old is not None or any(above in gone for above in folders_above(change.path))
+    return [] if stays_below else _folders_in_the_way(tree, change, gone)
+
+
+def _try(emptied: Iterable[tuple[Folder, str]], *, durable: bool) -> None:
+    """See that the names in some folders can be changed, by making one and taking it back for good.
+
+    One that came back after a power failure would keep a folder from being removed.
+    """
+    for folder, path in emptied:
+        folder.remove(folder.prepare(f"{path}/{_TRIAL}".lstrip("/"), b"", executable=False, durable=False))
+        if durable:
+            folder.at(path).sync()
+
+
+def _refuse_changed(tree: Tree, change: Difference) -> None:
     folder, path = tree.place(change.path)
     if tree.entry_at(change.path) != change.old:
         raise whose.DriftError(f"{folder.path / path} changed while it was looked at", hint="run the command again")
-    if change.new is None or change.old is not None:
-        return
+
+
+def _folders_in_the_way(tree: Tree, change: Difference, gone: Collection[str]) -> list[str]:
+    """Return the folders that have to go for a file; raise when one holds what no release put there."""
+    folder, path = tree.place(change.path)
     status = tree.status(change.path)
     if status is None or not stat.S_ISDIR(status.st_mode):
-        return
-    for inner, _ in folder.at(path).files():
-        if f"{path}/{inner}" not in gone:
+        return []
+    folders = [path]
+    for inner, found in folder.at(path).tree():
+        if stat.S_ISDIR(found.st_mode):
+            folders.append(f"{path}/{inner}")
+        elif unicodedata.normalize("NFC", f"{path}/{inner}") not in gone:
             raise StorageError(
                 f"{folder.path / path} is a folder that holds {inner}, and a file has to go there", hint="move it away"
             )
+    return folders
 
 
 def _drop(tree: Tree, staged: Mapping[str, str]) -> None:
@@ -200,6 +264,30 @@ def _drop(tree: Tree, staged: Mapping[str, str]) -> None:
 
 
 def _finish(project: Project, tree: Tree, journal: Journal, staged: Mapping[str, str]) -> None:
+    """Bring what was decided on to its end; damage is an `IntegrityError`, all else that stops it recovery."""
+    try:
+        _bring_all(project, tree, journal, staged)
+    except IntegrityError:
+        raise
+    except (AgentStudioError, OSError) as error:
+        raise _stopped(error) from error
+
+
+def _stopped(error: AgentStudioError | OSError) -> RecoveryNeededError:
+    if isinstance(error, AgentStudioError):
+        reason, first = error.message, f"{error.hint}; then: " if error.hint else ""
+    else:
+        reason, first = f"{error.filename}: {error.strerror or error}", ""
+    return RecoveryNeededError(
+        f"a promotion or rollback was stopped on its way, and production may hold some of the old files and some of "
+        f"the new: {reason}",
+        hint=f"{first}agent-studio recover",
+    )
+
+
+def _bring_all(project: Project, tree: Tree, journal: Journal, staged: Mapping[str, str]) -> None:
+    for folder, link in tree.links_above(change.path for change in journal.changes):
+        folder.remove(link)  # all that a release has below it is in the journal
     for change in sorted(journal.changes, key=lambda one: one.new is not None):  # a name that is gone makes room
         _bring(project, tree, journal.id, change, staged.get(change.path, ""))
     around = _around(tree, (change.path for change in journal.changes))
@@ -224,31 +312,32 @@ def _bring(project: Project, tree: Tree, switch_id: str, change: Difference, pre
     """Make one file what it has to be; bytes that nobody expected are kept in the store, and noted, first."""
     store = Store(project)
     folder, path = tree.place(change.path)
-    now = tree.entry_at(change.path)
-    if now not in {None, change.old, change.new}:
+    now, is_link = tree.found_at(change.path)
+    if now not in {None, change.old, change.new} and not is_link:  # a link is not what has the bytes
         kept = {"path": change.path, "sha256": store.put(tree.bytes_at(change.path) or b"")}
         history.append(project, {"step": history.KEPT, "id": f"{switch_id}:{change.path}", "files": [kept]})
-    if now == change.new and now is not None:
+    if now == change.new and now is not None and not is_link:
+        if prepared:
+            folder.remove(prepared)
         return
     if not prepared or change.path == SETTINGS:
         data = None if change.new is None else store.read(change.new.sha256)
         dressed = tree.dressed(change.path, data)
         if dressed is None:
-            if now is not None:
+            if now is not None or is_link:
                 folder.remove(path)
             _remove_empty_above(folder, path)
             return
         tree.note_dressed(data, dressed)
         executable = change.new is not None and change.new.mode == manifest.EXECUTABLE
         prepared = prepared or _prepared(folder, path, dressed, executable=executable)
-    if now is None:
+    if now is None and not is_link:
         _remove_empty_at(folder, path)
-    folder.move(prepared, folder, path)
+    folder.move(prepared, folder, path, beside_alike=True)
 
 
 def _prepared(folder: Folder, path: str, data: bytes, *, executable: bool) -> str:
-    for above in reversed(folders_above(path)):
-        folder.make(above)
+    folder.make(path.rpartition("/")[0], beside_alike=True)
     names = path.split("/")
     folder.sweep("/".join(names[:-1]), of=names[-1:])
     return folder.prepare(path, data, executable=executable)
@@ -268,8 +357,10 @@ def _remove_empty_above(folder: Folder, path: str) -> None:
     """Remove the folders around a path that hold nothing, as git does: a release has files, not folders."""
     for above in folders_above(path):
         status = folder.status(above)
-        if status is None or not stat.S_ISDIR(status.st_mode) or not folder.remove_empty(above):
-            break
+        with suppress(StorageError):  # an empty folder that has to stay is in nobody's way
+            if status is not None and stat.S_ISDIR(status.st_mode) and folder.remove_empty(above):
+                continue
+        break
 
 
 def _around(tree: Tree, paths: Iterable[str]) -> dict[Path, Folder]:
@@ -298,7 +389,12 @@ def _written(journal: Journal) -> bytes:
         "schema": SCHEMA, "id": journal.id, "definitions": journal.definitions, "around": journal.around,
         "changes": changes, "record": journal.record,
     }  # fmt: skip
-    return json.dumps(value, ensure_ascii=False).encode()
+    return json.dumps({**value, "sha256": _sealed(value)}, ensure_ascii=False).encode()
+
+
+def _sealed(value: Mapping[str, Any]) -> str:
+    """Return the hash of what a journal says: damage that still is JSON must not be carried out."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _entry(value: Any) -> Entry | None:

@@ -6,6 +6,7 @@ definitions are the same whether or not their hooks are recorded.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -15,19 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.capture.wiring import moved, settings
+from agent_studio.capture.wiring.exact import Exact
 from agent_studio.environment.context import other_roots
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import STAGING_ROOT, STATE, Project
 from agent_studio.errors import StorageError, UnsafePathError, UsageError
 from agent_studio.release import manifest
-from agent_studio.release.manifest import Entry
+from agent_studio.release.links import Link
+from agent_studio.release.manifest import Entry, folders_above
+from agent_studio.release.naming import manifest_path, refuse_alike, spelled
 from agent_studio.storage.descriptors import read_chunks
 from agent_studio.storage.folder import Folder, disk_faults
 from agent_studio.storage.temporaries import is_temporary
 from agent_studio.storage.walk import check_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 FOLDERS = ("agents", "skills", "commands", "workflows", "hooks", "rules", "teams", "output-styles")
 SETTINGS = settings.SHARED
@@ -44,6 +48,17 @@ class Content(NamedTuple):
     entries: dict[str, Entry]
     led_out: list[str]
     """Links that lead out of the tree, and so are not part of it."""
+    left_out: dict[str, str]
+    """What else stands among definitions and is none, by path, and why."""
+
+
+class Found(NamedTuple):
+    """What is at the path of a file."""
+
+    entry: Entry | None
+    """None: no file."""
+    is_link: bool = False
+    """Whether the path itself is a link; the entry is what it leads to."""
 
 
 class Tree(NamedTuple):
@@ -55,12 +70,20 @@ class Tree(NamedTuple):
     """The project that holds it, whose own CLAUDE.md goes along; None for a folder of definitions alone."""
 
     def place(self, path: str) -> tuple[Folder, str]:
-        """Return door and name of a path of a manifest; what is written belongs to whoever owns the tree."""
+        """Return door and name of a path of a manifest; what is written belongs to whoever owns the tree.
+
+        A file or folder that is there in Unicode form D keeps that name.
+        """
         if path == manifest.OF_PROJECT and self.around is not None:
             return Folder(self.around, shared=True), manifest.PROJECT_FILE
-        if not path.isascii():
-            _refuse_other_form(self.definitions, path)
-        return Folder(self.definitions, shared=True), path
+        if path.isascii():
+            return Folder(self.definitions, shared=True), path
+        return Folder(self.definitions, shared=True, any_form=True), spelled(str(self.definitions), path)
+
+    def lies_at(self, path: str) -> str:
+        """Return the place of a path of a manifest."""
+        folder, name = self.place(path)
+        return f"{folder.path}/{name}"
 
     def takes(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
         """Return what of a candidate has a place here: a folder of definitions alone has none for a project's file."""
@@ -74,13 +97,24 @@ class Tree(NamedTuple):
         walk = _Walk(self)
         entries: dict[str, Entry] = {}
         for path, place in walk.files():
-            shown = _manifest_path(path)
+            shown = manifest_path(path, self.definitions)
             if shown in entries:
                 raise UsageError(f"two definitions are named {path!r} up to Unicode form", hint="rename one of them")
             entry = self._entry(path, place, put or _sha256)
             if entry is not None:
                 entries[shown] = entry
-        return Content(entries, walk.led_out)
+        refuse_alike(entries)
+        return Content(entries, walk.led_out, walk.left_out)
+
+    def links(self) -> dict[str, Link]:
+        """Return the links that files are read through, or would be once there is one, by path.
+
+        Those in a linked folder are among them.
+        """
+        walk = _Walk(self)
+        for _ in walk.files():
+            pass
+        return walk.links
 
     def places(self) -> Iterator[tuple[str, str]]:
         """Yield the path of every file as a manifest has it, and its real place."""
@@ -110,26 +144,60 @@ class Tree(NamedTuple):
         return folder.status(name)
 
     def entry_at(self, path: str) -> Entry | None:
-        """Return what a file is now, or None when there is no file; a link is refused."""
+        """Return what a file is now, or None when there is no file; a link is what it leads to inside the tree."""
+        return self.found_at(path).entry
+
+    def found_at(self, path: str) -> Found:
+        """Return what is at the path of a file.
+
+        Raises `UnsafePathError` for a link that is not followed, and for a file that has a second name.
+        """
         folder, name = self.place(path)
-        status = self.status(path)
+        try:
+            status = self.status(path)
+        except UnsafePathError:
+            return Found(self._linked_entry(path, folder, name))  # through a folder
+        if status is not None and stat.S_ISLNK(status.st_mode):
+            return Found(self._linked_entry(path, folder, name), is_link=True)
         if status is None or stat.S_ISDIR(status.st_mode):
-            return None
+            return Found(None)
         place = folder.path / name
         check_file(status, place)
-        return self._entry(path, str(place), _sha256)
+        return Found(self._entry(path, str(place), _sha256))
+
+    def _linked_entry(self, path: str, folder: Folder, name: str) -> Entry | None:
+        place = _Walk(self).followed(str(folder.path), name)
+        return None if place is None else self._entry(path, place, _sha256)
+
+    def links_above(self, paths: Iterable[str]) -> Iterator[tuple[Folder, str]]:
+        """Yield door and name of every link to a folder on the way to some paths, the outermost first.
+
+        Raises `UnsafePathError` as `found_at` does.
+        """
+        seen: set[str] = set()
+        for path in paths:
+            above = [one for one in reversed(folders_above(path)) if one not in seen and path != manifest.OF_PROJECT]
+            seen.update(above)
+            for one in above:
+                folder, name = self.place(one)
+                if os.path.islink(f"{self.definitions}/{name}"):  # noqa: PTH114 - there may be many
+                    _Walk(self).followed(str(self.definitions), name)
+                    yield folder, name
 
     def sweep(self) -> None:
         """Remove what killed writers of ours left half-written."""
-        doors = [Folder(place, shared=True) for place in (self.around, self.definitions) if place]
+        doors = [Folder(place, shared=True, any_form=True) for place in (self.around, self.definitions) if place]
         for door in doors:
             door.sweep()
         definitions = doors[-1]
         for top in FOLDERS:
+            inner: list[str] = []
             with suppress(FileNotFoundError, UnsafePathError):  # a link is somebody else's folder
-                found = (f"{top}/{name}".rpartition("/") for name, _ in definitions.at(top).tree())
-                for folder in {folder for folder, _, name in found if is_temporary(name)}:
-                    definitions.sweep(folder)
+                inner = [name for name, _ in definitions.at(top).tree()]
+            found = (f"{top}/{name}".rpartition("/") for name in inner)
+            for path in {path for path, _, name in found if is_temporary(name)}:
+                with suppress(FileNotFoundError, UnsafePathError):  # no folder of ours has such a name
+                    definitions.sweep(path)
 
     def bytes_at(self, path: str) -> bytes | None:
         """Return the bytes that a release would have of a file, or None where it would have none."""
@@ -144,10 +212,16 @@ class Tree(NamedTuple):
         """
         if path != SETTINGS:
             return data
+        folder, name = self.place(path)
         try:
-            live = self.place(path)[0].read(path)
+            live = folder.read(name)
         except FileNotFoundError:
             return data
+        except UnsafePathError:
+            place = _Walk(self).followed(str(folder.path), name)
+            if place is None:
+                return data
+            live = Path(place).read_bytes()
         return moved.with_ours(data, live, self._project)
 
     def note_dressed(self, data: bytes | None, dressed: bytes) -> None:
@@ -178,7 +252,7 @@ class Tree(NamedTuple):
         return Entry(manifest.EXECUTABLE if mode & stat.S_IXUSR else manifest.PLAIN, put(data))
 
     def _bare(self, data: bytes) -> bytes | None:
-        return settings.without_us(data, self._project)
+        return settings.without_us(data, Exact(self._project), self._project)
 
 
 class _Walk:
@@ -195,6 +269,8 @@ class _Walk:
         """Links that lead out of the tree, and so are not part of it."""
         self.passed: list[str] = []
         """Folders that were entered and links that were followed."""
+        self.left_out: dict[str, str] = {}
+        self.links: dict[str, Link] = {}
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield every file's path in the manifest and where its bytes are."""
@@ -210,22 +286,54 @@ class _Walk:
         `above` holds the real folders on the way here, in which a link back would go round for ever.
         """
         real = os.path.realpath(place)
-        with disk_faults(place):
-            if os.path.islink(place):  # noqa: PTH114 - there may be many
-                self.passed.append(place)
-            try:
-                mode = os.lstat(real).st_mode
-            except (FileNotFoundError, NotADirectoryError):
-                return
+        is_link = os.path.islink(place)  # noqa: PTH114 - beside realpath
+        if is_link:
+            self.passed.append(place)
+        mode = _mode(real)
+        if mode is None:
+            if is_link:
+                self.left_out[path] = "a link to nothing"
+                if self._is_inside(Path(real)) and self._belongs(Path(real)):
+                    self._note_link(path, place, real, is_link=True)
+            return
         if not self._is_inside(Path(real)):
             self.led_out.append(path)
+        elif is_link and (real in above or not self._belongs(Path(real))):
+            self.left_out[path] = "a link to a folder around it" if real in above else "a link to what is no definition"
+        elif not self._belongs(Path(real)):
             return
-        if not self._belongs(Path(real)) or real in above:
-            return
-        if stat.S_ISREG(mode) and not folder:
+        elif stat.S_ISREG(mode) and not folder:
+            self._note_link(path, place, real, is_link=is_link)
             yield path, real
         elif stat.S_ISDIR(mode) and folder is not False:
+            self._note_link(path, place, real, is_link=is_link)
             yield from self._in(path, real, (*above, real))
+        else:
+            wanted = {True: "a folder", False: "a file", None: "a file or folder"}[folder]
+            self.left_out[path] = f"not {wanted}"
+
+    def _note_link(self, path: str, place: str, real: str, *, is_link: bool) -> None:
+        if is_link:
+            self.links[unicodedata.normalize("NFC", path)] = Link(place, real, os.readlink(place))  # noqa: PTH115
+
+    def followed(self, folder: str, relative: str) -> str | None:
+        """Return where the bytes of a file are that links lead to, as `files` finds it; None where there is no file."""
+        at = os.path.realpath(folder)
+        above = {at}
+        for name in relative.split("/"):
+            place = f"{at}/{name}"
+            at = os.path.realpath(place)
+            if os.path.islink(place) and (at in above or not self._is_inside(Path(at)) or not self._belongs(Path(at))):  # noqa: PTH114
+                raise UnsafePathError(
+                    f"{place} is a symbolic link to what is no definition", hint="replace it by a real file or folder"
+                )
+            above.add(at)
+        mode = _mode(at)
+        if mode is None:
+            return None
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise UnsafePathError(f"{at} is not a regular file", hint="move it away")
+        return at if stat.S_ISREG(mode) else None
 
     def _in(self, path: str, real: str, above: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         """Yield what is in a real folder; what is no link lies where its folder lies and needs no second look."""
@@ -242,6 +350,8 @@ class _Walk:
                 yield from self._in(inner, entry.path, (*above, entry.path))
             elif entry.is_file():
                 yield inner, entry.path
+            else:
+                self.left_out[inner] = "neither a file nor a folder"
 
     def _belongs(self, real: Path) -> bool:
         around = {real, *real.parents}
@@ -251,24 +361,15 @@ class _Walk:
         return any(folder == real or folder in real.parents for folder in self._inside)
 
 
-def folders_above(path: str) -> list[str]:
-    """Return the folders on the way to a path, the innermost first."""
-    names = path.split("/")[:-1]
-    return ["/".join(names[:depth]) for depth in range(len(names), 0, -1)]
-
-
-def _refuse_other_form(folder: Path, path: str) -> None:
-    """Raise `UsageError` for a file that is there by a name in another Unicode form: it could not be switched."""
-    around, _, name = path.rpartition("/")
-    place = folder / around
-    if os.path.lexists(place / name) or not place.is_dir():
-        return
-    other = next((one for one in place.iterdir() if unicodedata.normalize("NFC", one.name) == name), None)
-    if other is not None:
-        raise UsageError(
-            f"{other} is named {other.name!a}, not in Unicode form C as releases are",
-            hint=f"rename it to {name!a} there, then run the command again",
-        )
+def _mode(place: str) -> int | None:
+    """Return what is at a place, None where nothing is or links go round."""
+    with disk_faults(Path(place)):
+        try:
+            return os.lstat(place).st_mode
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                return None
+            raise
 
 
 def _data(project: Project) -> set[str]:
@@ -280,16 +381,3 @@ def _data(project: Project) -> set[str]:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _manifest_path(path: str) -> str:
-    if path.isascii() and path.isprintable():
-        return path
-    normal = unicodedata.normalize("NFC", path)
-    try:
-        normal.encode()
-    except UnicodeEncodeError:
-        raise UsageError(f"the name of definition {path!r} is not valid UTF-8", hint="rename it") from None
-    if any(character < " " or character == "\x7f" for character in normal):
-        raise UsageError(f"the name of definition {path!r} has a control character", hint="rename it")
-    return normal

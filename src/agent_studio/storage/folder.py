@@ -81,10 +81,17 @@ class _entered:  # noqa: N801 - as above
 class Folder:
     """A folder below a trusted base, entered anew for every operation without following a link."""
 
-    def __init__(self, base: Path, relative: str = "", *, handles: bool | None = None, shared: bool = False) -> None:
-        """`shared` is for files that belong to a repository: created and kept with the rights it gives them."""
+    def __init__(
+        self, base: Path, relative: str = "", *, handles: bool | None = None, shared: bool = False,
+        any_form: bool = False,
+    ) -> None:  # fmt: skip
+        """`shared` is for files that belong to a repository: created and kept with the rights it gives them.
+
+        `any_form` takes names in every Unicode form, for files that others have named.
+        """
         self._base = base
-        self._parts = names.split(relative)
+        self._any_form = any_form
+        self._parts = self._split(relative)
         self._handles = handles
         self._shared = shared
         self._mode = _SHARED_MODE if shared else FILE_MODE
@@ -96,8 +103,8 @@ class Folder:
 
     def at(self, relative: str) -> Folder:
         """Return a folder below this one."""
-        whole = "/".join((*self._parts, *names.split(relative)))
-        return Folder(self._base, whole, handles=self._handles, shared=self._shared)
+        whole = "/".join((*self._parts, *self._split(relative)))
+        return Folder(self._base, whole, handles=self._handles, shared=self._shared, any_form=self._any_form)
 
     def resolve(self, relative: str) -> Path:
         """Return the checked path of something that is there, for messages and for libraries that take only paths.
@@ -105,7 +112,7 @@ class Folder:
         A link, a hard link or anything but a file or folder is refused; what happens to it later is not seen.
         """
         status = self.status(relative)
-        place = self.path.joinpath(*names.split(relative))
+        place = self.path.joinpath(*self._split(relative))
         if status is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
         if not stat.S_ISDIR(status.st_mode):
@@ -128,7 +135,7 @@ class Folder:
 
     def status(self, relative: str) -> os.stat_result | None:
         """Return what a name is without following it, or None when there is nothing."""
-        parts = names.split(relative)
+        parts = self._split(relative)
         try:
             with self._entered(parts[:-1]) as walk, self._faults(relative):
                 return walk.lstat(parts[-1]) if parts else walk.status()
@@ -146,14 +153,14 @@ class Folder:
     def has_folder(self, relative: str = "") -> bool:
         """Tell whether a real folder is there; a link or a file in its place is refused."""
         try:
-            with self._entered(names.split(relative)):
+            with self._entered(self._split(relative)):
                 return True
         except FileNotFoundError:
             return False
 
     def names(self, relative: str = "") -> list[str]:
         """Return the names in a folder, sorted."""
-        with self._entered(names.split(relative)) as walk, self._faults(relative):
+        with self._entered(self._split(relative)) as walk, self._faults(relative):
             return walk.names()
 
     def files(self, relative: str = "") -> Iterator[tuple[str, os.stat_result]]:
@@ -162,7 +169,7 @@ class Folder:
 
     def tree(self, relative: str = "") -> Iterator[tuple[str, os.stat_result]]:
         """Yield every folder and file below a folder as its relative path and status; links are never entered."""
-        pending = [names.split(relative)]
+        pending = [self._split(relative)]
         while pending:
             parts = pending.pop()
             folders = []
@@ -180,17 +187,21 @@ class Folder:
                     found.append((name, walk.lstat(name)))
         return found
 
-    def make(self, relative: str = "") -> bool:
-        """Create a folder and its parents; return whether it was missing."""
+    def make(self, relative: str = "", *, beside_alike: bool = False) -> bool:
+        """Create a folder and its parents; return whether it was missing.
+
+        `beside_alike` is for callers that have seen to names which differ only in case or Unicode form.
+        """
         created = False
         with self._faults(relative):
             walk = start(self._base, handles=self._handles)
             try:
-                for name in (*self._parts, *names.split(relative)):
+                for name in (*self._parts, *self._split(relative)):
                     try:
                         entered = walk.enter(name)
                     except FileNotFoundError:
-                        _refuse_collision(walk, name)
+                        if not beside_alike:
+                            _refuse_collision(walk, name)
                         with suppress(FileExistsError):
                             walk.mkdir(name, _SHARED_FOLDER_MODE if self._shared else FOLDER_MODE)
                             created = True
@@ -213,7 +224,7 @@ class Folder:
         """Create files in one folder as `create` does, listing the folder once; return the names created."""
         created: list[str] = []
         place = self.path / relative
-        with self._entered(names.split(relative)) as walk:
+        with self._entered(self._split(relative)) as walk:
             with disk_faults(place):
                 present = {names.collision_key(name): name for name in walk.names()}
             for name, data in items:
@@ -253,12 +264,12 @@ class Folder:
 
     def sweep(self, relative: str = "", *, of: Collection[str] = ()) -> list[str]:
         """Remove what killed writers left half-written in one folder, or only of some files; return the names."""
-        with self._entered(names.split(relative)) as walk, self._faults(relative):
+        with self._entered(self._split(relative)) as walk, self._faults(relative):
             return temporaries.sweep(walk, of)
 
     def make_private(self, relative: str = "") -> None:
         """Take every right to a file or folder from all but its owner."""
-        parts = names.split(relative)
+        parts = self._split(relative)
         with self._entered(parts[:-1]) as walk, self._faults(relative):
             if not parts or stat.S_ISDIR(walk.lstat(parts[-1]).st_mode):
                 with self._entered(parts) as folder:
@@ -298,15 +309,19 @@ class Folder:
             return False
         return True
 
-    def move(self, relative: str, target: Folder, new_relative: str) -> None:
-        """Move a file or folder to another place on the same disk in one step; it replaces a file there."""
+    def move(self, relative: str, target: Folder, new_relative: str, *, beside_alike: bool = False) -> None:
+        """Move a file or folder to another place on the same disk in one step; it replaces a file there.
+
+        `beside_alike` as for `make`.
+        """
         *folders, name = self._named(relative)
-        *new_folders, new_name = self._named(new_relative)
+        *new_folders, new_name = target._named(new_relative)
         here, there = self.path.joinpath(*folders), target.path.joinpath(*new_folders)
         stays = folders == new_folders if self is target else here == there
         with self._entered(folders) as walk, ExitStack() as stack, self._faults(relative):
             target_walk = walk if stays else stack.enter_context(target._entered(new_folders))
-            _refuse_collision(target_walk, new_name, but=name if stays else "")
+            if not beside_alike:
+                _refuse_collision(target_walk, new_name, but=name if stays else "")
             walk.lstat(name)
             walk.rename(name, target_walk, new_name)
 
@@ -315,9 +330,11 @@ class Folder:
         with self._entered(()) as walk, self._faults():
             walk.sync()
 
-    @staticmethod
-    def _named(relative: str) -> tuple[str, ...]:
-        parts = names.split(relative)
+    def _split(self, relative: str) -> tuple[str, ...]:
+        return names.split(relative, any_form=self._any_form)
+
+    def _named(self, relative: str) -> tuple[str, ...]:
+        parts = self._split(relative)
         if not parts:
             raise UnsafePathError("an empty path names no file")
         return parts

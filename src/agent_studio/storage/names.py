@@ -26,8 +26,11 @@ _PLAIN = re.compile(rf"[A-Za-z0-9._-]{{0,{MAX_NAME_BYTES - 1}}}[A-Za-z0-9_-]")
 _SHORT_NAME = re.compile(r"~[0-9]+(\.|$)")
 
 
-def split(relative: str) -> tuple[str, ...]:
-    """Return the names of a relative path written with `/`; raise `UnsafePathError` for any way out."""
+def split(relative: str, *, any_form: bool = False) -> tuple[str, ...]:
+    """Return the names of a relative path written with `/`; raise `UnsafePathError` for any way out.
+
+    `any_form` takes names in every Unicode form: those of files that others have made, and that keep their names.
+    """
     if not relative:
         return ()
     if relative.startswith(("/", "\\")) or (relative[1:2] == ":" and relative[0].isascii() and relative[0].isalpha()):
@@ -36,13 +39,13 @@ def split(relative: str) -> tuple[str, ...]:
     if len(parts) > MAX_DEPTH:
         raise _refused(relative, f"is more than {MAX_DEPTH} folders deep")
     for name in parts:
-        check_name(name, relative)
+        check_name(unicodedata.normalize("NFC", name) if any_form else name, relative)
     return parts
 
 
 def check_name(name: str, whole: str = "") -> None:
     """Raise `UnsafePathError` unless `name` is one plain file name on Linux, macOS and Windows."""
-    reason = _fault(name)
+    reason = fault(name)
     if reason:
         raise _refused(whole or name, reason)
 
@@ -58,8 +61,8 @@ def collision_key(name: str) -> str:
 
 
 @lru_cache(maxsize=8_192)
-def _fault(name: str) -> str:
-    """Return what is wrong with a name; the same few are asked for again and again."""
+def fault(name: str) -> str:
+    """Return what is wrong with a name, or an empty text; the same few are asked for again and again."""
     if _PLAIN.fullmatch(name) and name.split(".", 1)[0].upper() not in _RESERVED:
         return ""
     checks = (

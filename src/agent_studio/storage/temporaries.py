@@ -80,7 +80,8 @@ def _set_rights(walk: Walk, name: str, descriptor: int, *, keep: bool, executabl
     rights = own = stat.S_IMODE(os.fstat(descriptor).st_mode)
     if keep:
         with suppress(FileNotFoundError):
-            rights = stat.S_IMODE(walk.lstat(name).st_mode)
+            there = walk.lstat(name).st_mode
+            rights = stat.S_IMODE(there) if stat.S_ISREG(there) else own  # a link's own say that all may write
     if executable is not None:
         rights = rights & ~0o111 | ((rights & 0o444) >> 2 if executable else 0)
     if rights != own:

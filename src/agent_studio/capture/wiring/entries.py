@@ -49,26 +49,32 @@ def groups(form: Form, names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """Return the groups to add for each event."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name in names:
-        hooks = [_recording(form, name)]
+        hooks = [recording(form, name)]
         if name in form.decision_events:
-            hooks.append(_deciding(form, name))
+            hooks.append(deciding(form, name))
         found[name] = [{"hooks": hooks}]
     return found
 
 
-def _recording(form: Form, event: str) -> dict[str, Any]:
+def recording(form: Form, event: str) -> dict[str, Any]:
+    """Return the entry that records an event."""
     if form.http_url and event not in events.NOT_OVER_HTTP:
-        return {
-            "type": "http",
-            "url": form.http_url.rstrip("/") + PATH_OF_HOOKS,
-            "headers": {HEADER: f"${VARIABLE}"},
-            "allowedEnvVars": [VARIABLE],
-            "timeout": _TIMEOUT_S,
-        }
+        return posting(form.http_url)
     return {"type": "command", **command(form), "timeout": _TIMEOUT_S}
 
 
-def _deciding(form: Form, event: str) -> dict[str, Any]:
+def posting(url: str) -> dict[str, Any]:
+    """Return the entry that posts an event to the daemon at an address."""
+    return {
+        "type": "http",
+        "url": url.rstrip("/") + PATH_OF_HOOKS,
+        "headers": {HEADER: f"${VARIABLE}"},
+        "allowedEnvVars": [VARIABLE],
+        "timeout": _TIMEOUT_S,
+    }
+
+
+def deciding(form: Form, event: str) -> dict[str, Any]:
     """Return the entry of the one command that answers; it is timed like any other hook."""
     closed = form.decision_closed and event in events.CLOSED
     words = (*form.installed.decide, *(("--closed",) if closed else ()))

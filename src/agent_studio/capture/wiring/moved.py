@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.capture.wiring import entries, json_text, wrap
+from agent_studio.capture.wiring import json_text, wrap
+from agent_studio.capture.wiring.exact import Exact
 from agent_studio.capture.wiring.settings import (
     SHARED,
     STATUS_LINE,
     Settings,
-    is_our_status_line,
     keep,
     parsed,
     without_us,
@@ -30,10 +30,11 @@ def with_ours(data: bytes | None, live: bytes, project: Project | None) -> bytes
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         old, new = parsed(live), parsed(b"{}\n" if data is None else data)
         if old is not None and new is not None:
-            dressed = _dressed(old, new)
+            exact = Exact(project)
+            dressed = _dressed(old, new, exact)
             if dressed == new.text:
                 return data
-            if project is not None or without_us(dressed.encode()) == data:
+            if project is not None or without_us(dressed.encode(), exact) == data:
                 return dressed.encode()
     return data
 
@@ -43,21 +44,21 @@ def note(project: Project, data: bytes | None, dressed: bytes) -> None:
     keep(project, SHARED, None if data is None else data.decode(), dressed.decode())
 
 
-def _dressed(old: Settings, new: Settings) -> str:
+def _dressed(old: Settings, new: Settings, exact: Exact) -> str:
     timed = {hook.name for hook in wrap.hooks([old]) if hook.wrapped}
     text = wrap.wrapped(new, [hook for hook in wrap.hooks([new]) if hook.name in timed])
-    for event, group in _own_groups(old):
+    for event, group in _own_groups(old, exact):
         text = json_text.added(text, ("hooks", event), group)
     line = old.value.get(STATUS_LINE)
-    if is_our_status_line(line) and STATUS_LINE not in new.value:
+    if exact.is_status_line(line) and STATUS_LINE not in new.value:
         text = json_text.with_member(text, STATUS_LINE, line)
     return text
 
 
-def _own_groups(settings: Settings) -> Iterator[tuple[str, dict[str, Any]]]:
+def _own_groups(settings: Settings, exact: Exact) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield event and group of our entries, without what others put into the same group."""
     for event, groups in settings.hooks.items():
         for group in groups:
-            ours = [hook for hook in group["hooks"] if entries.is_ours(hook)]
+            ours = [hook for hook in group["hooks"] if exact.is_ours(hook)]
             if ours:
                 yield event, {**group, "hooks": ours}

@@ -169,21 +169,45 @@ def undo(project: Project, settings: Settings) -> Change:
     return change
 
 
-def undone(project: Project, settings: Settings) -> str | None:
+class Marks:
+    """Tells what is ours in settings by marks in it, so that what users have edited a little is found as well."""
+
+    def is_ours(self, hook: object) -> bool:
+        """Tell whether a hook is one that we added."""
+        return entries.is_ours(hook)
+
+    def bare(self, hook: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the hook that is wrapped in another, or None."""
+        return entries.bare(hook)
+
+    def is_status_line(self, value: object) -> bool:
+        """Tell whether the status line is the one that we added."""
+        return is_our_status_line(value)
+
+    def trusts(self, before: str | None, settings: Settings) -> bool:  # noqa: ARG002 - for those who look closer
+        """Tell whether what was kept of a file may stand for what it is without us."""
+        return True
+
+
+_BY_MARKS = Marks()
+
+
+def undone(project: Project, settings: Settings, marks: Marks = _BY_MARKS) -> str | None:
     """Return what a file is without us: the bytes kept while it is as we left it, otherwise what is not ours in it."""
     if settings.text is None:
         return None
     try:
         state = json.loads(Folder(project.path, _KEPT).read(settings.name))
         if state["afterSha256"] == _sha256(settings.text):
-            before = state["before"]
-            return None if before is None else base64.b64decode(before).decode()
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+            before = None if state["before"] is None else base64.b64decode(state["before"]).decode()
+            if marks.trusts(before, settings):
+                return before
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    return cleaned(settings)
+    return cleaned(settings, marks=marks)
 
 
-def without_us(data: bytes, project: Project | None = None) -> bytes | None:
+def without_us(data: bytes, marks: Marks, project: Project | None = None) -> bytes | None:
     """Return the bytes of a `settings.json` as they would be without us, None where it would not be there.
 
     With its project, a file that is as we left it becomes what it was before. What the client could not read either
@@ -192,7 +216,7 @@ def without_us(data: bytes, project: Project | None = None) -> bytes | None:
     found = parsed(data)
     if found is None:
         return data
-    bare = cleaned(found) if project is None else undone(project, found)
+    bare = cleaned(found, marks=marks) if project is None else undone(project, found, marks)
     return None if bare is None else bare.encode()
 
 
@@ -206,26 +230,26 @@ def parsed(data: bytes) -> Settings | None:
     return None if _fault(value) else Settings(SHARED, text, value)
 
 
-def cleaned(settings: Settings, *, unwrap: bool = True) -> str:
+def cleaned(settings: Settings, *, unwrap: bool = True, marks: Marks = _BY_MARKS) -> str:
     """Return the text with our entries taken out and, unless told otherwise, wrapped commands as they were."""
     text = settings.text or ""
     for event, number, position, group, hook in reversed(list(settings.each())):
         path = ("hooks", event, number)
-        if entries.is_ours(hook):
-            alone = all(entries.is_ours(other) for other in group["hooks"])
+        if marks.is_ours(hook):
+            alone = all(marks.is_ours(other) for other in group["hooks"])
             if not alone:
                 text = json_text.removed(text, (*path, "hooks", position))
             elif position == 0:
                 text = json_text.removed(text, path)
         elif unwrap:
-            text = exchanged(text, (*path, "hooks", position), hook, entries.bare(hook) or hook)
-    ours = settings.ours()
+            text = exchanged(text, (*path, "hooks", position), hook, marks.bare(hook) or hook)
+    ours = dict.fromkeys(event for event, _, _, _, hook in settings.each() if marks.is_ours(hook))
     emptied = [event for event in ours if not json_text.parse(text)["hooks"][event]]
     for event in emptied:
         text = json_text.removed(text, ("hooks", event))
     if emptied and not json_text.parse(text)["hooks"]:
         text = json_text.removed(text, ("hooks",))
-    if unwrap and is_our_status_line(settings.value.get(STATUS_LINE)):
+    if unwrap and marks.is_status_line(settings.value.get(STATUS_LINE)):
         text = json_text.removed(text, (STATUS_LINE,))
     return text
 

@@ -55,9 +55,13 @@ def _create(args: argparse.Namespace, session: Session) -> Result:
     def render(screen: Screen) -> None:
         screen.mark("ok", f"Candidate {made.candidate}")
         _describe(screen, made)
+        for path, reason in made.left_out:
+            screen.mark("note", f"not in it: {path} ({reason})")
         screen.line("  next: gather evidence on it (agent-studio smoke --env staging), then agent-studio gate")
 
-    return Result({"candidate": made.candidate, "files": made.files, "commit": made.commit, **_more(made)}, render)
+    left_out = [{"path": path, "reason": reason} for path, reason in made.left_out]
+    data = {"candidate": made.candidate, "files": made.files, "commit": made.commit, **_more(made)}
+    return Result({**data, "leftOut": left_out}, render)
 
 
 def _more(made: Made) -> dict[str, Any]:

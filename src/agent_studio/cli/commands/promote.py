@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--wait", action="store_true", help="wait until no session runs in production")
     parser.add_argument("--reason", metavar="TEXT", default="", help="why; kept in the history")
-    parser.add_argument("--dry-run", action="store_true", help="ask the gate, show what would change, change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="make the candidate and show what would change")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -130,12 +130,12 @@ def _render(screen: Screen, done: Promoted, dry_run: bool) -> None:  # noqa: FBT
     for one in plan.gate.requirements:
         screen.mark(_MARKS.get(one.verdict, "none"), f"{one.name}: {one.reason}")
     if plan.gate.code:
-        screen.line(f"\n{plan.gate.verdict}: {plan.made.candidate[:12]} was not promoted; nothing was changed")
+        screen.line(f"\n{plan.gate.verdict}: {plan.made.candidate[:12]} was not promoted; production is as it was")
         return
     if dry_run:
         for line in _told(plan):
             screen.line(line)
-        screen.line("\nnothing was changed (--dry-run)")
+        screen.line(f"\n{plan.made.candidate[:12]} was made; production is as it was (--dry-run)")
         return
     settled = done.settled
     if done.backup:
