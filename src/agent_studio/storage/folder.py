@@ -302,8 +302,9 @@ class Folder:
         """Move a file or folder to another place on the same disk in one step; it replaces a file there."""
         *folders, name = self._named(relative)
         *new_folders, new_name = self._named(new_relative)
-        here, there = (self.path, *folders), (target.path, *new_folders)
-        stays = folders == new_folders if self is target else Path(*here) == Path(*there)
+        stays = folders == new_folders
+        if self is not target:
+            stays = self.path.joinpath(*folders) == target.path.joinpath(*new_folders)
         with self._entered(folders) as walk, ExitStack() as stack, self._faults(relative):
             target_walk = walk if stays else stack.enter_context(target._entered(new_folders))
             _refuse_collision(target_walk, new_name, but=name if stays else "")
