@@ -85,3 +85,23 @@ def test_a_collision_key_stays_the_same_when_taken_again_and_for_every_normal_fo
     key = names.collision_key(name)
     assert names.collision_key(key) == key
     assert {names.collision_key(unicodedata.normalize(form, name)) for form in ("NFC", "NFD")} == {key}
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=12))
+def test_plain_letters_collide_as_unicode_says(name: str) -> None:
+    unicode_says = unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+    assert names.collision_key(name) == unicode_says
+
+
+@given(
+    st.text("aZ09._-", max_size=8) | st.sampled_from(("CON.txt", "nul", "com1.tar.gz", "LPT9", "Aux.", "prn-x", "con"))
+)
+def test_a_name_of_plain_letters_is_refused_only_for_what_the_rules_say(name: str) -> None:
+    reserved = name.split(".", maxsplit=1)[0].upper() in {"CON", "NUL", "COM1", "LPT9", "AUX"}
+    wrong = name in {"", ".", ".."} or name.endswith(".") or reserved
+    try:
+        names.check_name(name)
+    except UnsafePathError:
+        assert wrong
+    else:
+        assert not wrong

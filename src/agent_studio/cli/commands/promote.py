@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 def _outcome(done: Promoted) -> tuple[int, list[Problem]]:
     plan, problems = done.plan, [Problem("note", note) for note in done.notes]
-    if plan.gate.code:
+    if plan.is_refused:
         wrong = [one for one in plan.gate.requirements if one.verdict not in {"PASS", WAIVED}]
         hint = "agent-studio promote --adopt, or --discard" if plan.gate.code == ExitCode.BUSY else "agent-studio gate"
         return plan.gate.code, [Problem("gate", f"{one.name}: {one.reason}", hint) for one in wrong]
@@ -129,7 +129,7 @@ def _render(screen: Screen, done: Promoted, dry_run: bool) -> None:  # noqa: FBT
     plan = done.plan
     for one in plan.gate.requirements:
         screen.mark(_MARKS.get(one.verdict, "none"), f"{one.name}: {one.reason}")
-    if plan.gate.code:
+    if plan.is_refused:
         screen.line(f"\n{plan.gate.verdict}: {plan.made.candidate[:12]} was not promoted; production is as it was")
         return
     if dry_run:
