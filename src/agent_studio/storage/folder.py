@@ -315,16 +315,9 @@ class Folder:
         `beside_alike` as for `make`.
         """
         *folders, name = self._named(relative)
-<<<<<<< HEAD
         *new_folders, new_name = target._named(new_relative)
         here, there = self.path.joinpath(*folders), target.path.joinpath(*new_folders)
         stays = folders == new_folders if self is target else here == there
-=======
-        *new_folders, new_name = self._named(new_relative)
-        stays = folders == new_folders
-        if self is not target:
-            stays = self.path.joinpath(*folders) == target.path.joinpath(*new_folders)
->>>>>>> xa
         with self._entered(folders) as walk, ExitStack() as stack, self._faults(relative):
             target_walk = walk if stays else stack.enter_context(target._entered(new_folders))
             if not beside_alike:
