@@ -255,5 +255,5 @@ class Releases(RuleBasedStateMachine):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-Releases.TestCase.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+Releases.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 test_releases = pytest.mark.slow(Releases.TestCase)
