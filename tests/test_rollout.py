@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
@@ -330,6 +331,7 @@ def drawn(chance: random.Random, times: float) -> Iterator[Sample]:
         yield Sample(1, 9, number, failed, number, failed, number, slow, errors, number / 20)
 
 
+@pytest.mark.slow
 def test_no_halt_at_half_of_every_limit_however_often_one_looks(config: Any) -> None:
     chance, ends = random.Random(8), []
     for _ in range(25):
@@ -339,15 +341,16 @@ def test_no_halt_at_half_of_every_limit_however_often_one_looks(config: Any) -> 
     assert ends.count(PASS) > 60
 
 
+@pytest.mark.slow
 def test_five_times_every_limit_is_seen_soon(config: Any) -> None:
     chance = random.Random(8)
     for _ in range(25):
-        seen = dict.fromkeys(("agentFailureRate", "hookFailureRate", "hookExecutionTimeMs", "errorRatePerHour"), 400)
-        for number, sample in enumerate(drawn(chance, 5), 1):
-            for one in rollout_limits.limits(config, sample):
-                if one.verdict == FAIL:
-                    seen[one.name] = min(seen[one.name], number)
-        assert max(seen.values()) < 150
+        seen: set[str] = set()
+        for sample in itertools.islice(drawn(chance, 5), 150):
+            seen |= {one.name for one in rollout_limits.limits(config, sample) if one.verdict == FAIL}
+            if len(seen) == 4:
+                break
+        assert len(seen) == 4
 
 
 def test_nothing_seen_damage_and_what_could_not_be_read_are_no_pass(config: Any) -> None:
