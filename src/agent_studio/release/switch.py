@@ -205,7 +205,7 @@ def _stage(store: Store, tree: Tree, changes: Sequence[Difference], linked: Coll
                     staged[change.path] = folder.prepare(path, data, executable=executable, durable=by_itself)
         _try(emptied.values(), durable=by_itself)
         if not by_itself:
-            flush.flush({*_around(tree, staged), *(folder.at(place).path for folder, place in emptied.values())})
+            flush.flush({*tree.folders_of(staged), *(folder.at(place).path for folder, place in emptied.values())})
     except BaseException:
         _drop(tree, staged)
         raise
@@ -290,7 +290,7 @@ def _bring_all(project: Project, tree: Tree, journal: Journal, staged: Mapping[s
         folder.remove(link)  # all that a release has below it is in the journal
     for change in sorted(journal.changes, key=lambda one: one.new is not None):  # a name that is gone makes room
         _bring(project, tree, journal.id, change, staged.get(change.path, ""))
-    around = _around(tree, (change.path for change in journal.changes))
+    around = tree.folders_of(change.path for change in journal.changes)
     if len(around) >= flush.MANY and flush.is_available():
         flush.flush(around)
     else:
@@ -361,22 +361,6 @@ def _remove_empty_above(folder: Folder, path: str) -> None:
             if status is not None and stat.S_ISDIR(status.st_mode) and folder.remove_empty(above):
                 continue
         break
-
-
-def _around(tree: Tree, paths: Iterable[str]) -> dict[Path, Folder]:
-    """Return the folders whose names a change of some paths may have changed."""
-    found: dict[Path, Folder] = {}
-    seen: set[str] = set()
-    for path in paths:
-        folder, own = tree.place(path)
-        found.setdefault(folder.path, folder)
-        for above in folders_above(own):
-            if above in seen:
-                break  # and so are those above it
-            seen.add(above)
-            inner = folder.at(above)
-            found[inner.path] = inner
-    return found
 
 
 def _folder(project: Project) -> Folder:

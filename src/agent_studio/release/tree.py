@@ -184,6 +184,21 @@ class Tree(NamedTuple):
                     _Walk(self).followed(str(self.definitions), name)
                     yield folder, name
 
+    def folders_of(self, paths: Iterable[str]) -> dict[Path, Folder]:
+        """Return the folders whose names a change of some paths may have changed."""
+        found: dict[Path, Folder] = {}
+        seen: set[str] = set()
+        for path in paths:
+            folder, own = self.place(path)
+            found.setdefault(folder.path, folder)
+            for above in folders_above(own):
+                if above in seen:
+                    break  # and so are those above it
+                seen.add(above)
+                inner = folder.at(above)
+                found[inner.path] = inner
+        return found
+
     def sweep(self) -> None:
         """Remove what killed writers of ours left half-written."""
         doors = [Folder(place, shared=True, any_form=True) for place in (self.around, self.definitions) if place]
