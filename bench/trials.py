@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
 from bench import attacks, browser, corpus, kills, ledger, measure, search_quality
-from bench.client import claude, finding, isolated, verdict
+from bench.client import claude, finding, isolated, released, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
 
@@ -72,6 +72,8 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
+        for repository in (None, *args.repository):
+            yield _released(version, repository, args)
     yield _attacked(wanted=not args.no_attacks)
     yield _properties()
     with tempfile.TemporaryDirectory() as folder:
@@ -139,6 +141,12 @@ def _client(name: str, run: Callable[[str], list[str]], version: str, args: argp
     except claude.ClientMissingError as reason:
         trial.not_run = str(reason)
     return trial
+
+
+def _released(version: str, repository: Path | None, args: argparse.Namespace) -> Trial:
+    name = "a project of its own" if repository is None else f"the checkout {repository.resolve().name}"
+    name = f"a change of {name} burned in through Claude Code {version}, promoted, and the next one taken back"
+    return _client(name, lambda client: released.trial(client, repository), version, args)
 
 
 def _isolated(version: str, backend: Backend, *, wanted: bool) -> Trial:

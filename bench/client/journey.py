@@ -121,7 +121,7 @@ def ours(project: Path, variables: Mapping[str, str], *words: str, later: bool =
     Raises `JourneyError` for any exit code but 0.
     """
     done = subprocess.run(
-        [*_ours(later=later), *words, "--json"], cwd=project, env=dict(variables), stdin=subprocess.DEVNULL,
+        [*command(later=later), *words, "--json"], cwd=project, env=dict(variables), stdin=subprocess.DEVNULL,
         capture_output=True, text=True, encoding="utf-8", timeout=_COMMAND_SECONDS, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -166,7 +166,7 @@ def _drive(journey: Journey, session: Session, variables: Mapping[str, str]) -> 
     project, chosen = journey.scenario.project, dict(variables)
     line: Sequence[str] = claude.words(f"{session.marker} do the planned work")
     if session.through_run:
-        line = [*_ours(), "run", "--env", session.environment, "--", *line]
+        line = [*command(), "run", "--env", session.environment, "--", *line]
     else:
         chosen["AGENT_STUDIO_ENV"] = session.environment
     if session.ended_by is None:
@@ -176,7 +176,8 @@ def _drive(journey: Journey, session: Session, variables: Mapping[str, str]) -> 
     )
 
 
-def _ours(*, later: bool = False) -> list[str]:
+def command(*, later: bool = False) -> list[str]:
+    """Return the command line of ours, as it is now or as it will be run the day after."""
     return [sys.executable, "-c", _LATER] if later else [sys.executable, "-m", "agent_studio"]
 
 
