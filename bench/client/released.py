@@ -6,6 +6,7 @@ left in the inbox is spread over a day before it is taken in, and the commands a
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shlex
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from bench.client import claude
 from bench.client.journey import JourneyError, command
 from bench.client.messages_api import MessagesApi, Tool, Turn
+from bench.measure import REPOSITORY
 
 from agent_studio.environment.edit import set_value
 
@@ -32,6 +34,10 @@ SESSIONS, AGENTS, CALLS = 8, 9, 11
 """Sessions, and in each runs of an agent and calls of a tool with a hook: enough to show that the limits are kept."""
 HOURS = 24.5
 """Over so many hours what was recorded is spread."""
+_LONGEST = 40
+"""Lines of one screen that the page shows."""
+_WITH_MORE = {"burnin", "checklist", "doctor", "signoff"}
+"""Verbs of which the page shows each sub-verb."""
 _SLOWEST_MS = 250
 """Production's limit of a hook here: the way is tried, on a machine that may be busy, not the hook."""
 PEOPLE = {"qa": "quinn", "security": "sam", "uat": "uma"}
@@ -66,17 +72,36 @@ class Way:
     variables: Mapping[str, str]
     said: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the telling commands said, by a name of ours."""
+    screens: list[tuple[str, str]] = field(default_factory=list)
+    """What was typed, and what a person saw."""
 
     def ours(self, *words: str, code: int = 0, later: bool = True) -> dict[str, Any]:
         """Run a command of ours, a day later unless told otherwise; raise `JourneyError` for another exit code."""
+        data: dict[str, Any] = json.loads(self._done(*words, "--json", code=code, later=later).stdout)["data"] or {}
+        return data
+
+    def show(self, *words: str, code: int = 0, later: bool = True) -> None:
+        """Run a command of ours as `ours` does, and keep what a person sees of it."""
+        done = self._done(*words, code=code, later=later)
+        typed = f"agent-studio {shlex.join(words)}" + (f"  # exit code {code}" if code else "")
+        self.screens.append((self._tidy(typed), self._tidy(done.stdout).rstrip()))
+
+    def _done(self, *words: str, code: int, later: bool) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [*command(later=later), *words, "--json"], cwd=self.project, env=dict(self.variables),
+            [*command(later=later), *words], cwd=self.project, env={**self.variables, "COLUMNS": "100"},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
         )  # fmt: skip
         if done.returncode != code:
-            raise JourneyError(f"{' '.join(words)}: exit code {done.returncode}, not {code}: {done.stdout[-3000:]}")
-        data: dict[str, Any] = json.loads(done.stdout)["data"] or {}
-        return data
+            said = f"{done.stdout[-3000:]}{done.stderr[-500:]}"
+            raise JourneyError(f"{' '.join(words)}: exit code {done.returncode}, not {code}: {said}")
+        return done
+
+    def _tidy(self, text: str) -> str:
+        """Name places as on nobody's machine."""
+        names = ((self.project, "~/shop"), (self.live, "~/live"), (self.keys, "~/keys"), (sys.executable, "python3"))
+        for place, name in names:
+            text = text.replace(shlex.quote(str(place)), name).replace(str(place), name)
+        return text
 
     def key(self, role: str) -> str:
         """Return where the key of who has a role is."""
@@ -105,24 +130,29 @@ def travel(client: Client, place: Path, repository: Path | None = None) -> Way:
     _spread(way)
     _burn_in(way)
     _look_over(way)
-    way.said["gate"] = _signed(way)
-    way.said["promoted"] = way.ours("promote", "--yes")
+    _signed(way)
+    for listed in (("signoff", "list"), ("gate",)):
+        way.show(*listed)
+    way.show("promote", "--yes")
+    way.said["promoted"] = way.ours("release", "show")
     _degrade(way)
+    way.said["releases"] = way.ours("release", "list")
     return way
 
 
 def faults(way: Way) -> Iterator[str]:
     """Yield what is not as it should be in the end."""
-    first, second = way.said["promoted"], way.said["degraded"]
-    burnin = way.said["burnin"]
+    burnin, first = way.said["burnin"], way.said["promoted"]
     if burnin["verdict"] != "PASS" or burnin["observedHours"] < 24:
         yield f"the burn-in says {burnin['verdict']} after {burnin['observedHours']} hours"
-    if way.said["gate"]["verdict"] != "PASS":
-        yield f"the gate says {way.said['gate']}"
-    if first["smoke"] is None or first["smoke"]["failed"]:
+    if first["healthy"] is not True:
         yield f"the first release did not prove itself: {first}"
-    if second["returnedTo"] != first["release"]:
-        yield f"production did not go back to {first['release']}: {second}"
+    went = [(one["step"], one["healthy"], one["release"]) for one in way.said["releases"]["releases"]]
+    second = went[1][2] if len(went) > 1 else ""
+    if went != [
+        ("promote", True, first["release"]), ("promote", False, second), ("rollback", True, first["release"])
+    ]:  # fmt: skip
+        yield f"production did not go back to {first['release']}: {went}"
     if (way.live / AGENT).read_text(encoding="utf-8") != _FIRST:
         yield "production does not hold the first release"
     way.ours("release", "verify")
@@ -146,9 +176,7 @@ def _prepare(way: Way) -> None:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", way.key(role)], check=True)
         kind, base64, *_ = Path(f"{way.key(role)}.pub").read_text(encoding="utf-8").split()
         lines.append(f'{name}@example.org namespaces="{role}@agent-studio" {kind} {base64}\n')
-    files = {**_FILES, AGENT: (_FIRST, 0o644), ".claude/allowed_signers": ("".join(lines), 0o644)}
-    for name, (text, mode) in files.items():
-        _write(way.project / name, text, mode)
+    _write(way.project / ".claude/allowed_signers", "".join(lines), 0o644)
     config = way.project / ".claude/config.yaml"
     text = config.read_text(encoding="utf-8") if config.exists() else ""
     suite = f"{shlex.quote(sys.executable)} -m pytest -q checks"
@@ -160,18 +188,20 @@ def _prepare(way: Way) -> None:
         _git(way, "config", name, value)
     _commit(way, "The project as it is")
     way.ours("init", "--env", "production", "--no-hooks", "--target", str(way.live), later=False)
+    for name, (content, mode) in {**_FILES, AGENT: (_FIRST, 0o644)}.items():
+        _write(way.project / name, content, mode)
     way.ours("init", "--env", "staging", later=False)
     way.ours("hooks", "install", "--wrap", later=False)
     _commit(way, "A reviewer and a guard")
 
 
 def _prove(way: Way, *, later: bool = False) -> None:
-    way.ours("candidate", "create", later=later)
-    way.ours("smoke", "--env", "staging", later=later)
-    way.ours("test", "--env", "staging", later=later)
-    way.ours("doctor", "isolation", "--env", "staging", later=later)
+    """Gather what commands find by themselves, and begin the burn-in."""
+    way.show("candidate", "create", later=later)
+    for words in (("smoke",), ("test",), ("doctor", "isolation")):
+        way.show(*words, "--env", "staging", later=later)
     if not later:
-        way.ours("burnin", "start", later=later)
+        way.show("burnin", "start", later=later)
 
 
 def _script(client: Client) -> dict[str, list[Turn]]:
@@ -215,29 +245,27 @@ def _spread(way: Way) -> None:
 def _burn_in(way: Way) -> None:
     way.ours("ingest", "--env", "staging")
     way.said["burnin"] = way.ours("burnin", "status")
-    way.ours("burnin", "report")
+    way.show("burnin", "status")
+    way.show("burnin", "report")
 
 
 def _look_over(way: Way) -> None:
     """Ask the four checklists, attest to what people have to look at, and write the plan."""
     for checklist, item, role in _MANUAL:
-        subprocess.run(
-            [*command(later=True), "checklist", checklist, "--attest", item, "--role", role, "--key", way.key(role),
-             "--reason", "looked at"],
-            cwd=way.project, env=dict(way.variables), stdin=subprocess.DEVNULL, capture_output=True, check=False,
-        )  # fmt: skip
-    way.ours("checklist", "promotion", "--plan", str(way.keys / "plan.md"))
-    for checklist in ("pre", "deploy", "post", "promotion"):
-        way.said[checklist] = way.ours("checklist", checklist)
+        attested = ("--attest", item, "--role", role, "--key", way.key(role), "--reason", "read it whole")
+        last = (checklist, item) in {("pre", "documentation"), ("post", "procedures")}
+        way.ours("checklist", checklist, *attested, code=0 if last else 3)
+    way.show("checklist", "promotion", "--plan", str(way.keys / "plan.md"))
+    for checklist in ("pre", "deploy", "post"):
+        way.show("checklist", checklist)
 
 
-def _signed(way: Way) -> dict[str, Any]:
-    """Have everybody sign, and return what the gate says."""
+def _signed(way: Way) -> None:
+    """Have everybody sign."""
     for role in PEOPLE:
         asked = str(way.keys / f"{role}.json")
-        way.ours("signoff", "request", "--role", role, "--out", asked)
-        way.ours("signoff", "sign", asked, "--key", way.key(role), "--yes")
-    return way.ours("gate")
+        way.show("signoff", "request", "--role", role, "--out", asked)
+        way.show("signoff", "sign", asked, "--key", way.key(role), "--yes")
 
 
 def _degrade(way: Way) -> None:
@@ -249,9 +277,10 @@ def _degrade(way: Way) -> None:
     found = way.ours("gate", code=3)["requirements"]
     open_ones = [one["name"] for one in found if one["verdict"] != "PASS" and not one["name"].startswith("sign-off.")]
     for name in open_ones:
-        way.ours("waive", name, "--role", "qa", "--key", way.key("qa"), "--reason", "a trial of the way back", "--yes")
+        way.show("waive", name, "--role", "qa", "--key", way.key("qa"), "--reason", "a trial of the way back", "--yes")
     _signed(way)
-    way.said["degraded"] = way.ours("promote", "--yes", code=1)
+    way.show("promote", "--yes", code=1)
+    way.show("release", "list")
 
 
 def _write(place: Path, text: str, mode: int) -> None:
@@ -268,3 +297,46 @@ def _commit(way: Way, message: str) -> None:
 def _git(way: Way, *words: str) -> None:
     variables = {**way.variables, "PATH": os.environ.get("PATH", os.defpath)}
     subprocess.run(["git", *words], cwd=way.project, env=variables, check=True, capture_output=True)
+
+
+PAGE = REPOSITORY / "docs/way-to-production.md"
+_INTRO = """# The way to production
+
+Every screen of a change on its way from `candidate create` to production, and of the next one, which fails there and is
+taken back. `python -m bench.client.released --write` made this page: sessions of the real client did the burn-in, and
+their day was compressed to a minute. What each command means stands on the page of its noun.
+"""
+
+
+def page(way: Way) -> str:
+    """Return the screens as a page: of commands that differ in a role or name alone, the first."""
+    seen: set[tuple[str, ...]] = set()
+    parts = [_INTRO]
+    for typed, shown in way.screens:
+        verb, *more = typed.split()[1:3]
+        kind = (verb, *(more if verb in _WITH_MORE else ()), "1" if "exit code" in typed else "")
+        if kind not in seen:
+            lines = [line.rstrip() for line in shown.splitlines()]
+            rest = [f"... and {len(lines) - _LONGEST} lines more"] if len(lines) > _LONGEST else []
+            parts.append("\n".join(["```console", f"$ {typed}", *lines[:_LONGEST], *rest, "```"]) + "\n")
+        seen.add(kind)
+    return "\n".join(parts)
+
+
+def main() -> int:
+    """Travel with the newest client and print every fault; write the page of what was seen."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--repository", type=Path, help="a checkout to travel with, instead of a small project")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        way = travel(claude.install(next(iter(claude.VERSIONS))), Path(folder).resolve(), args.repository)
+        wrong = list(faults(way))
+    print(*wrong, sep="\n")
+    if args.write and not wrong:
+        PAGE.write_text(page(way), encoding="utf-8")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
