@@ -719,3 +719,25 @@ def test_in_place_a_flag_goes_live_gradually_too(bare: Studio, tmp_path: Path) -
     assert [one["flag"] for one in told["rollouts"]] == ["advancedElicitation"]
     with pytest.raises(AgentStudioError):
         flags.set_flag(production(world)[0], "advancedElicitation", enabled=True, who="", why="")
+
+
+@needs_keys
+@pytest.mark.slow
+def test_from_the_working_checkout_a_kill_in_production_is_of_what_is_live(world: World) -> None:
+    world.studio.write(".claude/config.production.yaml", "features: {partyMode: {enabled: true}}\n")
+    world.promoted("first")
+
+    def asked(verb: str, place: Path, *more: str) -> dict[str, Any]:
+        return world.data("flags", verb, *more, "--env", "production", "--project", str(place))
+
+    world.must("flags", "kill", FLAG, "--reason", "bad", "--env", "production")
+    assert FLAG in production(world)[1].kills
+    assert not asked("explain", world.live, FLAG)["value"]
+    for verb, *more in (["list"], ["explain", FLAG], ["history"]):
+        assert asked(verb, world.project.path, *more) == asked(verb, world.live, *more)
+    before = world.studio.snapshot()
+    refused = world.studio.run("flags", "set", FLAG, "--on", "--reason", "again", "--env", "production")
+    assert (refused.code, f"--project {world.live}" in refused.err) == (2, True), refused.err
+    assert world.studio.snapshot() == before
+    world.must("flags", "kill", FLAG, "--lift", "--reason", "mended", "--env", "production")
+    assert production(world)[1].kills == {}
