@@ -188,6 +188,8 @@ def test_nothing_starts_and_nothing_is_promoted_while_a_switch_is_interrupted(wo
     for environment, place in (("production", world.live), ("staging", world.project.path)):
         done = world.studio.run("run", "--env", environment, "--project", str(place), "--", "true")
         assert done.code == 6
+    there = world.studio.run("recover", "--project", str(world.live))
+    assert (there.code, f"--project {world.project.path}" in there.err) == (2, True)
     assert world.data("recover")["smoke"]["failed"] == 0
     assert world.reads() == "second"
     assert world.must("recover").out == "✓ Nothing was interrupted\n"

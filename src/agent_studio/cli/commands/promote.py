@@ -16,7 +16,7 @@ from agent_studio.release import diff, statement
 from agent_studio.release import promote as promotion
 from agent_studio.release.gate import WAIVED
 from agent_studio.release.promote import Options
-from agent_studio.release.sides import open_sides, refuse_development
+from agent_studio.release.sides import TO, open_sides, refuse_development
 from agent_studio.release.target import IN_PLACE
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Promote the working checkout's candidate."""
     refuse_development(session.choice)
+    session.acts_on(TO)
     sides = open_sides(session.project, session.variables, session.overrides)
     options = Options(args.adopt, args.discard, args.wait, args.dry_run, args.reason, args.gradual)
 
