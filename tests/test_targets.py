@@ -152,6 +152,24 @@ def test_a_folder_of_definitions_leaves_data_and_the_projects_own_file_with_the_
     assert world.data("flags", "rollout", "--env", "production") == {"environment": "production", "rollouts": []}
 
 
+@pytest.mark.parametrize("world", ["plugin"], indirect=True)
+def test_a_folder_of_definitions_gets_no_flags_and_no_rollout_and_is_told_so(world: Target) -> None:
+    world.ready()
+    before = world.studio.snapshot(), (world.live / "settings.json").exists()
+    refused = world.studio.run("promote", "--gradual", "--yes", "--discard")
+    assert (refused.code, "definitions alone" in refused.err) == (2, True)
+    assert (world.studio.snapshot(), (world.live / "settings.json").exists()) == before
+    planned = world.must("promote", "--discard", "--dry-run")
+    assert "a folder of definitions alone has no flags of its own: advancedElicitation" in planned.out
+    done = world.data("promote", "--yes", "--discard")
+    assert (done["flags"], done["flagsLeft"], done["release"]) == (
+        {}, {"advancedElicitation": True}, done["candidate"]
+    )  # fmt: skip
+    assert not (world.live / "config.production.yaml").exists()
+    assert not world.data("flags", "explain", "advancedElicitation", "--env", "production")["value"]
+    assert "live already" in world.must("promote", "--yes").out
+
+
 @pytest.mark.parametrize(
     ("name", "code", "said"),
     [

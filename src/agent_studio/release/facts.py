@@ -64,7 +64,8 @@ def gather(sides: Sides, candidate: str) -> Gathered:
     past, found = history.read(project), evidence.of(project, SOURCE, candidate)
     whose.refuse_moved(project, tree, past)
     whose.refuse_other(sides.production, project, past)
-    rules, flags = policy.in_force(project, candidate), carried(sides.staging, entries, candidate)
+    rules = policy.in_force(project, candidate)
+    flags = carried(sides.staging, entries, candidate, is_read=tree.around is not None)
     release, live = tree.takes(flags.entries), tree.read().entries
     noted = made.of(project, candidate)
     before = live if past.current is None else Store(project).manifest(past.current.release)

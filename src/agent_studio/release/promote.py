@@ -100,6 +100,7 @@ def promote(
     """
     if options.adopt and options.discard:
         raise UsageError("--adopt and --discard are opposites", hint="choose one")
+    _refuse_gradual(sides, options)
     prove = prove or (lambda: proof.smoke(sides.production, sides.variables, sides.overrides))
     with switch.alone(sides.project, "a promotion or rollback"):
         switch.refuse_pending(sides.project)
@@ -152,6 +153,15 @@ def _asked_again(sides: Sides, found: Plan) -> Plan:
     if again.release != found.release:
         raise whose.DriftError("feature flags of staging were just changed by someone else", hint="run it again")
     return again
+
+
+def _refuse_gradual(sides: Sides, options: Options) -> None:
+    """Raise `UsageError` where a promotion cannot hold flags back, because it brings none."""
+    if options.gradual and sides.target.tree.around is None:
+        raise UsageError(
+            "--gradual is of flags, and production is a folder of definitions alone: its flags are this checkout's",
+            hint="leave it out; a flag by itself: agent-studio flags set NAME --rollout PERCENT --env production",
+        )
 
 
 def _refuse_unready(sides: Sides) -> None:

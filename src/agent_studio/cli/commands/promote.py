@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MARKS = {"PASS": "ok", WAIVED: "note", "FAIL": "bad"}
 _LISTED = 20
+_LEFT = "not carried over, for a folder of definitions alone has no flags of its own"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -96,6 +97,7 @@ def _data(done: Promoted) -> dict[str, Any]:
         "requirements": [one._asdict() for one in plan.gate.requirements],
         "flags": dict(plan.gathered.carried.flags),
         "flagsDiff": _flags_diff(plan),
+        "flagsLeft": dict(plan.gathered.carried.left),
         "gradual": plan.turned_on if plan.gradual else [],
         "drift": plan.drift,
         "changes": [one.path for one in plan.changes],
@@ -117,6 +119,8 @@ def _told(plan: Plan) -> list[str]:
         lines.append(f"  and {len(plan.changes) - _LISTED} more")
     if plan.gathered.carried.flags:
         lines += ["flags that staging has proven are carried over:", *_flags_diff(plan).splitlines()]
+    if left := plan.gathered.carried.left:
+        lines.append(f"{_LEFT}: {', '.join(sorted(left))}")
     if plan.gradual and plan.turned_on:
         lines.append(f"live for {STAGES[0]} % of sessions at first: {', '.join(plan.turned_on)}")
     if plan.gathered.facts.policy.bootstrap:
