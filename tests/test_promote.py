@@ -47,6 +47,11 @@ def test_a_candidate_with_evidence_and_signatures_goes_live_and_proves_itself(wo
     assert done["flags"] == {"advancedElicitation": True}
     assert "+    enabled: true" in done["flagsDiff"]
     assert world.studio.run("release", "verify").code == 0
+    world.edit("third")
+    world.ready()
+    planned = world.must("promote", "--dry-run")
+    assert "carried over" not in planned.out + planned.err  # production has them already
+    assert world.data("promote", "--yes")["flagsDiff"] == ""
 
 
 def test_what_the_gate_refuses_is_not_promoted_and_the_code_says_why(world: World) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment import flags
 from agent_studio.environment.schema import KINDS
-from agent_studio.errors import AgentStudioError, ExitCode, UsageError
+from agent_studio.errors import AgentStudioError, ExitCode, UnsafePathError, UsageError
 from agent_studio.release import (
     candidates,
     facts,
@@ -20,6 +21,7 @@ from agent_studio.release import (
     switch,
     whose,
 )  # fmt: skip
+from agent_studio.release.carried import FILE as CONFIGURATION
 from agent_studio.release.sides import SOURCE, TO
 from agent_studio.release.store import Store
 
@@ -67,6 +69,8 @@ class Plan(NamedTuple):
     """Flags that are on in production after it and not before."""
     gradual: bool
     """Whether those go live for a first share of sessions only."""
+    configured: bytes
+    """Production's own configuration as it is live; empty where it has none that can be read."""
 
     @property
     def is_live(self) -> bool:
@@ -136,8 +140,14 @@ def plan(sides: Sides, made: Made, *, drift_is_settled: bool = False, gradual: b
         made, gathered, gate.decide(asked), manifest.name_of(manifest.render(gathered.release)),
         "" if current is None else current.release, list(gathered.facts.drift),
         manifest.differences(gathered.live, gathered.release),
-        rollout_switch.turned_on(sides, gathered.release, made.candidate), gradual,
+        rollout_switch.turned_on(sides, gathered.release, made.candidate), gradual, _configured(sides),
     )  # fmt: skip
+
+
+def _configured(sides: Sides) -> bytes:
+    with suppress(FileNotFoundError, UnsafePathError):
+        return sides.target.tree.bytes_at(CONFIGURATION) or b""
+    return b""
 
 
 def _asked_again(sides: Sides, found: Plan) -> Plan:

@@ -109,7 +109,7 @@ def _data(done: Promoted) -> dict[str, Any]:
 
 def _flags_diff(plan: Plan) -> str:
     carried = plan.gathered.carried
-    return diff.unified("config.production.yaml", carried.old, carried.new)
+    return diff.unified("config.production.yaml", plan.configured, carried.new) if carried.flags else ""
 
 
 def _told(plan: Plan) -> list[str]:
@@ -117,8 +117,8 @@ def _told(plan: Plan) -> list[str]:
     lines += [f"  {statement.change_word(one)} {one.path}" for one in plan.changes[:_LISTED]]
     if len(plan.changes) > _LISTED:
         lines.append(f"  and {len(plan.changes) - _LISTED} more")
-    if plan.gathered.carried.flags:
-        lines += ["flags that staging has proven are carried over:", *_flags_diff(plan).splitlines()]
+    if told := _flags_diff(plan):
+        lines += ["flags that staging has proven are carried over:", *told.splitlines()]
     if left := plan.gathered.carried.left:
         lines.append(f"{_LEFT}: {', '.join(sorted(left))}")
     if plan.gradual and plan.turned_on:
