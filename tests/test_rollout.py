@@ -517,7 +517,10 @@ def test_to_advance_over_a_broken_limit_halts_whatever_is_said(live: Live) -> No
     again = live.studio.run("flags", "rollout", FLAG, "--advance", *production)
     assert again.code == 1
     assert "flags kill partyMode --lift" in again.err
-    assert "halted at 10 % of sessions" in live.studio.run("flags", "rollout", *production).out
+    shown = live.studio.run("flags", "rollout", *production).out
+    assert "halted at 10 % of sessions" in shown
+    assert "flags kill partyMode --lift --reason TEXT --env production" in shown
+    assert "agent runs failed" not in shown  # nothing is counted any more
 
 
 @pytest.mark.slow

@@ -138,7 +138,7 @@ def plan(sides: Sides, made: Made, *, drift_is_settled: bool = False, gradual: b
     current = gathered.past.current
     return Plan(
         made, gathered, gate.decide(asked), manifest.name_of(manifest.render(gathered.release)),
-        "" if current is None else current.release, list(gathered.facts.drift),
+        "" if current is None else current.release, [*gathered.facts.drift, *gathered.facts.unsettled],
         manifest.differences(gathered.live, gathered.release),
         rollout_switch.turned_on(sides, gathered.release, made.candidate), gradual, _configured(sides),
     )  # fmt: skip
@@ -213,7 +213,7 @@ def _settle_drift(
     """
     store = Store(sides.project)
     with store.bulk():
-        kept = sides.target.tree.read(store.put).entries
+        kept = sides.target.tree.read(store.put, is_live=True).entries
         release = store.put(manifest.render(kept))
     edited = manifest.differences(found.gathered.live, kept)
     if edited:

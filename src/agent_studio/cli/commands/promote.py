@@ -68,8 +68,10 @@ def _outcome(done: Promoted) -> tuple[int, list[Problem]]:
     plan, problems = done.plan, [Problem("note", note) for note in done.notes]
     if plan.is_refused:
         wrong = [one for one in plan.gate.requirements if one.verdict not in {"PASS", WAIVED}]
-        hint = "agent-studio promote --adopt, or --discard" if plan.gate.code == ExitCode.BUSY else "agent-studio gate"
-        return plan.gate.code, [Problem("gate", f"{one.name}: {one.reason}", hint) for one in wrong]
+        hints = {"drift": "agent-studio promote --adopt, or --discard" if plan.gathered.facts.drift else ""}
+        return plan.gate.code, [
+            Problem("gate", f"{one.name}: {one.reason}", hints.get(one.name, "agent-studio gate")) for one in wrong
+        ]
     if done.settled and done.settled.proof.faults:
         back = done.settled.returned_to
         where = f"production is {back[:12]} again" if back else "there is no release to go back to"

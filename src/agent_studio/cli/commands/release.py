@@ -146,14 +146,15 @@ def _verify(args: argparse.Namespace, session: Session) -> Result:
         Problem("drift", f"{one.path} in production is not the release's", "agent-studio promote --adopt, or --discard")
         for one in found.drift
     ]
+    problems += [Problem("drift", told) for told in found.unsettled.values()]
     code = (
         ExitCode.INTEGRITY if found.damage
         else ExitCode.RECOVERY if found.interrupted
-        else ExitCode.BUSY if found.drift else ExitCode.DONE
+        else ExitCode.BUSY if found.drift or found.unsettled else ExitCode.DONE
     )  # fmt: skip
     data = {
         "releases": found.releases, "objects": found.objects, "damage": found.damage,
-        "interrupted": found.interrupted, "drift": [one.path for one in found.drift],
+        "interrupted": found.interrupted, "drift": [*(one.path for one in found.drift), *found.unsettled],
         "head": {"seq": found.head.seq, "hash": found.head.hash},
     }  # fmt: skip
 
