@@ -481,6 +481,7 @@ def test_a_stage_goes_on_when_the_limits_hold_and_ends_at_all(live: Live) -> Non
     assert "0 of 0 agent runs failed, limit 10 %; " in early.envelope["problems"][0]["message"]
     assert "more runs without a failure for a verdict" in early.envelope["problems"][0]["message"]
     assert early.data["changed"] is False
+    assert [one["hint"] for one in early.envelope["problems"]].count('or: --despite "..."') == 1
     live.healthy()
     would = at("--advance", "--dry-run")
     assert (would.code, would.data["changed"], len(would.data["changes"])) == (0, False, 1)
@@ -521,6 +522,11 @@ def test_to_advance_over_a_broken_limit_halts_whatever_is_said(live: Live) -> No
     assert "halted at 10 % of sessions" in shown
     assert "flags kill partyMode --lift --reason TEXT --env production" in shown
     assert "agent runs failed" not in shown  # nothing is counted any more
+    looked = live.studio.run("monitor", *production)
+    assert "gradual rollouts  partyMode halted at 10 %\n" in looked.out
+    assert live.studio.run("monitor", *production, "--json").data["rollouts"] == [
+        {"flag": FLAG, "percent": 10, "state": "halted"}
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
