@@ -47,6 +47,11 @@ def test_a_candidate_with_evidence_and_signatures_goes_live_and_proves_itself(wo
     assert done["flags"] == {"advancedElicitation": True}
     assert "+    enabled: true" in done["flagsDiff"]
     assert world.studio.run("release", "verify").code == 0
+    world.edit("third")
+    world.ready()
+    planned = world.must("promote", "--dry-run")
+    assert "carried over" not in planned.out + planned.err  # production has them already
+    assert world.data("promote", "--yes")["flagsDiff"] == ""
 
 
 def test_what_the_gate_refuses_is_not_promoted_and_the_code_says_why(world: World) -> None:
@@ -188,6 +193,8 @@ def test_nothing_starts_and_nothing_is_promoted_while_a_switch_is_interrupted(wo
     for environment, place in (("production", world.live), ("staging", world.project.path)):
         done = world.studio.run("run", "--env", environment, "--project", str(place), "--", "true")
         assert done.code == 6
+    there = world.studio.run("recover", "--project", str(world.live))
+    assert (there.code, f"--project {world.project.path}" in there.err) == (2, True)
     assert world.data("recover")["smoke"]["failed"] == 0
     assert world.reads() == "second"
     assert world.must("recover").out == "✓ Nothing was interrupted\n"

@@ -219,3 +219,43 @@ def test_a_linked_memory_file_goes_live_changes_and_comes_back(bare: Studio, tmp
     assert not (world.live / "CLAUDE.md").is_symlink()
     assert (world.live / "AGENTS.md").read_text() == ("v2\n" if in_place else "v1\n")
     assert manifest.OF_PROJECT in {one["path"] for one in world.data("release", "show")["files"]}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here")
+def test_a_link_out_of_production_and_a_bad_name_there_are_drift_until_they_are_gone(
+    bare: Studio, tmp_path: Path
+) -> None:
+    world = World(bare, tmp_path)
+    world.promoted("one")
+    world.promoted("two")
+    (tmp_path / "theirs.md").write_text("theirs")
+    agents = world.live / ".claude/agents"
+    strange = {"out.md": "leads out", "a:b.md": "cannot be in a release", "Code-Reviewer.md": "only in case"}
+    for name, said in strange.items():
+        if name == "out.md":
+            (agents / name).symlink_to(tmp_path / "theirs.md")
+        else:
+            (agents / name).write_text("theirs")
+        told = world.must("release", "verify", code=5)
+        assert said in told.err
+        world.edit("three")
+        world.ready()
+        for options in ((), ("--adopt",), ("--discard",)):
+            refused = world.must("promote", "--yes", *options, code=5)
+            assert (said in refused.err, world.reads()) == (True, "two")
+            assert "--adopt, or" not in refused.err or name == "Code-Reviewer.md"  # may be either of two
+        assert any(name.lower() in one.lower() for one in world.data("promote", "--dry-run")["drift"])
+        assert "the reason says" in world.must("gate", code=5).err or name == "Code-Reviewer.md"
+        (agents / name).unlink()
+    (agents / "out.md").symlink_to(tmp_path / "theirs.md")
+    (agents / "a:b.md").write_text("theirs")
+    world.must("rollback", "--level", "2", "--reason", "x", "--yes", code=3)  # there is no suite to run
+    assert (world.reads(), (agents / "a:b.md").read_text()) == ("one", "theirs")
+    world.must("release", "verify", code=5)
+    for name in ("out.md", "a:b.md"):
+        (agents / name).unlink()
+    world.must("release", "verify")
+    world.ready()
+    world.must("promote", "--yes")
+    assert (world.reads(), (tmp_path / "theirs.md").read_text()) == ("three", "theirs")

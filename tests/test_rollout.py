@@ -481,6 +481,7 @@ def test_a_stage_goes_on_when_the_limits_hold_and_ends_at_all(live: Live) -> Non
     assert "0 of 0 agent runs failed, limit 10 %; " in early.envelope["problems"][0]["message"]
     assert "more runs without a failure for a verdict" in early.envelope["problems"][0]["message"]
     assert early.data["changed"] is False
+    assert [one["hint"] for one in early.envelope["problems"]].count('or: --despite "..."') == 1
     live.healthy()
     would = at("--advance", "--dry-run")
     assert (would.code, would.data["changed"], len(would.data["changes"])) == (0, False, 1)
@@ -517,7 +518,15 @@ def test_to_advance_over_a_broken_limit_halts_whatever_is_said(live: Live) -> No
     again = live.studio.run("flags", "rollout", FLAG, "--advance", *production)
     assert again.code == 1
     assert "flags kill partyMode --lift" in again.err
-    assert "halted at 10 % of sessions" in live.studio.run("flags", "rollout", *production).out
+    shown = live.studio.run("flags", "rollout", *production).out
+    assert "halted at 10 % of sessions" in shown
+    assert "flags kill partyMode --lift --reason TEXT --env production" in shown
+    assert "agent runs failed" not in shown  # nothing is counted any more
+    looked = live.studio.run("monitor", *production)
+    assert "gradual rollouts  partyMode halted at 10 %\n" in looked.out
+    assert live.studio.run("monitor", *production, "--json").data["rollouts"] == [
+        {"flag": FLAG, "percent": 10, "state": "halted"}
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -719,3 +728,25 @@ def test_in_place_a_flag_goes_live_gradually_too(bare: Studio, tmp_path: Path) -
     assert [one["flag"] for one in told["rollouts"]] == ["advancedElicitation"]
     with pytest.raises(AgentStudioError):
         flags.set_flag(production(world)[0], "advancedElicitation", enabled=True, who="", why="")
+
+
+@needs_keys
+@pytest.mark.slow
+def test_from_the_working_checkout_a_kill_in_production_is_of_what_is_live(world: World) -> None:
+    world.studio.write(".claude/config.production.yaml", "features: {partyMode: {enabled: true}}\n")
+    world.promoted("first")
+
+    def asked(verb: str, place: Path, *more: str) -> dict[str, Any]:
+        return world.data("flags", verb, *more, "--env", "production", "--project", str(place))
+
+    world.must("flags", "kill", FLAG, "--reason", "bad", "--env", "production")
+    assert FLAG in production(world)[1].kills
+    assert not asked("explain", world.live, FLAG)["value"]
+    for verb, *more in (["list"], ["explain", FLAG], ["history"]):
+        assert asked(verb, world.project.path, *more) == asked(verb, world.live, *more)
+    before = world.studio.snapshot()
+    refused = world.studio.run("flags", "set", FLAG, "--on", "--reason", "again", "--env", "production")
+    assert (refused.code, f"--project {world.live}" in refused.err) == (2, True), refused.err
+    assert world.studio.snapshot() == before
+    world.must("flags", "kill", FLAG, "--lift", "--reason", "mended", "--env", "production")
+    assert production(world)[1].kills == {}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
+from tests.conftest import Studio
 from tests.release_world import World, git
 
 from agent_studio.release import history, promote, proof, switch, whose
@@ -21,8 +22,6 @@ from agent_studio.release.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.conftest import Studio
 
     from agent_studio.release.promote import Plan
 
@@ -151,6 +150,24 @@ def test_a_folder_of_definitions_leaves_data_and_the_projects_own_file_with_the_
     assert not (world.live / ".agent-studio").exists()
     assert not (world.live / "metrics").exists()
     assert world.data("flags", "rollout", "--env", "production") == {"environment": "production", "rollouts": []}
+
+
+@pytest.mark.parametrize("world", ["plugin"], indirect=True)
+def test_a_folder_of_definitions_gets_no_flags_and_no_rollout_and_is_told_so(world: Target) -> None:
+    world.ready()
+    before = world.studio.snapshot(), (world.live / "settings.json").exists()
+    refused = world.studio.run("promote", "--gradual", "--yes", "--discard")
+    assert (refused.code, "definitions alone" in refused.err) == (2, True)
+    assert (world.studio.snapshot(), (world.live / "settings.json").exists()) == before
+    planned = world.must("promote", "--discard", "--dry-run")
+    assert "a folder of definitions alone has no flags of its own: advancedElicitation" in planned.out
+    done = world.data("promote", "--yes", "--discard")
+    assert (done["flags"], done["flagsLeft"], done["release"]) == (
+        {}, {"advancedElicitation": True}, done["candidate"]
+    )  # fmt: skip
+    assert not (world.live / "config.production.yaml").exists()
+    assert not world.data("flags", "explain", "advancedElicitation", "--env", "production")["value"]
+    assert "live already" in world.must("promote", "--yes").out
 
 
 @pytest.mark.parametrize(
@@ -317,9 +334,32 @@ def test_a_disk_that_is_full_at_any_write_of_a_promotion_leaves_old_or_recovers_
     checkout.must("release", "verify")
 
 
-def test_flags_that_are_not_those_of_what_is_live_say_so(checkout: Target) -> None:
-    shown = checkout.must("flags", "list", "--env", "production")
-    assert f"what is live is in {checkout.live}" in shown.err
-    assert "what is live" not in checkout.must("flags", "list", "--env", "staging").err
-    there = checkout.must("flags", "list", "--env", "production", "--project", str(checkout.live))
-    assert "what is live" not in there.err
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("release", "verify"), ("release", "list"), ("gate",), ("candidate", "create"), ("burnin", "status"),
+        ("smoke", "--env", "staging"), ("rollback", "--level", "2", "--reason", "x", "--yes"),
+        ("promote", "--yes"), ("checklist", "pre"),
+    ],
+)  # fmt: skip
+def test_a_verb_of_releases_in_production_itself_names_whose_it_is(
+    checkout: Target, arguments: tuple[str, ...]
+) -> None:  # fmt: skip
+    there = Studio(checkout.live)
+    before = there.snapshot()
+    refused = there.run(*arguments)
+    assert refused.code == 2
+    assert f"production of {checkout.project.path}" in refused.err
+    assert f"--project {checkout.project.path}" in refused.err
+    assert there.snapshot() == before
+    assert there.run("smoke", "--env", "production").code == 0
+
+
+def test_json_names_the_side_of_a_promotion_that_a_verb_acts_on(checkout: Target) -> None:
+    checkout.promoted("first")
+    for verb in (("promote", "--dry-run"), ("release", "verify"), ("recover",), ("flags", "rollout")):
+        assert checkout.studio.run(*verb, "--json").envelope["environment"] == "production", verb
+    assert checkout.studio.run("candidate", "create", "--json").envelope["environment"] == "staging"
+    for level, name in ((1, "staging"), (2, "production"), (3, "staging")):
+        told = checkout.studio.run("rollback", "--level", str(level), "--reason", "x", "--dry-run", "--json")
+        assert told.envelope["environment"] == name

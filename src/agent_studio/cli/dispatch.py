@@ -151,6 +151,11 @@ class Session:
         """The chosen project."""
         return Project(self.project_choice.path)
 
+    def acts_on(self, environment: Environment) -> None:
+        """Say which environment a command is about that needs none to be chosen."""
+        if self.choice.source == "default":
+            self.choice = Choice(environment, "default")
+
     @property
     def overrides(self) -> list[str]:
         """What `--set` says."""

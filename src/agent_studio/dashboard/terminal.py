@@ -83,6 +83,7 @@ def overview(data: dict[str, Any], look: Look) -> Group:
         *_limits(data, look),
         *_alert_lines(data["alerts"], look),
         *_burnin(data.get("burnin"), look),
+        *_rollouts(data.get("rollouts", ()), look),
         *_hooks(data, look),
         *_agents(data, look),
         *look.gap,
@@ -223,6 +224,19 @@ def _burnin(found: dict[str, Any] | None, look: Look) -> Iterable[RenderableType
     line.append(f"  {words.plain(found['message'], _SAID_MAX)}", "dim")
     yield from look.gap
     yield line
+
+
+def _rollouts(found: Sequence[dict[str, Any]], look: Look) -> Iterable[RenderableType]:
+    """Draw where gradual rollouts stand in one line."""
+    if not found:
+        return
+    told = [
+        f"{words.plain(one['flag'], _SAID_MAX)} {'' if one['state'] == 'running' else one['state'] + ' at '}"
+        f"{one['percent']:g} %"
+        for one in found
+    ]
+    yield from look.gap
+    yield Text(f"gradual rollouts  {', '.join(told)}", no_wrap=True, overflow=look.overflow)
 
 
 def _hooks(data: dict[str, Any], look: Look) -> Iterable[RenderableType]:

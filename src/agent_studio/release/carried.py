@@ -32,12 +32,15 @@ class Carried(NamedTuple):
     old: bytes
     """The candidate's own configuration of production."""
     new: bytes
+    left: Mapping[str, bool] = {}
+    """Those that would be carried over, if what reads flags read them from the target."""
 
 
-def carried(staging: Context, entries: Mapping[str, Entry], candidate: str) -> Carried:
+def carried(staging: Context, entries: Mapping[str, Entry], candidate: str, *, is_read: bool = True) -> Carried:
     """Return a candidate's files with staging's flags in production's configuration; the new bytes are in the store.
 
-    Only what files say counts, not variables or `--set`; a flag that is killed in staging is carried over as off.
+    Only what files say counts, not variables or `--set`; a flag that is killed in staging is carried over as off. None
+    is where the target's configuration `is_read` by nobody.
     Raises `ConfigurationError` where the configuration cannot be read or cannot take a flag.
     """
     store = Store(staging.project)
@@ -56,8 +59,8 @@ def carried(staging: Context, entries: Mapping[str, Entry], candidate: str) -> C
         for flag, state in states.items()
         if flag not in production.flags or bool(production[f"features.{flag}.enabled"]) != state
     }
-    if not flags:
-        return Carried(entries, {}, old, old)
+    if not flags or not is_read:
+        return Carried(entries, {}, old, old, flags)
     new = _written(old, flags)
     mode = entries[FILE].mode if FILE in entries else manifest.PLAIN
     merged = {**entries, FILE: Entry(mode, store.put(new))}

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from agent_studio.release.policy import Policy
     from agent_studio.release.sides import Sides
     from agent_studio.release.signoff import Checked
+    from agent_studio.release.tree import Content
 
 
 class Gathered(NamedTuple):
@@ -64,8 +65,10 @@ def gather(sides: Sides, candidate: str) -> Gathered:
     past, found = history.read(project), evidence.of(project, SOURCE, candidate)
     whose.refuse_moved(project, tree, past)
     whose.refuse_other(sides.production, project, past)
-    rules, flags = policy.in_force(project, candidate), carried(sides.staging, entries, candidate)
-    release, live = tree.takes(flags.entries), tree.read().entries
+    rules = policy.in_force(project, candidate)
+    flags = carried(sides.staging, entries, candidate, is_read=tree.around is not None)
+    release, content = tree.takes(flags.entries), tree.read(is_live=True)
+    live = content.entries
     noted = made.of(project, candidate)
     before = live if past.current is None else Store(project).manifest(past.current.release)
     changes, then = manifest.differences(before, release), policy.own(project, candidate)
@@ -79,6 +82,7 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         candidate, sides.target.separation, rules, found.evidence, signatures, waivers, noted.author, clock.now(),
         (*found.faults, *_damage(project_store(sides), entries, past)),
         interrupted=switch.pending(project) is not None, drift=drift(sides, past, live, entries, flags.entries),
+        unsettled=unsettled(content),
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)
 
@@ -142,6 +146,15 @@ def drift(sides: Sides, past: History, live: Mapping[str, Entry], *candidates: M
         for one in manifest.differences(expected, live)
         if not any(one.new == entries.get(one.path) for entries in candidates) and (past.current or one.new is not None)
     ]
+
+
+def unsettled(content: Content) -> dict[str, str]:
+    """Return what stands among live definitions and can be no release's, by path, and what to do about it."""
+    out = "{} is a link that leads out of production: remove it, or put what it leads to in its place"
+    return {
+        **{path: out.format(path) for path in content.led_out},
+        **{path: f"{why}: rename or remove it" for path, why in content.misnamed.items()},
+    }
 
 
 def _damage(store: Store, entries: Mapping[str, Entry], past: History) -> list[str]:

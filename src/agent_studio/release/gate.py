@@ -72,6 +72,8 @@ class Facts(NamedTuple):
     interrupted: bool = False
     drift: Sequence[str] = ()
     """Files of production that are neither the live release nor the candidate."""
+    unsettled: Mapping[str, str] = {}
+    """Such as can be no release's either, so that a promotion cannot settle them, by path, and what to do."""
 
 
 class Requirement(NamedTuple):
@@ -105,7 +107,7 @@ def _state(facts: Facts) -> Iterator[Requirement]:
     yield _holds("integrity", facts.damage, "objects, history and evidence are what was recorded")
     waiting = ["a promotion or rollback was interrupted: agent-studio recover"] if facts.interrupted else []
     yield _holds("recovery", waiting, "no switch is interrupted")
-    yield _holds("drift", facts.drift, "production is the release that was promoted")
+    yield _holds("drift", [*facts.unsettled.values(), *facts.drift], "production is the release that was promoted")
 
 
 def _holds(name: str, faults: Sequence[str], otherwise: str) -> Requirement:

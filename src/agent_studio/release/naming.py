@@ -60,16 +60,52 @@ def refuse_alike(paths: Iterable[str]) -> None:
     """Raise `UsageError` when two paths, or folders on the way to them, differ only in case or Unicode form."""
     known: dict[str, str] = {}
     for path in paths:
-        for whole in (path, *folders_above(path)):
-            other = known.get(key := collision_key(whole))
-            if other == whole:
-                break  # and so are the folders above it
-            if other is not None:
-                raise UsageError(
-                    f"{whole} and {other} differ only in case or Unicode form",
-                    hint="many file systems take the two for one: rename one of them",
-                )
-            known[key] = whole
+        _note(path, known)
+
+
+def _note(path: str, known: dict[str, str]) -> None:
+    new: dict[str, str] = {}
+    for whole in (path, *folders_above(path)):
+        other = known.get(key := collision_key(whole))
+        if other == whole:
+            break  # and so are the folders above it
+        if other is not None:
+            raise UsageError(
+                f"{whole} and {other} differ only in case or Unicode form",
+                hint="many file systems take the two for one: rename one of them",
+            )
+        new[key] = whole
+    known.update(new)
+
+
+class Names:
+    """The names of a manifest's files, as they are found."""
+
+    def __init__(self, definitions: Path, *, refuses: bool) -> None:
+        """Take whether a name that cannot be in a manifest raises `UsageError`."""
+        self._definitions, self._refuses = definitions, refuses
+        self._paths: set[str] = set()
+        self._known: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
+        """What was not taken, by path, and why."""
+
+    def take(self, path: str) -> str | None:
+        """Return a path as the manifest has it, None where no manifest has it."""
+        try:
+            return self._taken(path)
+        except UsageError as error:
+            if self._refuses:
+                raise
+            self.refused[path] = error.message
+            return None
+
+    def _taken(self, path: str) -> str:
+        shown = manifest_path(path, self._definitions)
+        if shown in self._paths:
+            raise UsageError(f"two definitions are named {path!r} up to Unicode form", hint="rename one of them")
+        _note(shown, self._known)
+        self._paths.add(shown)
+        return shown
 
 
 def refuse_beside(tree: Tree, changes: Sequence[Difference]) -> None:

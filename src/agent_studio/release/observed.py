@@ -10,7 +10,6 @@ import math
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.monitor import metrics, usage
@@ -18,6 +17,7 @@ from agent_studio.monitor.lines import name_of, number_of
 from agent_studio.monitor.reading import records
 from agent_studio.monitor.rules import DECISION
 from agent_studio.monitor.summary import HOUR_MS
+from agent_studio.release.statistics import observed_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -92,11 +92,6 @@ class Observed(NamedTuple):
     def worst_hour(self) -> tuple[int, int] | None:
         """The hour with most errors, and how many; the first of several, None without errors."""
         return min(self.errors.items(), key=lambda one: (-one[1], one[0]), default=None)
-
-
-def observed_ms(moments: Iterable[int], gap_ms: float) -> int:
-    """Return how long something was seen: the time between neighbours, where they are at most a gap apart."""
-    return sum(later - earlier for earlier, later in pairwise(sorted(moments)) if later - earlier <= gap_ms)
 
 
 def observe(

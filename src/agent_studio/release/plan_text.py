@@ -98,6 +98,7 @@ def _changes(gathered: Gathered) -> Iterator[str]:
         yield "- no file"
     for flag, state in sorted(gathered.carried.flags.items()):
         yield f"- flag `{flag}` becomes {'on' if state else 'off'} in production"
+    yield from (f"- drift in production: {told}" for told in gathered.facts.unsettled.values())
     if drift := gathered.facts.drift:
         yield f"- drift in production, to be adopted or discarded first: {', '.join(f'`{one}`' for one in drift)}"
 

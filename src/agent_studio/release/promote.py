@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment import flags
 from agent_studio.environment.schema import KINDS
-from agent_studio.errors import AgentStudioError, ExitCode, UsageError
+from agent_studio.errors import AgentStudioError, ExitCode, UnsafePathError, UsageError
 from agent_studio.release import (
     candidates,
     facts,
@@ -20,6 +21,7 @@ from agent_studio.release import (
     switch,
     whose,
 )  # fmt: skip
+from agent_studio.release.carried import FILE as CONFIGURATION
 from agent_studio.release.sides import SOURCE, TO
 from agent_studio.release.store import Store
 
@@ -67,6 +69,8 @@ class Plan(NamedTuple):
     """Flags that are on in production after it and not before."""
     gradual: bool
     """Whether those go live for a first share of sessions only."""
+    configured: bytes
+    """Production's own configuration as it is live; empty where it has none that can be read."""
 
     @property
     def is_live(self) -> bool:
@@ -100,6 +104,7 @@ def promote(
     """
     if options.adopt and options.discard:
         raise UsageError("--adopt and --discard are opposites", hint="choose one")
+    _refuse_gradual(sides, options)
     prove = prove or (lambda: proof.smoke(sides.production, sides.variables, sides.overrides))
     with switch.alone(sides.project, "a promotion or rollback"):
         switch.refuse_pending(sides.project)
@@ -133,10 +138,16 @@ def plan(sides: Sides, made: Made, *, drift_is_settled: bool = False, gradual: b
     current = gathered.past.current
     return Plan(
         made, gathered, gate.decide(asked), manifest.name_of(manifest.render(gathered.release)),
-        "" if current is None else current.release, list(gathered.facts.drift),
+        "" if current is None else current.release, [*gathered.facts.drift, *gathered.facts.unsettled],
         manifest.differences(gathered.live, gathered.release),
-        rollout_switch.turned_on(sides, gathered.release, made.candidate), gradual,
+        rollout_switch.turned_on(sides, gathered.release, made.candidate), gradual, _configured(sides),
     )  # fmt: skip
+
+
+def _configured(sides: Sides) -> bytes:
+    with suppress(FileNotFoundError, UnsafePathError):
+        return sides.target.tree.bytes_at(CONFIGURATION) or b""
+    return b""
 
 
 def _asked_again(sides: Sides, found: Plan) -> Plan:
@@ -152,6 +163,15 @@ def _asked_again(sides: Sides, found: Plan) -> Plan:
     if again.release != found.release:
         raise whose.DriftError("feature flags of staging were just changed by someone else", hint="run it again")
     return again
+
+
+def _refuse_gradual(sides: Sides, options: Options) -> None:
+    """Raise `UsageError` where a promotion cannot hold flags back, because it brings none."""
+    if options.gradual and sides.target.tree.around is None:
+        raise UsageError(
+            "--gradual is of flags, and production is a folder of definitions alone: its flags are this checkout's",
+            hint="leave it out; a flag by itself: agent-studio flags set NAME --rollout PERCENT --env production",
+        )
 
 
 def _refuse_unready(sides: Sides) -> None:
@@ -193,7 +213,7 @@ def _settle_drift(
     """
     store = Store(sides.project)
     with store.bulk():
-        kept = sides.target.tree.read(store.put).entries
+        kept = sides.target.tree.read(store.put, is_live=True).entries
         release = store.put(manifest.render(kept))
     edited = manifest.differences(found.gathered.live, kept)
     if edited:

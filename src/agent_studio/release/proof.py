@@ -93,7 +93,7 @@ def to(project: Project, tree: Tree, release: str, record: Mapping[str, object])
     previous = "" if past.current is None else past.current.release
     store = Store(project)
     with store.bulk():
-        live = tree.read(store.put).entries
+        live = tree.read(store.put, is_live=True).entries
     if past.current is not None:
         keep_drift(project, manifest.differences(store.manifest(past.current.release), live))
     known = next((one for one in reversed(past.releases) if one.release == release), None)

@@ -79,6 +79,17 @@ def look(context: Context, *, only_running: bool = False) -> list[Status]:
     ]
 
 
+def standing(context: Context) -> list[dict[str, object]]:
+    """Return `{flag, percent, state}` of production's rollouts, none elsewhere; nothing is judged."""
+    if context.environment is not Environment.PRODUCTION:
+        return []
+    past = flag_history(context.root)
+    return [
+        {"flag": flag, "percent": one.percent, "state": _state(context.config, past, flag)}
+        for flag, one in past.rollouts.items()
+    ]
+
+
 def check(context: Context) -> list[Halted]:
     """Halt production's rollouts that break a limit; nothing is read when none is under way."""
     if context.environment is not Environment.PRODUCTION:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.flags import is_inside
@@ -16,7 +15,8 @@ from agent_studio.monitor import blocks
 from agent_studio.monitor.lines import MARK, number_of, record_of
 from agent_studio.monitor.rules import DECISION, DECISION_LIMIT_MS
 from agent_studio.monitor.segments import JOURNALS, folder_of, segments
-from agent_studio.monitor.summary import COUNTED
+from agent_studio.monitor.summary import COUNTED, HOUR_MS
+from agent_studio.release.statistics import observed_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +31,6 @@ BYTES_MAX = 16 << 20
 """Of each journal at most so much is read, from its end."""
 _CONTINUED = ("resume", "compact")
 """Sources of a start that is not the beginning of a session."""
-_HOUR_MS = 3_600_000
 _EVER = 1 << 62
 
 
@@ -126,18 +125,13 @@ class _Count:
             seen["errors"] += record.get("severity") in COUNTED
 
     def sample(self, gap_ms: int) -> Sample:
-        spans = {session: _observed_ms(times, gap_ms) for session, times in self._times.items()}
-        together = _observed_ms((at_ms for times in self._times.values() for at_ms in times), gap_ms)
+        spans = {session: observed_ms(times, gap_ms) for session, times in self._times.items()}
+        together = observed_ms((at_ms for times in self._times.values() for at_ms in times), gap_ms)
         whole = sum(spans.values())
         share = sum(span for session, span in spans.items() if session in self._on) / whole if whole else 0.0
         return Sample(
-            len(self._on), len(self._times) - len(self._on), **self._seen, hours=together * share / _HOUR_MS
+            len(self._on), len(self._times) - len(self._on), **self._seen, hours=together * share / HOUR_MS
         )  # fmt: skip
-
-
-def _observed_ms(times: Iterable[int], gap_ms: int) -> int:
-    """Return how long something was heard of at least every `gap_ms`."""
-    return sum(later - one for one, later in pairwise(sorted(times)) if later - one <= gap_ms)
 
 
 class Reading:

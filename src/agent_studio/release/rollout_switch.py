@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from agent_studio.environment import flag_rollout
 from agent_studio.environment.config import inspect, load
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.flag_journal import history as flag_history
-from agent_studio.environment.roots import SHARED_ROOT, EnvironmentRoot, Project
+from agent_studio.environment.roots import SHARED_ROOT, EnvironmentRoot
 from agent_studio.errors import AgentStudioError, BusyError
 from agent_studio.release import history
 from agent_studio.release.policy import Stored
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from agent_studio.environment.config import Config
     from agent_studio.environment.flags import Change
+    from agent_studio.environment.roots import Project
     from agent_studio.release.manifest import Entry
     from agent_studio.release.sides import Sides
     from agent_studio.release.tree import Tree
@@ -34,9 +35,12 @@ _PATIENCE_S, _PAUSE_S = 5.0, 0.05
 def turned_on(sides: Sides, release: Mapping[str, Entry], candidate: str) -> list[str]:
     """Return the flags that a release in the store has on in production, and what is live has not.
 
+    None are for a folder of definitions alone, whose configuration nobody reads.
     Raises `ConfigurationError` for a release whose configuration cannot be read.
     """
-    before = _configuration(sides.target.tree)
+    if sides.target.tree.around is None:
+        return []
+    before = _configuration(sides.production)
     after = load(Stored(Store(sides.project), release, candidate), Environment.PRODUCTION, {})
     return [flag for flag in after.flags if _is_on(after, flag) and not _is_on(before, flag)]
 
@@ -61,12 +65,13 @@ def follow(project: Project, tree: Tree) -> None:
 
     The caller holds `switch.alone`. What cannot be read or written leaves them where they are, which is no further.
     """
-    root = _journal(data_project(project, tree))
+    production = data_project(project, tree)
+    root = _journal(production)
     with suppress(AgentStudioError):
         rollouts = flag_history(root).rollouts
         if not rollouts:
             return
-        current, live = history.read(project).current, _configuration(tree)
+        current, live = history.read(project).current, _configuration(production)
         release = "" if current is None else current.release
         stages: dict[str, float | None] = {}
         for flag, one in rollouts.items():
@@ -79,22 +84,9 @@ def follow(project: Project, tree: Tree) -> None:
             _patiently(lambda: flag_rollout.put(root, stages, who=WHO, why=why, release=release))
 
 
-class _Alone(NamedTuple):
-    """Definitions without a project around them, read as a project's are."""
-
-    tree: Tree
-
-    def shown(self, name: str) -> str:
-        return str(self.tree.definitions / name)
-
-    def read_definition(self, name: str) -> bytes:
-        folder, path = self.tree.place(name)
-        return folder.read(path)
-
-
-def _configuration(tree: Tree) -> Config:
+def _configuration(production: Project) -> Config:
     """Return what files say of production, as far as they can be read."""
-    config, _ = inspect(Project(tree.around) if tree.around else _Alone(tree), Environment.PRODUCTION, {})
+    config, _ = inspect(production, Environment.PRODUCTION, {})
     return config
 
 

@@ -61,8 +61,10 @@ def refuse_development(choice: Choice) -> None:
 def open_sides(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Sides:
     """Return both sides.
 
-    Raises `ConfigurationError` when the target is not as it should be, `UsageError` when no file says where it is.
+    Raises `ConfigurationError` when the target is not as it should be, `UsageError` when no file says where it is, and
+    in the target itself.
     """
+    whose.refuse_production(project)
     variables = {name: value for name, value in variables.items() if name != VARIABLE}
     config = load(project, TO, variables, overrides := tuple(overrides))
     layer = config.explain(KEY)[-1]

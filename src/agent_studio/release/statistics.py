@@ -10,12 +10,13 @@ G. Shafer, Testing by betting, JRSS A 184 (2021) 407-431; J. Ville, Étude criti
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 LEVEL = 20.0
 _BETTER = (1 / 12, 1 / 6, 1 / 3, 1 / 2, 2 / 3)
@@ -34,6 +35,11 @@ class Judged(NamedTuple):
     """The share or rate that was seen; None before the first run."""
     needed: float
     """How many more runs without a hit, or hours without an event, make it PASS; 0 once it is."""
+
+
+def observed_ms(moments: Iterable[int], gap_ms: float) -> int:
+    """Return how long something was seen: the time between neighbours, where they are at most a gap apart."""
+    return sum(later - earlier for earlier, later in pairwise(sorted(moments)) if later - earlier <= gap_ms)
 
 
 def share(hits: int, count: int, limit: float) -> Judged:

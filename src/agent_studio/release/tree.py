@@ -20,11 +20,11 @@ from agent_studio.capture.wiring.exact import Exact
 from agent_studio.environment.context import other_roots
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import STAGING_ROOT, STATE, Project
-from agent_studio.errors import StorageError, UnsafePathError, UsageError
+from agent_studio.errors import StorageError, UnsafePathError
 from agent_studio.release import manifest
 from agent_studio.release.links import Link
 from agent_studio.release.manifest import Entry, folders_above
-from agent_studio.release.naming import manifest_path, refuse_alike, spelled
+from agent_studio.release.naming import Names, spelled
 from agent_studio.storage.descriptors import read_chunks
 from agent_studio.storage.folder import Folder, disk_faults
 from agent_studio.storage.temporaries import is_temporary
@@ -50,6 +50,8 @@ class Content(NamedTuple):
     """Links that lead out of the tree, and so are not part of it."""
     left_out: dict[str, str]
     """What else stands among definitions and is none, by path, and why."""
+    misnamed: dict[str, str]
+    """What no manifest can carry because of its name, by path, and why."""
 
 
 class Found(NamedTuple):
@@ -89,22 +91,19 @@ class Tree(NamedTuple):
         """Return what of a candidate has a place here: a folder of definitions alone has none for a project's file."""
         return {path: entry for path, entry in entries.items() if self.around or path != manifest.OF_PROJECT}
 
-    def read(self, put: Callable[[bytes], str] | None = None) -> Content:
+    def read(self, put: Callable[[bytes], str] | None = None, *, is_live: bool = False) -> Content:
         """Read every file; `put` is given the bytes of each and returns their hash.
 
-        Raises `UsageError` for a name that a manifest cannot carry, `StorageError` for a file that cannot be read.
+        Raises `StorageError` for a file that cannot be read and `UsageError` for a name that a manifest cannot carry,
+        unless it is what is live, where everybody may have put it.
         """
-        walk = _Walk(self)
+        walk, names = _Walk(self), Names(self.definitions, refuses=not is_live)
         entries: dict[str, Entry] = {}
         for path, place in walk.files():
-            shown = manifest_path(path, self.definitions)
-            if shown in entries:
-                raise UsageError(f"two definitions are named {path!r} up to Unicode form", hint="rename one of them")
-            entry = self._entry(path, place, put or _sha256)
-            if entry is not None:
+            shown = names.take(path)
+            if shown is not None and (entry := self._entry(path, place, put or _sha256)) is not None:
                 entries[shown] = entry
-        refuse_alike(entries)
-        return Content(entries, walk.led_out, walk.left_out)
+        return Content(entries, walk.led_out, walk.left_out, names.refused)
 
     def links(self) -> dict[str, Link]:
         """Return the links that files are read through, or would be once there is one, by path.

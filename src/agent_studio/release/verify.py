@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import IntegrityError
-from agent_studio.release import history, manifest, switch
+from agent_studio.release import facts, history, manifest, switch
 from agent_studio.release.store import Store
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class Verified(NamedTuple):
     interrupted: bool
     drift: list[Difference]
     """Files of production beside the live release; none while a switch is interrupted."""
+    unsettled: dict[str, str]
+    """Such as can be no release's, by path, and what to do; as above."""
     head: Head
 
 
@@ -40,11 +42,15 @@ def verify(project: Project, tree: Tree) -> Verified:
             damage.append(error.message)
     interrupted = switch.pending(project) is not None
     drift: list[Difference] = []
+    unsettled: dict[str, str] = {}
     if past.current is not None and not interrupted and past.current.release in wanted:
-        drift = manifest.differences(wanted[past.current.release], tree.read().entries)
+        content = tree.read(is_live=True)
+        drift = manifest.differences(wanted[past.current.release], content.entries)
+        unsettled = facts.unsettled(content)
     return Verified(
-        len(past.releases), sum(1 for _ in store.names()), list(dict.fromkeys(damage)), interrupted, drift, past.head
-    )
+        len(past.releases), sum(1 for _ in store.names()), list(dict.fromkeys(damage)), interrupted, drift, unsettled,
+        past.head,
+    )  # fmt: skip
 
 
 def _missing(store: Store, entries: dict[str, Entry]) -> list[str]:

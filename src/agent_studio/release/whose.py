@@ -69,6 +69,15 @@ def owner(project: Project) -> Project | None:
     return held.project if held is not None and held.project.path.is_dir() else None
 
 
+def refuse_production(project: Project) -> None:
+    """Raise `UsageError` in a target: its releases are made and kept where it is promoted from."""
+    if held := owner(project):
+        raise UsageError(
+            f"this is the production of {held.path}, and that is where its releases are made and kept",
+            hint=f"give the same command there: --project {held.path}",
+        )
+
+
 def note(production: Project, owner: Project, head: Head, baseline: str | None = None) -> None:
     """Write into a target whose it is and how far the history is; a project that is its own production needs none."""
     if production == owner:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.cli import subverbs
+from agent_studio.release import whose
 from agent_studio.release.sides import refuse_development
 
 if TYPE_CHECKING:
@@ -38,4 +39,5 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Do one sub-verb."""
     refuse_development(session.choice)
+    whose.refuse_production(session.project)
     return subverbs.run(args, session)

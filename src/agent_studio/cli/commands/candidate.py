@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Result
-from agent_studio.release import candidates, diff, evidence, history, manifest
+from agent_studio.release import candidates, diff, evidence, history, manifest, whose
 from agent_studio.release.sides import SOURCE, open_sides, refuse_development
 from agent_studio.release.store import Store
 from agent_studio.release.tree import Tree
@@ -46,6 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Carry out one sub-verb."""
     refuse_development(session.choice)
+    session.acts_on(SOURCE)
+    whose.refuse_production(session.project)
     return {"create": _create, "show": _show, "diff": _diff}[args.subverb](args, session)
 
 

@@ -8,7 +8,7 @@ from agent_studio import log
 from agent_studio.cli.output import Problem, Result
 from agent_studio.environment import flags
 from agent_studio.environment.detect import Environment
-from agent_studio.errors import AgentStudioError, UsageError
+from agent_studio.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -84,25 +84,25 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
         return rollout.run(args, session)
     actions = {"list": _list, "explain": _explain, "set": _set, "kill": _kill, "history": _history}
-    result = actions[args.subverb](args, session.context)
-    return result._replace(problems=[*result.problems, *_elsewhere(session)])
+    return actions[args.subverb](args, _meant(args, session))
 
 
-def _elsewhere(session: Session) -> list[Problem]:
-    """Return a note where production's flags are another checkout's, not those of this one."""
-    context = session.context
-    if context.environment is not Environment.PRODUCTION or not context.config["release.target"]:
-        return []
-    from agent_studio.release.sides import production_project  # noqa: PLC0415 - only where there is a target
+def _meant(args: argparse.Namespace, session: Session) -> Context:
+    """Return what a sub-verb acts on: of production what is live, wherever the command was given."""
+    if session.choice.environment is not Environment.PRODUCTION:
+        return session.context
+    from agent_studio.release import sides  # noqa: PLC0415 - only for production
 
-    try:
-        place = production_project(context.project, session.variables, session.overrides).path
-    except AgentStudioError:
-        return []
-    if place == context.project.path:
-        return []
-    message = f"these are this checkout's own flags: what is live is in {place}"
-    return [Problem("elsewhere", message, f"--project {place}", is_note=True)]
+    place = sides.production_project(session.project, session.variables, session.overrides)
+    if place == session.project:
+        return session.context
+    if args.subverb == "set":
+        raise UsageError(
+            f"production is {place.path}, and its configuration is part of what is promoted: no flag is set from here",
+            hint=f"set it in staging and promote, or off at once: agent-studio flags kill {args.name} --reason TEXT "
+            f"--env production, or set it there: --project {place.path}",
+        )
+    return sides.production_context(session.project, session.variables, session.overrides)
 
 
 def _list(args: argparse.Namespace, context: Context) -> Result:
@@ -165,7 +165,20 @@ def _set(args: argparse.Namespace, context: Context) -> Result:
     change = flags.set_flag(
         context, args.name, enabled=args.enabled, rollout=args.rollout, who=who, why=args.reason, dry_run=args.dry_run
     )
+    if change.records and _is_released(context):
+        change.notes.append(
+            "the file is part of the live release: this is drift until it is promoted or adopted (flags kill is none)"
+        )
     return _changed(args, context, change)
+
+
+def _is_released(context: Context) -> bool:
+    """Tell whether an environment's configuration is what a promotion from elsewhere has written."""
+    if context.environment is not Environment.PRODUCTION:
+        return False
+    from agent_studio.release import whose  # noqa: PLC0415 - only for production
+
+    return whose.is_production(context.project)
 
 
 def _kill(args: argparse.Namespace, context: Context) -> Result:

@@ -72,11 +72,12 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             shared.write_file(place, written(data))
     held = sum(one.verdict in {"PASS", gate.WAIVED} for one in asked.requirements)
     refused = _REFUSED.format(held, len(asked.requirements))
-    problems = [Problem("gate", refused, _next(asked))] if asked.code else []
+    can_settle = gathered is None or bool(gathered.facts.drift)
+    problems = [Problem("gate", refused, _next(asked, can_settle=can_settle))] if asked.code else []
     return Result(data, lambda screen: _render(screen, data), asked.code, problems)
 
 
-def _next(asked: Gate) -> str:
+def _next(asked: Gate, *, can_settle: bool) -> str:
     """Return the command that gathers or mends the first requirement that does not hold."""
     name = next(one.name for one in asked.requirements if one.verdict not in {"PASS", gate.WAIVED})
     kind, _, which = name.partition(".")
@@ -84,7 +85,9 @@ def _next(asked: Gate) -> str:
         return f"next: agent-studio signoff request --role {name.removeprefix(gate.SIGNED)} --out FILE"
     if kind == "checklist":
         return f"next: agent-studio checklist {which}"
-    return f"next: {_NEXT[name]}" if name in _NEXT else "the reason says what is wrong"
+    return (
+        f"next: {_NEXT[name]}" if name in _NEXT and (can_settle or name != "drift") else "the reason says what is wrong"
+    )
 
 
 def _data(sides: Sides, candidate: str, asked: Gate, gathered: Gathered | None) -> dict[str, Any]:

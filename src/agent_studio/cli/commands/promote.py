@@ -16,7 +16,7 @@ from agent_studio.release import diff, statement
 from agent_studio.release import promote as promotion
 from agent_studio.release.gate import WAIVED
 from agent_studio.release.promote import Options
-from agent_studio.release.sides import open_sides, refuse_development
+from agent_studio.release.sides import TO, open_sides, refuse_development
 from agent_studio.release.target import IN_PLACE
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MARKS = {"PASS": "ok", WAIVED: "note", "FAIL": "bad"}
 _LISTED = 20
+_LEFT = "not carried over, for a folder of definitions alone has no flags of its own"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Promote the working checkout's candidate."""
     refuse_development(session.choice)
+    session.acts_on(TO)
     sides = open_sides(session.project, session.variables, session.overrides)
     options = Options(args.adopt, args.discard, args.wait, args.dry_run, args.reason, args.gradual)
 
@@ -66,8 +68,10 @@ def _outcome(done: Promoted) -> tuple[int, list[Problem]]:
     plan, problems = done.plan, [Problem("note", note) for note in done.notes]
     if plan.is_refused:
         wrong = [one for one in plan.gate.requirements if one.verdict not in {"PASS", WAIVED}]
-        hint = "agent-studio promote --adopt, or --discard" if plan.gate.code == ExitCode.BUSY else "agent-studio gate"
-        return plan.gate.code, [Problem("gate", f"{one.name}: {one.reason}", hint) for one in wrong]
+        hints = {"drift": "agent-studio promote --adopt, or --discard" if plan.gathered.facts.drift else ""}
+        return plan.gate.code, [
+            Problem("gate", f"{one.name}: {one.reason}", hints.get(one.name, "agent-studio gate")) for one in wrong
+        ]
     if done.settled and done.settled.proof.faults:
         back = done.settled.returned_to
         where = f"production is {back[:12]} again" if back else "there is no release to go back to"
@@ -95,6 +99,7 @@ def _data(done: Promoted) -> dict[str, Any]:
         "requirements": [one._asdict() for one in plan.gate.requirements],
         "flags": dict(plan.gathered.carried.flags),
         "flagsDiff": _flags_diff(plan),
+        "flagsLeft": dict(plan.gathered.carried.left),
         "gradual": plan.turned_on if plan.gradual else [],
         "drift": plan.drift,
         "changes": [one.path for one in plan.changes],
@@ -106,7 +111,7 @@ def _data(done: Promoted) -> dict[str, Any]:
 
 def _flags_diff(plan: Plan) -> str:
     carried = plan.gathered.carried
-    return diff.unified("config.production.yaml", carried.old, carried.new)
+    return diff.unified("config.production.yaml", plan.configured, carried.new) if carried.flags else ""
 
 
 def _told(plan: Plan) -> list[str]:
@@ -114,8 +119,10 @@ def _told(plan: Plan) -> list[str]:
     lines += [f"  {statement.change_word(one)} {one.path}" for one in plan.changes[:_LISTED]]
     if len(plan.changes) > _LISTED:
         lines.append(f"  and {len(plan.changes) - _LISTED} more")
-    if plan.gathered.carried.flags:
-        lines += ["flags that staging has proven are carried over:", *_flags_diff(plan).splitlines()]
+    if told := _flags_diff(plan):
+        lines += ["flags that staging has proven are carried over:", *told.splitlines()]
+    if left := plan.gathered.carried.left:
+        lines.append(f"{_LEFT}: {', '.join(sorted(left))}")
     if plan.gradual and plan.turned_on:
         lines.append(f"live for {STAGES[0]} % of sessions at first: {', '.join(plan.turned_on)}")
     if plan.gathered.facts.policy.bootstrap:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Problem, Result, ask, working
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.release import history, prune, verify
-from agent_studio.release.sides import open_sides, refuse_development
+from agent_studio.release import history, prune, verify, whose
+from agent_studio.release.sides import TO, open_sides, refuse_development
 from agent_studio.release.signoff import WAIVES
 from agent_studio.release.store import Store
 
@@ -60,6 +60,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Carry out one sub-verb."""
     refuse_development(session.choice)
+    session.acts_on(TO)
+    whose.refuse_production(session.project)
     return {"list": _list, "show": _show, "verify": _verify, "prune": _prune}[args.subverb](args, session)
 
 
@@ -144,14 +146,15 @@ def _verify(args: argparse.Namespace, session: Session) -> Result:
         Problem("drift", f"{one.path} in production is not the release's", "agent-studio promote --adopt, or --discard")
         for one in found.drift
     ]
+    problems += [Problem("drift", told) for told in found.unsettled.values()]
     code = (
         ExitCode.INTEGRITY if found.damage
         else ExitCode.RECOVERY if found.interrupted
-        else ExitCode.BUSY if found.drift else ExitCode.DONE
+        else ExitCode.BUSY if found.drift or found.unsettled else ExitCode.DONE
     )  # fmt: skip
     data = {
         "releases": found.releases, "objects": found.objects, "damage": found.damage,
-        "interrupted": found.interrupted, "drift": [one.path for one in found.drift],
+        "interrupted": found.interrupted, "drift": [*(one.path for one in found.drift), *found.unsettled],
         "head": {"seq": found.head.seq, "hash": found.head.hash},
     }  # fmt: skip
 

@@ -14,7 +14,7 @@ from agent_studio.environment.detect import Environment
 from agent_studio.errors import UsageError
 from agent_studio.release import rollback
 from agent_studio.release.rollback import REVERT, Options
-from agent_studio.release.sides import open_sides_to_return, refuse_development
+from agent_studio.release.sides import SOURCE, TO, open_sides_to_return, refuse_development
 
 if TYPE_CHECKING:
     import argparse
@@ -46,6 +46,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Go back."""
     refuse_development(session.choice)
     _check(args, session)
+    session.acts_on(TO if args.level == REVERT and not args.git else SOURCE)
     sides = open_sides_to_return(session.project, session.variables, session.overrides)
     options = Options(args.level, args.reason.strip(), args.git, args.backup, args.wait, args.dry_run)
     with working("Rolling back"):

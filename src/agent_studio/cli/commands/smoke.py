@@ -14,7 +14,8 @@ from agent_studio import log
 from agent_studio.cli import evidence
 from agent_studio.cli.output import Result, Screen
 from agent_studio.errors import StorageError
-from agent_studio.release import checked
+from agent_studio.release import checked, whose
+from agent_studio.release.sides import SOURCE
 from agent_studio.staging.smoke import SmokeReport, junit, run_smoke
 from agent_studio.staging.subject import Subject
 
@@ -34,6 +35,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Run the checks on the chosen environment."""
+    if session.choice.environment is SOURCE:
+        whose.refuse_production(session.project)
     context = session.sound_context
     watch = checked.watching(context)
     report = run_smoke(Subject(session.project, session.choice, session.variables, session.overrides))

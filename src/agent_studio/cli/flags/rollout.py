@@ -31,6 +31,7 @@ _WAIT_S = 5.0
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Show rollouts, advance one, or halt it."""
     _refuse_wrong(args, session)
+    session.acts_on(Environment.PRODUCTION)
     context = production_context(session.project, session.variables, session.overrides)
     if args.advance:
         return _advance(args, context)
@@ -66,7 +67,7 @@ def _list(args: argparse.Namespace, context: Context) -> Result:
 
     def render(screen: Screen) -> None:
         for one in shown:
-            _render(screen, one)
+            _render(screen, context, one)
         if not shown:
             screen.line(_none(args.name) if args.name else "no flag is in a gradual rollout")
 
@@ -106,7 +107,10 @@ def _refused(args: argparse.Namespace, context: Context, one: Status, code: Exit
     halted = [] if args.dry_run else rollout.halt_broken(context, [one])
     hint = "agent-studio flags rollout --env production" if code == ExitCode.FAILED else 'or: --despite "..."'
     wrong = [limit for limit in one.limits if limit.verdict != PASS]
-    problems = [Problem(limit.verdict.lower(), f"{limit.name}: {limit.reason}", hint) for limit in wrong]
+    problems = [
+        Problem(limit.verdict.lower(), f"{limit.name}: {limit.reason}", "" if number else hint)
+        for number, limit in enumerate(wrong)
+    ]
     left = f"halted at {one.rollout.percent:g} %" if halted else f"left at {one.rollout.percent:g} % of sessions"
 
     def render(screen: Screen) -> None:
@@ -171,7 +175,7 @@ def _data(one: Status) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _render(screen: Screen, one: Status) -> None:
+def _render(screen: Screen, context: Context, one: Status) -> None:
     held, sample = one.rollout, one.sample
     stage = f"{held.percent:g} % of sessions since {held.since[:19].replace('T', ' ')}"
     begun = f"sessions begun since: {sample.sessions_on:,} with it, {sample.sessions_off:,} without"
@@ -180,10 +184,10 @@ def _render(screen: Screen, one: Status) -> None:
     else:
         screen.line(f"{held.flag}: {one.state} at {stage}; it is off for everyone")
     screen.line(f"  {begun}")
-    _limits(screen, one)
     if one.state == rollout.HALTED:
-        screen.line(f"  to go on at {held.percent:g} %: agent-studio flags kill {held.flag} --lift")
+        screen.line(f"  to go on at {held.percent:g} %: {flags.lift_command(context.config, held.flag)}")
     elif one.state == rollout.RUNNING:
+        _limits(screen, one)
         following = f"{flag_rollout.next_stage(held.percent)} %"
         screen.line(f"  {one.verdict}; to {following}: agent-studio flags rollout {held.flag} --advance")
 

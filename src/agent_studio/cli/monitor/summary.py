@@ -27,6 +27,7 @@ _ROWS = 12
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Show one of the four."""
     from agent_studio.dashboard import burnin  # noqa: PLC0415 - as in `look`
+    from agent_studio.release import rollout  # noqa: PLC0415 - as in `look`
 
     hours = _hours(args)
     if args.live:
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         _halt_broken(session)
         data = look(session.context, hours, is_trial=_is_trial(session))
         data["burnin"] = burnin.line(session.context, session.variables)
+        data["rollouts"] = rollout.standing(session.context)
     rows = None if args.all else _ROWS
     return _telling(session, Result(data, lambda screen: draw(screen, "overview", data, rows), 0, _problems(data)))
 
@@ -168,7 +170,8 @@ def _watch(screen: Screen, session: Session, hours: float) -> None:
     def read(wanted: float, engine: Engine | None) -> dict[str, Any]:
         nonlocal telling
         rollouts.check(context)
-        found = {**look(context, wanted, engine), "burnin": standing()}
+        shown = look(context, wanted, engine)
+        found = {**shown, "burnin": standing(), "rollouts": rollout.standing(context)}
         if not telling.is_alive():  # a slow destination must not hold up the screen, nor its end
             telling = Thread(target=partial(_quietly, notify.deliver, context, session.variables), daemon=True)
             telling.start()
