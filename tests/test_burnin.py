@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -211,6 +212,69 @@ def test_the_same_bytes_written_again_begin_it_anew(staged: Studio, monkeypatch:
     world.work(1, session="after")
     found = world.burnin("status", code=3)
     assert (found["sessions"], found["observedHours"]) == (1, 1)
+
+
+def test_a_write_of_the_same_bytes_counts_as_a_start_and_hides_no_failure(world: BurninWorld) -> None:
+    world.start()
+    whole_day(world, ms=50.0)
+    world.burnin("report", code=1)
+    os.utime(world.studio.path / ".claude/agents/code-reviewer.md", (ahead := world.now.timestamp() - 60, ahead))
+    assert world.burnin("status", code=3)["starts"] == 2
+    found = world.burnin("report", code=3)
+    assert "started 2 times" in found["message"]
+    assert world.burnin("report", code=3)["starts"] == 2  # noted once
+    world.passes(hours=1)
+    world.start("--restart")
+    assert world.burnin("status", code=3)["starts"] == 3
+
+
+def test_what_is_no_definition_and_what_the_proof_of_isolation_plants_begin_nothing_anew(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.sleep(0.05)
+    world = BurninWorld(staged, monkeypatch)
+    world.now = datetime.now(UTC)
+    world.start()
+    begun = world.burnin("status", code=3)["since"]
+    sha256 = world.candidate
+    time.sleep(0.05)
+    (staged.path / ".claude/skills/.DS_Store").write_text("x")
+    (staged.path / ".claude/agents/__pycache__").mkdir()
+    assert staged.run("doctor", "isolation", "--env", "staging").code in {0, 3}
+    world.now = datetime.now(UTC) + timedelta(minutes=1)
+    found = world.burnin("status", code=3)
+    assert (found["since"], found["sinceWhy"], found["starts"]) == (begun, "the burn-in was started", 1)
+    place = staged.path / ".claude/agents/.canary-0123456789abcdef"
+    place.write_text("left by a probe that was killed\n")
+    assert world.candidate == sha256
+
+
+def test_sessions_of_a_definition_that_came_and_went_say_so_and_do_not_count(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = BurninWorld(staged, monkeypatch)
+    world.start()
+    context = open_context(world.project, Choice(Environment.STAGING, "--env"), {})
+
+    def session(name: str) -> None:
+        monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(seconds=4))
+        at_ns = int(clock.now().timestamp() * 1e9)
+        for event in (
+            {"hook_event_name": "SessionStart", "source": "startup"},
+            {"hook_event_name": "UserPromptSubmit"},
+        ):
+            inbox.append(context.root, "hook", [json.dumps({"session_id": name, **event}).encode()], ts=at_ns)
+        time.sleep(0.01)
+        assert staged.run("ingest", "--env", "staging").code == 0
+
+    place = staged.write(".claude/agents/guest.md", "---\nname: guest\ndescription: Guest\n---\n")
+    session("with the guest")
+    place.unlink()
+    session("without")
+    monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(minutes=1))
+    found = world.burnin("status", code=3)
+    assert (found["sessions"], found["sinceWhy"]) == (1, "the burn-in was started")
+    assert found["leftOut"] >= 1
 
 
 @pytest.mark.parametrize("step", [history.RESTART, history.NUCLEAR, history.ROLLBACK])

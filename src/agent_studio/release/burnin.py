@@ -55,6 +55,8 @@ class Burnin(NamedTuple):
     """How often it was started on this candidate."""
     message: str
     """One sentence."""
+    replaying_ms: int | None = None
+    """When a replay began that runs, or left no mark of its end."""
 
 
 class Minimum(NamedTuple):
@@ -83,12 +85,12 @@ def status(sides: Sides) -> Burnin:
         missing = "no burn-in was started" if begun is None else f"the burn-in was started on {begun.candidate[:12]}"
         told = f"{missing}, and the candidate is {sha256[:12]}: agent-studio burnin start"
         return _judged(sha256, terms, None, None, seen, 0, told)
-    since = burnin_since.since(context, begun)
+    since, exercises = burnin_since.since(context, begun), burnin_since.exercises(context)
     seen = observe(
-        context, since.at_ms, now_ms, candidate=sha256, exercises=burnin_since.exercises(context),
-        gap_minutes=terms.gap_minutes,
+        context, since.at_ms, now_ms, candidate=sha256, exercises=exercises, gap_minutes=terms.gap_minutes
     )  # fmt: skip
-    return _judged(sha256, terms, begun, since, seen, burnin_since.starts(context, sha256))
+    found = _judged(sha256, terms, begun, since, seen, burnin_since.starts(context, sha256, since))
+    return found._replace(replaying_ms=next((one for one, end in exercises if end == burnin_since.FOREVER_MS), None))
 
 
 def start(sides: Sides, *, restart: bool = False) -> tuple[Started, bool]:
@@ -97,9 +99,11 @@ def start(sides: Sides, *, restart: bool = False) -> tuple[Started, bool]:
     One that runs on this candidate goes on as it is, unless it is to be started anew.
     """
     context, sha256 = sides.staging, candidate(sides.project).sha256
+    burnin_since.end_killed(context)
     if not restart:
         begun = burnin_since.started(context)
         if begun is not None and begun.candidate == sha256:
+            burnin_since.note_written(context, sha256, burnin_since.since(context, begun))
             return begun, False
     return burnin_since.start(context, sha256, flags.default_who(sides.project)), True
 

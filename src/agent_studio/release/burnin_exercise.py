@@ -99,11 +99,8 @@ def replay(
 def synthetic(context: Context) -> Iterator[str]:
     """Have sessions that start meanwhile count as synthetic; yield the name of the replay."""
     name = new_name()
-    burnin_since.exercise_begins(context, name)
-    try:
+    with burnin_since.replaying(context, name):
         yield name
-    finally:
-        burnin_since.exercise_ends(context, name)
 
 
 def new_name() -> str:
