@@ -473,6 +473,75 @@ def test_variables_and_options_of_who_reports_loosen_no_limit(world: BurninWorld
     assert done.code == 1
 
 
+def test_limits_of_another_project_are_nobodys(world: BurninWorld, tmp_path: Path) -> None:
+    loose = tmp_path / "loose"
+    (loose / ".claude").mkdir(parents=True)
+    (loose / ".claude/config.yaml").write_text("monitoring:\n  thresholds:\n    hookExecutionTimeMs: 5000\n")
+    world.start()
+    whole_day(world, ms=15.0)
+    done = world.run("report", "--set", f"release.target={loose}")
+    assert done.code == 2
+    assert "release.target comes from" in done.err
+    assert evidence.of(world.project, SOURCE, world.candidate).evidence == {}
+
+
+@pytest.mark.parametrize("limit", [65, 67, 70, 90, 99.5])
+def test_every_limit_can_be_judged(world: BurninWorld, limit: float) -> None:
+    thresholds = f"monitoring:\n  thresholds:\n    hookFailureRate: {limit / 2}\n"
+    (world.studio.path / ".claude/config.production.yaml").write_text(thresholds)
+    world.passes(minutes=1)
+    world.start()
+    whole_day(world)
+    assert world.verdicts(code=0)["hook-failures"] == "PASS"
+
+
+@pytest.mark.parametrize("written", ["null", "100000"])
+def test_limits_of_staging_count_at_most_twice_productions(world: BurninWorld, written: str) -> None:
+    names = ("hookExecutionTimeMs", "hookFailureRate", "agentFailureRate", "errorRatePerHour")
+    rates = {name: "100" if "FailureRate" in name and written != "null" else written for name in names}
+    text = "".join(f"    {name}: {value}\n" for name, value in rates.items())
+    (world.studio.path / ".claude/config.staging.yaml").write_text(f"monitoring:\n  thresholds:\n{text}")
+    world.passes(minutes=1)
+    world.start()
+    world.passes(minutes=1)
+    world.session()
+    for _ in range(25):
+        world.add(SESSIONS, sessionId="s1", event="prompt")
+        for _ in range(4):
+            world.passes(minutes=15)
+            world.add(SESSIONS, sessionId="s1", event="prompt")
+    found = world.burnin("report", code=3)
+    verdicts = {one["name"]: one["verdict"] for one in found["requirements"]}
+    assert {verdicts[name] for name in ("hook-time", "hook-failures", "agent-failures")} == {"INSUFFICIENT"}
+    assert found["limits"]["staging"] == {
+        "hookExecutionTimeMs": 20, "hookFailureRate": 10, "agentFailureRate": 6, "errorRatePerHour": 20,
+    }  # fmt: skip
+    assert any("twice production's" in note for note in world.run("status").out.splitlines())
+
+
+def test_the_verdict_names_the_limits_that_it_was_judged_by(world: BurninWorld) -> None:
+    world.start()
+    whole_day(world)
+    found = world.burnin("report", code=0)
+    reason = found["evidence"][0]["reason"]
+    for told in ("hook-time 20 ms", "hook-failures 10 %", "agent-failures 6 %", "errors-per-hour 20 /h"):
+        assert told in reason
+    assert "10 ms" in found["evidence"][1]["reason"]
+    held = evidence.of(world.project, SOURCE, world.candidate).evidence["burnin"].data
+    assert held["limits"]["production"]["hookExecutionTimeMs"] == 10
+
+
+def test_where_nobody_has_a_limit_that_is_said(world: BurninWorld) -> None:
+    for environment in ("production", "staging"):
+        text = "monitoring:\n  thresholds:\n    agentFailureRate: null\n"
+        (world.studio.path / f".claude/config.{environment}.yaml").write_text(text)
+    world.passes(minutes=1)
+    world.start()
+    whole_day(world, agents=0)
+    found = world.burnin("status", code=0)
+    assert "agent-failures no limit" in found["message"]
+
+
 def test_a_policy_of_the_live_release_governs_and_not_the_candidates_own(
     tmp_path: Path, bare: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip

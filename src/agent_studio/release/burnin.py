@@ -36,7 +36,10 @@ class Terms(NamedTuple):
     governed_by: str
     """The release whose policy it is; empty before the first, when the candidate's own holds."""
     staging: Limits
+    """None of them is looser than twice production's, whatever is written."""
     production: Limits
+    loosened: list[str]
+    """Requirements whose limits are written looser than that."""
 
 
 class Burnin(NamedTuple):
@@ -129,12 +132,17 @@ def minimum(sides: Sides) -> Minimum:
 
 
 def terms_of(sides: Sides, sha256: str) -> Terms:
-    """Return the limits of both sides and the policy in force; limits are those of the files, whatever else is set."""
+    """Return the limits of both sides and the policy in force; limits are those of the files, whatever else is set.
+
+    Staging's file is no part of the candidate: what it writes can make a limit stricter, not looser.
+    """
     rules, governed_by = _rules(sides.project, sha256)
-    staging, production = load(sides.project, SOURCE, {}), load(sides.production, TO, {})
+    written = limits_of(str(SOURCE), load(sides.project, SOURCE, {}).values())
+    production = limits_of(str(TO), load(sides.production, TO, {}).values())
+    staging = burnin_rules.at_most_twice(written, production)
     return Terms(
-        float(rules["burnin.hours"]), float(rules["burnin.maxGapMinutes"]), governed_by,
-        limits_of(str(SOURCE), staging.values()), limits_of(str(TO), production.values()),
+        float(rules["burnin.hours"]), float(rules["burnin.maxGapMinutes"]), governed_by, staging, production,
+        burnin_rules.looser(written, staging),
     )  # fmt: skip
 
 
@@ -157,6 +165,7 @@ def data_of(found: Burnin) -> dict[str, Any]:
         "errors": [{"hour": clock.of_ms(at_ms), "count": count} for at_ms, count in found.seen.errors.items()],
         "leftOut": found.seen.left_out,
         "damagedLines": found.seen.damaged,
+        "limits": {one.environment: _limits(one) for one in (found.terms.staging, found.terms.production)},
         "policy": {
             "hours": found.terms.hours,
             "maxGapMinutes": found.terms.gap_minutes,
@@ -172,10 +181,9 @@ def _judged(
     fault = _ahead(since, seen)
     found = burnin_rules.requirements(seen, hours, terms.hours, terms.staging, terms.production, clock_fault=fault)
     verdict = burnin_rules.worst(one.verdict for one in found) if begun is not None else INSUFFICIENT
-    again = f" (started {starts} times on this candidate)" if starts > 1 else ""
-    return Burnin(
-        sha256, verdict, hours, found, terms, begun, since, seen, starts, (told or _message(found)) + again
-    )  # fmt: skip
+    told = told or _message(found, terms.staging)
+    told += f" (started {starts} times on this candidate)" if starts > 1 else ""
+    return Burnin(sha256, verdict, hours, found, terms, begun, since, seen, starts, told)
 
 
 def _ahead(since: Since | None, seen: Observed) -> str:
@@ -185,10 +193,10 @@ def _ahead(since: Since | None, seen: Observed) -> str:
     return f"the burn-in counts from {clock.timestamp(since.at)}, which is to come"
 
 
-def _message(found: list[Requirement]) -> str:
+def _message(found: list[Requirement], limits: Limits) -> str:
     missing = sorted((one for one in found if one.verdict != PASS), key=lambda one: one.verdict)
     if not missing:
-        return f"{found[0].message}, and every limit is shown to be kept"
+        return f"{found[0].message}, and limits are shown to be kept: {burnin_rules.told(limits)}"
     more = f"; {len(missing) - 1} more are open" if len(missing) > 1 else ""
     return f"{missing[0].name}: {missing[0].message}{more}"
 
@@ -200,6 +208,14 @@ def _rules(project: Project, sha256: str) -> tuple[dict[str, Any], str]:
         return dict(found.values), found.of
     values = load(project, TO, {}).values()
     return {name.removeprefix(_SECTION): value for name, value in values.items() if name.startswith(_SECTION)}, ""
+
+
+def _limits(limits: Limits) -> dict[str, float | None]:
+    """Return limits by the names and in the units that the configuration has for them."""
+    return {
+        "hookExecutionTimeMs": _finite(limits.hook_ms), "hookFailureRate": _finite(100 * limits.hook_failures),
+        "agentFailureRate": _finite(100 * limits.agent_failures), "errorRatePerHour": _finite(limits.errors_per_hour),
+    }  # fmt: skip
 
 
 def _finite(value: float | None) -> float | None:

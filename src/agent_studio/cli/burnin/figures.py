@@ -38,6 +38,8 @@ def rows(found: Burnin) -> list[tuple[str, str, str, str, str]]:
 def notes(found: Burnin) -> Iterator[str]:
     """Yield what deserves attention beside the requirements."""
     seen = found.seen
+    if found.terms.loosened:
+        yield f"limits are written looser than twice production's, which counts: {', '.join(found.terms.loosened)}"
     if seen.sessions or seen.synthetic_sessions:
         yield f"{seen.sessions} sessions were observed, {seen.synthetic_sessions} replayed"
     if found.replaying_ms is not None:
