@@ -21,7 +21,7 @@ from agent_studio.dashboard.contexts import Contexts
 from agent_studio.dashboard.questions import VIEWS, question
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
-from agent_studio.release import burnin_report, burnin_rules, evidence, history
+from agent_studio.release import burnin, burnin_report, burnin_rules, evidence, history, reviewed
 from agent_studio.release.burnin_rules import Limits
 from agent_studio.release.observed import Observed, Sample
 from agent_studio.release.sides import SOURCE
@@ -471,6 +471,50 @@ def test_variables_and_options_of_who_reports_loosen_no_limit(world: BurninWorld
     assert (kept["burnin"], kept["comparison"], kept["performance"]) == ("FAIL", "FAIL", "FAIL")
     done = world.studio.run("burnin", "status", variables={"HOOK_EXECUTION_THRESHOLD": "1000"})
     assert done.code == 1
+
+
+def test_a_burn_in_that_starts_anew_leaves_no_pass_on_record(world: BurninWorld) -> None:
+    world.start()
+    whole_day(world)
+    world.burnin("report", code=0)
+    world.start()  # which goes on
+    held = evidence.of(world.project, SOURCE, world.candidate).evidence
+    assert {one.verdict for one in held.values()} == {"PASS"}
+    world.passes(minutes=1)
+    world.start("--restart")
+    held = evidence.of(world.project, SOURCE, world.candidate).evidence
+    assert {kind: one.verdict for kind, one in held.items()} == dict.fromkeys(burnin.EVIDENCE, "INSUFFICIENT")
+    assert "started anew" in held["errors"].data["reason"]
+
+
+def test_what_is_missing_is_told_as_it_is_now(world: BurninWorld) -> None:
+    world.start()
+    world.burnin("report", code=3)
+    world.passes(minutes=1)
+    world.session()
+    world.work(23)
+    world.burnin("report", code=3)
+    held = evidence.of(world.project, SOURCE, world.candidate).evidence["burnin"]
+    assert "23.0 of 24 h" in held.data["reason"]
+    again = world.burnin("report", code=3)["evidence"]
+    assert not any(one["recorded"] for one in again)
+
+
+def test_a_look_at_the_errors_stays_when_the_same_bytes_are_written_again(world: BurninWorld) -> None:
+    context = open_context(world.project, Choice(Environment.STAGING, "--env"), {})
+    world.start()
+    whole_day(world)
+    world.lines(ERRORS, [(world.now, error_of("s1", "MEDIUM"))])
+    world.passes(minutes=1)
+    (group,) = reviewed.errors(context, reviewed.since_of(context))
+    reviewed.acknowledge(context, group.id, who="Uma", why="known")
+    world.burnin("report", code=0)
+    since = reviewed.since_of(context)
+    os.utime(world.studio.path / ".claude/agents/code-reviewer.md", (later := world.now.timestamp(), later))
+    assert reviewed.since_of(context) == since
+    world.passes(minutes=1)
+    world.start("--restart")
+    assert reviewed.since_of(context) > since
 
 
 def test_limits_of_another_project_are_nobodys(world: BurninWorld, tmp_path: Path) -> None:

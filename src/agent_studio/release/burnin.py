@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio import clock
 from agent_studio.environment import flags
 from agent_studio.environment.config import load
-from agent_studio.release import burnin_rules, burnin_since, history, policy
+from agent_studio.release import burnin_rules, burnin_since, evidence, history, policy
 from agent_studio.release.burnin_rules import Limits, Requirement, limits_of
 from agent_studio.release.candidate import candidate
 from agent_studio.release.evidence import INSUFFICIENT, PASS
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from agent_studio.release.burnin_since import Since, Started
     from agent_studio.release.sides import Sides
 
+EVIDENCE = ("burnin", "performance", "errors", "comparison")
+"""The kinds of evidence that a burn-in leaves."""
 _WEEK_MS = 7 * 86_400_000
 _SECTION = "release.policy."
 _LATE_MS = 1_000
@@ -108,7 +110,9 @@ def start(sides: Sides, *, restart: bool = False) -> tuple[Started, bool]:
         if begun is not None and begun.candidate == sha256:
             burnin_since.note_written(context, sha256, burnin_since.since(context, begun))
             return begun, False
-    return burnin_since.start(context, sha256, flags.default_who(sides.project)), True
+    begun = burnin_since.start(context, sha256, flags.default_who(sides.project))
+    evidence.void(context, EVIDENCE, sha256, "the burn-in was started anew, and nothing was reported since")
+    return begun, True
 
 
 def minimum(sides: Sides) -> Minimum:
