@@ -72,7 +72,11 @@ def started(context: Context) -> Started | None:
 
     Raises `StorageError` for a file that does not say so.
     """
-    state = context.root.state
+    return started_in(context.root.state)
+
+
+def started_in(state: Folder) -> Started | None:
+    """Return the same, given where staging's state is kept."""
     try:
         value = json.loads(state.read(BURNIN))
         found = Started(datetime.fromisoformat(value["since"]), str(value["candidate"]), str(value["who"]))

@@ -154,7 +154,11 @@ def _live(found: Standing) -> str:
 def _gathered(found: Standing) -> str:
     if not found.candidate:
         return "not known"
-    bad = [f"{kind} {one.verdict}" for kind, one in found.evidence.items() if one.verdict != PASS]
+    bad = [
+        f"{kind} {one.verdict if one.verdict != PASS else 'stale'}"
+        for kind, one in found.evidence.items()
+        if one.verdict != PASS or kind in found.stale
+    ]
     more = f"; {', '.join(bad)}" if bad else ""
     return f"{found.candidate[:12]}: {found.passed} of {len(gate.REQUIRED)} kinds of evidence pass{more}"
 
