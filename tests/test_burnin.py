@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.burnin_world import AGENTS, ERRORS, HOOKS, SESSIONS, BurninWorld, agent_of, error_of, hook_of
+from tests.conftest import Studio
 from tests.release_world import World
 
 from agent_studio import clock
@@ -28,8 +29,6 @@ from agent_studio.release.sides import SOURCE
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tests.conftest import Studio
 
 STAGING = ".claude/staging"
 NEVER = Limits("staging", math.inf, math.inf, math.inf, math.inf)
@@ -319,7 +318,18 @@ def test_replayed_runs_count_for_half_and_their_failures_in_full(world: BurninWo
     world.lines(HOOKS, [(world.now, hook_of("s1"))])
     assert world.verdicts(code=3)["hook-time"] == "PASS"
     world.lines(HOOKS, [(world.now, hook_of("exercise", 50.0, **synthetic))] * 100)
+    assert world.verdicts(code=3)["hook-time"] == "INSUFFICIENT"
+    world.lines(HOOKS, [(world.now, hook_of("exercise", 50.0, **synthetic))] * 2_000)
     assert world.verdicts(code=1)["hook-time"] == "FAIL"
+
+
+def test_replays_alone_break_no_limit(world: BurninWorld) -> None:
+    world.start()
+    world.passes(minutes=1)
+    world.lines(HOOKS, [(world.now, hook_of("exercise", 50.0, "failure", metadata={"synthetic": True}))] * 500)
+    verdicts = world.verdicts(code=3)
+    assert (verdicts["hook-time"], verdicts["hook-failures"]) == ("INSUFFICIENT", "INSUFFICIENT")
+    assert verdicts["production-targets"] != "FAIL"
 
 
 @given(st.integers(0, 200), st.integers(0, 30), st.integers(0, 2_000), st.integers(0, 60), st.floats(0.01, 0.2))
@@ -367,6 +377,30 @@ def test_what_cannot_be_read_is_said_and_changes_nothing(world: BurninWorld) -> 
     assert place.read_text() == '{"since": "soon"}'
     world.start("--restart")
     assert json.loads(place.read_text())["candidate"] == world.candidate
+
+
+def test_a_damaged_journal_is_set_aside_by_a_restart(world: BurninWorld) -> None:
+    world.start()
+    place = world.studio.path / ".agent-studio/staging/burnin.jsonl"
+    place.write_text(place.read_text().replace("start", "stork"))
+    damaged = place.read_bytes()
+    assert world.run("status").code == 8
+    done = world.run("start", "--restart")
+    assert done.code == 0, done.err
+    assert "is forgotten" in done.err or "are forgotten" in done.err
+    (aside,) = place.parent.glob("burnin.jsonl.damaged-*Z")
+    assert aside.read_bytes() == damaged
+    assert world.burnin("status", code=3)["starts"] == 1
+
+
+def test_production_has_no_burn_in(bare: Studio, tmp_path: Path) -> None:
+    world = World(bare, tmp_path)
+    world.promoted("one\n")
+    live = Studio(world.live)
+    done = live.run("burnin", "status")
+    assert done.code == 2
+    assert f"this is the production of {world.project.path}" in done.err
+    assert f"this is the production of {world.project.path}" in live.run("status", "--env", "production").out
 
 
 def test_the_monitor_has_a_line_of_it_and_the_browser_a_page(world: BurninWorld) -> None:

@@ -53,12 +53,22 @@ def test_hooks_run_for_real_and_are_recorded_as_synthetic(staged: Studio) -> Non
         staged,
         PreToolUse={"command": NOTE, "matcher": "Edit|Write"},
         Stop={"command": "exit 2"},
-        SessionStart={"command": "exit 7"},
+        SessionStart={"command": "echo first >&2; echo a module is missing >&2; sleep 30 & exit 7"},
         UserPromptSubmit={"command": "sleep 30", "timeout": 0.2},
     )
     assert staged.run("burnin", "start").code == 0
     began = time.monotonic()
-    found = staged.json("burnin", "exercise", "--runs", "2")
+    dry = staged.json("burnin", "exercise", "--runs", "2", "--dry-run")
+    assert (dry["runs"], len(dry["hooks"])) == (8, 4)
+    assert not (staged.path / GIVEN).exists()
+    done = staged.run("burnin", "exercise", "--runs", "2", "--json")
+    found = done.data
+    assert done.code == 1
+    tried = {one["hook"].partition(":")[0]: one for one in found["hooks"]}
+    assert tried["SessionStart"]["failures"] == 2
+    assert tried["SessionStart"]["message"] == "exit code 7: a module is missing"
+    assert tried["UserPromptSubmit"]["message"] == "it took longer than 0.2 s"
+    assert "failed in 2 of 2 runs: exit code 7: a module is missing" in done.err + done.out
     assert time.monotonic() - began < 20
     assert (found["runs"], found["failures"], found["blocked"]) == (8, 4, 2)
     kept = records(staged)

@@ -154,16 +154,19 @@ def _unlimited(name: str) -> Requirement:
 
 
 def _share(name: str, sample: Sample, limit: float, what: str) -> Requirement:
-    """Judge a share; FAIL by all runs, PASS by what counts of them: all hits, and not more synthetic than real runs."""
+    """Judge a share by what counts: not more synthetic runs than real ones, for PASS with all of their hits."""
     if limit >= 1:
         return _unlimited(name)
     hits, count = sample.real_hits + sample.synthetic_hits, sample.real + sample.synthetic
-    verdict, needed = statistics.share_verdict(hits, count, limit), math.inf
+    part = min(sample.real, sample.synthetic)
+    part_hits = part * sample.synthetic_hits // max(sample.synthetic, 1)
+    verdict = statistics.share_verdict(sample.real_hits + part_hits, sample.real + part, limit)
+    needed = math.inf
     if verdict != FAIL:
-        counted = max(sample.real + min(sample.real, sample.synthetic), hits)
+        counted = max(sample.real + part, hits)
         judged = statistics.share(hits, counted, limit)
         verdict = PASS if judged.verdict == PASS else INSUFFICIENT
-        needed = _real_ones(judged.needed, sample)
+        needed = _real_ones(counted + judged.needed, sample) if judged.needed else 0
     seen = f"{hits:,} of {count:,} {what}, at most {100 * limit:.3g} % may"
     if sample.synthetic:
         seen += f"; {sample.synthetic:,} were replayed, and {_HALF_NOTE}"
@@ -172,12 +175,11 @@ def _share(name: str, sample: Sample, limit: float, what: str) -> Requirement:
     )
 
 
-def _real_ones(needed: float, sample: Sample) -> float:
-    """Return how many of the runs needed have to be real: each brings in one of the synthetic ones left out."""
-    surplus = max(sample.synthetic - sample.real, 0)
-    if needed == math.inf or not needed:
-        return needed
-    return max(math.ceil(needed / 2), needed - surplus)
+def _real_ones(wanted: float, sample: Sample) -> float:
+    """Return how many more real runs make it so many that count: each brings in one of the synthetic ones left out."""
+    if wanted == math.inf:
+        return wanted
+    return max(math.ceil(wanted / 2) - sample.real, wanted - sample.real - sample.synthetic)
 
 
 def _errors(seen: Observed, hours: float, limit: float) -> Requirement:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
-from agent_studio.errors import StorageError
+from agent_studio.errors import IntegrityError, StorageError
 from agent_studio.monitor.retention import BURNIN
 from agent_studio.release import fence, history
 from agent_studio.storage import chained
@@ -90,6 +90,21 @@ def started_in(state: Folder) -> Started | None:
             hint="agent-studio burnin start --restart begins anew",
         )
     return found
+
+
+def set_damaged_aside(context: Context) -> str:
+    """Give a damaged journal another name, so that a burn-in can be started; return that, empty for a sound one."""
+    try:
+        _lines(context)
+    except IntegrityError:
+        state = context.root.state
+        aside = f"{JOURNAL}.damaged-{clock.file_stamp(clock.now())}"
+        with suppress(FileNotFoundError):  # a journal that is gone is damaged, too
+            state.move(JOURNAL, state, aside)
+        with suppress(FileNotFoundError):
+            state.move(f"{JOURNAL}.head", state, f"{aside}.head")
+        return str(state.path / aside)
+    return ""
 
 
 def start(context: Context, candidate: str, who: str) -> Started:

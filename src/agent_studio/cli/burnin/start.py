@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock, log
-from agent_studio.cli.output import Result, working
-from agent_studio.release import burnin
+from agent_studio.cli.output import Problem, Result, working
+from agent_studio.release import burnin, burnin_since
 from agent_studio.release.sides import open_sides
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Say what it takes, then start; one that runs on this candidate goes on."""
     sides = open_sides(session.project, session.variables, session.overrides)
+    aside = burnin_since.set_damaged_aside(sides.staging) if args.restart and not args.dry_run else ""
     with working("reading the last week"):
         least = burnin.minimum(sides)
     if args.dry_run:
@@ -40,7 +41,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "candidate": begun.candidate, "since": clock.timestamp(begun.since), "who": begun.who, "started": is_new,
         "dryRun": False, **_data(least),
     }  # fmt: skip
-    return Result(data, lambda screen: _render(screen, least, begun, is_new=is_new))
+    told = f"its damaged journal is {aside} now: replays and starts that it names are forgotten"
+    problems = [Problem("damaged", told, is_note=True)] if aside else []
+    return Result(data, lambda screen: _render(screen, least, begun, is_new=is_new), problems=problems)
 
 
 def _data(least: Minimum) -> dict[str, Any]:

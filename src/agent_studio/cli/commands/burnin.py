@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.cli import subverbs
+from agent_studio.errors import UsageError
+from agent_studio.release import whose
 from agent_studio.release.sides import refuse_development
 
 if TYPE_CHECKING:
@@ -38,4 +40,9 @@ def configure(parser: Parser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Do one sub-verb."""
     refuse_development(session.choice)
+    if owner := whose.owner(session.project):
+        raise UsageError(
+            f"this is the production of {owner.path}, and a burn-in is of what is to go live",
+            hint=f"agent-studio burnin ... --project {owner.path}",
+        )
     return subverbs.run(args, session)
