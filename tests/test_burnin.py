@@ -379,6 +379,20 @@ def test_what_cannot_be_read_is_said_and_changes_nothing(world: BurninWorld) -> 
     assert json.loads(place.read_text())["candidate"] == world.candidate
 
 
+def test_a_start_of_one_that_runs_says_from_when_on_it_counts(world: BurninWorld) -> None:
+    world.start()
+    os.utime(world.studio.path / ".claude/agents/code-reviewer.md", (later := world.now.timestamp() + 60, later))
+    world.passes(hours=1)
+    assert "(a definition was written), and goes on" in world.run("start").out
+    assert world.burnin("start", code=0)["since"] == world.burnin("status", code=3)["since"]
+
+
+def test_a_limit_of_nought_is_told_apart_from_what_nobody_recorded(world: BurninWorld) -> None:
+    text = "monitoring:\n  thresholds:\n    hookFailureRate: 0\n"
+    (world.studio.path / ".claude/config.staging.yaml").write_text(text)
+    assert "no number of runs can show a limit of 0" in world.run("start", "--dry-run").out
+
+
 def test_a_damaged_journal_is_set_aside_by_a_restart(world: BurninWorld) -> None:
     world.start()
     place = world.studio.path / ".agent-studio/staging/burnin.jsonl"

@@ -124,6 +124,7 @@ def verdict(found: Sequence[Group]) -> tuple[str, str]:
     grave = [one for one in open_ones if one.severity in _GRAVE]
     first = (grave or open_ones)[0]
     told = f"{first.severity} from {first.source}, {first.count} times: {first.message}"
+    told += f" (agent-studio checklist post --acknowledge {first.id} --reason TEXT)"
     return (
         FAIL if grave else INSUFFICIENT,
         f"{len(open_ones)} of {len(found)} kinds of errors are not acknowledged; {told}",

@@ -27,14 +27,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options; a command may follow `--`."""
     parser.usage = f"{parser.prog} [OPTIONS] [-- CMD [ARG ...]]"
     parser.add_argument(
-        "--runs", type=int, default=_ROUNDS, metavar="N",
-        help=f"how often each hook, or the command, is run (default: {_ROUNDS})",
+        "--runs", type=int, metavar="N",
+        help=f"how often each hook, or the command, is run (default: {_ROUNDS}, a command once)",
     )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="only say which hooks would be run")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Run hooks or the command, and label what comes of it as synthetic."""
+    if args.runs is None:
+        args.runs = 1 if args.command else _ROUNDS
     if not 1 <= args.runs <= _ROUNDS_MAX:
         raise UsageError(f"--runs is {args.runs}", hint=f"from 1 to {_ROUNDS_MAX:,}")
     sides = open_sides(session.project, session.variables, session.overrides)
