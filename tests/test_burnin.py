@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.burnin_world import AGENTS, ERRORS, HOOKS, SESSIONS, BurninWorld, agent_of, error_of, hook_of
+from tests.conftest import Studio
 from tests.release_world import World
 
 from agent_studio import clock
@@ -20,15 +22,13 @@ from agent_studio.dashboard.contexts import Contexts
 from agent_studio.dashboard.questions import VIEWS, question
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
-from agent_studio.release import burnin_report, burnin_rules, evidence, history
+from agent_studio.release import burnin, burnin_report, burnin_rules, evidence, history, reviewed
 from agent_studio.release.burnin_rules import Limits
 from agent_studio.release.observed import Observed, Sample
 from agent_studio.release.sides import SOURCE
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tests.conftest import Studio
 
 STAGING = ".claude/staging"
 NEVER = Limits("staging", math.inf, math.inf, math.inf, math.inf)
@@ -213,6 +213,69 @@ def test_the_same_bytes_written_again_begin_it_anew(staged: Studio, monkeypatch:
     assert (found["sessions"], found["observedHours"]) == (1, 1)
 
 
+def test_a_write_of_the_same_bytes_counts_as_a_start_and_hides_no_failure(world: BurninWorld) -> None:
+    world.start()
+    whole_day(world, ms=50.0)
+    world.burnin("report", code=1)
+    os.utime(world.studio.path / ".claude/agents/code-reviewer.md", (ahead := world.now.timestamp() - 60, ahead))
+    assert world.burnin("status", code=3)["starts"] == 2
+    found = world.burnin("report", code=3)
+    assert "started 2 times" in found["message"]
+    assert world.burnin("report", code=3)["starts"] == 2  # noted once
+    world.passes(hours=1)
+    world.start("--restart")
+    assert world.burnin("status", code=3)["starts"] == 3
+
+
+def test_what_is_no_definition_and_what_the_proof_of_isolation_plants_begin_nothing_anew(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.sleep(0.05)
+    world = BurninWorld(staged, monkeypatch)
+    world.now = datetime.now(UTC)
+    world.start()
+    begun = world.burnin("status", code=3)["since"]
+    sha256 = world.candidate
+    time.sleep(0.05)
+    (staged.path / ".claude/skills/.DS_Store").write_text("x")
+    (staged.path / ".claude/agents/__pycache__").mkdir()
+    assert staged.run("doctor", "isolation", "--env", "staging").code in {0, 3}
+    world.now = datetime.now(UTC) + timedelta(minutes=1)
+    found = world.burnin("status", code=3)
+    assert (found["since"], found["sinceWhy"], found["starts"]) == (begun, "the burn-in was started", 1)
+    place = staged.path / ".claude/agents/.canary-0123456789abcdef"
+    place.write_text("left by a probe that was killed\n")
+    assert world.candidate == sha256
+
+
+def test_sessions_of_a_definition_that_came_and_went_say_so_and_do_not_count(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = BurninWorld(staged, monkeypatch)
+    world.start()
+    context = open_context(world.project, Choice(Environment.STAGING, "--env"), {})
+
+    def session(name: str) -> None:
+        monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(seconds=4))
+        at_ns = int(clock.now().timestamp() * 1e9)
+        for event in (
+            {"hook_event_name": "SessionStart", "source": "startup"},
+            {"hook_event_name": "UserPromptSubmit"},
+        ):
+            inbox.append(context.root, "hook", [json.dumps({"session_id": name, **event}).encode()], ts=at_ns)
+        time.sleep(0.01)
+        assert staged.run("ingest", "--env", "staging").code == 0
+
+    place = staged.write(".claude/agents/guest.md", "---\nname: guest\ndescription: Guest\n---\n")
+    session("with the guest")
+    place.unlink()
+    session("without")
+    monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(minutes=1))
+    found = world.burnin("status", code=3)
+    assert (found["sessions"], found["sinceWhy"]) == (1, "the burn-in was started")
+    assert found["leftOut"] >= 1
+
+
 @pytest.mark.parametrize("step", [history.RESTART, history.NUCLEAR, history.ROLLBACK])
 def test_a_rollback_begins_anew(world: BurninWorld, step: str) -> None:
     world.start()
@@ -255,7 +318,18 @@ def test_replayed_runs_count_for_half_and_their_failures_in_full(world: BurninWo
     world.lines(HOOKS, [(world.now, hook_of("s1"))])
     assert world.verdicts(code=3)["hook-time"] == "PASS"
     world.lines(HOOKS, [(world.now, hook_of("exercise", 50.0, **synthetic))] * 100)
+    assert world.verdicts(code=3)["hook-time"] == "INSUFFICIENT"
+    world.lines(HOOKS, [(world.now, hook_of("exercise", 50.0, **synthetic))] * 2_000)
     assert world.verdicts(code=1)["hook-time"] == "FAIL"
+
+
+def test_replays_alone_break_no_limit(world: BurninWorld) -> None:
+    world.start()
+    world.passes(minutes=1)
+    world.lines(HOOKS, [(world.now, hook_of("exercise", 50.0, "failure", metadata={"synthetic": True}))] * 500)
+    verdicts = world.verdicts(code=3)
+    assert (verdicts["hook-time"], verdicts["hook-failures"]) == ("INSUFFICIENT", "INSUFFICIENT")
+    assert verdicts["production-targets"] != "FAIL"
 
 
 @given(st.integers(0, 200), st.integers(0, 30), st.integers(0, 2_000), st.integers(0, 60), st.floats(0.01, 0.2))
@@ -303,6 +377,44 @@ def test_what_cannot_be_read_is_said_and_changes_nothing(world: BurninWorld) -> 
     assert place.read_text() == '{"since": "soon"}'
     world.start("--restart")
     assert json.loads(place.read_text())["candidate"] == world.candidate
+
+
+def test_a_start_of_one_that_runs_says_from_when_on_it_counts(world: BurninWorld) -> None:
+    world.start()
+    os.utime(world.studio.path / ".claude/agents/code-reviewer.md", (later := world.now.timestamp() + 60, later))
+    world.passes(hours=1)
+    assert "(a definition was written), and goes on" in world.run("start").out
+    assert world.burnin("start", code=0)["since"] == world.burnin("status", code=3)["since"]
+
+
+def test_a_limit_of_nought_is_told_apart_from_what_nobody_recorded(world: BurninWorld) -> None:
+    text = "monitoring:\n  thresholds:\n    hookFailureRate: 0\n"
+    (world.studio.path / ".claude/config.staging.yaml").write_text(text)
+    assert "no number of runs can show a limit of 0" in world.run("start", "--dry-run").out
+
+
+def test_a_damaged_journal_is_set_aside_by_a_restart(world: BurninWorld) -> None:
+    world.start()
+    place = world.studio.path / ".agent-studio/staging/burnin.jsonl"
+    place.write_text(place.read_text().replace("start", "stork"))
+    damaged = place.read_bytes()
+    assert world.run("status").code == 8
+    done = world.run("start", "--restart")
+    assert done.code == 0, done.err
+    assert "is forgotten" in done.err or "are forgotten" in done.err
+    (aside,) = place.parent.glob("burnin.jsonl.damaged-*Z")
+    assert aside.read_bytes() == damaged
+    assert world.burnin("status", code=3)["starts"] == 1
+
+
+def test_production_has_no_burn_in(bare: Studio, tmp_path: Path) -> None:
+    world = World(bare, tmp_path)
+    world.promoted("one\n")
+    live = Studio(world.live)
+    done = live.run("burnin", "status")
+    assert done.code == 2
+    assert f"this is the production of {world.project.path}" in done.err
+    assert f"this is the production of {world.project.path}" in live.run("status", "--env", "production").out
 
 
 def test_the_monitor_has_a_line_of_it_and_the_browser_a_page(world: BurninWorld) -> None:
@@ -407,6 +519,119 @@ def test_variables_and_options_of_who_reports_loosen_no_limit(world: BurninWorld
     assert (kept["burnin"], kept["comparison"], kept["performance"]) == ("FAIL", "FAIL", "FAIL")
     done = world.studio.run("burnin", "status", variables={"HOOK_EXECUTION_THRESHOLD": "1000"})
     assert done.code == 1
+
+
+def test_a_burn_in_that_starts_anew_leaves_no_pass_on_record(world: BurninWorld) -> None:
+    world.start()
+    whole_day(world)
+    world.burnin("report", code=0)
+    world.start()  # which goes on
+    held = evidence.of(world.project, SOURCE, world.candidate).evidence
+    assert {one.verdict for one in held.values()} == {"PASS"}
+    world.passes(minutes=1)
+    world.start("--restart")
+    held = evidence.of(world.project, SOURCE, world.candidate).evidence
+    assert {kind: one.verdict for kind, one in held.items()} == dict.fromkeys(burnin.EVIDENCE, "INSUFFICIENT")
+    assert "started anew" in held["errors"].data["reason"]
+
+
+def test_what_is_missing_is_told_as_it_is_now(world: BurninWorld) -> None:
+    world.start()
+    world.burnin("report", code=3)
+    world.passes(minutes=1)
+    world.session()
+    world.work(23)
+    world.burnin("report", code=3)
+    held = evidence.of(world.project, SOURCE, world.candidate).evidence["burnin"]
+    assert "23.0 of 24 h" in held.data["reason"]
+    again = world.burnin("report", code=3)["evidence"]
+    assert not any(one["recorded"] for one in again)
+
+
+def test_a_look_at_the_errors_stays_when_the_same_bytes_are_written_again(world: BurninWorld) -> None:
+    context = open_context(world.project, Choice(Environment.STAGING, "--env"), {})
+    world.start()
+    whole_day(world)
+    world.lines(ERRORS, [(world.now, error_of("s1", "MEDIUM"))])
+    world.passes(minutes=1)
+    (group,) = reviewed.errors(context, reviewed.since_of(context))
+    reviewed.acknowledge(context, group.id, who="Uma", why="known")
+    world.burnin("report", code=0)
+    since = reviewed.since_of(context)
+    os.utime(world.studio.path / ".claude/agents/code-reviewer.md", (later := world.now.timestamp(), later))
+    assert reviewed.since_of(context) == since
+    world.passes(minutes=1)
+    world.start("--restart")
+    assert reviewed.since_of(context) > since
+
+
+def test_limits_of_another_project_are_nobodys(world: BurninWorld, tmp_path: Path) -> None:
+    loose = tmp_path / "loose"
+    (loose / ".claude").mkdir(parents=True)
+    (loose / ".claude/config.yaml").write_text("monitoring:\n  thresholds:\n    hookExecutionTimeMs: 5000\n")
+    world.start()
+    whole_day(world, ms=15.0)
+    done = world.run("report", "--set", f"release.target={loose}")
+    assert done.code == 2
+    assert "release.target comes from" in done.err
+    assert evidence.of(world.project, SOURCE, world.candidate).evidence == {}
+
+
+@pytest.mark.parametrize("limit", [65, 67, 70, 90, 99.5])
+def test_every_limit_can_be_judged(world: BurninWorld, limit: float) -> None:
+    thresholds = f"monitoring:\n  thresholds:\n    hookFailureRate: {limit / 2}\n"
+    (world.studio.path / ".claude/config.production.yaml").write_text(thresholds)
+    world.passes(minutes=1)
+    world.start()
+    whole_day(world)
+    assert world.verdicts(code=0)["hook-failures"] == "PASS"
+
+
+@pytest.mark.parametrize("written", ["null", "100000"])
+def test_limits_of_staging_count_at_most_twice_productions(world: BurninWorld, written: str) -> None:
+    names = ("hookExecutionTimeMs", "hookFailureRate", "agentFailureRate", "errorRatePerHour")
+    rates = {name: "100" if "FailureRate" in name and written != "null" else written for name in names}
+    text = "".join(f"    {name}: {value}\n" for name, value in rates.items())
+    (world.studio.path / ".claude/config.staging.yaml").write_text(f"monitoring:\n  thresholds:\n{text}")
+    world.passes(minutes=1)
+    world.start()
+    world.passes(minutes=1)
+    world.session()
+    for _ in range(25):
+        world.add(SESSIONS, sessionId="s1", event="prompt")
+        for _ in range(4):
+            world.passes(minutes=15)
+            world.add(SESSIONS, sessionId="s1", event="prompt")
+    found = world.burnin("report", code=3)
+    verdicts = {one["name"]: one["verdict"] for one in found["requirements"]}
+    assert {verdicts[name] for name in ("hook-time", "hook-failures", "agent-failures")} == {"INSUFFICIENT"}
+    assert found["limits"]["staging"] == {
+        "hookExecutionTimeMs": 20, "hookFailureRate": 10, "agentFailureRate": 6, "errorRatePerHour": 20,
+    }  # fmt: skip
+    assert any("twice production's" in note for note in world.run("status").out.splitlines())
+
+
+def test_the_verdict_names_the_limits_that_it_was_judged_by(world: BurninWorld) -> None:
+    world.start()
+    whole_day(world)
+    found = world.burnin("report", code=0)
+    reason = found["evidence"][0]["reason"]
+    for told in ("hook-time 20 ms", "hook-failures 10 %", "agent-failures 6 %", "errors-per-hour 20 /h"):
+        assert told in reason
+    assert "10 ms" in found["evidence"][1]["reason"]
+    held = evidence.of(world.project, SOURCE, world.candidate).evidence["burnin"].data
+    assert held["limits"]["production"]["hookExecutionTimeMs"] == 10
+
+
+def test_where_nobody_has_a_limit_that_is_said(world: BurninWorld) -> None:
+    for environment in ("production", "staging"):
+        text = "monitoring:\n  thresholds:\n    agentFailureRate: null\n"
+        (world.studio.path / f".claude/config.{environment}.yaml").write_text(text)
+    world.passes(minutes=1)
+    world.start()
+    whole_day(world, agents=0)
+    found = world.burnin("status", code=0)
+    assert "agent-failures no limit" in found["message"]
 
 
 def test_a_policy_of_the_live_release_governs_and_not_the_candidates_own(

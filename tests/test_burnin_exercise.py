@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,12 +53,22 @@ def test_hooks_run_for_real_and_are_recorded_as_synthetic(staged: Studio) -> Non
         staged,
         PreToolUse={"command": NOTE, "matcher": "Edit|Write"},
         Stop={"command": "exit 2"},
-        SessionStart={"command": "exit 7"},
+        SessionStart={"command": "echo first >&2; echo a module is missing >&2; sleep 30 & exit 7"},
         UserPromptSubmit={"command": "sleep 30", "timeout": 0.2},
     )
     assert staged.run("burnin", "start").code == 0
     began = time.monotonic()
-    found = staged.json("burnin", "exercise", "--runs", "2")
+    dry = staged.json("burnin", "exercise", "--runs", "2", "--dry-run")
+    assert (dry["runs"], len(dry["hooks"])) == (8, 4)
+    assert not (staged.path / GIVEN).exists()
+    done = staged.run("burnin", "exercise", "--runs", "2", "--json")
+    found = done.data
+    assert done.code == 1
+    tried = {one["hook"].partition(":")[0]: one for one in found["hooks"]}
+    assert tried["SessionStart"]["failures"] == 2
+    assert tried["SessionStart"]["message"] == "exit code 7: a module is missing"
+    assert tried["UserPromptSubmit"]["message"] == "it took longer than 0.2 s"
+    assert "failed in 2 of 2 runs: exit code 7: a module is missing" in done.err + done.out
     assert time.monotonic() - began < 20
     assert (found["runs"], found["failures"], found["blocked"]) == (8, 4, 2)
     kept = records(staged)
@@ -164,8 +175,9 @@ with open(".claude/staging/sessions/session-log.jsonl", "a") as log:
     assert "1 of 1 runs" in failing.err
 
 
-def test_a_replay_that_was_killed_labels_sessions_until_the_next_one(
-    staged: Studio, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_a_replay_that_was_killed_labels_no_session_after_it(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:  # fmt: skip
     assert staged.run("burnin", "start").code == 0
     running = subprocess.Popen(
@@ -176,18 +188,55 @@ def test_a_replay_that_was_killed_labels_sessions_until_the_next_one(
     until = time.monotonic() + 30
     while '"begin"' not in journal.read_text() and time.monotonic() < until:
         time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
+    assert "has not ended" in staged.run("burnin", "status").out
     world = BurninWorld(staged, monkeypatch)
+    world.session("meanwhile", datetime.now(UTC))
+    os.killpg(running.pid, how)
+    running.wait()
+    world.passes(minutes=1)
     world.session("after the kill")
     world.lines(HOOKS, [(world.now, hook_of("after the kill"))])
     world.passes(minutes=1)
-    assert world.burnin("status", code=3)["syntheticSessions"] == 1
+    for _ in range(2):
+        found = world.burnin("status", code=3)
+        assert (found["sessions"], found["syntheticSessions"]) == (1, 1)
+        assert "has not ended" not in world.run("status").out
+        assert world.run("start").code == 0  # which notes the end
+    assert '"end"' in journal.read_text()
+
+
+def test_the_longer_of_two_replays_goes_on_when_the_other_has_ended(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert staged.run("burnin", "start").code == 0
+    world = BurninWorld(staged, monkeypatch)
     context = open_context(world.project, Choice(Environment.STAGING, "--env"), {})
-    burnin_since.exercise_begins(context, "next")
-    burnin_since.exercise_ends(context, "next")
+    with burnin_since.replaying(context, "longer"):
+        world.passes(minutes=1)
+        with burnin_since.replaying(context, "shorter"):
+            world.passes(minutes=1)
+        world.passes(minutes=1)
+        world.session("of the longer")
+        world.passes(minutes=1)
+        assert world.burnin("status", code=3)["syntheticSessions"] == 1
     world.passes(minutes=1)
-    world.session("after the next")
-    assert len(burnin_since.exercises(context)) == 2
+    world.session("real")
+    world.passes(minutes=1)
     found = world.burnin("status", code=3)
     assert (found["sessions"], found["syntheticSessions"]) == (1, 1)
+
+
+def test_a_replay_that_left_no_mark_of_its_end_is_said_and_ended_by_a_start(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert staged.run("burnin", "start").code == 0
+    world = BurninWorld(staged, monkeypatch)
+    context = open_context(world.project, Choice(Environment.STAGING, "--env"), {})
+    burnin_since._note(context, {"step": "begin", "exercise": "lost"})
+    world.passes(minutes=1)
+    assert "has not ended" in world.run("status").out
+    world.start()
+    world.passes(minutes=1)
+    world.session("real")
+    world.passes(minutes=1)
+    assert world.burnin("status", code=3)["sessions"] == 1

@@ -43,9 +43,11 @@ def held(studio: Studio) -> Mapping[str, Evidence]:
     return evidence.of(staging.project, staging.environment, candidate(staging.project).sha256).evidence
 
 
-def suite(studio: Studio, program: str = GREEN, *, name: str = "suite.py") -> Finished:
-    studio.write(name, program + "\n")
-    return studio.run("test", "--env", "staging", "--json", "--", sys.executable, name)
+def suite(studio: Studio, program: str = GREEN) -> Finished:
+    """Run what the project's files call for."""
+    studio.write("suite.py", program + "\n")
+    studio.write("Makefile", f"test:\n\t@{sys.executable} suite.py\n")
+    return studio.run("test", "--env", "staging", "--json")
 
 
 def codes(done: Finished) -> list[str]:
@@ -98,7 +100,7 @@ def test_the_suites_result_names_its_counts_its_command_and_its_own_file(staged:
     found = held(staged)["test"]
     assert done.code == 0
     assert found.verdict == "PASS"
-    assert found.data["reason"] == f"PASS: 12 passed, 0 failed, 2 skipped ({sys.executable} suite.py)"
+    assert found.data["reason"] == "PASS: 12 passed, 0 failed, 2 skipped (make test)"
     assert (staged.path / found.data["file"]).is_file()
     assert found.data["file"] == done.data["file"]
     assert done.data["evidence"]["candidate"] == found.candidate == done.data["candidate"]
@@ -117,11 +119,24 @@ def test_a_suite_that_fails_or_counts_nothing_is_never_a_pass(
 
 
 def test_the_same_verdict_of_another_command_is_other_evidence(staged: Studio) -> None:
-    suite(staged, name="one.py")
+    suite(staged)
     first = held(staged)["test"]
-    assert suite(staged, name="one.py").data["evidence"]["recorded"] is False
-    assert suite(staged, name="other.py").data["evidence"]["recorded"] is True
+    assert suite(staged).data["evidence"]["recorded"] is False
+    staged.write("tests/test_one.py", "def test_one() -> None:\n    pass\n")  # pytest comes before make
+    assert suite(staged).data["evidence"]["recorded"] is True
     assert held(staged)["test"].file != first.file
+
+
+def test_a_command_that_is_not_the_projects_own_suite_is_no_evidence(staged: Studio) -> None:
+    suite(staged, "print('0 passed, 1 failed')")
+    done = staged.run("test", "--env", "staging", "--json", "--", "echo", "1 passed in 0.1s")
+    assert (done.code, done.data["verdict"], done.data["evidence"]) == (0, "PASS", None)
+    assert codes(done) == ["no-evidence"]
+    assert "is not the project's own suite" in done.envelope["problems"][0]["message"]
+    assert held(staged)["test"].verdict == "FAIL"
+    suite(staged)
+    again = staged.run("test", "--env", "staging", "--json", "--", "make", "test")
+    assert again.data["evidence"]["verdict"] == "PASS"
 
 
 def test_definitions_that_change_meanwhile_prove_nothing_of_either_candidate(staged: Studio) -> None:
@@ -158,7 +173,7 @@ def test_definitions_that_cannot_be_hashed_are_a_note_and_change_no_verdict(stag
     assert done.envelope["ok"] is True
     assert done.data["evidence"] is None
     assert codes(done) == ["no-evidence"]
-    assert "control character" in done.envelope["problems"][0]["message"]
+    assert "not allowed in a file name" in done.envelope["problems"][0]["message"]
 
 
 def test_a_damaged_journal_is_a_note_and_changes_no_verdict(staged: Studio) -> None:

@@ -63,8 +63,9 @@ def attest(world: World, name: str, item: str, role: str, code: int = 3, *, key:
 def prove(world: World) -> str:
     """Run the smoke tests and the suite, and have what they said and what a burn-in says on record."""
     world.studio.write("test_it.py", SUITE)
+    world.studio.write("Makefile", "test:\n\t@python3 -m unittest -v\n")
     smoke = world.must("smoke", "--env", "staging", "--json").data
-    suite = world.must("test", "--env", "staging", "--json", "--", "python3", "-m", "unittest", "-v").data
+    suite = world.must("test", "--env", "staging", "--json").data
     candidate = candidates.create(world.project).candidate
     assert suite["candidate"] == candidate
     for kind, told in (

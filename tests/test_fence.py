@@ -11,7 +11,8 @@ import pytest
 
 from agent_studio.environment.roots import Project
 from agent_studio.errors import StorageError
-from agent_studio.release.fence import changed_at
+from agent_studio.release.candidate import candidate
+from agent_studio.release.fence import changed_at, written_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,3 +118,39 @@ def test_a_folder_that_cannot_be_read_is_said(bare: Studio) -> None:
             changed_at(settled(bare))
     finally:
         place.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda claude: (claude / "skills/.DS_Store").write_text("x"),
+        lambda claude: (claude / "hooks/__pycache__").mkdir(parents=True),
+        lambda claude: ((claude / "agents/.x.swp").write_text("x"), (claude / "agents/.x.swp").unlink()),
+        lambda claude: (claude / "agents/.canary-0123456789abcdef").write_text("x"),
+        lambda claude: (claude / "commands").chmod(0o750),
+    ],
+    ids=range(5),
+)
+def test_what_is_no_definition_writes_none(bare: Studio, change: Callable[[Path], object]) -> None:
+    project = settled(bare)
+    before, sha256 = written_at(project), candidate(project).sha256
+    change(project.definitions)
+    assert (written_at(project), candidate(project).sha256) == (before, sha256)
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda claude: (claude / "agents/code-reviewer.md").touch(),
+        lambda claude: (claude / "agents/new.md").write_text("new\n"),
+        lambda claude: ((claude / "agents/code-reviewer.md").rename(claude / "x"),
+                        (claude / "x").rename(claude / "agents/code-reviewer.md")),
+    ],
+    ids=range(3),
+)  # fmt: skip
+def test_a_definition_that_is_written_or_moved_in_is(bare: Studio, change: Callable[[Path], object]) -> None:
+    project = settled(bare)
+    started = datetime.now(UTC)
+    change(project.definitions)
+    assert written_at(project) > started

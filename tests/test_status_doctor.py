@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import stat
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.conftest import Studio
 from tests.release_world import World
 
+from agent_studio import clock
 from agent_studio.release import evidence
 
 if TYPE_CHECKING:
@@ -65,9 +67,25 @@ def test_status_says_what_is_live_and_what_the_burn_in_found(bare: Studio, tmp_p
     printed = bare.run("status", "--env", "staging").out
     assert "Burn-in         INSUFFICIENT: 3 of 24 hours" in printed
     assert "11 of 12 kinds of evidence pass; burnin INSUFFICIENT" in printed
-    assert "Next: agent-studio burnin status\n" in printed
+    assert "Next: agent-studio burnin start\n" in printed
+    world.must("burnin", "start")
+    assert "Next: agent-studio burnin report\n" in bare.run("status", "--env", "staging").out
     live = Studio(world.live).json("status", "--env", "production")
     assert (live["release"]["release"], live["candidate"]) == (release, None)
+
+
+def test_evidence_that_is_too_old_is_gathered_again(
+    bare: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(bare, tmp_path)
+    world.gather()
+    later = clock.now() + timedelta(days=40)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    printed = bare.run("status", "--env", "staging").out
+    assert "0 of 12 kinds of evidence pass; smoke stale" in printed
+    assert "Next: agent-studio test --env staging\n" in printed
+    evidence.record(world.staging, "test", world.data("status")["candidate"]["candidate"], evidence.PASS, {})
+    assert "Next: agent-studio smoke --env staging\n" in bare.run("status", "--env", "staging").out
 
 
 def test_a_damaged_journal_of_evidence_is_a_note_of_status(staged: Studio) -> None:

@@ -47,6 +47,13 @@ def runs(studio: Studio, program: str) -> list[str]:
     return ["--", sys.executable, "suite.py"]
 
 
+def own(studio: Studio, program: str) -> list[str]:
+    """Have the project's files call for a program; return no command."""
+    runs(studio, program)
+    studio.write("Makefile", f"test:\n\t@{sys.executable} suite.py\n")
+    return []
+
+
 def run(studio: Studio, *arguments: str, env: str = "staging", **options: Any) -> Finished:
     return studio.run("test", "--env", env, "--json", *arguments, **options)
 
@@ -165,7 +172,7 @@ def test_the_suite_works_in_a_data_root_of_its_own_that_is_removed_afterwards(co
         "print('1 passed, 0 failed')\n"
     )
     before = configured.snapshot(".claude")
-    done = run(configured, *runs(configured, program))
+    done = run(configured, *own(configured, program))
     assert done.data["verdict"] == "PASS", done.out
     assert configured.snapshot(".claude") == before
     assert list((configured.path / ".agent-studio" / "staging" / "suite").iterdir()) == []
@@ -198,7 +205,7 @@ def test_data_changed_outside_the_scratch_root_is_named_and_only_a_warning(confi
         "    place.touch()\n"
         "print('1 passed, 0 failed')\n"
     )
-    done = run(configured, *runs(configured, program))
+    done = run(configured, *own(configured, program))
     assert done.code == 0
     (problem,) = done.envelope["problems"]
     assert problem["code"] == "data-changed"
@@ -320,7 +327,7 @@ def test_commit_and_dirty_say_what_the_suite_ran_against(configured: Studio) -> 
 
 def test_definitions_that_change_meanwhile_are_a_warning(configured: Studio) -> None:
     program = "open('.claude/agents/new.md', 'w').write('x'); print('1 passed, 0 failed')\n"
-    done = run(configured, *runs(configured, program))
+    done = run(configured, *own(configured, program))
     assert [problem["code"] for problem in done.envelope["problems"]] == ["candidate-changed"]
 
 

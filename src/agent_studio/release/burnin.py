@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio import clock
 from agent_studio.environment import flags
 from agent_studio.environment.config import load
-from agent_studio.release import burnin_rules, burnin_since, history, policy
+from agent_studio.release import burnin_rules, burnin_since, evidence, history, policy
 from agent_studio.release.burnin_rules import Limits, Requirement, limits_of
 from agent_studio.release.candidate import candidate
 from agent_studio.release.evidence import INSUFFICIENT, PASS
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from agent_studio.release.burnin_since import Since, Started
     from agent_studio.release.sides import Sides
 
+EVIDENCE = ("burnin", "performance", "errors", "comparison")
+"""The kinds of evidence that a burn-in leaves."""
 _WEEK_MS = 7 * 86_400_000
 _SECTION = "release.policy."
 _LATE_MS = 1_000
@@ -36,7 +38,10 @@ class Terms(NamedTuple):
     governed_by: str
     """The release whose policy it is; empty before the first, when the candidate's own holds."""
     staging: Limits
+    """None of them is looser than twice production's, whatever is written."""
     production: Limits
+    loosened: list[str]
+    """Requirements whose limits are written looser than that."""
 
 
 class Burnin(NamedTuple):
@@ -55,6 +60,8 @@ class Burnin(NamedTuple):
     """How often it was started on this candidate."""
     message: str
     """One sentence."""
+    replaying_ms: int | None = None
+    """When a replay began that runs, or left no mark of its end."""
 
 
 class Minimum(NamedTuple):
@@ -83,12 +90,12 @@ def status(sides: Sides) -> Burnin:
         missing = "no burn-in was started" if begun is None else f"the burn-in was started on {begun.candidate[:12]}"
         told = f"{missing}, and the candidate is {sha256[:12]}: agent-studio burnin start"
         return _judged(sha256, terms, None, None, seen, 0, told)
-    since = burnin_since.since(context, begun)
+    since, exercises = burnin_since.since(context, begun), burnin_since.exercises(context)
     seen = observe(
-        context, since.at_ms, now_ms, candidate=sha256, exercises=burnin_since.exercises(context),
-        gap_minutes=terms.gap_minutes,
+        context, since.at_ms, now_ms, candidate=sha256, exercises=exercises, gap_minutes=terms.gap_minutes
     )  # fmt: skip
-    return _judged(sha256, terms, begun, since, seen, burnin_since.starts(context, sha256))
+    found = _judged(sha256, terms, begun, since, seen, burnin_since.starts(context, sha256, since))
+    return found._replace(replaying_ms=next((one for one, end in exercises if end == burnin_since.FOREVER_MS), None))
 
 
 def start(sides: Sides, *, restart: bool = False) -> tuple[Started, bool]:
@@ -97,11 +104,15 @@ def start(sides: Sides, *, restart: bool = False) -> tuple[Started, bool]:
     One that runs on this candidate goes on as it is, unless it is to be started anew.
     """
     context, sha256 = sides.staging, candidate(sides.project).sha256
+    burnin_since.end_killed(context)
     if not restart:
         begun = burnin_since.started(context)
         if begun is not None and begun.candidate == sha256:
+            burnin_since.note_written(context, sha256, burnin_since.since(context, begun))
             return begun, False
-    return burnin_since.start(context, sha256, flags.default_who(sides.project)), True
+    begun = burnin_since.start(context, sha256, flags.default_who(sides.project))
+    evidence.void(context, EVIDENCE, sha256, "the burn-in was started anew, and nothing was reported since")
+    return begun, True
 
 
 def minimum(sides: Sides) -> Minimum:
@@ -125,12 +136,17 @@ def minimum(sides: Sides) -> Minimum:
 
 
 def terms_of(sides: Sides, sha256: str) -> Terms:
-    """Return the limits of both sides and the policy in force; limits are those of the files, whatever else is set."""
+    """Return the limits of both sides and the policy in force; limits are those of the files, whatever else is set.
+
+    Staging's file is no part of the candidate: what it writes can make a limit stricter, not looser.
+    """
     rules, governed_by = _rules(sides.project, sha256)
-    staging, production = load(sides.project, SOURCE, {}), load(sides.production, TO, {})
+    written = limits_of(str(SOURCE), load(sides.project, SOURCE, {}).values())
+    production = limits_of(str(TO), load(sides.production, TO, {}).values())
+    staging = burnin_rules.at_most_twice(written, production)
     return Terms(
-        float(rules["burnin.hours"]), float(rules["burnin.maxGapMinutes"]), governed_by,
-        limits_of(str(SOURCE), staging.values()), limits_of(str(TO), production.values()),
+        float(rules["burnin.hours"]), float(rules["burnin.maxGapMinutes"]), governed_by, staging, production,
+        burnin_rules.looser(written, staging),
     )  # fmt: skip
 
 
@@ -153,6 +169,7 @@ def data_of(found: Burnin) -> dict[str, Any]:
         "errors": [{"hour": clock.of_ms(at_ms), "count": count} for at_ms, count in found.seen.errors.items()],
         "leftOut": found.seen.left_out,
         "damagedLines": found.seen.damaged,
+        "limits": {one.environment: _limits(one) for one in (found.terms.staging, found.terms.production)},
         "policy": {
             "hours": found.terms.hours,
             "maxGapMinutes": found.terms.gap_minutes,
@@ -168,10 +185,9 @@ def _judged(
     fault = _ahead(since, seen)
     found = burnin_rules.requirements(seen, hours, terms.hours, terms.staging, terms.production, clock_fault=fault)
     verdict = burnin_rules.worst(one.verdict for one in found) if begun is not None else INSUFFICIENT
-    again = f" (started {starts} times on this candidate)" if starts > 1 else ""
-    return Burnin(
-        sha256, verdict, hours, found, terms, begun, since, seen, starts, (told or _message(found)) + again
-    )  # fmt: skip
+    told = told or _message(found, terms.staging)
+    told += f" (started {starts} times on this candidate)" if starts > 1 else ""
+    return Burnin(sha256, verdict, hours, found, terms, begun, since, seen, starts, told)
 
 
 def _ahead(since: Since | None, seen: Observed) -> str:
@@ -181,10 +197,10 @@ def _ahead(since: Since | None, seen: Observed) -> str:
     return f"the burn-in counts from {clock.timestamp(since.at)}, which is to come"
 
 
-def _message(found: list[Requirement]) -> str:
+def _message(found: list[Requirement], limits: Limits) -> str:
     missing = sorted((one for one in found if one.verdict != PASS), key=lambda one: one.verdict)
     if not missing:
-        return f"{found[0].message}, and every limit is shown to be kept"
+        return f"{found[0].message}, and limits are shown to be kept: {burnin_rules.told(limits)}"
     more = f"; {len(missing) - 1} more are open" if len(missing) > 1 else ""
     return f"{missing[0].name}: {missing[0].message}{more}"
 
@@ -196,6 +212,14 @@ def _rules(project: Project, sha256: str) -> tuple[dict[str, Any], str]:
         return dict(found.values), found.of
     values = load(project, TO, {}).values()
     return {name.removeprefix(_SECTION): value for name, value in values.items() if name.startswith(_SECTION)}, ""
+
+
+def _limits(limits: Limits) -> dict[str, float | None]:
+    """Return limits by the names and in the units that the configuration has for them."""
+    return {
+        "hookExecutionTimeMs": _finite(limits.hook_ms), "hookFailureRate": _finite(100 * limits.hook_failures),
+        "agentFailureRate": _finite(100 * limits.agent_failures), "errorRatePerHour": _finite(limits.errors_per_hour),
+    }  # fmt: skip
 
 
 def _finite(value: float | None) -> float | None:

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.capture.wiring import wrap
@@ -19,7 +20,9 @@ from agent_studio.capture.wiring.settings import SHARED, read
 from agent_studio.errors import UsageError
 from agent_studio.isolation import variables as isolated
 from agent_studio.isolation.inherit import inherited
+from agent_studio.monitor.texts import clean
 from agent_studio.records import HookExecution, event_id
+from agent_studio.redaction import redact
 from agent_studio.release import burnin_since, sessions
 from agent_studio.release.burnin_payloads import SCRATCH, payloads
 from agent_studio.release.candidate import candidate
@@ -33,8 +36,29 @@ if TYPE_CHECKING:
 
 _DEFAULT_TIMEOUT_S = 60.0
 """The client's own."""
+_SAID_BYTES, _SAID_MAX = 4_096, 200
 _BLOCKED = 2
 """Exit code of a hook that denies: a decision, no failure."""
+
+
+class Tried(NamedTuple):
+    """What a replay made of one hook."""
+
+    hook: str
+    runs: int = 0
+    failures: int = 0
+    """Failures and time-outs."""
+    blocked: int = 0
+    message: str = ""
+    """How the last failure went, with the last line that the hook said of it."""
+
+    def after(self, status: str, message: str) -> Tried:
+        """Return the same after one more run."""
+        failed = status in {"failure", "timeout"}
+        return self._replace(
+            runs=self.runs + 1, failures=self.failures + failed, blocked=self.blocked + (status == "blocked"),
+            message=message if failed else self.message,
+        )  # fmt: skip
 
 
 class Ran(NamedTuple):
@@ -42,16 +66,27 @@ class Ran(NamedTuple):
 
     exercise: str
     candidate: str
-    hooks: list[str]
+    hooks: list[Tried]
     """Those that were run."""
     refused: list[tuple[str, str]]
     """Those that could not be, and why."""
-    runs: int
-    failures: int
-    """Failures and time-outs."""
-    blocked: int
     is_same: bool
     """Whether the definitions are still those that were run."""
+
+    @property
+    def runs(self) -> int:
+        """Of all hooks."""
+        return sum(one.runs for one in self.hooks)
+
+    @property
+    def failures(self) -> int:
+        """Of all hooks, with time-outs."""
+        return sum(one.failures for one in self.hooks)
+
+    @property
+    def blocked(self) -> int:
+        """Of all hooks."""
+        return sum(one.blocked for one in self.hooks)
 
 
 def hooks_of(context: Context) -> list[Hook]:
@@ -75,22 +110,21 @@ def replay(
         )
     name, sha256 = new_name(), candidate(context.project).sha256
     variables = _child_variables(context, variables)
-    counts = {"success": 0, "failure": 0, "timeout": 0, "blocked": 0}
+    tried = [Tried(one.name) for one in fit]
     with sessions.session(context.project, "burnin exercise", str(context.environment)), _scratch(context):
         given = payloads(context, fit, name)
         for number in range(rounds):
             lines = []
             for which, (hook, payload) in enumerate(zip(fit, given, strict=True)):
-                status, took_ms = _run(hook, payload[number % len(payload)], context, variables)
-                counts[status] += 1
+                status, took_ms, message = _run(hook, payload[number % len(payload)], context, variables)
+                tried[which] = tried[which].after(status, message)
                 record = _record(hook, status, took_ms, name)
                 unique = event_id("exercise", name, number, which)
                 lines.append(record.to_line(event_id=unique, environment=str(context.environment), release=sha256))
             journal.append(context.root.folder(HookExecution.kind), HookExecution.file, lines)
             told(number + 1, rounds)
     return Ran(
-        name, sha256, [one.name for one in fit], [(one.name, one.refusal) for one in found if one.refusal],
-        sum(counts.values()), counts["failure"] + counts["timeout"], counts["blocked"],
+        name, sha256, tried, [(one.name, one.refusal) for one in found if one.refusal],
         candidate(context.project).sha256 == sha256,
     )  # fmt: skip
 
@@ -99,11 +133,8 @@ def replay(
 def synthetic(context: Context) -> Iterator[str]:
     """Have sessions that start meanwhile count as synthetic; yield the name of the replay."""
     name = new_name()
-    burnin_since.exercise_begins(context, name)
-    try:
+    with burnin_since.replaying(context, name):
         yield name
-    finally:
-        burnin_since.exercise_ends(context, name)
 
 
 def new_name() -> str:
@@ -138,26 +169,38 @@ def _scratch(context: Context) -> Iterator[None]:
             state.remove(SCRATCH)
 
 
-def _run(hook: Hook, payload: bytes, context: Context, variables: Mapping[str, str]) -> tuple[str, float]:
-    """Run a hook command as the client does; return how it went and how long it took, ms."""
+def _run(
+    hook: Hook, payload: bytes, context: Context, variables: Mapping[str, str]
+) -> tuple[str, float, str]:  # fmt: skip
+    """Run a hook command as the client does; return how it went, how long it took in ms, and what was wrong."""
     began = time.perf_counter()
-    try:
-        process = subprocess.Popen(
-            _command(hook.bare), cwd=context.project.path, env=dict(variables), stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=os.name != "nt",
-        )  # fmt: skip
-    except OSError:
-        return "failure", 1000 * (time.perf_counter() - began)
-    status = "timeout"
-    try:
-        process.communicate(payload, timeout=_timeout_s(hook.bare))
-        status = {0: "success", _BLOCKED: "blocked"}.get(process.returncode, "failure")
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        took_ms = 1000 * (time.perf_counter() - began)
-        _end(process)
-    return status, took_ms
+    with TemporaryFile() as said:  # a pipe would wait for what the hook leaves running
+        try:
+            process = subprocess.Popen(
+                _command(hook.bare), cwd=context.project.path, env=dict(variables), stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL, stderr=said, start_new_session=os.name != "nt",
+            )  # fmt: skip
+        except OSError as error:
+            return "failure", 1000 * (time.perf_counter() - began), str(error)
+        status, told = "timeout", f"it took longer than {_timeout_s(hook.bare):g} s"
+        try:
+            process.communicate(payload, timeout=_timeout_s(hook.bare))
+            status = {0: "success", _BLOCKED: "blocked"}.get(process.returncode, "failure")
+            told = f"exit code {process.returncode}"
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            took_ms = 1000 * (time.perf_counter() - began)
+            _end(process)
+        last = _last_line(said)
+    return status, took_ms, f"{told}: {last}" if last else told
+
+
+def _last_line(said: IO[bytes]) -> str:
+    size = said.seek(0, os.SEEK_END)
+    said.seek(max(0, size - _SAID_BYTES))
+    lines = said.read().decode("utf-8", "replace").split("\n")
+    return redact(clean(next((one.strip() for one in reversed(lines) if one.strip()), ""), _SAID_MAX))
 
 
 def _command(bare: Mapping[str, Any]) -> Sequence[str] | str:

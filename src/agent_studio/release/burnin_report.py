@@ -10,7 +10,7 @@ from agent_studio.monitor.comparison import RULES, compare, data_of
 from agent_studio.monitor.shift import WORSE
 from agent_studio.monitor.summary import Window
 from agent_studio.monitor.verdict import BREACH
-from agent_studio.release import burnin, burnin_rules, evidence, reviewed
+from agent_studio.release import burnin, burnin_rules, burnin_since, evidence, reviewed
 from agent_studio.release.candidate import candidate
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 
@@ -69,6 +69,8 @@ def report(sides: Sides) -> Report:
     findings = list(_findings(sides, found))
     if candidate(sides.project).sha256 != found.candidate:
         return Report(found, findings, is_kept=False)
+    if found.since is not None:
+        burnin_since.note_written(sides.staging, found.candidate, found.since)
     return Report(found, [_kept(sides.staging, found.candidate, one) for one in findings], is_kept=True)
 
 

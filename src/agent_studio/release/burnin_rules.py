@@ -38,6 +38,12 @@ class Limits(NamedTuple):
     errors_per_hour: float
 
 
+_FIELDS = {
+    "hook_ms": HOOK_TIME, "hook_failures": HOOK_FAILURES, "agent_failures": AGENT_FAILURES, "errors_per_hour": ERRORS,
+}  # fmt: skip
+"""Fields of `Limits` and the requirements that they are of."""
+
+
 class Requirement(NamedTuple):
     """One thing that a burn-in has to show."""
 
@@ -62,6 +68,27 @@ def limits_of(environment: str, values: Mapping[str, Any]) -> Limits:
         environment, limit("hookExecutionTimeMs"), limit("hookFailureRate") / 100, limit("agentFailureRate") / 100,
         limit("errorRatePerHour"),
     )  # fmt: skip
+
+
+def at_most_twice(limits: Limits, production: Limits) -> Limits:
+    """Return limits of which none is looser than twice production's."""
+    return limits._replace(**{name: min(getattr(limits, name), 2 * getattr(production, name)) for name in _FIELDS})
+
+
+def looser(limits: Limits, than: Limits) -> list[str]:
+    """Return the requirements whose limits are looser than others."""
+    return [shown for name, shown in _FIELDS.items() if getattr(limits, name) > getattr(than, name)]
+
+
+def told(limits: Limits) -> str:
+    """Return all limits in words."""
+    units = {HOOK_TIME: ("ms", 1), HOOK_FAILURES: ("%", 100), AGENT_FAILURES: ("%", 100), ERRORS: ("/h", 1)}
+    words = []
+    for name, shown in _FIELDS.items():
+        value, (unit, scale) = getattr(limits, name), units[shown]
+        is_none = value == math.inf or (unit == "%" and value >= 1)
+        words.append(f"{shown} {'no limit' if is_none else f'{scale * value:.6g} {unit}'}")
+    return ", ".join(words)
 
 
 def requirements(
@@ -127,30 +154,32 @@ def _unlimited(name: str) -> Requirement:
 
 
 def _share(name: str, sample: Sample, limit: float, what: str) -> Requirement:
-    """Judge a share; FAIL by all runs, PASS by what counts of them: all hits, and not more synthetic than real runs."""
+    """Judge a share by what counts: not more synthetic runs than real ones, for PASS with all of their hits."""
     if limit >= 1:
         return _unlimited(name)
     hits, count = sample.real_hits + sample.synthetic_hits, sample.real + sample.synthetic
-    verdict, needed = statistics.share_verdict(hits, count, limit), math.inf
+    part = min(sample.real, sample.synthetic)
+    part_hits = part * sample.synthetic_hits // max(sample.synthetic, 1)
+    verdict = statistics.share_verdict(sample.real_hits + part_hits, sample.real + part, limit)
+    needed = math.inf
     if verdict != FAIL:
-        counted = max(sample.real + min(sample.real, sample.synthetic), hits)
+        counted = max(sample.real + part, hits)
         judged = statistics.share(hits, counted, limit)
         verdict = PASS if judged.verdict == PASS else INSUFFICIENT
-        needed = _real_ones(judged.needed, sample)
-    told = f"{hits:,} of {count:,} {what}, at most {100 * limit:.3g} % may"
+        needed = _real_ones(counted + judged.needed, sample) if judged.needed else 0
+    seen = f"{hits:,} of {count:,} {what}, at most {100 * limit:.3g} % may"
     if sample.synthetic:
-        told += f"; {sample.synthetic:,} were replayed, and {_HALF_NOTE}"
+        seen += f"; {sample.synthetic:,} were replayed, and {_HALF_NOTE}"
     return Requirement(
-        name, verdict, hits / count if count else None, limit, needed, told + _more(verdict, needed, "runs")
+        name, verdict, hits / count if count else None, limit, needed, seen + _more(verdict, needed, "runs")
     )
 
 
-def _real_ones(needed: float, sample: Sample) -> float:
-    """Return how many of the runs needed have to be real: each brings in one of the synthetic ones left out."""
-    surplus = max(sample.synthetic - sample.real, 0)
-    if needed == math.inf or not needed:
-        return needed
-    return max(math.ceil(needed / 2), needed - surplus)
+def _real_ones(wanted: float, sample: Sample) -> float:
+    """Return how many more real runs make it so many that count: each brings in one of the synthetic ones left out."""
+    if wanted == math.inf:
+        return wanted
+    return max(math.ceil(wanted / 2) - sample.real, wanted - sample.real - sample.synthetic)
 
 
 def _errors(seen: Observed, hours: float, limit: float) -> Requirement:
@@ -186,15 +215,15 @@ def production_targets(seen: Observed, hours: float, limits: Limits) -> Requirem
     found = _limited(seen, hours, limits)
     broken = [one for one in found if one.verdict == FAIL]
     if broken:
-        told = "; ".join(f"{one.name}: {one.message}" for one in broken)
-        return Requirement(PRODUCTION, FAIL, len(broken), 0, math.inf, f"{limits.environment}'s limits: {told}")
+        which = "; ".join(f"{one.name}: {one.message}" for one in broken)
+        return Requirement(PRODUCTION, FAIL, len(broken), 0, math.inf, f"{limits.environment}'s limits: {which}")
     limited = [one for one in found if one.limit is not None]
     unseen = [one.name for one in limited if one.value is None]
     if unseen and len(unseen) == len(limited):
         return Requirement(PRODUCTION, INSUFFICIENT, None, 0, 1, "nothing was observed that a limit is on")
-    told = f"none of {limits.environment}'s {len(limited)} limits is proven to be broken"
-    without = f" (nothing was seen of {', '.join(unseen)})" if unseen else ""
-    return Requirement(PRODUCTION, PASS, 0, 0, 0, told + without)
+    without = f"; nothing was seen of {', '.join(unseen)}" if unseen else ""
+    kept = f"none of {limits.environment}'s limits is proven to be broken ({told(limits)}){without}"
+    return Requirement(PRODUCTION, PASS, 0, 0, 0, kept)
 
 
 def _more(verdict: str, needed: float, what: str) -> str:

@@ -36,6 +36,9 @@ class Finding(NamedTuple):
     about: str = ""
     """What was looked at; the same verdict about something else is other evidence."""
     data: Mapping[str, Any] = {}
+    refused: str = ""
+    """Why it is no evidence whatever it says, in words; empty: it is."""
+    hint: str = ""
 
 
 class Kept(NamedTuple):
@@ -98,6 +101,8 @@ class Watch:
             raise UsageError(
                 f"{outside}, which no candidate has", hint="run it once more with what the files say alone"
             )
+        if finding.refused:
+            raise UsageError(finding.refused, hint=finding.hint)
         now = candidate(self._context.project).sha256
         held = evidence.of(self._context.project, self._context.environment, now).evidence.get(finding.kind)
         if now != self.candidate:
@@ -151,14 +156,16 @@ def of_smoke(report: SmokeReport) -> Finding:
     return Finding("smoke", verdict, reason, data={"checks": checks})
 
 
-def of_suite(outcome: Outcome) -> Finding:
-    """Return what the project's own suite found."""
+def of_suite(outcome: Outcome, *, is_own: bool = True) -> Finding:
+    """Return what the project's own suite found; any other command may say what it likes and is no evidence."""
     found = outcome.evidence
     counts = ", ".join(f"{found[name] or 0} {name}" for name in ("passed", "failed", "skipped"))
     data = {name: found[name] for name in ("passed", "failed", "skipped", "commit", "dirty")}
     return Finding(
         "test", str(outcome.verdict), f"{outcome.verdict}: {counts} ({found['command']})", found["command"],
         {**data, "file": outcome.place},
+        refused="" if is_own else f"{found['command']} is not the project's own suite",
+        hint="leave -- CMD out, or write the command as test.command into .claude/config.yaml",
     )  # fmt: skip
 
 

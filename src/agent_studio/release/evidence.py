@@ -86,12 +86,24 @@ def confirm(context: Context, kind: str, candidate: str, verdict: str, data: Map
     """Keep evidence unless the newest of its kind on the candidate says the same already; return what was kept.
 
     Signatures name all evidence by its hash: a check that is run once more, and finds the same, leaves them valid. What
-    is too old for the policy, or from the future, is said anew.
+    is too old for the policy, or from the future, is said anew, and so is another reason for what is no PASS.
     """
     held = of(context.project, context.environment, candidate).evidence.get(kind)
-    if held is not None and held.verdict == verdict and not _is_stale(context, held):
+    if held is not None and held.verdict == verdict and not _is_stale(context, held) and _is_told(held, data):
         return None
     return record(context, kind, candidate, verdict, data)
+
+
+def void(context: Context, kinds: Iterable[str], candidate: str, reason: str) -> None:
+    """Keep for those kinds of which there is evidence on a candidate that it says nothing any more."""
+    held = of(context.project, context.environment, candidate).evidence
+    for kind in kinds:
+        if kind in held:
+            confirm(context, kind, candidate, INSUFFICIENT, {"reason": reason})
+
+
+def _is_told(held: Evidence, data: Mapping[str, Any]) -> bool:
+    return held.verdict == PASS or held.data.get("reason") == redact(str(data.get("reason")))
 
 
 def _is_stale(context: Context, held: Evidence) -> bool:

@@ -11,6 +11,8 @@ from agent_studio.release.tree import Tree
 from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agent_studio.environment.roots import Project
 
 _TICK = timedelta(milliseconds=10)
@@ -24,8 +26,21 @@ def changed_at(project: Project) -> datetime:
     The folder `.claude` itself is left out, for data and local settings come and go in it: a file or folder directly
     in it that is removed leaves no mark. Raises `StorageError` for a folder that cannot be read.
     """
+    return _newest(Tree(project.definitions.resolve(), project.path).everything())
+
+
+def written_at(project: Project) -> datetime:
+    """Return when a definition that is there now was last written or moved to where it is, as `changed_at` does.
+
+    What is no definition, and names that came and went in a folder, move nothing: nor does a definition that was added
+    and removed again.
+    """
+    return _newest(Tree(project.definitions.resolve(), project.path).everything(folders=False))
+
+
+def _newest(places: Iterable[str]) -> datetime:
     newest_ns = 0
-    for place in Tree(project.definitions.resolve(), project.path).everything():
+    for place in places:
         try:
             with disk_faults(place):
                 status = os.lstat(place)

@@ -154,7 +154,7 @@ def error_log(scene: Scene) -> Seen:
     ]
     verdict, reason = reviewed.verdict(groups)
     if not groups and not _has_run(scene.staging, since):
-        verdict, reason = INSUFFICIENT, "nothing has run in staging that could have failed"
+        verdict, reason = INSUFFICIENT, "nothing has run in staging that could have failed: let sessions run there"
     source = str(scene.staging.root.folder("metrics").path / "errors.jsonl")
     return Seen(verdict, f"{reason} (since {since:%Y-%m-%d %H:%M} UTC)", source, details)
 

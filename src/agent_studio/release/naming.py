@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agent_studio.errors import UnsafePathError, UsageError
+from agent_studio.isolation.routes.attempt import PLANTED
 from agent_studio.release import manifest
 from agent_studio.release.manifest import folders_above
 from agent_studio.storage import names
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     from agent_studio.release.manifest import Difference
     from agent_studio.release.tree import Tree
     from agent_studio.storage.folder import Folder
+
+_LEFT_BEHIND = frozenset({".git", "__pycache__", ".DS_Store"})
+_PLANTED = re.compile(re.escape(PLANTED) + r"[0-9a-f]{16}(-.*)?", re.DOTALL)
+"""A canary, and what a route that reached it made beside it."""
+
+
+def is_left_behind(name: str) -> bool:
+    """Tell whether a name is one that tools leave in a folder, or probes plant there; no definition is read from it."""
+    return name in _LEFT_BEHIND or (name.startswith(PLANTED) and _PLANTED.fullmatch(name) is not None)
 
 
 def manifest_path(path: str, definitions: Path) -> str:

@@ -20,6 +20,7 @@ from agent_studio.release.store import Store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent_studio.environment.config import Config
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import Project
     from agent_studio.release.manifest import Entry
@@ -92,7 +93,12 @@ def own(project: Project, of: str, *, bootstrap: bool = False) -> Policy:
 
 def evidence_days(context: Context) -> float:
     """Return how many days evidence on the working checkout counts; raises as `in_force` does."""
-    governing = history.read(context.project).governing
+    return evidence_days_of(context.project, context.config)
+
+
+def evidence_days_of(project: Project, config: Config) -> float:
+    """Return the same, given the project and its configuration."""
+    governing = history.read(project).governing
     if governing is None:
-        return float(context.config[_SECTION + _EVIDENCE_DAYS])
-    return in_force(context.project, governing.release).evidence_days
+        return float(config[_SECTION + _EVIDENCE_DAYS])
+    return in_force(project, governing.release).evidence_days

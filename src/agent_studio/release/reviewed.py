@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
@@ -21,17 +22,18 @@ from agent_studio.monitor.texts import clean
 from agent_studio.redaction import redact
 from agent_studio.release import burnin_since
 from agent_studio.release.candidate import candidate
-from agent_studio.release.evidence import FAIL, FOLDER, INSUFFICIENT, PASS
+from agent_studio.release.evidence import FAIL, FOLDER, INSUFFICIENT, PASS, of
 from agent_studio.storage import chained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from agent_studio.environment.context import Context
     from agent_studio.storage.folder import Folder
 
 JOURNAL = "reviews.jsonl"
+KIND = "errors"
+"""Of the evidence that a burn-in leaves about them; `since` in its data says from when on."""
 _GRAVE = frozenset({"CRITICAL", "HIGH"})
 _MESSAGE_MAX = 300
 _ID_DIGITS = 12
@@ -98,11 +100,19 @@ def acknowledge(context: Context, group_id: str, *, who: str, why: str) -> Group
 
 
 def since_of(context: Context) -> datetime:
-    """Return from when on the errors are the candidate's: as long as no burn-in was started, since its last change."""
-    begun = burnin_since.started(context)
-    if begun is None or begun.candidate != candidate(context.project).sha256:
+    """Return from when on the errors are the candidate's: as long as no burn-in was started, since its last writing.
+
+    Where evidence says that the log was looked through, it is from when on that was: the same bytes, written again,
+    void no look.
+    """
+    sha256, begun = candidate(context.project).sha256, burnin_since.started(context)
+    if begun is None or begun.candidate != sha256:
         begun = burnin_since.Started(burnin_since.EVER, "", "")
-    return burnin_since.since(context, begun).at
+    found = burnin_since.since(context, begun).at
+    held = of(context.project, context.environment, sha256).evidence.get(KIND)
+    if held is None or held.verdict != PASS or "since" not in held.data:
+        return found
+    return min(found, datetime.fromisoformat(held.data["since"]))
 
 
 def verdict(found: Sequence[Group]) -> tuple[str, str]:
@@ -114,6 +124,7 @@ def verdict(found: Sequence[Group]) -> tuple[str, str]:
     grave = [one for one in open_ones if one.severity in _GRAVE]
     first = (grave or open_ones)[0]
     told = f"{first.severity} from {first.source}, {first.count} times: {first.message}"
+    told += f" (agent-studio checklist post --acknowledge {first.id} --reason TEXT)"
     return (
         FAIL if grave else INSUFFICIENT,
         f"{len(open_ones)} of {len(found)} kinds of errors are not acknowledged; {told}",

@@ -13,6 +13,7 @@ from agent_studio.environment import disabled, flags
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, StorageError
 from agent_studio.release import (
     backup_store,
+    burnin,
     checked,
     evidence,
     git,
@@ -153,9 +154,9 @@ class _Run:
 
     def _burn_in_anew(self) -> None:
         reason = f"staging was rolled back (level {self.options.level}): the burn-in starts anew"
-        evidence.record(
-            self.sides.staging, "burnin", candidate(self.project).sha256, evidence.INSUFFICIENT, {"reason": reason}
-        )
+        staging, sha256 = self.sides.staging, candidate(self.project).sha256
+        evidence.confirm(staging, "burnin", sha256, evidence.INSUFFICIENT, {"reason": reason})
+        evidence.void(staging, burnin.EVIDENCE, sha256, reason)
 
     # Level 2
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_studio import clock
+from agent_studio.environment.config import load
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import evidence, gate, history, whose
+from agent_studio.release import burnin_since, evidence, gate, history, policy, whose
 from agent_studio.release.candidate import candidate
 from agent_studio.release.evidence import PASS
 from agent_studio.release.sides import SOURCE
@@ -32,8 +34,6 @@ _STEPS: Mapping[str, str] = {
     "checklist.promotion": "checklist promotion",
 }
 """The command that gathers each kind of evidence, in the order in which they are best gathered."""
-_FIRST = ("test", "smoke")
-"""What has to pass before anything else is worth its time."""
 
 
 class Standing(NamedTuple):
@@ -48,22 +48,27 @@ class Standing(NamedTuple):
     faults: list[AgentStudioError]
     """Why something is not known."""
 
+    stale: frozenset[str] = frozenset()
+    """Kinds whose evidence is too old to count."""
+    is_observed: bool = False
+    """Whether a burn-in of the candidate was started."""
+
     @property
     def passed(self) -> int:
-        """How many kinds of evidence that a promotion needs say PASS."""
-        return sum(one.verdict == PASS for kind, one in self.evidence.items() if kind in gate.REQUIRED)
+        """How many kinds of evidence that a promotion needs say PASS, and are not too old to."""
+        return sum(map(self._holds, gate.REQUIRED))
 
     @property
     def next_step(self) -> str:
-        """The command that gets the candidate on: mend what has to pass first, then gather, then ask the gate."""
-        verdicts = {kind: one.verdict for kind, one in self.evidence.items()}
-        for kind in _FIRST:
-            if verdicts.get(kind) != PASS:
-                return _STEPS[kind]
-        missing = next((kind for kind in _STEPS if kind not in verdicts), "")
-        if not missing:
-            return "gate" if verdicts["burnin"] == PASS else "burnin status"
-        return _STEPS[missing]
+        """The command that gets the candidate on: of what does not hold the first, as it is best gathered."""
+        kind = next((kind for kind in _STEPS if not self._holds(kind)), "")
+        if kind == "burnin" and self.is_observed:
+            return "burnin report"
+        return _STEPS[kind] if kind else "gate"
+
+    def _holds(self, kind: str) -> bool:
+        held = self.evidence.get(kind)
+        return held is not None and held.verdict == PASS and kind not in self.stale
 
 
 def standing(project: Project) -> Standing:
@@ -71,7 +76,7 @@ def standing(project: Project) -> Standing:
     faults: list[AgentStudioError] = []
     owner = whose.owner(project)
     live: Release | None = None
-    sha256, found = "", dict[str, evidence.Evidence]()
+    sha256, found, stale, is_observed = "", dict[str, evidence.Evidence](), frozenset[str](), False
     try:
         live = history.read(owner or project).current
     except AgentStudioError as error:
@@ -80,6 +85,16 @@ def standing(project: Project) -> Standing:
         try:
             sha256 = candidate(project).sha256
             found = evidence.of(project, SOURCE, sha256).evidence
+            begun = burnin_since.started_in(project.state(SOURCE))
+            is_observed = begun is not None and begun.candidate == sha256
+            stale = _stale(project, found)
         except AgentStudioError as error:
             faults.append(error)
-    return Standing(live, sha256, found, faults)
+    return Standing(live, sha256, found, faults, stale, is_observed)
+
+
+def _stale(project: Project, found: Mapping[str, Evidence]) -> frozenset[str]:
+    if not found:
+        return frozenset()
+    now, days = clock.now(), policy.evidence_days_of(project, load(project, SOURCE, {}))
+    return frozenset(kind for kind, one in found.items() if evidence.age_fault(one.time, now, days))

@@ -23,6 +23,8 @@ _BETTER = (1 / 12, 1 / 6, 1 / 3, 1 / 2, 2 / 3)
 """How far below the limit the bets for a candidate are placed, as shares of the limit."""
 _WORSE = (1.5, 2.0, 3.0, 5.0, 10.0)
 """How far above it those against one are placed."""
+_WORSE_OF_REST = (1 / 4, 1 / 2, 3 / 4)
+"""Where they are placed for a limit that leaves no room for that: as shares of what there is above it."""
 _MOST = 1 << 40
 
 
@@ -78,10 +80,10 @@ def rate_verdict(events: int, hours: float, limit: float) -> str:
 
 
 def _share(hits: int, count: float, limit: float, factors: tuple[float, ...]) -> float:
+    fit = [factor for factor in factors if limit * factor < 1]
+    fit = fit or [1 + part * (1 - limit) / limit for part in _WORSE_OF_REST]
     return _mixture([
-        hits * math.log(factor) + (count - hits) * math.log((1 - limit * factor) / (1 - limit))
-        for factor in factors
-        if limit * factor < 1
+        hits * math.log(factor) + (count - hits) * math.log((1 - limit * factor) / (1 - limit)) for factor in fit
     ])  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from agent_studio.errors import StorageError, UnsafePathError
 from agent_studio.release import manifest
 from agent_studio.release.links import Link
 from agent_studio.release.manifest import Entry, folders_above
-from agent_studio.release.naming import Names, spelled
+from agent_studio.release.naming import Names, is_left_behind, spelled
 from agent_studio.storage.descriptors import read_chunks
 from agent_studio.storage.folder import Folder, disk_faults
 from agent_studio.storage.temporaries import is_temporary
@@ -38,8 +38,6 @@ SETTINGS = settings.SHARED
 FILES = ("CLAUDE.md", SETTINGS, "config.yaml", "config.production.yaml", "allowed_signers")
 _LOCAL_FILES = ("settings.local.json", "config.staging.yaml", "config.development.yaml")
 _BINARY, _CLOEXEC = getattr(os, "O_BINARY", 0), getattr(os, "O_CLOEXEC", 0)
-_LEFT_BEHIND = {".git", "__pycache__", ".DS_Store"}
-"""Names that tools leave in a folder; no definition is read from them."""
 
 
 class Content(NamedTuple):
@@ -119,15 +117,16 @@ class Tree(NamedTuple):
         """Yield the path of every file as a manifest has it, and its real place."""
         return _Walk(self).files()
 
-    def everything(self) -> Iterator[str]:
+    def everything(self, *, folders: bool = True) -> Iterator[str]:
         """Yield the place of every file, and of the folders and links on the way to it but for the tree's own folder.
 
-        Something of it changes whenever files are edited, added, moved or, below the top, removed.
+        Something of it changes whenever files are edited, added, moved or, below the top, removed; without the folders,
+        whenever one that is there was written, moved here or led to.
         """
         walk = _Walk(self)
         for _, place in walk.files():
             yield place
-        yield from walk.passed
+        yield from walk.passed if folders else (link.place for link in walk.links.values())
 
     def status(self, path: str) -> os.stat_result | None:
         """Return what is at a path without following it, or None for nothing; below a file there is nothing."""
@@ -358,7 +357,7 @@ class _Walk:
             inner = f"{path}/{entry.name}"
             if entry.is_symlink():
                 yield from self._at(inner, entry.path, above, folder=None)
-            elif entry.name in _LEFT_BEHIND or is_temporary(entry.name) or entry.path in self._outside_paths:
+            elif is_left_behind(entry.name) or is_temporary(entry.name) or entry.path in self._outside_paths:
                 continue
             elif entry.is_dir():
                 yield from self._in(inner, entry.path, (*above, entry.path))
@@ -369,7 +368,7 @@ class _Walk:
 
     def _belongs(self, real: Path) -> bool:
         around = {real, *real.parents}
-        return real.name not in _LEFT_BEHIND and self._outside.isdisjoint(around)
+        return not is_left_behind(real.name) and self._outside.isdisjoint(around)
 
     def _is_inside(self, real: Path) -> bool:
         return any(folder == real or folder in real.parents for folder in self._inside)

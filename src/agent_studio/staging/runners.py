@@ -51,6 +51,14 @@ def choose(project: Path, given: Sequence[str], configured: str | None, configur
     )
 
 
+def is_own(chosen: Chosen, project: Path, configured: str | None, configured_by: str) -> bool:
+    """Tell whether a command is the one that the configuration, or else the project's files, call for."""
+    try:
+        return chosen.command == choose(project, (), configured, configured_by).command
+    except UsageError:
+        return False
+
+
 def _words(text: str, place: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text.replace("\\", "\\\\") if os.name == "nt" else text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from agent_studio import clock
 from agent_studio.cli.output import harmless
 from agent_studio.release.burnin_rules import CLOCK, ERRORS, HOURS, PRODUCTION
 from agent_studio.release.evidence import FAIL
@@ -37,8 +38,13 @@ def rows(found: Burnin) -> list[tuple[str, str, str, str, str]]:
 def notes(found: Burnin) -> Iterator[str]:
     """Yield what deserves attention beside the requirements."""
     seen = found.seen
+    if found.terms.loosened:
+        yield f"limits are written looser than twice production's, which counts: {', '.join(found.terms.loosened)}"
     if seen.sessions or seen.synthetic_sessions:
         yield f"{seen.sessions} sessions were observed, {seen.synthetic_sessions} replayed"
+    if found.replaying_ms is not None:
+        began = clock.of_ms(found.replaying_ms)
+        yield f"a replay that began at {began} has not ended: sessions since then are synthetic"
     if seen.left_out:
         yield f"{seen.left_out:,} records are left out: their sessions were not seen to start on this candidate"
     if seen.damaged:

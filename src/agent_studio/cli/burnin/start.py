@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock, log
-from agent_studio.cli.output import Result, working
-from agent_studio.release import burnin
+from agent_studio.cli.output import Problem, Result, working
+from agent_studio.release import burnin, burnin_since
 from agent_studio.release.sides import open_sides
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
     from agent_studio.release.burnin import Minimum
-    from agent_studio.release.burnin_since import Started
+    from agent_studio.release.burnin_since import Since
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Say what it takes, then start; one that runs on this candidate goes on."""
     sides = open_sides(session.project, session.variables, session.overrides)
+    aside = burnin_since.set_damaged_aside(sides.staging) if args.restart and not args.dry_run else ""
     with working("reading the last week"):
         least = burnin.minimum(sides)
     if args.dry_run:
@@ -36,11 +37,14 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     begun, is_new = burnin.start(sides, restart=args.restart)
     if is_new:
         log.info(sides.staging, "burnin.started", candidate=begun.candidate)
+    since = burnin_since.since(sides.staging, begun)
     data = {
-        "candidate": begun.candidate, "since": clock.timestamp(begun.since), "who": begun.who, "started": is_new,
+        "candidate": begun.candidate, "since": clock.timestamp(since.at), "who": begun.who, "started": is_new,
         "dryRun": False, **_data(least),
     }  # fmt: skip
-    return Result(data, lambda screen: _render(screen, least, begun, is_new=is_new))
+    told = f"its damaged journal is {aside} now: replays and starts that it names are forgotten"
+    problems = [Problem("damaged", told, is_note=True)] if aside else []
+    return Result(data, lambda screen: _render(screen, least, since, is_new=is_new), problems=problems)
 
 
 def _data(least: Minimum) -> dict[str, Any]:
@@ -54,21 +58,25 @@ def _data(least: Minimum) -> dict[str, Any]:
     }
 
 
-def _render(screen: Screen, least: Minimum, begun: Started | None, *, is_new: bool) -> None:
+def _render(screen: Screen, least: Minimum, since: Since | None, *, is_new: bool) -> None:
     screen.line(f"A burn-in of candidate {least.candidate[:12]} takes at least, when nothing goes wrong:")
     for one in least.requirements:
         screen.line(f"  {one.name:<16} {one.message}")
     screen.line(f"  {_days(least)}")
     screen.line("  of each sample up to half may be replayed: agent-studio burnin exercise")
-    if begun is None:
+    if since is None:
         screen.line("\nnothing was started (--dry-run)")
     elif is_new:
-        screen.mark("ok", f"It counts from {clock.timestamp(begun.since)}: start Claude Code anew, and work in staging")
+        screen.mark("ok", f"It counts from {clock.timestamp(since.at)}: start Claude Code anew, and work in staging")
     else:
-        screen.mark("note", f"It runs since {clock.timestamp(begun.since)} and goes on (--restart begins anew)")
+        screen.mark(
+            "note", f"It counts from {clock.timestamp(since.at)} ({since.why}), and goes on (--restart begins anew)"
+        )
 
 
 def _days(least: Minimum) -> str:
+    if any(one.needed == math.inf for one in least.requirements):
+        return "days cannot be told: no number of runs can show a limit of 0"
     if least.days is None:
         return f"days cannot be told: in the last week staging recorded nothing for {least.slowest}"
     return f"{least.days:.1f} days at the rate of the last week ({least.slowest} takes longest)"

@@ -37,7 +37,13 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         return Result({}, lambda screen: _watch(screen, session))
     with working("reading the journals"):
         found = burnin.status(open_sides(session.project, session.variables, session.overrides))
-    return Result(burnin.data_of(found), lambda screen: render(screen, found), CODES[found.verdict])
+    return Result(burnin.data_of(found), lambda screen: _render(screen, found), CODES[found.verdict])
+
+
+def _render(screen: Screen, found: Burnin) -> None:
+    render(screen, found)
+    if found.since is not None:
+        screen.line("as evidence for the gate: agent-studio burnin report")
 
 
 def render(screen: Screen, found: Burnin) -> None:

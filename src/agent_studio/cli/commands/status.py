@@ -16,7 +16,7 @@ from agent_studio.knowledge import table
 from agent_studio.monitor import alerts
 from agent_studio.monitor.alert import FIRING
 from agent_studio.monitor.rules import is_watched
-from agent_studio.release import gate
+from agent_studio.release import gate, whose
 from agent_studio.release.evidence import PASS
 from agent_studio.release.sides import SOURCE
 from agent_studio.release.standing import standing
@@ -154,7 +154,11 @@ def _live(found: Standing) -> str:
 def _gathered(found: Standing) -> str:
     if not found.candidate:
         return "not known"
-    bad = [f"{kind} {one.verdict}" for kind, one in found.evidence.items() if one.verdict != PASS]
+    bad = [
+        f"{kind} {one.verdict if one.verdict != PASS else 'stale'}"
+        for kind, one in found.evidence.items()
+        if one.verdict != PASS or kind in found.stale
+    ]
     more = f"; {', '.join(bad)}" if bad else ""
     return f"{found.candidate[:12]}: {found.passed} of {len(gate.REQUIRED)} kinds of evidence pass{more}"
 
@@ -184,6 +188,8 @@ def _said(alerts: dict[str, Any] | None) -> str:
 
 
 def _separation(separation: str, context: Context) -> str:
+    if owner := whose.owner(context.project):
+        return f"this is the production of {owner.path}"
     if separation == "none":
         return "none: this checkout holds the definitions of staging and production alike"
     return f"production's definitions are in {context.config['release.target']}"

@@ -2,7 +2,8 @@
 
 The command is what follows --, else test.command in the configuration, else what the project's files call for:
 package.json, pytest, a Makefile's test target, go.mod, Cargo.toml. It runs in the project's folder with a data
-root of its own. The result of staging is evidence on the working checkout's candidate as well.
+root of its own. The result of staging is evidence on the working checkout's candidate as well, unless -- names another
+command than the configuration or the files.
 Exit code: 0 PASS, 1 FAIL, 3 INSUFFICIENT (nothing counted, or all of it skipped).
 
   agent-studio test --env staging
@@ -47,16 +48,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Run the suite and report what it proves."""
     context = session.context
-    chosen = runners.choose(
-        context.project.path, args.command, context.config["test.command"], _configured_by(context.config)
-    )
+    configured = (context.config["test.command"], _configured_by(context.config))
+    chosen = runners.choose(context.project.path, args.command, *configured)
     quiet = bool(session.common.json)
     if not quiet:
         warn(f"running {redact(shlex.join(chosen.command))} in {context.environment}", f"chosen by: {chosen.source}")
     watch = checked.Watch(context)
     say = (lambda _: None) if quiet else echo
     outcome = run_suite(context, chosen, session.variables, candidate=watch.candidate, echo=say)
-    kept = watch.keep(checked.of_suite(outcome))
+    is_own = runners.is_own(chosen, context.project.path, *configured)
+    kept = watch.keep(checked.of_suite(outcome, is_own=is_own))
     problems = [Problem(note.code, note.message, note.hint) for note in outcome.notes]
     if kept is None and watch.has_changed():
         problems.append(
