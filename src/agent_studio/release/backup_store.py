@@ -30,6 +30,8 @@ CHAIN = "backups.jsonl"
 JOURNAL = "restore.json"
 """There while a restore goes on, or was interrupted."""
 PIECE_BYTES = 1 << 20
+SPARE_BYTES = 16 << 20
+"""Left free on the disk, by a restore and a rollback, for whoever else writes."""
 MADE, RESTORED, PRUNED = "made", "restored", "pruned"
 """Steps of the journal."""
 _LOCK = "lock"

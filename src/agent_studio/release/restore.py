@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "agent-studio/restore/1"
 _STAGED = "restoring"
-_SPARE_BYTES = 16 << 20
-"""Left free on the disk for whoever else writes."""
 _LEAVING_S, _PAUSE_S = 1.0, 0.05
 """How long a daemon that was told to stop may still hold its lock."""
 
@@ -118,7 +116,7 @@ def restore(
         found = plan(root, own)
         _refuse_full(root, found)
         agree(found)
-        made = before or backup.make(root, f"before restore of {own}", {}, whole_ledger=False).id
+        made = before or backup.make(root, f"before restore of {own}", {}, whole_ledger=False, by=backup.RESTORE).id
         _stage(root, found, all_of_them=bool(archive))
         journal = _Journal(history.new_id(), own, made, archive, root.root, dict(root.kinds))
         folder_of(root).replace(JOURNAL, _written(journal))
@@ -154,7 +152,8 @@ def recover(project: Project, environment: Environment) -> str:
                 f"{folder.path / JOURNAL} is damaged: {error}", hint="remove it, and restore a backup again"
             ) from None
         root = EnvironmentRoot(project, environment, journal.root, journal.kinds)
-        backup.make(root, f"before the restore of {journal.backup} went on", {}, whole_ledger=False)
+        reason = f"before the restore of {journal.backup} went on"
+        backup.make(root, reason, {}, whole_ledger=False, by=backup.RESTORE)
         shutil.rmtree(_staged(root).path, ignore_errors=True)
         _finish(root, journal)
         return journal.backup
@@ -202,7 +201,7 @@ def _served(root: EnvironmentRoot) -> BusyError:
 
 def _refuse_full(root: EnvironmentRoot, found: Plan) -> None:
     """Raise `StorageError` where there is no room, or where a name cannot move from here to there in one step."""
-    needed = found.backup.size_bytes + _SPARE_BYTES
+    needed = found.backup.size_bytes + backup_store.SPARE_BYTES
     place = folder_of(root).path
     free = shutil.disk_usage(place).free
     if free < needed:

@@ -162,8 +162,8 @@ def _list(args: argparse.Namespace, session: Session) -> Result:
     del args
     root = _context(session).root
     rows = [
-        {"backup": one["id"], "time": one["time"], "reason": one["reason"], "files": one["files"],
-         "bytes": one["bytes"]}
+        {"backup": one["id"], "time": one["time"], "reason": one["reason"], "by": one["by"],
+         "files": one["files"], "bytes": one["bytes"]}
         for one in backup.listed(root)
     ]  # fmt: skip
 
@@ -171,7 +171,7 @@ def _list(args: argparse.Namespace, session: Session) -> Result:
         if not rows:
             screen.line(f"{root.environment} has no backup: agent-studio backup create")
             return
-        names = ("backup", "files", "bytes", "reason")
+        names = ("backup", "by", "files", "bytes", "reason")
         screen.columns(names, [[row[name] for name in names] for row in rows], numbers={"files", "bytes"})
 
     return Result({"backups": rows}, render)
