@@ -14,13 +14,16 @@ import pytest
 from tests.backup_world import World
 from tests.test_switch import POSIX, _points
 
-from agent_studio.environment.roots import Project
+from agent_studio.environment.context import open_context
+from agent_studio.environment.detect import Choice, Environment
+from agent_studio.environment.roots import EnvironmentRoot, Project
 from agent_studio.errors import AgentStudioError, BusyError, IntegrityError, StorageError, UsageError
 from agent_studio.release import (
     backup,
     backup_prune,
     backup_store,
     backup_verify,
+    restore,
     restore_differences,
     sessions,
 )
@@ -264,6 +267,53 @@ def test_production_is_restored_with_yes_only_and_never_from_stagings_backup(sta
     assert done.code == 0
     assert "the way back: agent-studio backup restore" in done.out
     assert notes.read_text() != "# Learnt in production\n"
+
+
+def test_data_that_production_shares_is_restored_as_productions(staged: Studio) -> None:
+    assert staged.run("init", "--env", "production", "--no-hooks").code == 0
+    assert staged.run("init", "--env", "development", "--no-hooks").code == 0
+    own = staged.json("backup", "create", "--env", "development")["backup"]
+    notes = staged.write(".claude/memory/learnings.md", "# Learnt in production\n")
+    refused = staged.run("backup", "restore", own, "--env", "development")
+    assert (refused.code, "of development and production is one" in refused.err) == (2, True)
+    planned = staged.run("backup", "restore", own, "--dry-run", "--env", "development")
+    assert "in the data of development and production, 1 files would be written" in planned.out
+    assert staged.json("backup", "restore", own, "--dry-run", "--env", "development")["sharedBy"] == ["production"]
+    project = Project(staged.path.resolve())
+    with (
+        backup_store.alone(project_root(project, Environment.PRODUCTION), "a test"),
+        sessions.session(project, "x", "staging"),
+    ):
+        assert staged.run("backup", "restore", own, "--yes", "--env", "development").code == 5
+    with sessions.session(project, "claude", "production"):
+        assert staged.run("backup", "restore", own, "--yes", "--env", "development").code == 5
+    assert notes.read_text() == "# Learnt in production\n"
+    done = staged.run("backup", "restore", own, "--yes", "--env", "development")
+    assert "Data of development and production is that of" in done.out
+
+
+def project_root(project: Project, environment: Environment) -> EnvironmentRoot:
+    return EnvironmentRoot(project, environment, "", {})
+
+
+def test_while_a_restore_is_interrupted_nobody_uses_data_that_is_shared(staged: Studio) -> None:
+    assert staged.run("init", "--env", "production", "--no-hooks").code == 0
+    own = staged.json("backup", "create", "--env", "development")["backup"]
+    staged.write(".claude/memory/learnings.md", "# Learnt in production\n")
+    context = open_context(Project(staged.path.resolve()), Choice(Environment.DEVELOPMENT, "--env"), {})
+
+    def die() -> None:
+        with mock.patch.object(restore_differences, "apply", side_effect=lambda *_: os._exit(9)):
+            restore.restore(context, own, lambda _: None)
+
+    _points(0, die)
+    for environment in ("development", "production"):
+        for verb in (("backup", "create"), ("run", "--", "true"), ("ingest",), ("init", "--no-hooks")):
+            refused = staged.run(*verb[:1], "--env", environment, *verb[1:])
+            assert (refused.code, "agent-studio recover" in refused.err) == (6, True), (environment, verb, refused)
+    assert staged.run("ingest", "--env", "staging").code == 0
+    assert staged.run("recover").code == 0
+    assert staged.run("backup", "create", "--env", "production").code == 0
 
 
 def test_recover_ends_a_restore_that_was_interrupted(staged: Studio) -> None:

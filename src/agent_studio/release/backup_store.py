@@ -8,9 +8,10 @@ every such manifest with its hash, what was restored and what was removed.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
@@ -19,7 +20,7 @@ from agent_studio.storage import chained, flush
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.storage.folder import Folder
@@ -55,26 +56,45 @@ def folder_of(root: EnvironmentRoot) -> Folder:
 
 
 @contextmanager
-def alone(root: EnvironmentRoot, doing: str, *, recovering: bool = False) -> Iterator[Folder]:
+def alone(
+    root: EnvironmentRoot, doing: str, *, recovering: bool = False, others: Iterable[EnvironmentRoot] = ()
+) -> Iterator[Folder]:
     """Be the only one who works with an environment's backups; raise `BusyError` when someone else does.
 
-    Raises `RestoreInterruptedError` while a restore is not brought to its end, unless that is what is to be done.
+    `others` are environments with whose backups nobody may work meanwhile either. Raises `RestoreInterruptedError`
+    while a restore is not brought to its end, unless that is what is to be done.
     """
-    folder = folder_of(root)
-    folder.make()
-    with exclusive(folder, _LOCK, doing=doing):
-        if not recovering:
-            refuse_interrupted(root)
-        yield folder
+    with ExitStack() as stack:
+        for one in (root, *others):
+            folder_of(one).make()
+            stack.enter_context(exclusive(folder_of(one), _LOCK, doing=doing))
+            if not recovering:
+                refuse_interrupted(one)
+        yield folder_of(root)
 
 
 def refuse_interrupted(root: EnvironmentRoot) -> None:
-    """Raise `RestoreInterruptedError` while a restore of an environment is not brought to its end."""
-    if folder_of(root).status(JOURNAL) is not None:
-        raise RestoreInterruptedError(
-            f"a restore of {root.environment} was interrupted: its data may be half of one backup, half of another",
-            hint="agent-studio recover",
-        )
+    """Raise `RestoreInterruptedError` while a restore of an environment's data is not brought to its end.
+
+    It may be the restore of another environment, which keeps its data in the same place.
+    """
+    for environment in type(root.environment):
+        folder = root.project.state(environment).at(FOLDER)
+        if folder.status(JOURNAL) is not None and (environment is root.environment or _touches(folder, root)):
+            raise RestoreInterruptedError(
+                f"a restore of {environment} was interrupted: its data may be half of one backup, half of another",
+                hint="agent-studio recover",
+            )
+
+
+def _touches(folder: Folder, root: EnvironmentRoot) -> bool:
+    """Tell whether an interrupted restore is of an environment's data too; one that does not say so may be."""
+    try:
+        return str(root.environment) in json.loads(folder.read(JOURNAL))["shared"]
+    except FileNotFoundError:  # it was ended meanwhile
+        return False
+    except (ValueError, KeyError, TypeError):
+        return True
 
 
 def steps(root: EnvironmentRoot) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from agent_studio.capture.otlp import daemon
 from agent_studio.cost import checkpoints
 from agent_studio.environment.roots import EnvironmentRoot, Project
 from agent_studio.environment.schema import KINDS
-from agent_studio.environment.sharing import sharing
+from agent_studio.environment.sharing import mingled, sharing
 from agent_studio.errors import BusyError, IntegrityError, StorageError
 from agent_studio.release import backup, backup_store, backup_verify, history, restore_differences, sessions
 from agent_studio.release.backup_store import JOURNAL, Pieces, alone, folder_of
@@ -81,6 +81,8 @@ class _Journal(NamedTuple):
     """Where the data goes that is there, below the environment's state; empty to leave what does not differ."""
     root: str
     kinds: dict[str, str]
+    shared: list[str]
+    """The environments whose data it is, too."""
 
 
 def plan(root: EnvironmentRoot, own: str) -> Plan:
@@ -108,20 +110,27 @@ def restore(
     """Restore a backup of the same environment; `agree` is shown what would happen, and raises to stop.
 
     What is there is backed up first, unless `before` names a backup of it; with `archive`, a folder below the state, it
-    also moves there whole. Raises `IntegrityError` for a backup that does not verify, `BusyError` while somebody works
-    with the data, `StorageError` for a disk without room; nothing is changed then.
+    also moves there whole. It is the data of every environment that `shared_by` names. Raises `IntegrityError` for a
+    backup that does not verify, `BusyError` while somebody works with the data, `StorageError` for a disk without room;
+    nothing is changed then.
     """
     root = context.root
-    with alone(root, "a restore"), unused(context, wait=wait):
+    others = shared_by(context)
+    with alone(root, "a restore", others=others.values()), unused(context, wait=wait):
         found = plan(root, own)
         _refuse_full(root, found)
         agree(found)
         made = before or backup.make(root, f"before restore of {own}", {}, whole_ledger=False, by=backup.RESTORE).id
         _stage(root, found, all_of_them=bool(archive))
-        journal = _Journal(history.new_id(), own, made, archive, root.root, dict(root.kinds))
+        journal = _Journal(history.new_id(), own, made, archive, root.root, dict(root.kinds), list(others))
         folder_of(root).replace(JOURNAL, _written(journal))
         _finish(root, journal)
         return Restored(found.backup, made, found.differences, _notes(root, found.backup))
+
+
+def shared_by(context: Context) -> dict[str, EnvironmentRoot]:
+    """Return the roots of the other environments that keep data in the place of the chosen one's, by name."""
+    return {name: root for name, root in mingled(context).items() if name != str(context.environment)}
 
 
 def _notes(root: EnvironmentRoot, made: Backup) -> list[str]:
@@ -151,11 +160,15 @@ def recover(project: Project, environment: Environment) -> str:
             raise IntegrityError(
                 f"{folder.path / JOURNAL} is damaged: {error}", hint="remove it, and restore a backup again"
             ) from None
-        root = EnvironmentRoot(project, environment, journal.root, journal.kinds)
-        reason = f"before the restore of {journal.backup} went on"
-        backup.make(root, reason, {}, whole_ledger=False, by=backup.RESTORE)
-        shutil.rmtree(_staged(root).path, ignore_errors=True)
-        _finish(root, journal)
+        others = (EnvironmentRoot(project, type(environment)(name), "", {}) for name in journal.shared)
+        with ExitStack() as stack:
+            for one in others:
+                stack.enter_context(alone(one, "a restore", recovering=True))
+            root = EnvironmentRoot(project, environment, journal.root, journal.kinds)
+            reason = f"before the restore of {journal.backup} went on"
+            backup.make(root, reason, {}, whole_ledger=False, by=backup.RESTORE)
+            shutil.rmtree(_staged(root).path, ignore_errors=True)
+            _finish(root, journal)
         return journal.backup
 
 
@@ -164,13 +177,13 @@ def unused(context: Context, *, wait: bool = False) -> Iterator[None]:
     """Keep sessions and ingestion of an environment from starting; raise `BusyError` naming who works with its data."""
     from agent_studio.capture.ingest.run import LOCK  # noqa: PLC0415 - half of the command's start
 
-    together = sharing(context)
+    together, owner = mingled(context), next(iter(sharing(context).values()))
     with ExitStack() as stack:
         for root in together.values():
             root.state.make()
             stack.enter_context(_without_daemon(root))
         stack.enter_context(sessions.quiet(context.project, wait=wait, of=together))
-        stack.enter_context(exclusive(next(iter(together.values())).state, LOCK, doing="ingest"))
+        stack.enter_context(exclusive(owner.state, LOCK, doing="ingest"))
         yield
 
 

@@ -114,42 +114,44 @@ def _verify(args: argparse.Namespace, session: Session) -> Result:
 
 def _restore(args: argparse.Namespace, session: Session) -> Result:
     context = _context(session)
-    root = context.root
+    root, others = context.root, list(restore.shared_by(context))
+    whose_data = " and ".join((str(context.environment), *others))
     if args.dry_run:
         with backup_store.alone(root, "a restore is planned"):
             found = restore.plan(root, args.backup)
-        return Result(_restored(found, None), lambda screen: _render_plan(screen, found))
-    if context.environment is Environment.PRODUCTION and not args.yes:
-        raise UsageError("production's data is restored with --yes only", hint="see first: --dry-run")
+        return Result(_restored(found, None, others), lambda screen: _render_plan(screen, found, whose_data))
+    if str(Environment.PRODUCTION) in {str(context.environment), *others} and not args.yes:
+        told = f"the data of {whose_data} is one" if others else "it is production's data"
+        raise UsageError(f"production's data is restored with --yes only: {told}", hint="see first: --dry-run")
 
     def agree(found: Plan) -> None:
-        ask(f"put backup {found.backup.id} in the place of the data in {root.path}?", yes=args.yes)
+        ask(f"put backup {found.backup.id} in the place of the data of {whose_data} in {root.path}?", yes=args.yes)
 
     with working("Restoring"):
         done = restore.restore(context, args.backup, agree, wait=args.wait)
 
     def render(screen: Screen) -> None:
-        screen.mark("ok", f"Data of {root.environment} is that of backup {done.backup.id}")
+        screen.mark("ok", f"Data of {whose_data} is that of backup {done.backup.id}")
         screen.line(f"  {done.written} files written, {done.removed} removed")
         screen.line(f"  the way back: agent-studio backup restore {done.before} --env {root.environment}")
 
     found = restore.Plan(done.backup, done.differences)
-    return Result(_restored(found, done.before), render, problems=_notes(done.notes))
+    return Result(_restored(found, done.before, others), render, problems=_notes(done.notes))
 
 
-def _restored(found: Plan, before: str | None) -> dict[str, Any]:
+def _restored(found: Plan, before: str | None, others: list[str]) -> dict[str, Any]:
     return {
         "backup": found.backup.id, "files": len(found.backup.data.files), "bytes": found.backup.size_bytes,
         "verdict": "PASS", "written": [f"{one.kind}/{one.path}" for one in found.differences.write],
         "removed": [f"{kind}/{path}" for kind, path in found.differences.remove], "before": before,
-        "dryRun": before is None,
+        "sharedBy": others, "dryRun": before is None,
     }  # fmt: skip
 
 
-def _render_plan(screen: Screen, found: Plan) -> None:
+def _render_plan(screen: Screen, found: Plan, whose_data: str) -> None:
     write, remove = found.differences.write, found.differences.remove
     told = f"{len(write)} files would be written, {len(remove)} removed, {found.differences.same} are as they were"
-    screen.mark("ok", f"Backup {found.backup.id} verifies: {told}")
+    screen.mark("ok", f"Backup {found.backup.id} verifies: in the data of {whose_data}, {told}")
     names = [*(f"write {one.kind}/{one.path}" for one in write), *(f"remove {kind}/{path}" for kind, path in remove)]
     for name in names[:_LISTED]:
         screen.line(f"  {name}")
