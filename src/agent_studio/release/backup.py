@@ -82,6 +82,7 @@ def make(
     """Back data up as `create` does; the caller holds `backup_store.alone`."""
     folder, pieces = folder_of(root), Pieces(root)
     folder.sweep()
+    backup_store.steps(root)  # a damaged journal would not take it in the end
     with pieces.bulk():
         data = backup_data.read(root, pieces.put, whole_ledger=whole_ledger)
     made = Backup(
@@ -136,7 +137,7 @@ def load(root: EnvironmentRoot, own: str) -> Backup:
         raise IntegrityError(f"{place} is gone", hint=_ANOTHER) from None
     if hashlib.sha256(written).hexdigest() != lines[own]["sha256"]:
         raise IntegrityError(f"{place} is not what it was when the backup was made", hint=_ANOTHER)
-    return _parsed(json.loads(written.decode("utf-8", "surrogateescape")))
+    return parsed(json.loads(written.decode("utf-8", "surrogateescape")))
 
 
 _ANOTHER = "use another backup: agent-studio backup list"
@@ -165,7 +166,8 @@ def _plain(made: Backup) -> dict[str, Any]:
     return {**made._asdict(), "data": {**data, "ledger": made.data.ledger._asdict()}}
 
 
-def _parsed(value: Mapping[str, Any]) -> Backup:
+def parsed(value: Mapping[str, Any]) -> Backup:
+    """Return a backup as its manifest says it; raise `ValueError`, `KeyError`, `TypeError` for one that is none."""
     data = value["data"]
     files = [Item(**one) for one in data["files"]]
     folders = [(kind, path) for kind, path in data["folders"]]

@@ -99,15 +99,30 @@ def _touches(folder: Folder, root: EnvironmentRoot) -> bool:
 
 def steps(root: EnvironmentRoot) -> list[dict[str, Any]]:
     """Return the journal's lines, oldest first; raise `IntegrityError` for one that does not follow."""
-    return chained.read(folder_of(root), CHAIN).records
+    with _way_on(root):
+        return chained.read(folder_of(root), CHAIN).records
 
 
 def note(root: EnvironmentRoot, step: str, own: str, record: Mapping[str, Any]) -> None:
     """Add a line to the journal durably; one with the same step and id is not added again."""
-    chained.append(
-        folder_of(root), CHAIN, {"step": step, "id": own, "time": clock.timestamp(clock.now()), **record},
-        unless=lambda held: any((one["step"], one["id"]) == (step, own) for one in held),
-    )  # fmt: skip
+    with _way_on(root):
+        chained.append(
+            folder_of(root), CHAIN, {"step": step, "id": own, "time": clock.timestamp(clock.now()), **record},
+            unless=lambda held: any((one["step"], one["id"]) == (step, own) for one in held),
+        )  # fmt: skip
+
+
+def repairing(root: EnvironmentRoot) -> str:
+    """Return the command that mends a damaged journal."""
+    return f"agent-studio backup verify --repair --env {root.environment}"
+
+
+@contextmanager
+def _way_on(root: EnvironmentRoot) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise IntegrityError(error.message, hint=repairing(root)) from None
 
 
 class Pieces:
