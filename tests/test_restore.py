@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +29,7 @@ from agent_studio.release import (
     restore_differences,
     sessions,
 )
-from agent_studio.storage import flush
+from agent_studio.storage import flush, journal
 
 if TYPE_CHECKING:
     from tests.backup_world import Tree
@@ -95,6 +97,41 @@ def test_with_an_archive_all_that_is_there_moves_aside_whole(world: World) -> No
     assert {place.relative_to(aside).as_posix() for place in aside.rglob("*") if place.is_file()} == {
         name for name, found in changed.items() if found is not None
     }
+
+
+@POSIX
+@pytest.mark.parametrize("archive", ["", "archive/then"])
+def test_what_others_write_while_it_goes_on_is_in_the_data_a_backup_or_kept_aside(world: World, archive: str) -> None:
+    metrics, written = world.root.folder("metrics"), list[int]()
+    made = world.create()
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            with suppress(FileNotFoundError, AgentStudioError):  # the folder itself is gone for a moment
+                journal.append(metrics, "hooks.jsonl", [{"number": number}])
+                written.append(number)
+                number += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        done = [world.restore(made.id, archive=archive and f"{archive}-{turn}") for turn in range(4)]
+    finally:
+        stop.set()
+        thread.join()
+    assert len(written) > 20
+    lines = (world.data / "metrics/hooks.jsonl").read_bytes()
+    for place in (world.project.path / ".agent-studio/staging/archive").rglob("hooks.jsonl"):
+        lines += place.read_bytes()
+    for one in backup.listed(world.root):
+        held = [item for item in backup.load(world.root, str(one["id"])).data.files if item.path == "hooks.jsonl"]
+        lines += b"".join(backup_store.Pieces(world.root).read(name) for item in held for name in item.pieces)
+    found = {json.loads(line).get("number") for line in lines.splitlines()}
+    assert set(written) <= found
+    told = [note for one in done for note in one.notes]
+    assert any("metrics/hooks.jsonl" in note for note in told)
 
 
 def test_it_is_refused_while_somebody_works_with_the_data(world: World) -> None:

@@ -26,6 +26,7 @@ from agent_studio.environment.sharing import mingled, sharing
 from agent_studio.errors import BusyError, IntegrityError, StorageError
 from agent_studio.release import backup, backup_store, backup_verify, history, restore_differences, sessions
 from agent_studio.release.backup_store import JOURNAL, Pieces, alone, folder_of
+from agent_studio.release.restore_late import Late
 from agent_studio.storage import flush
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
@@ -124,8 +125,9 @@ def restore(
         _stage(root, found, all_of_them=bool(archive))
         journal = _Journal(history.new_id(), own, made, archive, root.root, dict(root.kinds), list(others))
         folder_of(root).replace(JOURNAL, _written(journal))
-        _finish(root, journal)
-        return Restored(found.backup, made, found.differences, _notes(root, found.backup))
+        late = _finish(root, journal, made)
+        notes = [*_notes(root, found.backup), *_told(root, journal, late, made)]
+        return Restored(found.backup, made, found.differences, notes)
 
 
 def shared_by(context: Context) -> dict[str, EnvironmentRoot]:
@@ -166,9 +168,9 @@ def recover(project: Project, environment: Environment) -> str:
                 stack.enter_context(alone(one, "a restore", recovering=True))
             root = EnvironmentRoot(project, environment, journal.root, journal.kinds)
             reason = f"before the restore of {journal.backup} went on"
-            backup.make(root, reason, {}, whole_ledger=False, by=backup.RESTORE)
+            now = backup.make(root, reason, {}, whole_ledger=False, by=backup.RESTORE)
             shutil.rmtree(_staged(root).path, ignore_errors=True)
-            _finish(root, journal)
+            _finish(root, journal, now.id)
         return journal.backup
 
 
@@ -248,9 +250,14 @@ def _refuse_faults(made: Backup, faults: list[str]) -> None:
         raise IntegrityError(f"backup {made.id} changed since it was verified: {faults[0]}")
 
 
-def _finish(root: EnvironmentRoot, journal: _Journal) -> None:
-    """Make the data what the backup says; whatever was done of it before is not done again."""
+def _finish(root: EnvironmentRoot, journal: _Journal, before: str) -> Late:
+    """Make the data what the backup says; whatever was done of it before is not done again.
+
+    `before` is the backup of what goes; empty where none could be made.
+    """
     made = backup.load(root, journal.backup)
+    keep = root.state.at(f"archive/late-{journal.id}")
+    late = Late(root, backup.load(root, before).data.files if before else (), keep)
     if journal.archive:
         _put_aside(root, journal.archive)
     staged = _staged(root)
@@ -261,18 +268,30 @@ def _finish(root: EnvironmentRoot, journal: _Journal) -> None:
             Project(root.project.path).folder.make(place.rpartition("/")[0])
             staged.move(kind, root.project.folder, place)
         root.folder(kind).make()
-    restore_differences.apply(root, made, staged)
+    restore_differences.apply(root, made, staged, late.watch)
     aside = [root.state.at(journal.archive)] if journal.archive else []
     _sync(root, [*aside, staged, *(root.folder(kind) for kind in KINDS)])
+    late.settle()
     backup_store.note(
         root, backup_store.RESTORED, journal.id,
-        {"backup": journal.backup, "before": journal.before, "archive": journal.archive},
+        {"backup": journal.backup, "before": journal.before, "archive": journal.archive, "late": late.kept},
     )  # fmt: skip
     folder = folder_of(root)
     with suppress(FileNotFoundError):
         folder.remove(JOURNAL)
     folder.sync()
     shutil.rmtree(staged.path, ignore_errors=True)
+    return late
+
+
+def _told(root: EnvironmentRoot, journal: _Journal, late: Late, before: str) -> list[str]:
+    """Say where to find what was written after the backup of what went."""
+    told = list(late.faults)
+    if late.kept:
+        told.append(f"written after backup {before} was made, and kept in {late.place.path}: {', '.join(late.kept)}")
+    if journal.archive and (grown := late.grown(aside := root.state.at(journal.archive))):
+        told.append(f"written to after backup {before} was made, and whole in {aside.path}: {', '.join(grown)}")
+    return told
 
 
 def _put_aside(root: EnvironmentRoot, archive: str) -> None:
