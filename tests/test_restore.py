@@ -370,7 +370,7 @@ def test_recover_ends_a_restore_that_was_interrupted(staged: Studio) -> None:
     assert staged.run("recover").out.strip().endswith("Nothing was interrupted")
 
 
-def test_a_restore_behind_a_checkpoint_says_what_cost_verify_will_say(staged: Studio) -> None:
+def test_a_restore_behind_a_checkpoint_is_what_cost_verify_says_and_no_fault(staged: Studio) -> None:
     def use() -> None:
         words = ("cost", "record", "--model", "claude-sonnet-4-5", "--input-tokens", "1", "--output-tokens", "1")
         assert staged.run(*words, "--env", "staging").code == 0
@@ -381,6 +381,14 @@ def test_a_restore_behind_a_checkpoint_says_what_cost_verify_will_say(staged: St
     staged.run("cost", "verify", "--env", "staging")
     done = staged.run("backup", "restore", made, "--yes", "--env", "staging")
     assert (done.code, "ends at record 1 now" in done.err) == (0, True)
+    verified = staged.run("cost", "verify", "--env", "staging")
+    assert (verified.code, f"by the restore of {made}; what was there is in backup" in verified.err) == (0, True)
+    use()
+    use()
+    assert staged.run("cost", "verify", "--env", "staging").code == 0
+    place = staged.path / ".claude/staging/metrics/llm-usage.log"
+    place.write_bytes(b"".join(place.read_bytes().splitlines(keepends=True)[:-1]))
+    assert staged.run("cost", "verify", "--env", "staging").code == 8  # a checkpoint after the restore still counts
 
 
 def test_what_is_asked_for_has_to_be_there(world: World) -> None:

@@ -139,8 +139,8 @@ def _notes(root: EnvironmentRoot, made: Backup) -> list[str]:
     """Say so where a checkpoint knows of usage that the restored ledger does not have: verifying it will, too."""
     later = [one for one in checkpoints.read(root).found if one.seq > made.data.ledger.seq]
     return [
-        f"the ledger ends at record {made.data.ledger.seq} now; the checkpoint of {one.time} ended at {one.seq}, so "
-        f"cost verify will call it truncated"
+        f"the ledger ends at record {made.data.ledger.seq} now; the checkpoint of {one.time} ended at {one.seq}, and "
+        f"cost verify says so"
         for one in later[-1:]
     ]
 
@@ -274,7 +274,8 @@ def _finish(root: EnvironmentRoot, journal: _Journal, before: str) -> Late:
     late.settle()
     backup_store.note(
         root, backup_store.RESTORED, journal.id,
-        {"backup": journal.backup, "before": journal.before, "archive": journal.archive, "late": late.kept},
+        {"backup": journal.backup, "before": journal.before, "archive": journal.archive, "late": late.kept,
+         "ledger": made.data.ledger._asdict()},
     )  # fmt: skip
     folder = folder_of(root)
     with suppress(FileNotFoundError):
