@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,6 +18,7 @@ from agent_studio.errors import BusyError, IntegrityError, UsageError
 from agent_studio.release import (
     backup,
     backup_prune,
+    backup_repair,
     backup_verify,
     candidates,
     evidence,
@@ -75,7 +77,8 @@ def test_what_is_live_was_healthy_is_recent_or_witnessed_stays(pair: Pair, monke
     first, failed, adopted, live = _several(pair)
     orphan = pair.store.put(b"nobody names this")
     kept = pair.store.put(b"an edit that was in the way")
-    history.append(pair.project, {"step": history.KEPT, "id": "x:agents/a.md", "path": "agents/a.md", "sha256": kept})
+    edit = {"path": "agents/a.md", "sha256": kept}
+    history.append(pair.project, {"step": history.KEPT, "id": "x:agents/a.md", "files": [edit]})
     assert prune.prune(pair.project, lambda _: None, keep=1).objects == 0  # all was written in the last hour
     assert history.read(pair.project).pruned == {failed, adopted}
     later(monkeypatch, 1)
@@ -214,6 +217,114 @@ def test_the_newest_backup_that_verifies_is_never_removed(tmp_path: Path) -> Non
     done = backup_prune.prune(world.root, lambda _: None, keep=1)
     assert (done.gone, done.kept) == ([], {sound: "it is the newest that verifies"})
     assert backup_verify.newest(world.context) == sound
+
+
+@POSIX
+def test_backups_are_removed_on_a_disk_that_takes_no_more_data(tmp_path: Path) -> None:
+    import resource
+
+    world = DataWorld(tmp_path)
+    world.write("memory/big.md", b"big" * 1_000_000)
+    first, second = world.create().id, world.create().id
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))  # as full as it has to be for a trial
+    try:
+        assert backup_prune.prune(world.root, lambda _: None, keep=1).gone == [first]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert backup_verify.verify(world.root, second).passed
+
+
+def test_a_damaged_manifest_that_stays_is_named_and_goes_by_its_name(tmp_path: Path) -> None:
+    world = DataWorld(tmp_path)
+    sound = [world.create().id for _ in range(2)]
+    damaged, newest = world.create().id, world.create().id
+    (world.backups / f"{damaged}.json").write_text("{}")
+    with pytest.raises(IntegrityError, match="nobody can tell which pieces it needs") as told:
+        backup_prune.prune(world.root, lambda _: None, keep=3)
+    assert f"backup prune {damaged} --env staging" in told.value.hint
+    assert backup_prune.prune(world.root, lambda _: None, only=[damaged]).gone == [damaged]
+    with pytest.raises(UsageError, match="has no backup"):
+        backup_prune.prune(world.root, lambda _: None, only=[damaged])
+    kept = backup_prune.prune(world.root, lambda _: None, only=[newest])
+    assert kept.kept == {newest: "it is the newest that verifies"}
+    for own in (*sound, newest):
+        assert backup_verify.verify(world.root, own).passed
+
+
+@pytest.mark.parametrize("damage", ["a changed byte", "gone with its head", "gone", "cut off"])
+def test_a_damaged_journal_is_begun_anew_with_every_backup_that_is_whole(tmp_path: Path, damage: str) -> None:
+    world = DataWorld(tmp_path)
+    first = world.create("sound")
+    world.write("memory/learnings.md", b"only in the second")
+    broken = world.create()
+    one = next(one for one in broken.data.files if one.path == "learnings.md")
+    (world.backups / f"objects/{one.pieces[0][:2]}/{one.pieces[0][2:]}").unlink()
+    world.write("memory/learnings.md", b"third")
+    third = world.create()
+    place = world.backups / "backups.jsonl"
+    written = place.read_bytes()
+    if damage == "a changed byte":
+        place.write_bytes(written.replace(b"sound", b"found"))
+    elif damage == "cut off":
+        place.write_bytes(b"".join(written.splitlines(keepends=True)[:-1]))
+    else:
+        place.unlink()
+    if damage == "gone with its head":
+        (world.backups / "backups.jsonl.head").unlink()
+        assert backup_prune.prune(world.root, lambda _: None, keep=1).pieces == 0
+        assert len(list(world.backups.glob("2*.json"))) == 3
+    else:
+        with pytest.raises(IntegrityError) as told:
+            world.create()
+        assert told.value.hint == "agent-studio backup verify --repair --env staging"
+    (found,) = backup_repair.findings(world.root)
+    assert (found.severity, found.fix) == ("error", "agent-studio backup verify --repair --env staging")
+    done = backup_repair.repair(world.root)
+    assert done is not None
+    assert (done.kept, list(done.left_out)) == ([first.id, third.id], [broken.id])
+    assert done.aside.startswith(f"{place}.damaged-") is not damage.startswith("gone")
+    assert [(line["id"], line["reason"], line["by"]) for line in backup.listed(world.root)] == [
+        (first.id, "sound", "user"), (third.id, "a test", "user"),
+    ]  # fmt: skip
+    assert backup.load(world.root, third.id) == third
+    assert list(backup_repair.findings(world.root)) == []
+    assert backup_repair.repair(world.root) is None
+    world.create()
+
+
+@needs_tools
+def test_the_command_repairs_and_level_3_waits_for_it(bare: Studio, tmp_path: Path) -> None:
+    world = World(bare, tmp_path)
+    sound = world.data("backup", "create", "--env", "staging")["backup"]
+    place = world.staging.root.state.at("backups").path / "backups.jsonl"
+    place.write_bytes(place.read_bytes().replace(b"user", b"uses"))
+    refused = world.must("rollback", "--level", "3", "--reason", "x", "--yes", code=8)
+    assert "backup verify --repair --env staging" in refused.err
+    assert "backups: " in world.must("doctor", "--env", "staging", code=1).out
+    done = world.must("backup", "verify", "--repair", "--env", "staging")
+    assert "the new one names 1 backups" in done.err
+    assert world.data("rollback", "--level", "3", "--reason", "x", "--yes")["restored"] == sound
+
+
+@needs_tools
+def test_backups_that_the_history_names_stay_from_whichever_checkout(bare: Studio, tmp_path: Path) -> None:
+    world = World(bare, tmp_path)
+    world.promoted("first")
+    world.promoted("second")
+    named = {str(one["backup"]) for one in history.read(world.project).records if one.get("backup")}
+    there = ("--env", "production", "--project", str(world.live))
+    made = world.data("backup", "create", *there)
+    current = history.read(world.project).current
+    assert current is not None
+    assert made["release"] == current.release
+    world.data("backup", "create", *there)
+    kept = world.data("backup", "prune", "--keep", "1", "--yes", *there)
+    assert kept["removed"] == [made["backup"]]
+    assert named <= {str(one["backup"]) for one in world.data("backup", "list", *there)["backups"]}
+    owner = world.live / ".agent-studio/production-of"
+    owner.write_text(json.dumps({**json.loads(owner.read_text()), "project": str(tmp_path / "gone")}))
+    assert "which is not there" in world.must("backup", "prune", "--keep", "1", "--yes", *there, code=8).err
 
 
 def test_backups_go_by_their_age_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,17 +16,20 @@ import pytest
 from tests.backup_world import World
 from tests.test_switch import POSIX, _points
 
-from agent_studio.environment.roots import Project
+from agent_studio.environment.context import open_context
+from agent_studio.environment.detect import Choice, Environment
+from agent_studio.environment.roots import EnvironmentRoot, Project
 from agent_studio.errors import AgentStudioError, BusyError, IntegrityError, StorageError, UsageError
 from agent_studio.release import (
     backup,
     backup_prune,
     backup_store,
     backup_verify,
+    restore,
     restore_differences,
     sessions,
 )
-from agent_studio.storage import flush
+from agent_studio.storage import flush, journal
 
 if TYPE_CHECKING:
     from tests.backup_world import Tree
@@ -92,6 +97,41 @@ def test_with_an_archive_all_that_is_there_moves_aside_whole(world: World) -> No
     assert {place.relative_to(aside).as_posix() for place in aside.rglob("*") if place.is_file()} == {
         name for name, found in changed.items() if found is not None
     }
+
+
+@POSIX
+@pytest.mark.parametrize("archive", ["", "archive/then"])
+def test_what_others_write_while_it_goes_on_is_in_the_data_a_backup_or_kept_aside(world: World, archive: str) -> None:
+    metrics, written = world.root.folder("metrics"), list[int]()
+    made = world.create()
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            with suppress(FileNotFoundError, AgentStudioError):  # the folder itself is gone for a moment
+                journal.append(metrics, "hooks.jsonl", [{"number": number}])
+                written.append(number)
+                number += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        done = [world.restore(made.id, archive=archive and f"{archive}-{turn}") for turn in range(4)]
+    finally:
+        stop.set()
+        thread.join()
+    assert len(written) > 20
+    lines = (world.data / "metrics/hooks.jsonl").read_bytes()
+    for place in (world.project.path / ".agent-studio/staging/archive").rglob("hooks.jsonl"):
+        lines += place.read_bytes()
+    for one in backup.listed(world.root):
+        held = [item for item in backup.load(world.root, str(one["id"])).data.files if item.path == "hooks.jsonl"]
+        lines += b"".join(backup_store.Pieces(world.root).read(name) for item in held for name in item.pieces)
+    found = {json.loads(line).get("number") for line in lines.splitlines()}
+    assert set(written) <= found
+    told = [note for one in done for note in one.notes]
+    assert any("metrics/hooks.jsonl" in note for note in told)
 
 
 def test_it_is_refused_while_somebody_works_with_the_data(world: World) -> None:
@@ -266,6 +306,53 @@ def test_production_is_restored_with_yes_only_and_never_from_stagings_backup(sta
     assert notes.read_text() != "# Learnt in production\n"
 
 
+def test_data_that_production_shares_is_restored_as_productions(staged: Studio) -> None:
+    assert staged.run("init", "--env", "production", "--no-hooks").code == 0
+    assert staged.run("init", "--env", "development", "--no-hooks").code == 0
+    own = staged.json("backup", "create", "--env", "development")["backup"]
+    notes = staged.write(".claude/memory/learnings.md", "# Learnt in production\n")
+    refused = staged.run("backup", "restore", own, "--env", "development")
+    assert (refused.code, "of development and production is one" in refused.err) == (2, True)
+    planned = staged.run("backup", "restore", own, "--dry-run", "--env", "development")
+    assert "in the data of development and production, 1 files would be written" in planned.out
+    assert staged.json("backup", "restore", own, "--dry-run", "--env", "development")["sharedBy"] == ["production"]
+    project = Project(staged.path.resolve())
+    with (
+        backup_store.alone(project_root(project, Environment.PRODUCTION), "a test"),
+        sessions.session(project, "x", "staging"),
+    ):
+        assert staged.run("backup", "restore", own, "--yes", "--env", "development").code == 5
+    with sessions.session(project, "claude", "production"):
+        assert staged.run("backup", "restore", own, "--yes", "--env", "development").code == 5
+    assert notes.read_text() == "# Learnt in production\n"
+    done = staged.run("backup", "restore", own, "--yes", "--env", "development")
+    assert "Data of development and production is that of" in done.out
+
+
+def project_root(project: Project, environment: Environment) -> EnvironmentRoot:
+    return EnvironmentRoot(project, environment, "", {})
+
+
+def test_while_a_restore_is_interrupted_nobody_uses_data_that_is_shared(staged: Studio) -> None:
+    assert staged.run("init", "--env", "production", "--no-hooks").code == 0
+    own = staged.json("backup", "create", "--env", "development")["backup"]
+    staged.write(".claude/memory/learnings.md", "# Learnt in production\n")
+    context = open_context(Project(staged.path.resolve()), Choice(Environment.DEVELOPMENT, "--env"), {})
+
+    def die() -> None:
+        with mock.patch.object(restore_differences, "apply", side_effect=lambda *_: os._exit(9)):
+            restore.restore(context, own, lambda _: None)
+
+    _points(0, die)
+    for environment in ("development", "production"):
+        for verb in (("backup", "create"), ("run", "--", "true"), ("ingest",), ("init", "--no-hooks")):
+            refused = staged.run(*verb[:1], "--env", environment, *verb[1:])
+            assert (refused.code, "agent-studio recover" in refused.err) == (6, True), (environment, verb, refused)
+    assert staged.run("ingest", "--env", "staging").code == 0
+    assert staged.run("recover").code == 0
+    assert staged.run("backup", "create", "--env", "production").code == 0
+
+
 def test_recover_ends_a_restore_that_was_interrupted(staged: Studio) -> None:
     made = staged.json("backup", "create", "--env", "staging")["backup"]
     notes = staged.path / ".claude/staging/memory/learnings.md"
@@ -283,7 +370,7 @@ def test_recover_ends_a_restore_that_was_interrupted(staged: Studio) -> None:
     assert staged.run("recover").out.strip().endswith("Nothing was interrupted")
 
 
-def test_a_restore_behind_a_checkpoint_says_what_cost_verify_will_say(staged: Studio) -> None:
+def test_a_restore_behind_a_checkpoint_is_what_cost_verify_says_and_no_fault(staged: Studio) -> None:
     def use() -> None:
         words = ("cost", "record", "--model", "claude-sonnet-4-5", "--input-tokens", "1", "--output-tokens", "1")
         assert staged.run(*words, "--env", "staging").code == 0
@@ -294,6 +381,14 @@ def test_a_restore_behind_a_checkpoint_says_what_cost_verify_will_say(staged: St
     staged.run("cost", "verify", "--env", "staging")
     done = staged.run("backup", "restore", made, "--yes", "--env", "staging")
     assert (done.code, "ends at record 1 now" in done.err) == (0, True)
+    verified = staged.run("cost", "verify", "--env", "staging")
+    assert (verified.code, f"by the restore of {made}; what was there is in backup" in verified.err) == (0, True)
+    use()
+    use()
+    assert staged.run("cost", "verify", "--env", "staging").code == 0
+    place = staged.path / ".claude/staging/metrics/llm-usage.log"
+    place.write_bytes(b"".join(place.read_bytes().splitlines(keepends=True)[:-1]))
+    assert staged.run("cost", "verify", "--env", "staging").code == 8  # a checkpoint after the restore still counts
 
 
 def test_what_is_asked_for_has_to_be_there(world: World) -> None:

@@ -41,7 +41,7 @@ def test_level_1_makes_staging_anew_and_loses_nothing(world: World) -> None:
     planned = back(world, 1, "--dry-run")
     for told in (
         "staging data: 6 of 6", "sessions: none runs in staging", "disk: ", "archive: move", "smoke: run",
-        "release: production has no release and stays",
+        "release: production has no release and stays", "backup of staging: ", "nothing was changed (--dry-run)",
     ):  # fmt: skip
         assert told in planned
     assert backup.listed(world.staging.root) == []
@@ -80,7 +80,12 @@ def test_level_2_brings_the_last_healthy_release_back(world: World) -> None:
     second = world.promoted("second")
     (world.live / ".claude/agents/code-reviewer.md").write_text("edited by hand")
     planned = back(world, 2, "--dry-run")
-    assert first[:12] in planned
+    assert f"Production is release {second} and would be {first}\n" in planned
+    assert "backup of production" in planned
+    assert "production smoke: " in planned
+    told = world.data("rollback", "--level", "2", "--reason", "x", "--dry-run")
+    assert (told["release"], told["wouldBe"]) == (second, first)
+    assert {one["name"] for one in told["steps"] if one["verdict"] == "PASS"} >= {"disk", "release", "sessions"}
     assert world.reads() == "edited by hand"
     back(world, 2, "--yes", code=3)  # the project has no suite that could show that all is well
     assert world.reads() == "first"
@@ -100,10 +105,44 @@ def test_level_2_does_without_a_staging_that_cannot_be_opened(world: World) -> N
     assert world.reads() == "first"
 
 
+def test_level_2_does_without_room_and_beside_an_interrupted_restore_of_staging(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.promoted("first")
+    world.promoted("second")
+    interrupted = world.project.path / ".agent-studio/staging/backups/restore.json"
+    interrupted.parent.mkdir(exist_ok=True)
+    interrupted.write_text("{}")
+    told = back(world, 2, "--yes", code=1)
+    assert world.reads() == "first"
+    assert "a restore of staging was interrupted" in told
+    assert "it was not made anew" in told
+    interrupted.unlink()
+    world.promoted("third")
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 10))
+        told = back(world, 2, "--yes", code=1)
+    assert world.reads() == "first"
+    assert "10 are free" in told
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 10))
+        back(world, 1, "--yes", code=1)  # staging's own way back waits for room
+
+
+def test_level_2_does_without_evidence_that_can_be_read(world: World) -> None:
+    world.promoted("first")
+    world.promoted("second")
+    place = world.staging.root.state.at(evidence.FOLDER).path / evidence.JOURNAL
+    place.write_bytes(place.read_bytes().replace(b"PASS", b"FAIL", 1))
+    back(world, 2, "--yes", code=1)
+    assert world.reads() == "first"
+
+
 def test_level_2_by_git_reverts_the_last_commit_of_a_clean_checkout(world: World) -> None:
     world.edit("a mistake")
     world.studio.write(".claude/agents/new.md", "not committed")
     assert "not committed" in world.must("rollback", "--level", "2", "--git", "--reason", "x", "--yes", code=1).err
+    assert backup.listed(world.staging.root) == []  # refused before anything is backed up
     (world.project.path / ".claude/agents/new.md").unlink()
     back(world, 2, "--git", "--yes", code=3)
     assert "a mistake" not in (world.project.path / ".claude/agents/code-reviewer.md").read_text()
@@ -122,7 +161,9 @@ def test_level_3_archives_staging_and_restores_a_backup(world: World, chosen: st
     notes.write_text("# Broken\n")
     words = ("--backup", sound) if newer else ()
     planned = back(world, 3, *words, "--dry-run")
-    assert f"restore: restore {sound}, which verifies" in planned
+    assert re.search(
+        f"restore: restore {sound} of 2\\S+ \\(no reason was given; \\d+ files\\), which verifies", planned
+    )
     assert notes.read_text() == "# Broken\n"
     done = world.data("rollback", "--level", "3", "--reason", "a trial", *words, "--yes")
     assert (notes.read_text(), done["restored"]) == ("# Sound\n", sound)
@@ -133,6 +174,29 @@ def test_level_3_archives_staging_and_restores_a_backup(world: World, chosen: st
     assert (line["step"], line["restored"], line["backup"]) == ("nuclear", sound, done["backup"])
     world.must("backup", "restore", done["backup"], "--yes", "--env", "staging")
     assert notes.read_text() == "# Broken\n"
+
+
+def test_a_second_level_3_does_not_bring_back_what_the_first_has_put_away(world: World) -> None:
+    notes = world.project.path / ".claude/staging/memory/learnings.md"
+    notes.write_text("# Sound\n")
+    sound = world.data("backup", "create", "--env", "staging")["backup"]
+    notes.write_text("# Broken\n")
+    for _ in range(2):
+        assert world.data("rollback", "--level", "3", "--reason", "x", "--yes")["restored"] == sound
+        assert notes.read_text() == "# Sound\n"
+    notes.write_text("# Broken\n")
+    broken = world.data("backup", "restore", sound, "--yes", "--env", "staging")["before"]
+    back(world, 1, "--yes")
+    assert world.data("rollback", "--level", "3", "--reason", "x", "--yes")["restored"] == sound
+    assert {str(one["by"]) for one in backup.listed(world.staging.root)} == {"user", "rollback", "restore"}
+    world.data("rollback", "--level", "3", "--reason", "x", "--backup", broken, "--yes")
+    assert notes.read_text() == "# Broken\n"  # one that is named is taken
+
+
+def test_level_3_finds_none_among_what_rollbacks_have_made_and_says_so(world: World) -> None:
+    back(world, 1, "--yes")
+    told = back(world, 3, "--yes", code=6)
+    assert "other than those that a rollback or restore has made (--backup ID takes one)" in told
 
 
 def test_level_3_passes_over_a_backup_that_does_not_verify_and_refuses_one_that_is_named(world: World) -> None:

@@ -12,7 +12,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -57,6 +57,16 @@ class Checkpoint:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as they are written."""
         return {"seq": self.seq, "size": self.size, "hash": self.hash, "time": self.time, "sig": self.sig}
+
+
+class Return(NamedTuple):
+    """A moment at which the ledger was put back to an earlier end, on purpose."""
+
+    time: str
+    seq: int
+    """Of its last record since then."""
+    kept: str
+    """Where the longer one is, in words."""
 
 
 @dataclass(frozen=True)

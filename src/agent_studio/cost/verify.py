@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from agent_studio.cost.checkpoints import Checkpoint
+    from agent_studio.cost.checkpoints import Checkpoint, Return
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.storage.chain import Link
 
@@ -60,6 +60,8 @@ class Verdict:
     unsigned: int = 0
     faults: list[str] = field(default_factory=list)
     """What is wrong with the checkpoints themselves."""
+    returns: list[str] = field(default_factory=list)
+    """Checkpoints that the ledger does not reach, or not as they were, since it was put back on purpose."""
     format: str = "agent-studio"
 
     @property
@@ -77,6 +79,7 @@ class Verdict:
             "tornNotes": self.torn_notes,
             "tornTailBytes": self.torn_tail_bytes,
             "checkpoints": {"checked": self.checkpoints, "unsigned": self.unsigned, "faults": self.faults},
+            "returns": self.returns,
             "format": self.format,
         }
 
@@ -87,10 +90,12 @@ class _Line(NamedTuple):
     data: bytes
 
 
-def verify(roots: Sequence[EnvironmentRoot], kept: Sequence[Checkpoint] = ()) -> Verdict:
+def verify(
+    roots: Sequence[EnvironmentRoot], kept: Sequence[Checkpoint] = (), returns: Sequence[Return] = ()
+) -> Verdict:
     """Verify a ledger against its chain and the checkpoints of every environment that shares it; the owner is first.
 
-    `kept` are checkpoints from elsewhere.
+    `kept` are checkpoints from elsewhere, to which alone `returns` are no excuse.
     """
     owner, anchors, verdict = roots[0], [], Verdict()
     for root in roots:
@@ -99,7 +104,10 @@ def verify(roots: Sequence[EnvironmentRoot], kept: Sequence[Checkpoint] = ()) ->
         if reading.damaged_lines:
             verdict.faults.append(f"{root.state.path / checkpoints.FILE}: {reading.damaged_lines} lines are none")
     signed = [*anchors[-_SIGNATURES_CHECKED:], *kept]
-    anchors += kept
+    explained = {one: by for one in anchors if (by := _returned(one, returns))}
+    verdict.returns = [f"the checkpoint of {one.time} ended at record {one.seq}: {by}" for one, by in explained.items()]
+    verdict.unsigned = sum(one.sig is None for one in [*anchors, *kept])
+    anchors = [*(one for one in anchors if one not in explained), *kept]
     folder = owner.folder(LlmUsage.kind)
     files = [folder.path / one.name for one in segments.segments(owner)]
     if not files and folder.has_file(segments.FILE):
@@ -108,8 +116,13 @@ def verify(roots: Sequence[EnvironmentRoot], kept: Sequence[Checkpoint] = ()) ->
     for checkpoint in signed:
         if (wrong := checkpoints.fault(checkpoint, owner.project)) is not None:
             verdict.faults.append(f"the checkpoint of {checkpoint.time} at record {checkpoint.seq}: {wrong}")
-    verdict.unsigned = sum(one.sig is None for one in anchors)
     return verdict
+
+
+def _returned(checkpoint: Checkpoint, returns: Sequence[Return]) -> str:
+    """Say by which return the ledger left a checkpoint behind; empty for none."""
+    by = next((one for one in returns if one.time >= checkpoint.time and one.seq < checkpoint.seq), None)
+    return f"the ledger went back to record {by.seq} at {by.time}, {by.kept}" if by else ""
 
 
 def verify_file(place: Path) -> Verdict:

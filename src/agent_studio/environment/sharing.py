@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.environment.context import other_roots
 from agent_studio.environment.detect import Environment
+from agent_studio.environment.schema import KINDS
 
 if TYPE_CHECKING:
     from agent_studio.environment.context import Context
@@ -23,3 +24,9 @@ def sharing(context: Context, kind: str = "metrics") -> dict[str, EnvironmentRoo
     others = other_roots(context.project, context.environment)
     roots = {root.environment: root for root in (context.root, *others) if root.folder(kind).path == place}
     return {str(name): roots[name] for name in _OWNERS if name in roots}
+
+
+def mingled(context: Context) -> dict[str, EnvironmentRoot]:
+    """Return the roots of the environments that keep any kind of data where the chosen one does, by name."""
+    found = {name: root for kind in KINDS for name, root in sharing(context, kind).items()}
+    return {str(name): found[name] for name in _OWNERS if name in found}

@@ -15,6 +15,7 @@ from agent_studio.capture.ingest import run
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import AgentStudioError
 from agent_studio.release import history, whose
+from agent_studio.release.backup_store import refuse_interrupted
 from agent_studio.release.candidate import candidate
 from agent_studio.release.fence import changed_at
 
@@ -28,7 +29,11 @@ _STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 def ingest(context: Context, *, wait_s: float = 5.0, settle_s: float = 0.0) -> Report:
-    """Ingest as `capture.ingest.run` does, with the release in every record of a session whose start was seen."""
+    """Ingest as `capture.ingest.run` does, with the release in every record of a session whose start was seen.
+
+    Raises `RestoreInterruptedError` while a restore of that data is not brought to its end.
+    """
+    refuse_interrupted(context.root)
     return run.ingest(context, wait_s=wait_s, settle_s=settle_s, release_of=Attribution(context.project).release)
 
 

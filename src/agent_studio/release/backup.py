@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from agent_studio.environment.roots import EnvironmentRoot, Project
 
 SCHEMA = "agent-studio/backup/1"
+USER, PROMOTION, ROLLBACK, RESTORE = "user", "promotion", "rollback", "restore"
+"""What makes a backup; rollbacks and restores make them of data that somebody wants to get away from."""
+SUSPECT = frozenset({ROLLBACK, RESTORE})
 
 
 class Backup(NamedTuple):
@@ -41,6 +44,8 @@ class Backup(NamedTuple):
     release: str | None
     """What was live."""
     data: Data
+    by: str = USER
+    """What made it: `user`, `promotion`, `rollback` or `restore`."""
 
     @property
     def size_bytes(self) -> int:
@@ -58,7 +63,9 @@ class Backup(NamedTuple):
         ]
 
 
-def create(context: Context, reason: str, *, home: Project | None = None, whole_ledger: bool = True) -> Backup:
+def create(
+    context: Context, reason: str, *, home: Project | None = None, whole_ledger: bool = True, by: str = USER
+) -> Backup:
     """Back an environment's data up and return what was made; it is read back before it counts.
 
     `home` is the project that keeps the history of releases, if it is another. Raises `BusyError` for a file that does
@@ -66,24 +73,34 @@ def create(context: Context, reason: str, *, home: Project | None = None, whole_
     is False.
     """
     with alone(context.root, "a backup"):
-        return make(context.root, reason, _subject(context, home or context.project), whole_ledger=whole_ledger)
+        return make(context.root, reason, _subject(context, home or context.project), whole_ledger=whole_ledger, by=by)
 
 
-def make(root: EnvironmentRoot, reason: str, subject: Mapping[str, str | None], *, whole_ledger: bool = True) -> Backup:
+def make(
+    root: EnvironmentRoot, reason: str, subject: Mapping[str, str | None], *, whole_ledger: bool = True, by: str = USER
+) -> Backup:
     """Back data up as `create` does; the caller holds `backup_store.alone`."""
     folder, pieces = folder_of(root), Pieces(root)
     folder.sweep()
+    backup_store.steps(root)  # a damaged journal would not take it in the end
     with pieces.bulk():
         data = backup_data.read(root, pieces.put, whole_ledger=whole_ledger)
     made = Backup(
         history.new_id(), str(root.environment), clock.timestamp(clock.now()), redact(reason.strip()),
-        subject.get("candidate"), subject.get("release"), data,
+        subject.get("candidate"), subject.get("release"), data, by,
     )  # fmt: skip
     written = json.dumps({"schema": SCHEMA, **_plain(made)}, ensure_ascii=False).encode("utf-8", "surrogateescape")
     folder.replace(_name(made.id), written)
-    told = {"files": len(data.files), "bytes": made.size_bytes, "reason": made.reason}
-    backup_store.note(root, backup_store.MADE, made.id, {**told, "sha256": hashlib.sha256(written).hexdigest()})
+    backup_store.note(root, backup_store.MADE, made.id, line(made, written))
     return made
+
+
+def line(made: Backup, written: bytes) -> dict[str, Any]:
+    """Return what the journal says of a backup, given its manifest as it is written."""
+    return {
+        "time": made.time, "files": len(made.data.files), "bytes": made.size_bytes, "reason": made.reason,
+        "by": made.by, "sha256": hashlib.sha256(written).hexdigest(),
+    }  # fmt: skip
 
 
 def _subject(context: Context, home: Project) -> dict[str, str | None]:
@@ -101,11 +118,11 @@ def _subject(context: Context, home: Project) -> dict[str, str | None]:
 def listed(root: EnvironmentRoot) -> list[dict[str, Any]]:
     """Return the journal's lines of the backups that are there, oldest first; raise `IntegrityError` for a damaged one.
 
-    Each has `id`, `time`, `reason`, `files`, `bytes` and the manifest's `sha256`.
+    Each has `id`, `time`, `reason`, `by`, `files`, `bytes` and the manifest's `sha256`.
     """
     lines = backup_store.steps(root)
     pruned = {one["id"] for one in lines if one["step"] == backup_store.PRUNED}
-    return [one for one in lines if one["step"] == backup_store.MADE and one["id"] not in pruned]
+    return [{"by": USER, **one} for one in lines if one["step"] == backup_store.MADE and one["id"] not in pruned]
 
 
 def load(root: EnvironmentRoot, own: str) -> Backup:
@@ -120,7 +137,7 @@ def load(root: EnvironmentRoot, own: str) -> Backup:
         raise IntegrityError(f"{place} is gone", hint=_ANOTHER) from None
     if hashlib.sha256(written).hexdigest() != lines[own]["sha256"]:
         raise IntegrityError(f"{place} is not what it was when the backup was made", hint=_ANOTHER)
-    return _parsed(json.loads(written.decode("utf-8", "surrogateescape")))
+    return parsed(json.loads(written.decode("utf-8", "surrogateescape")))
 
 
 _ANOTHER = "use another backup: agent-studio backup list"
@@ -149,9 +166,10 @@ def _plain(made: Backup) -> dict[str, Any]:
     return {**made._asdict(), "data": {**data, "ledger": made.data.ledger._asdict()}}
 
 
-def _parsed(value: Mapping[str, Any]) -> Backup:
+def parsed(value: Mapping[str, Any]) -> Backup:
+    """Return a backup as its manifest says it; raise `ValueError`, `KeyError`, `TypeError` for one that is none."""
     data = value["data"]
     files = [Item(**one) for one in data["files"]]
     folders = [(kind, path) for kind, path in data["folders"]]
     whole = Data(**{**data, "files": files, "folders": folders, "ledger": chain.Head(**data["ledger"])})
-    return Backup(**{name: value[name] for name in Backup._fields if name != "data"}, data=whole)
+    return Backup(**{name: value[name] for name in Backup._fields if name in value and name != "data"}, data=whole)

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio import clock
+from agent_studio.errors import IntegrityError, UsageError
 from agent_studio.release import backup, backup_store, backup_verify
 from agent_studio.release.backup_store import Pieces, alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from typing import Any
 
     from agent_studio.environment.roots import EnvironmentRoot
@@ -37,30 +38,50 @@ class Pruned(NamedTuple):
 
 def prune(
     root: EnvironmentRoot, agree: Callable[[Pruned], None], *, keep: int = KEEP, older_than_days: int = 0,
-    named: Collection[str] = (), dry_run: bool = False,
+    named: Collection[str] = (), only: Collection[str] = (), dry_run: bool = False,
 ) -> Pruned:  # fmt: skip
-    """Remove all but the newest backups; `agree` is shown what would go, and raises to stop.
+    """Remove all but the newest backups, or `only` some; `agree` is shown what would go, and raises to stop.
 
     Backups that are `named`, as the release history does, and the newest that verifies stay however old they are.
-    Raises `IntegrityError` for a damaged journal or manifest of what stays; nothing goes then.
+    Raises `IntegrityError` for a damaged journal or manifest of what stays, `UsageError` for one of `only` that is not
+    listed; nothing goes then.
     """
     with alone(root, "old backups are removed") as folder:
-        found = _choose(root, keep, older_than_days, named)
-        if dry_run:
+        found = _choose(root, keep, older_than_days, named, only)
+        staying = [str(one["id"]) for one in backup.listed(root) if one["id"] not in found.gone]
+        pieces = {piece for own in staying for piece in _pieces(root, own)}
+        if dry_run or not (staying or found.gone):  # a journal that names none says nothing of what may go
             return found
         agree(found)
-        staying = [str(one["id"]) for one in backup.listed(root) if one["id"] not in found.gone]
-        pieces = {piece for own in staying for one in backup.load(root, own).data.files for piece in one.pieces}
         for own in found.gone:
             backup_store.note(root, backup_store.PRUNED, own, {})
         _remove_manifests(folder, staying)
         return found._replace(pieces=Pieces(root).collect(pieces))
 
 
-def _choose(root: EnvironmentRoot, keep: int, older_than_days: int, named: Collection[str]) -> Pruned:
+def _pieces(root: EnvironmentRoot, own: str) -> Iterator[str]:
+    """Yield the pieces of a backup that stays; raise `IntegrityError` where nobody can tell them."""
+    try:
+        made = backup.load(root, own)
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"{error.message}, so nobody can tell which pieces it needs",
+            hint=f"remove that one: agent-studio backup prune {own} --env {root.environment}",
+        ) from None
+    for one in made.data.files:
+        yield from one.pieces
+
+
+def _choose(
+    root: EnvironmentRoot, keep: int, older_than_days: int, named: Collection[str], only: Collection[str]
+) -> Pruned:
     lines = backup.listed(root)
+    if unknown := set(only) - {str(one["id"]) for one in lines}:
+        raise UsageError(f"{root.environment} has no backup {min(unknown)!r}", hint="agent-studio backup list")
     before = clock.now() - timedelta(days=older_than_days)
     old = [one for one in lines[: max(len(lines) - keep, 0)] if _is_before(one, before, older_than_days)]
+    if only:
+        old = [one for one in lines if one["id"] in only]
     if not old:
         return Pruned([], {}, len(lines), 0)
     sound = backup_verify.newest_of(root)

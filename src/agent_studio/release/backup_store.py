@@ -8,18 +8,20 @@ every such manifest with its hash, what was restored and what was removed.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
+from agent_studio.cost.checkpoints import Return
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError
 from agent_studio.storage import chained, flush
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.storage.folder import Folder
@@ -30,6 +32,8 @@ CHAIN = "backups.jsonl"
 JOURNAL = "restore.json"
 """There while a restore goes on, or was interrupted."""
 PIECE_BYTES = 1 << 20
+SPARE_BYTES = 16 << 20
+"""Left free on the disk, by a restore and a rollback, for whoever else writes."""
 MADE, RESTORED, PRUNED = "made", "restored", "pruned"
 """Steps of the journal."""
 _LOCK = "lock"
@@ -53,39 +57,84 @@ def folder_of(root: EnvironmentRoot) -> Folder:
 
 
 @contextmanager
-def alone(root: EnvironmentRoot, doing: str, *, recovering: bool = False) -> Iterator[Folder]:
+def alone(
+    root: EnvironmentRoot, doing: str, *, recovering: bool = False, others: Iterable[EnvironmentRoot] = ()
+) -> Iterator[Folder]:
     """Be the only one who works with an environment's backups; raise `BusyError` when someone else does.
 
-    Raises `RestoreInterruptedError` while a restore is not brought to its end, unless that is what is to be done.
+    `others` are environments with whose backups nobody may work meanwhile either. Raises `RestoreInterruptedError`
+    while a restore is not brought to its end, unless that is what is to be done.
     """
-    folder = folder_of(root)
-    folder.make()
-    with exclusive(folder, _LOCK, doing=doing):
-        if not recovering:
-            refuse_interrupted(root)
-        yield folder
+    with ExitStack() as stack:
+        for one in (root, *others):
+            folder_of(one).make()
+            stack.enter_context(exclusive(folder_of(one), _LOCK, doing=doing))
+            if not recovering:
+                refuse_interrupted(one)
+        yield folder_of(root)
 
 
 def refuse_interrupted(root: EnvironmentRoot) -> None:
-    """Raise `RestoreInterruptedError` while a restore of an environment is not brought to its end."""
-    if folder_of(root).status(JOURNAL) is not None:
-        raise RestoreInterruptedError(
-            f"a restore of {root.environment} was interrupted: its data may be half of one backup, half of another",
-            hint="agent-studio recover",
-        )
+    """Raise `RestoreInterruptedError` while a restore of an environment's data is not brought to its end.
+
+    It may be the restore of another environment, which keeps its data in the same place.
+    """
+    for environment in type(root.environment):
+        folder = root.project.state(environment).at(FOLDER)
+        if folder.status(JOURNAL) is not None and (environment is root.environment or _touches(folder, root)):
+            raise RestoreInterruptedError(
+                f"a restore of {environment} was interrupted: its data may be half of one backup, half of another",
+                hint="agent-studio recover",
+            )
+
+
+def _touches(folder: Folder, root: EnvironmentRoot) -> bool:
+    """Tell whether an interrupted restore is of an environment's data too; one that does not say so may be."""
+    try:
+        return str(root.environment) in json.loads(folder.read(JOURNAL))["shared"]
+    except FileNotFoundError:  # it was ended meanwhile
+        return False
+    except (ValueError, KeyError, TypeError):
+        return True
 
 
 def steps(root: EnvironmentRoot) -> list[dict[str, Any]]:
     """Return the journal's lines, oldest first; raise `IntegrityError` for one that does not follow."""
-    return chained.read(folder_of(root), CHAIN).records
+    with _way_on(root):
+        return chained.read(folder_of(root), CHAIN).records
 
 
 def note(root: EnvironmentRoot, step: str, own: str, record: Mapping[str, Any]) -> None:
     """Add a line to the journal durably; one with the same step and id is not added again."""
-    chained.append(
-        folder_of(root), CHAIN, {"step": step, "id": own, "time": clock.timestamp(clock.now()), **record},
-        unless=lambda held: any((one["step"], one["id"]) == (step, own) for one in held),
-    )  # fmt: skip
+    with _way_on(root):
+        chained.append(
+            folder_of(root), CHAIN, {"step": step, "id": own, "time": clock.timestamp(clock.now()), **record},
+            unless=lambda held: any((one["step"], one["id"]) == (step, own) for one in held),
+        )  # fmt: skip
+
+
+def repairing(root: EnvironmentRoot) -> str:
+    """Return the command that mends a damaged journal."""
+    return f"agent-studio backup verify --repair --env {root.environment}"
+
+
+@contextmanager
+def _way_on(root: EnvironmentRoot) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise IntegrityError(error.message, hint=repairing(root)) from None
+
+
+def returns(root: EnvironmentRoot) -> list[Return]:
+    """Return when restores put the ledger back, oldest first; none where the journal cannot be relied on."""
+    with suppress(IntegrityError):
+        return [
+            Return(str(one["time"]), int(one["ledger"]["seq"]), f"by the restore of {one['backup']}"
+                   + (f"; what was there is in backup {one['before']}" if one["before"] else ""))
+            for one in steps(root) if one["step"] == RESTORED
+        ]  # fmt: skip
+    return []
 
 
 class Pieces:

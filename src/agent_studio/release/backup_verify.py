@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections import deque
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.errors import IntegrityError
 from agent_studio.release import backup, backup_data
@@ -21,7 +22,7 @@ from agent_studio.storage.folder import disk_faults
 from agent_studio.storage.walk import FILE_MODE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
@@ -72,19 +73,57 @@ def look(root: EnvironmentRoot, own: str) -> Verified:
     return Verified(own, len(made.data.files), made.size_bytes, faults, made.notes)
 
 
-def newest(context: Context, *, but: str = "") -> str:
+def newest(context: Context, *, but: str = "", but_by: Collection[str] = ()) -> str:
     """Return the id of the newest backup that verifies and whose ledger is a chain, or empty when there is none."""
     with alone(context.root, "a backup is looked for"):
-        return newest_of(context.root, but=but)
+        return newest_of(context.root, but=but, but_by=but_by)
 
 
-def newest_of(root: EnvironmentRoot, *, but: str = "") -> str:
-    """Return what `newest` does; the caller holds `backup_store.alone`."""
+def newest_of(root: EnvironmentRoot, *, but: str = "", but_by: Collection[str] = ()) -> str:
+    """Return what `newest` does, with nothing written: on a full disk, too; the caller holds `backup_store.alone`.
+
+    `but_by` names what may not have made it.
+    """
     for one in reversed(backup.listed(root)):
         own = str(one["id"])
-        if own != but and look(root, own).passed and not backup.load(root, own).data.ledger_fault:
+        if own != but and one["by"] not in but_by and _is_sound(root, own):
             return own
     return ""
+
+
+def _is_sound(root: EnvironmentRoot, own: str) -> bool:
+    try:
+        made = backup.load(root, own)
+    except IntegrityError:
+        return False
+    return not made.data.ledger_fault and not reread(Pieces(root), made)
+
+
+def reread(pieces: Pieces, made: Backup) -> str:
+    """Read every piece of a backup again and return what is wrong with the first file that is not as it was."""
+    lines = Lines()
+    for one in _in_order(made.data.files):
+        whole = hashlib.sha256()
+
+        def read(names: Iterable[str] = one.pieces, whole: Any = whole) -> Iterator[bytes]:
+            for piece in map(pieces.read, names):
+                whole.update(piece)
+                yield piece
+
+        try:
+            if has_lines(one.path):
+                lines.follow(one.path, read(), ledger=is_ledger(one.kind, one.path))
+            else:
+                deque(read(), maxlen=0)
+        except IntegrityError as error:
+            return f"{one.kind}/{one.path}: {error.message}"
+        if whole.hexdigest() != one.sha256:
+            return f"{one.kind}/{one.path}: {_OTHERWISE}"
+    return next(_wrong_lines(made, lines), "")
+
+
+def _in_order(files: Iterable[Item]) -> list[Item]:
+    return sorted(files, key=lambda one: (order(one.path) or 0, one.kind, one.path))
 
 
 def build(pieces: Pieces, files: Iterable[Item], folder: Folder) -> list[str]:
@@ -163,13 +202,17 @@ def _differ(files: Iterable[Item], folder: Folder) -> Iterator[str]:
 def _contents(made: Backup, folder: Folder) -> Iterator[str]:
     """Read the restored lines as their readers would."""
     lines = Lines()
-    for one in sorted(made.data.files, key=lambda one: (order(one.path) or 0, one.kind, one.path)):
+    for one in _in_order(made.data.files):
         if has_lines(one.path):
             descriptor = folder.open(f"{one.kind}/{one.path}")
             try:
                 lines.follow(one.path, read_chunks(descriptor), ledger=is_ledger(one.kind, one.path))
             finally:
                 os.close(descriptor)
+    yield from _wrong_lines(made, lines)
+
+
+def _wrong_lines(made: Backup, lines: Lines) -> Iterator[str]:
     if lines.broken != made.data.ledger_fault or lines.head != made.data.ledger:
         yield f"the ledger is no chain, or another one: {lines.broken or f'it ends at record {lines.head.seq}'}"
     if lines.damaged != made.data.damaged_lines:

@@ -57,11 +57,12 @@ def prune(
     with switch.alone(project, "old releases are removed"):
         switch.refuse_pending(project)
         store, past = Store(project), history.read(project)
-        forgotten = [one for one in candidates.made(project) if one not in _wanted_candidates(project)]
+        wanted, there = _wanted_candidates(project), list(store.names())
+        forgotten = [one for one in candidates.made(project) if one not in wanted]
         gone, needed = _sort(project, past, keep, set(forgotten))
-        needed |= {name for name in store.names() if _is_new(project, name)}
-        objects = [name for name in store.names() if name not in needed]
-        found = Pruned(gone, forgotten, len(objects), sum(1 for _ in store.names()) - len(objects))
+        needed |= {name for name in there if _is_new(project, name)}
+        objects = [name for name in there if name not in needed]
+        found = Pruned(gone, forgotten, len(objects), len(there) - len(objects))
         if dry_run:
             return found
         agree(found)

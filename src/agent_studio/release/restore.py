@@ -22,10 +22,11 @@ from agent_studio.capture.otlp import daemon
 from agent_studio.cost import checkpoints
 from agent_studio.environment.roots import EnvironmentRoot, Project
 from agent_studio.environment.schema import KINDS
-from agent_studio.environment.sharing import sharing
+from agent_studio.environment.sharing import mingled, sharing
 from agent_studio.errors import BusyError, IntegrityError, StorageError
 from agent_studio.release import backup, backup_store, backup_verify, history, restore_differences, sessions
 from agent_studio.release.backup_store import JOURNAL, Pieces, alone, folder_of
+from agent_studio.release.restore_late import Late
 from agent_studio.storage import flush
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "agent-studio/restore/1"
 _STAGED = "restoring"
-_SPARE_BYTES = 16 << 20
-"""Left free on the disk for whoever else writes."""
 _LEAVING_S, _PAUSE_S = 1.0, 0.05
 """How long a daemon that was told to stop may still hold its lock."""
 
@@ -83,6 +82,8 @@ class _Journal(NamedTuple):
     """Where the data goes that is there, below the environment's state; empty to leave what does not differ."""
     root: str
     kinds: dict[str, str]
+    shared: list[str]
+    """The environments whose data it is, too."""
 
 
 def plan(root: EnvironmentRoot, own: str) -> Plan:
@@ -110,28 +111,36 @@ def restore(
     """Restore a backup of the same environment; `agree` is shown what would happen, and raises to stop.
 
     What is there is backed up first, unless `before` names a backup of it; with `archive`, a folder below the state, it
-    also moves there whole. Raises `IntegrityError` for a backup that does not verify, `BusyError` while somebody works
-    with the data, `StorageError` for a disk without room; nothing is changed then.
+    also moves there whole. It is the data of every environment that `shared_by` names. Raises `IntegrityError` for a
+    backup that does not verify, `BusyError` while somebody works with the data, `StorageError` for a disk without room;
+    nothing is changed then.
     """
     root = context.root
-    with alone(root, "a restore"), unused(context, wait=wait):
+    others = shared_by(context)
+    with alone(root, "a restore", others=others.values()), unused(context, wait=wait):
         found = plan(root, own)
         _refuse_full(root, found)
         agree(found)
-        made = before or backup.make(root, f"before restore of {own}", {}, whole_ledger=False).id
+        made = before or backup.make(root, f"before restore of {own}", {}, whole_ledger=False, by=backup.RESTORE).id
         _stage(root, found, all_of_them=bool(archive))
-        journal = _Journal(history.new_id(), own, made, archive, root.root, dict(root.kinds))
+        journal = _Journal(history.new_id(), own, made, archive, root.root, dict(root.kinds), list(others))
         folder_of(root).replace(JOURNAL, _written(journal))
-        _finish(root, journal)
-        return Restored(found.backup, made, found.differences, _notes(root, found.backup))
+        late = _finish(root, journal, made)
+        notes = [*_notes(root, found.backup), *_told(root, journal, late, made)]
+        return Restored(found.backup, made, found.differences, notes)
+
+
+def shared_by(context: Context) -> dict[str, EnvironmentRoot]:
+    """Return the roots of the other environments that keep data in the place of the chosen one's, by name."""
+    return {name: root for name, root in mingled(context).items() if name != str(context.environment)}
 
 
 def _notes(root: EnvironmentRoot, made: Backup) -> list[str]:
     """Say so where a checkpoint knows of usage that the restored ledger does not have: verifying it will, too."""
     later = [one for one in checkpoints.read(root).found if one.seq > made.data.ledger.seq]
     return [
-        f"the ledger ends at record {made.data.ledger.seq} now; the checkpoint of {one.time} ended at {one.seq}, so "
-        f"cost verify will call it truncated"
+        f"the ledger ends at record {made.data.ledger.seq} now; the checkpoint of {one.time} ended at {one.seq}, and "
+        f"cost verify says so"
         for one in later[-1:]
     ]
 
@@ -153,10 +162,15 @@ def recover(project: Project, environment: Environment) -> str:
             raise IntegrityError(
                 f"{folder.path / JOURNAL} is damaged: {error}", hint="remove it, and restore a backup again"
             ) from None
-        root = EnvironmentRoot(project, environment, journal.root, journal.kinds)
-        backup.make(root, f"before the restore of {journal.backup} went on", {}, whole_ledger=False)
-        shutil.rmtree(_staged(root).path, ignore_errors=True)
-        _finish(root, journal)
+        others = (EnvironmentRoot(project, type(environment)(name), "", {}) for name in journal.shared)
+        with ExitStack() as stack:
+            for one in others:
+                stack.enter_context(alone(one, "a restore", recovering=True))
+            root = EnvironmentRoot(project, environment, journal.root, journal.kinds)
+            reason = f"before the restore of {journal.backup} went on"
+            now = backup.make(root, reason, {}, whole_ledger=False, by=backup.RESTORE)
+            shutil.rmtree(_staged(root).path, ignore_errors=True)
+            _finish(root, journal, now.id)
         return journal.backup
 
 
@@ -165,13 +179,13 @@ def unused(context: Context, *, wait: bool = False) -> Iterator[None]:
     """Keep sessions and ingestion of an environment from starting; raise `BusyError` naming who works with its data."""
     from agent_studio.capture.ingest.run import LOCK  # noqa: PLC0415 - half of the command's start
 
-    together = sharing(context)
+    together, owner = mingled(context), next(iter(sharing(context).values()))
     with ExitStack() as stack:
         for root in together.values():
             root.state.make()
             stack.enter_context(_without_daemon(root))
         stack.enter_context(sessions.quiet(context.project, wait=wait, of=together))
-        stack.enter_context(exclusive(next(iter(together.values())).state, LOCK, doing="ingest"))
+        stack.enter_context(exclusive(owner.state, LOCK, doing="ingest"))
         yield
 
 
@@ -202,7 +216,7 @@ def _served(root: EnvironmentRoot) -> BusyError:
 
 def _refuse_full(root: EnvironmentRoot, found: Plan) -> None:
     """Raise `StorageError` where there is no room, or where a name cannot move from here to there in one step."""
-    needed = found.backup.size_bytes + _SPARE_BYTES
+    needed = found.backup.size_bytes + backup_store.SPARE_BYTES
     place = folder_of(root).path
     free = shutil.disk_usage(place).free
     if free < needed:
@@ -236,9 +250,14 @@ def _refuse_faults(made: Backup, faults: list[str]) -> None:
         raise IntegrityError(f"backup {made.id} changed since it was verified: {faults[0]}")
 
 
-def _finish(root: EnvironmentRoot, journal: _Journal) -> None:
-    """Make the data what the backup says; whatever was done of it before is not done again."""
+def _finish(root: EnvironmentRoot, journal: _Journal, before: str) -> Late:
+    """Make the data what the backup says; whatever was done of it before is not done again.
+
+    `before` is the backup of what goes; empty where none could be made.
+    """
     made = backup.load(root, journal.backup)
+    keep = root.state.at(f"archive/late-{journal.id}")
+    late = Late(root, backup.load(root, before).data.files if before else (), keep)
     if journal.archive:
         _put_aside(root, journal.archive)
     staged = _staged(root)
@@ -249,18 +268,31 @@ def _finish(root: EnvironmentRoot, journal: _Journal) -> None:
             Project(root.project.path).folder.make(place.rpartition("/")[0])
             staged.move(kind, root.project.folder, place)
         root.folder(kind).make()
-    restore_differences.apply(root, made, staged)
+    restore_differences.apply(root, made, staged, late.watch)
     aside = [root.state.at(journal.archive)] if journal.archive else []
     _sync(root, [*aside, staged, *(root.folder(kind) for kind in KINDS)])
+    late.settle()
     backup_store.note(
         root, backup_store.RESTORED, journal.id,
-        {"backup": journal.backup, "before": journal.before, "archive": journal.archive},
+        {"backup": journal.backup, "before": journal.before, "archive": journal.archive, "late": late.kept,
+         "ledger": made.data.ledger._asdict()},
     )  # fmt: skip
     folder = folder_of(root)
     with suppress(FileNotFoundError):
         folder.remove(JOURNAL)
     folder.sync()
     shutil.rmtree(staged.path, ignore_errors=True)
+    return late
+
+
+def _told(root: EnvironmentRoot, journal: _Journal, late: Late, before: str) -> list[str]:
+    """Say where to find what was written after the backup of what went."""
+    told = list(late.faults)
+    if late.kept:
+        told.append(f"written after backup {before} was made, and kept in {late.place.path}: {', '.join(late.kept)}")
+    if journal.archive and (grown := late.grown(aside := root.state.at(journal.archive))):
+        told.append(f"written to after backup {before} was made, and whole in {aside.path}: {', '.join(grown)}")
+    return told
 
 
 def _put_aside(root: EnvironmentRoot, archive: str) -> None:

@@ -15,6 +15,8 @@ from agent_studio.storage.folder import disk_faults
 from agent_studio.storage.temporaries import is_temporary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.release.backup import Backup
     from agent_studio.release.backup_data import Item, Listed
@@ -67,10 +69,14 @@ def _refuse_unknown(root: EnvironmentRoot, one: Item, held: Listed) -> None:
             )
 
 
-def apply(root: EnvironmentRoot, made: Backup, staged: Folder) -> None:
-    """Make data what a backup says, with the files that are prepared in `staged`; durable it is not yet."""
+def apply(root: EnvironmentRoot, made: Backup, staged: Folder, watch: Callable[[str, str], None]) -> None:
+    """Make data what a backup says, with the files that are prepared in `staged`; durable it is not yet.
+
+    `watch` is told kind and path of a file before it goes.
+    """
     found = find(root, made)
     for kind, path in found.remove:
+        watch(kind, path)
         root.folder(kind).remove(path)
     for kind in KINDS:
         _remove_empty(root, kind, made)
@@ -85,6 +91,7 @@ def apply(root: EnvironmentRoot, made: Backup, staged: Folder) -> None:
         folder = root.folder(one.kind)
         if parent := one.path.rpartition("/")[0]:
             folder.make(parent)
+        watch(one.kind, one.path)
         staged.move(f"{one.kind}/{one.path}", folder, one.path)
     for kind, path in made.data.folders:
         root.folder(kind).make(path)

@@ -12,6 +12,7 @@ from agent_studio.capture.otlp import daemon
 from agent_studio.environment import disabled, flags
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, StorageError
 from agent_studio.release import (
+    backup,
     backup_store,
     burnin,
     checked,
@@ -26,6 +27,7 @@ from agent_studio.release import (
     switch,
     whose,
 )
+from agent_studio.release.backup import SUSPECT
 from agent_studio.release.candidate import candidate
 from agent_studio.release.rollback_checks import Step
 from agent_studio.release.sides import SOURCE
@@ -36,17 +38,15 @@ from agent_studio.staging.subject import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_studio.release.backup import Backup
     from agent_studio.release.proof import Proof
     from agent_studio.release.sides import Sides
+    from agent_studio.staging.smoke import SmokeReport
 
 RESTART, REVERT, NUCLEAR = 1, 2, 3
+PLANNED, DISABLED = "PLANNED", "staging disabled"
 _NO_BACKUP = "there is no backup that verifies"
-
-
-class NothingToReturnToError(AgentStudioError):
-    """No release was live and healthy before the current one."""
-
-    code = "no-healthy-release"
+_BUT = ", other than those that a rollback or restore has made (--backup ID takes one)"
 
 
 class Options(NamedTuple):
@@ -57,7 +57,7 @@ class Options(NamedTuple):
     by_git: bool = False
     """Revert the checkout's last commit instead of switching production."""
     backup: str = ""
-    """The backup to restore; the newest that verifies when empty."""
+    """The backup to restore; when empty the newest that verifies and that no rollback or restore has made."""
     wait: bool = False
     dry_run: bool = False
 
@@ -75,11 +75,13 @@ class RolledBack(NamedTuple):
     """The backup that was made before, of production's data at level 2; empty when none was."""
     restored: str
     """The backup that was restored; empty when none was."""
+    would_be: str = ""
+    """The release that a dry run would make live; empty for none."""
 
     @property
     def code(self) -> ExitCode:
         """6 when staging is disabled now, 1 when a step failed, 3 when nothing showed that the project's tests pass."""
-        if any(one.name == "staging disabled" and one.verdict != "PLANNED" for one in self.steps):
+        if any(one.name == DISABLED and one.verdict != PLANNED for one in self.steps):
             return ExitCode.RECOVERY
         verdicts = {one.verdict for one in self.steps}
         if "FAIL" in verdicts:
@@ -95,46 +97,58 @@ class _Run:
         self.project = sides.project
         self.steps: list[Step] = []
         self.backup = ""
-        self.chosen = self._chosen() if options.level == NUCLEAR else ""
+        self.chosen = self._chosen() if options.level == NUCLEAR else None
         self.proof = proof.Proof(0, 0, ())
+        self.leaves_staging = ""
+        """Why a level 2 does nothing to staging; empty while it does."""
 
     def note(self, name: str, message: str, verdict: str = evidence.PASS) -> None:
-        """Note a step."""
-        planned = self.options.dry_run and verdict == evidence.PASS
-        self.steps.append(Step(name, "PLANNED" if planned else verdict, message))
+        """Note what was found or done."""
+        self.steps.append(Step(name, verdict, message))
 
-    def _chosen(self) -> str:
-        """Return the backup that level 3 restores, before one of what is there now is made; empty for none."""
-        staging = self.sides.staging
-        if not self.options.backup:
-            try:
-                return safety.newest(staging)
-            except IntegrityError:  # no backup can be relied on; told again where one is to be made
-                return ""
-        with backup_store.alone(staging.root, "a rollback"):
-            return restore.plan(staging.root, self.options.backup).backup.id
+    def plan(self, *steps: tuple[str, str]) -> None:
+        """Note what would be done."""
+        self.steps.extend(Step(name, PLANNED, message) for name, message in steps)
+
+    def _chosen(self) -> Backup | None:
+        """Return the backup that level 3 restores, before one of what is there now is made; None for none."""
+        root = self.sides.staging.root
+        own = self.options.backup or safety.newest(self.sides.staging, but_by=SUSPECT)
+        if not own:
+            return None
+        with backup_store.alone(root, "a rollback"):
+            return restore.plan(root, own).backup
+
+    @property
+    def lacking(self) -> str:
+        """Say that there is no backup to restore, and what backups there are all the same."""
+        others = any(one["by"] in SUSPECT for one in backup.listed(self.sides.staging.root))
+        return f"{_NO_BACKUP}{_BUT if others else ''}"
 
     # Level 1
 
     def restart(self) -> None:
         """Stop staging's own processes, archive its data, make it anew and prove it."""
         if self.options.dry_run:
-            for name, message in (
+            self.plan(
                 ("stop", _daemon(self.sides)), ("archive", f"move the data in {self.sides.staging.root.path} aside"),
                 ("create", "make staging anew and seed it"), ("smoke", "run the smoke tests of staging"),
-            ):  # fmt: skip
-                self.note(name, message)
+            )  # fmt: skip
             return
         self._stop()
         self._anew()
         watch = checked.Watch(self.sides.staging)
+        watch.keep(checked.of_smoke(self._smoke()))
+        self._burn_in_anew()
+
+    def _smoke(self) -> SmokeReport:
         report = run_smoke(Subject(self.project, self.sides.staging.choice, self.sides.variables))
-        watch.keep(checked.of_smoke(report))
         wrong = [one.name for one in report.outcomes if one.verdict == "FAIL"]
         self.proof = proof.Proof(report.count("PASS"), report.count("FAIL"), wrong)
-        told = f"{self.proof.passed} passed, {self.proof.failed} failed"
+        named = f": {', '.join(wrong)}" if wrong else ""
+        told = f"{self.proof.passed} passed, {self.proof.failed} failed{named}"
         self.note("smoke", told, evidence.FAIL if report.code else evidence.PASS)
-        self._burn_in_anew()
+        return report
 
     def _stop(self) -> None:
         try:
@@ -164,15 +178,11 @@ class _Run:
         """Bring production to its last healthy release; return that."""
         past = history.read(self.project)
         back = past.way_back
-        if not back:
-            raise NothingToReturnToError(
-                "no other release was live and healthy in production before",
-                hint="mend the definitions and promote, or revert the checkout: rollback --level 2 --git",
-            )
         if self.options.dry_run:
             healthy = past.last_healthy
             what = f"live and healthy since {healthy.time}" if healthy else "what was there before the first release"
-            self.note("switch", f"production goes back to {back[:12]}, {what}")
+            smoke = ("production smoke", "run the smoke tests of production")
+            self.plan(("switch", f"production goes back to {back[:12]}, {what}"), smoke)
             return back
         with sessions.quiet(self.sides.production, wait=self.options.wait):
             record = {
@@ -189,12 +199,8 @@ class _Run:
 
     def revert_commit(self) -> None:
         """Revert the checkout's last commit."""
-        dirty = git.changes(self.project.path)
-        if dirty is None or dirty:
-            what = "is no git repository" if dirty is None else f"has changes that are not committed: {dirty[0]}"
-            raise git.GitError(f"the checkout {what}", hint="commit or put them aside, then run the command again")
         if self.options.dry_run:
-            self.note("git revert", "git revert --no-edit HEAD")
+            self.plan(("git revert", "git revert --no-edit HEAD"))
             return
         git.run(self.project.path, "revert", "--no-edit", "HEAD")
         self.note("git revert", f"the checkout is at {git.state(self.project.path).commit}")
@@ -202,7 +208,7 @@ class _Run:
     def test(self) -> None:
         """Run the project's own suite in staging."""
         if self.options.dry_run:
-            self.note("test", "run the project's full suite in staging")
+            self.plan(("test", "run the project's full suite in staging"))
             return
         context = self.sides.staging
         try:
@@ -221,47 +227,41 @@ class _Run:
     def nuclear(self) -> None:
         """Archive staging and restore a backup; without one put staging out of use."""
         if self.options.dry_run:
-            self.note("stop", _daemon(self.sides))
-            self.note("archive", f"move the data in {self.sides.staging.root.path} aside")
-            if self.chosen:
-                self.note("restore", f"restore {self.chosen}, which verifies, and run the smoke tests of staging")
-            else:
-                self.note("staging disabled", f"{_NO_BACKUP}, so staging would be disabled")
+            smoke = "which verifies, and run the smoke tests of staging"
+            self.plan(
+                ("stop", _daemon(self.sides)), ("archive", f"move the data in {self.sides.staging.root.path} aside"),
+                ("restore", f"restore {_told(self.chosen)}, {smoke}") if self.chosen
+                else (DISABLED, f"{self.lacking}, so staging would be disabled"),
+            )  # fmt: skip
             return
         self._stop()
-        self._restore() if self.chosen else self._disable()
+        self._restore(self.chosen) if self.chosen else self._disable()
         self._burn_in_anew()
 
-    def _restore(self) -> None:
+    def _restore(self, chosen: Backup) -> None:
         """Restore a backup in the place of what moves aside, both or neither."""
         staging, place = self.sides.staging, f"archive/{clock.file_stamp(clock.now())}"
-        restore.restore(
-            staging, self.chosen, lambda _: None, archive=place, wait=self.options.wait, before=self.backup
-        )  # fmt: skip
+        done = restore.restore(
+            staging, chosen.id, lambda _: None, archive=place, wait=self.options.wait, before=self.backup
+        )
         self.note("archive", f"data moved to {staging.root.state.at(place).path}")
-        self.note("restore", f"restored backup {self.chosen}")
-        report = run_smoke(Subject(self.project, staging.choice, self.sides.variables))
-        wrong = [one.name for one in report.outcomes if one.verdict == "FAIL"]
-        self.proof = proof.Proof(report.count("PASS"), report.count("FAIL"), wrong)
-        named = f": {', '.join(wrong)}" if wrong else ""
-        told = f"{self.proof.passed} passed, {self.proof.failed} failed{named}"
-        self.note("smoke", told, evidence.FAIL if report.code else evidence.PASS)
+        self.note("restore", "; ".join((f"restored backup {chosen.id}", *done.notes)))
+        self._smoke()
 
     def _disable(self) -> None:
+        lacking = self.lacking
         with restore.unused(self.sides.staging, wait=self.options.wait):
             archived = init.archive(self.sides.staging.root)
             self.note("archive", f"data moved to {archived}" if archived else "there was no data")
-            reason = f"{self.options.reason} (rollback level 3: {_NO_BACKUP})"
+            reason = f"{self.options.reason} (rollback level 3: {lacking})"
             disabled.disable(self.project, reason, flags.default_who(self.project))
-        self.note(
-            "staging disabled", f"{_NO_BACKUP}; go on in development, or: agent-studio init --env staging --reset"
-        )
+        self.note(DISABLED, f"{lacking}; go on in development, or: agent-studio init --env staging --reset")
 
 
 def roll_back(
-    sides: Sides, options: Options, agree: Callable[[], None], prove: Callable[[], Proof] | None = None
+    sides: Sides, options: Options, agree: Callable[[str], None], prove: Callable[[], Proof] | None = None
 ) -> RolledBack:
-    """Go back by a level; `agree` raises to stop before anything is changed.
+    """Go back by a level; `agree` is told what level 3 restores, and raises to stop before anything is changed.
 
     Raises `BusyError`, `RecoveryNeededError`, `NothingToReturnToError`, `GitError`, `StorageError`.
     """
@@ -274,19 +274,22 @@ def roll_back(
             whose.refuse_moved(sides.project, sides.target.tree, past)
             whose.refuse_other(sides.production, sides.project, past)
         previous = "" if past.current is None else past.current.release
+        if options.level == REVERT:
+            rollback_checks.refuse_nowhere(sides.project, past, by_git=options.by_git)
         _look(run, past)
-        held = rollback_checks.held(sides)
+        held = rollback_checks.held(sides, is_needed=options.level != REVERT)
         if not options.dry_run:
-            agree()
-            _back_up(run)
+            agree(_told(run.chosen) if run.chosen else "")
+        _back_up(run)
         release = _carry_out(run, previous)
         if not options.dry_run:
             run.steps.extend(rollback_checks.after(sides, held))
             if options.level != REVERT or options.by_git:
                 _record(run, release)
-    restored = "" if options.dry_run else run.chosen
+    restored = "" if options.dry_run or run.chosen is None else run.chosen.id
+    live, would_be = (previous, release) if options.dry_run else (release, "")
     return RolledBack(
-        options.level, release, previous, run.steps, run.proof.passed, run.proof.failed, run.backup, restored
+        options.level, live, previous, run.steps, run.proof.passed, run.proof.failed, run.backup, restored, would_be
     )
 
 
@@ -297,28 +300,41 @@ def _look(run: _Run, past: history.History) -> None:
         target = past.way_back[:12]
     for one in rollback_checks.before(run.sides, target, staging_only=options.level != REVERT, wait=options.wait):
         run.note(one.name, one.message, one.verdict)
+        if one.verdict == evidence.FAIL:
+            run.leaves_staging = one.message
 
 
 def _back_up(run: _Run) -> None:
-    """Back up what is about to be touched; a ledger that is no chain must not keep anybody from going back."""
+    """Back up what is about to be touched; nothing about that must keep production from going back."""
     reason = f"before rollback level {run.options.level}"
     makers: dict[str, Callable[[], tuple[str, list[str]]]] = {}
-    if not _lacks_staging(run):
+    if not run.leaves_staging:
         makers["staging"] = lambda: safety.of(run.sides.staging, reason, whole_ledger=False)
     if run.options.level == REVERT:
-        makers["production"] = lambda: safety.backup(run.sides, reason, whole_ledger=False)
+        makers["production"] = lambda: safety.backup(
+            run.sides, reason, whole_ledger=False, by=backup.ROLLBACK
+        )  # fmt: skip
+    if run.options.dry_run:
+        run.plan(*((f"backup of {name}", "back its data up first") for name in makers))
+        return
     for name, make in makers.items():
         try:
             run.backup, notes = make()
-        except IntegrityError as error:
+        except AgentStudioError as error:
+            is_damaged = isinstance(error, IntegrityError)
+            if run.options.level != REVERT and not is_damaged:
+                raise
             run.backup = ""
             run.note(f"backup of {name}", error.message, evidence.FAIL)
+            if name == str(SOURCE) and not is_damaged:
+                run.leaves_staging = error.message
         else:
             run.note(f"backup of {name}", "; ".join(filter(None, (run.backup, *notes))))
 
 
-def _lacks_staging(run: _Run) -> bool:
-    return any(one.name == rollback_checks.STAGING_DATA and one.verdict == evidence.FAIL for one in run.steps)
+def _told(made: Backup) -> str:
+    """Say which backup is meant: enough to see that it is not the one to get away from."""
+    return f"{made.id} of {made.time} ({made.reason or 'no reason was given'}; {len(made.data.files)} files)"
 
 
 def _carry_out(run: _Run, current: str) -> str:
@@ -331,16 +347,25 @@ def _carry_out(run: _Run, current: str) -> str:
             run.revert_commit()
         else:
             release = run.revert()
-    if _lacks_staging(run):
-        return release
-    live = sessions.running(run.project, {str(SOURCE)}) if run.options.level == REVERT else []
-    if live and not run.options.wait:
-        run.note("staging", f"it was not made anew: sessions are running there: {'; '.join(live)}", evidence.FAIL)
-        return release
-    run.restart()
-    if run.options.level == REVERT:
-        run.test()
+        _staging_too(run)
+    else:
+        run.restart()
     return release
+
+
+def _staging_too(run: _Run) -> None:
+    """Make staging anew once production is back; what keeps that from being done is a step that failed, no more."""
+    why, live = run.leaves_staging, sessions.running(run.project, {str(SOURCE)})
+    if live and not run.options.wait:
+        why = why or f"sessions are running there: {'; '.join(live)}"
+    if not why:
+        try:
+            run.restart()
+            run.test()
+        except AgentStudioError as error:
+            why = error.message
+    if why:
+        run.note("staging", f"it was not made anew: {why}", evidence.FAIL)
 
 
 def _record(run: _Run, release: str) -> None:
@@ -349,7 +374,8 @@ def _record(run: _Run, release: str) -> None:
         run.project,
         {"step": step, "id": history.new_id(), "level": run.options.level, "production": release,
          "environment": str(SOURCE), "reason": run.options.reason, "who": flags.default_who(run.project),
-         "backup": run.backup, "restored": run.chosen, "steps": [list(one) for one in run.steps],
+         "backup": run.backup, "restored": run.chosen.id if run.chosen else "",
+         "steps": [list(one) for one in run.steps],
          "ledger": safety.ledger_head(run.sides)},
     )  # fmt: skip
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment import disabled
 from agent_studio.environment.schema import KINDS
-from agent_studio.errors import AgentStudioError, BusyError, StorageError
-from agent_studio.release import backup_data, evidence, history, sessions
+from agent_studio.errors import AgentStudioError, BusyError, IntegrityError, StorageError
+from agent_studio.release import backup_data, backup_store, evidence, git, history, sessions
 from agent_studio.release.candidate import candidate
 from agent_studio.release.sides import SOURCE
 from agent_studio.storage import chained
@@ -16,10 +16,10 @@ from agent_studio.storage import chained
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.environment.roots import EnvironmentRoot, Project
+    from agent_studio.release.history import History
     from agent_studio.release.sides import Sides
 
-_SPARE_BYTES = 16 << 20
 STAGING_DATA = "staging data"
 
 
@@ -30,6 +30,26 @@ class Step(NamedTuple):
     verdict: str
     """PASS, FAIL, INSUFFICIENT, or PLANNED in a dry run."""
     message: str
+
+
+class NothingToReturnToError(AgentStudioError):
+    """No release was live and healthy before the current one."""
+
+    code = "no-healthy-release"
+
+
+def refuse_nowhere(project: Project, past: History, *, by_git: bool) -> None:
+    """Raise `GitError` or `NothingToReturnToError` where level 2 has nowhere to go."""
+    if by_git:
+        dirty = git.changes(project.path)
+        if dirty is None or dirty:
+            what = "is no git repository" if dirty is None else f"has changes that are not committed: {dirty[0]}"
+            raise git.GitError(f"the checkout {what}", hint="commit or put them aside, then run the command again")
+    elif not past.way_back:
+        raise NothingToReturnToError(
+            "no other release was live and healthy in production before",
+            hint="mend the definitions and promote, or revert the checkout: rollback --level 2 --git",
+        )
 
 
 def before(sides: Sides, target: str, *, staging_only: bool, wait: bool) -> Iterator[Step]:
@@ -49,10 +69,15 @@ def before(sides: Sides, target: str, *, staging_only: bool, wait: bool) -> Iter
     if live and staging_only and not wait:
         raise BusyError(f"sessions are running in staging: {'; '.join(live)}", hint="end them, or: --wait")
     yield Step("sessions", evidence.PASS, "; ".join(live) or f"none runs in {where}")
-    yield Step("disk", evidence.PASS, _room(sides))
+    try:
+        yield Step("disk", evidence.PASS, _room(sides))
+    except StorageError as error:
+        if staging_only:
+            raise
+        yield Step("disk", evidence.FAIL, error.message)
     current = history.read(sides.project).current
     now = "has no release" if current is None else f"is {current.release[:12]}"
-    yield Step("release", evidence.PASS, f"production {now} and {f'goes to {target}' if target else 'stays so'}")
+    yield Step("release", evidence.PASS, f"production {now} and {f'is to be {target}' if target else 'stays so'}")
 
 
 def _folders(root: EnvironmentRoot) -> str:
@@ -68,7 +93,7 @@ def _room(sides: Sides) -> str:
         needed = sum(one.st_size for kind in KINDS for one in backup_data.listed(root, kind).files.values())
     except AgentStudioError:
         return f"{free:,} bytes are free"
-    if free < needed + _SPARE_BYTES:
+    if free < needed + backup_store.SPARE_BYTES:
         raise StorageError(
             f"staging's data has {needed:,} bytes and {free:,} are free on its disk",
             hint="free space on the disk, then run the command again",
@@ -76,16 +101,24 @@ def _room(sides: Sides) -> str:
     return f"{free:,} bytes are free, staging's data has {needed:,}"
 
 
-def held(sides: Sides) -> int:
-    """Return how many pieces of evidence there are in staging."""
-    return len(chained.read(sides.project.state(SOURCE).at(evidence.FOLDER), evidence.JOURNAL).records)
+def held(sides: Sides, *, is_needed: bool = True) -> int | None:
+    """Return how many pieces of evidence there are in staging; None for damaged ones, which raise if `is_needed`."""
+    try:
+        return len(chained.read(sides.project.state(SOURCE).at(evidence.FOLDER), evidence.JOURNAL).records)
+    except IntegrityError:
+        if is_needed:
+            raise
+        return None
 
 
-def after(sides: Sides, held_before: int) -> Iterator[Step]:
+def after(sides: Sides, held_before: int | None) -> Iterator[Step]:
     """Yield what staging is like now, and that no evidence went."""
-    now = held(sides)
-    kept = now >= held_before
-    yield Step("evidence", evidence.PASS if kept else evidence.FAIL, f"{now} pieces are kept, {held_before} were there")
+    now = held(sides, is_needed=False)
+    if now is None or held_before is None:
+        yield Step("evidence", evidence.FAIL, "what was found in staging cannot be read")
+    else:
+        told = f"{now} pieces are kept, {held_before} were there"
+        yield Step("evidence", evidence.PASS if now >= held_before else evidence.FAIL, told)
     try:
         disabled.refuse_disabled(sides.project, SOURCE)
     except disabled.DisabledError as error:

@@ -10,12 +10,16 @@ from agent_studio.release import backup as making
 from agent_studio.release import backup_verify
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import Project
     from agent_studio.release.sides import Sides
 
 
-def backup(sides: Sides, reason: str, *, whole_ledger: bool = True) -> tuple[str, list[str]]:
+def backup(
+    sides: Sides, reason: str, *, whole_ledger: bool = True, by: str = making.PROMOTION
+) -> tuple[str, list[str]]:
     """Back production's data up; return the backup's id, empty when none could be made, and what there is to say.
 
     Raises `StorageError` when the disk has no room for it, and `IntegrityError` for a ledger that is no chain unless
@@ -25,20 +29,21 @@ def backup(sides: Sides, reason: str, *, whole_ledger: bool = True) -> tuple[str
         context = sides.live()
     except AgentStudioError as error:
         return "", [f"no backup was made of production's data: {error.message}"]
-    return of(context, reason, home=sides.project, whole_ledger=whole_ledger)
+    return of(context, reason, home=sides.project, whole_ledger=whole_ledger, by=by)
 
 
 def of(
-    context: Context, reason: str, *, home: Project | None = None, whole_ledger: bool = True
-) -> tuple[str, list[str]]:
+    context: Context, reason: str, *, home: Project | None = None, whole_ledger: bool = True,
+    by: str = making.ROLLBACK,
+) -> tuple[str, list[str]]:  # fmt: skip
     """Back an environment's data up, as `backup` does; `home` keeps the history of releases."""
-    made = making.create(context, reason, home=home, whole_ledger=whole_ledger)
+    made = making.create(context, reason, home=home, whole_ledger=whole_ledger, by=by)
     return made.id, [f"backup {made.id}: {note}" for note in made.notes]
 
 
-def newest(context: Context, *, but: str = "") -> str:
+def newest(context: Context, *, but: str = "", but_by: Collection[str] = ()) -> str:
     """Return the id of an environment's newest backup that verifies, or empty when there is none."""
-    return backup_verify.newest(context, but=but)
+    return backup_verify.newest(context, but=but, but_by=but_by)
 
 
 def ledger_head(sides: Sides) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from agent_studio.storage.descriptors import locked, read_chunks, write_all
 from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from agent_studio.storage.folder import Folder
 
@@ -127,3 +127,16 @@ def _checked(folder: Folder, name: str, whole: bytes) -> Held:
         head = follows
         records.append(json.loads(line))
     return Held(records, head)
+
+
+def renew(folder: Folder, name: str, records: Iterable[Mapping[str, Any]]) -> None:
+    """Put a new journal in the place of a damaged one, durably; the caller has kept that and lets nobody append.
+
+    A process that dies on the way leaves the damaged one, or one that is damaged in another way.
+    """
+    lines, head = list[bytes](), chain.Head()
+    for record in records:
+        line, head = chain.seal(head, record)
+        lines.append(line)
+    folder.replace(name, b"".join(lines))
+    folder.replace(f"{name}{_HEAD}", json.dumps(head._asdict()).encode() + b"\n")

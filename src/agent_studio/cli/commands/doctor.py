@@ -24,6 +24,7 @@ from agent_studio.errors import ConfigurationError, ExitCode
 from agent_studio.guards import wired
 from agent_studio.isolation import choice
 from agent_studio.monitor import notify, retention
+from agent_studio.release import backup_repair
 from agent_studio.staging import diagnosis
 from agent_studio.staging.init import Options, initialise
 
@@ -83,6 +84,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from retention.checks(context)
         yield from notify.checks(context)
         yield from wired.findings(context)
+        yield from backup_repair.findings(context.root)
     yield from build.findings(session.project)
     yield from wiring.findings(session.project)
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from agent_studio import log
 from agent_studio.cli.output import Problem, Result, Screen, ask, warn, working
 from agent_studio.environment.detect import VARIABLE, Environment
+from agent_studio.environment.roots import EnvironmentRoot
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.isolation.secrets import baseline
 from agent_studio.release import placing
+from agent_studio.release.backup_store import refuse_interrupted
 from agent_studio.staging.init import Item, Options, Report, initialise, preflight
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.target is not None:
         placed, session = _of_target(args, session)
     arguments = (session.project, session.choice, session.variables, session.overrides, options)
+    refuse_interrupted(EnvironmentRoot(session.project, session.choice.environment, "", {}))
     if args.dry_run:
         return _plan(preflight(*arguments).path, options, session)
     if args.reset:

@@ -27,8 +27,10 @@ _MARKS = {"PASS": "ok", "FAIL": "bad", "INSUFFICIENT": "none", "PLANNED": "none"
 _QUESTIONS = {
     1: "archive staging's data and make it anew?",
     2: "bring production back to its last healthy release, and make staging anew?",
-    3: "archive staging and restore it from a backup, or disable it?",
+    3: "archive staging, and disable it: there is no backup to restore?",
 }
+_BY_GIT = "revert the checkout's last commit, and make staging anew?"
+_DRY = "nothing was changed (--dry-run)"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -49,14 +51,20 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     session.acts_on(TO if args.level == REVERT and not args.git else SOURCE)
     sides = open_sides_to_return(session.project, session.variables, session.overrides)
     options = Options(args.level, args.reason.strip(), args.git, args.backup, args.wait, args.dry_run)
+
+    def agree(told: str) -> None:
+        question = f"archive staging and restore {told}?" if told else _QUESTIONS[args.level]
+        ask(_BY_GIT if args.git else question, yes=args.yes)
+
     with working("Rolling back"):
-        done = rollback.roll_back(sides, options, lambda: ask(_QUESTIONS[args.level], yes=args.yes))
+        done = rollback.roll_back(sides, options, agree)
     data = {
-        "release": done.release or None, "previous": done.previous or None, "level": done.level,
+        "release": done.release or None, "previous": done.previous or None, "wouldBe": done.would_be or None,
+        "level": done.level,
         "smoke": {"passed": done.passed, "failed": done.failed}, "steps": [one._asdict() for one in done.steps],
         "backup": done.backup or None, "restored": done.restored or None, "dryRun": args.dry_run,
     }  # fmt: skip
-    return Result(data, lambda screen: _render(screen, done), done.code)
+    return Result(data, lambda screen: _render(screen, done, dry_run=args.dry_run), done.code)
 
 
 def _check(args: argparse.Namespace, session: Session) -> None:
@@ -73,8 +81,11 @@ def _check(args: argparse.Namespace, session: Session) -> None:
         raise UsageError("--backup belongs to level 3", hint="rollback --level 3 --backup ID --reason TEXT")
 
 
-def _render(screen: Screen, done: RolledBack) -> None:
+def _render(screen: Screen, done: RolledBack, *, dry_run: bool) -> None:
     for one in done.steps:
         screen.mark(_MARKS[one.verdict], f"{one.name}: {one.message}")
     if done.release:
-        screen.line(f"\nProduction is release {done.release}")
+        moves = done.would_be and done.would_be != done.release
+        screen.line(f"\nProduction is release {done.release}{f' and would be {done.would_be}' if moves else ''}")
+    if dry_run:
+        screen.line(_DRY)

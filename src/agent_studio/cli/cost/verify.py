@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio.cli.output import Problem, Result, working
-from agent_studio.environment.sharing import sharing
+from agent_studio.environment.sharing import mingled, sharing
 from agent_studio.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -51,9 +51,11 @@ def verified(context: Context, *, note: bool = False, kept: Sequence[str] = ()) 
     """Verify an environment's ledger; `note` where a sound one ends now, `kept` names files with checkpoints."""
     from agent_studio.cost import checkpoints  # noqa: PLC0415 - only what the chosen sub-verb needs
     from agent_studio.cost.verify import verify  # noqa: PLC0415
+    from agent_studio.release import backup_store  # noqa: PLC0415
 
     roots = list(sharing(context).values())
-    verdict = verify(roots, [one for file in kept for one in checkpoints.kept(Path(file))])
+    returns = [one for root in mingled(context).values() for one in backup_store.returns(root)]
+    verdict = verify(roots, [one for file in kept for one in checkpoints.kept(Path(file))], returns)
     if note and verdict.passed and verdict.head.seq:
         done = checkpoints.write(roots[0], verdict.head)
         verdict.unsigned += done.sig is None and not verdict.unsigned
@@ -77,6 +79,7 @@ def problems(verdict: Verdict) -> list[Problem]:
     found += [
         Problem("checkpoint", fault, "compare with a checkpoint that is kept elsewhere") for fault in verdict.faults
     ]
+    found += [Problem("returned", told, is_note=True) for told in verdict.returns]
     return found
 
 
