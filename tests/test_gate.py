@@ -40,7 +40,7 @@ def policy(signers: bytes = b"x", **values: Any) -> Policy:
 
 GOOD = Facts(
     "a" * 64, "target", policy(), {kind: evidence(kind) for kind in gate.REQUIRED}, [signed(role) for role in ROLES],
-    [], "dana@example.org", NOW,
+    [], ["dana@example.org"], NOW,
 )  # fmt: skip
 
 
@@ -154,7 +154,12 @@ def test_in_one_person_mode_the_author_may_waive_and_sign_and_it_shows() -> None
 def test_state_and_signatures_cannot_be_waived() -> None:
     names = [*gate.STATE, *(f"sign-off.{role}" for role in ROLES)]
     bad = GOOD._replace(
-        damage=["x"], interrupted=True, drift=["y"], signatures=[], waivers=[waiver(name) for name in names]
+        damage=["x"],
+        interrupted=True,
+        drift=["y"],
+        unsignable=["z"],
+        signatures=[],
+        waivers=[waiver(name) for name in names],
     )
     verdicts = {one.name: one.verdict for one in gate.decide(bad).requirements}
     assert {verdicts[name] for name in names} == {"FAIL", "INSUFFICIENT"}
