@@ -146,7 +146,8 @@ def _waived(found: Requirement, waivers: Sequence[Checked], facts: Facts) -> Req
     if (good := faults.get("")) is not None:
         reason = f"{found.verdict}, waived by {good.who} as {good.role}: {good.statement['why']}"
         return Requirement(found.name, WAIVED, reason)
-    refused = f"; the waiver there is does not count: {next(iter(faults))}" if faults else ""
+    told = next((fault for fault, one in faults.items() if one.counts), next(iter(faults), ""))
+    refused = f"; the waiver there is does not count: {told}" if faults else ""
     return found._replace(reason=found.reason + refused)
 
 

@@ -239,6 +239,8 @@ def _mismatch(stated: Mapping[str, Any], subject: Subject) -> str:
         if name == "details" and isinstance(told, dict):
             wrong = next(one for one in (*wanted, *told) if told.get(one) != wanted.get(one))
             return f"what it tells of {wrong} is not so, or no longer"
+        if name == "replaces":
+            return f"it is for {_release(told)} to be replaced, and live is {_release(wanted)}"
         return f"it is about another {name}: {_short(told)}, not {_short(wanted)}"
     return "" if stated.get("role") in ROLES else f"{_short(stated.get('role'))} is no role"
 
@@ -275,6 +277,10 @@ def _unsigned(role: str, signature: str, policy: Policy) -> str:
     if not policy.signers:
         return NOBODY
     return f"it is not signed, as {role}, by a key in the allowed_signers of {policy.of[:12]}, over exactly these words"
+
+
+def _release(replaced: object) -> str:
+    return f"release {_short(replaced)}" if replaced else "no release"
 
 
 def _short(value: object) -> str:

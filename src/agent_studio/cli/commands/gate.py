@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import ExitCode, IntegrityError
-from agent_studio.release import candidates, facts, gate, gate_report, policy, statement
+from agent_studio.release import candidates, facts, gate, gate_report, manifest, policy, statement
 from agent_studio.release.gate import Gate, Requirement
 from agent_studio.release.sides import refuse_development
 from agent_studio.release.signoff import WAIVES
@@ -141,6 +141,9 @@ def _in_force(rules: Policy | None, separation: str) -> Iterator[str]:
 
 def _then(sides: Sides, gathered: Gathered) -> list[str]:
     """Say what becomes of the policy once the candidate is live, where it does."""
+    current = gathered.past.current
+    if current and manifest.name_of(manifest.render(gathered.release)) == current.release:
+        return [f"it is live already, since {current.time}: what a promotion has used counts for no other"]
     if not (gathered.waiving.details or {})["then"]:
         return []
     then = ["once it is live, another policy holds: agent-studio signoff request shows it"]
