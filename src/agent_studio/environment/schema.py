@@ -108,6 +108,7 @@ def flag_keys(flag: str, *, on: bool = False, doc: str = "", variable: str = "")
     )  # fmt: skip
 
 
+_ROLES = ("qa", "security", "uat")
 _PARTY = "features.partyMode"
 _ELICIT = "features.advancedElicitation"
 
@@ -296,13 +297,7 @@ KEYS: tuple[Key, ...] = (
         maximum=1_440,
     ),
     Key("release.policy.evidenceDays", Form.INTEGER, 30, "Days evidence counts.", minimum=1, maximum=3_650),
-    Key(
-        "release.policy.roles",
-        Form.STRINGS,
-        ("qa", "security", "uat"),
-        "Roles whose signatures a promotion needs.",
-        choices=("qa", "security", "uat"),
-    ),
+    Key("release.policy.roles", Form.STRINGS, _ROLES, "Roles whose signatures a promotion needs.", choices=_ROLES),
     Key("release.policy.onePerson", Form.BOOLEAN, False, "Let one person sign in several roles, shown everywhere."),
     Key("models.default", Form.STRING, None, "Model that features use unless they name one."),
     Key("evals", Form.OBJECT, None, "Settings of evaluations."),
