@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from typing import TYPE_CHECKING
@@ -181,7 +182,9 @@ def test_an_interrupted_switch_and_drift_are_told_with_their_codes(world: World)
     (world.live / ".claude/agents/code-reviewer.md").write_text("by hand")
     assert "next: agent-studio promote --adopt" in world.must("gate", code=5).err
     journal = world.project.path / ".agent-studio/releases/journal.json"
-    journal.write_text(json.dumps({"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}))
+    pending = {"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}
+    sealed = hashlib.sha256(json.dumps(pending, sort_keys=True).encode()).hexdigest()
+    journal.write_text(json.dumps({**pending, "sha256": sealed}))
     shown = world.must("gate", code=6)
     assert "recovery: a promotion or rollback was interrupted" in shown.out
     assert "next: agent-studio recover" in shown.err

@@ -95,7 +95,7 @@ ALTERED: dict[str, tuple[Any, str]] = {
     "to": ("staging", "another to"),
     "evidence": ("f" * 64, "another evidence"),
     "policy": ("f" * 64, "another policy"),
-    "replaces": ("f" * 64, "it is for release ffffffffffff… to be replaced, and live is no release"),
+    "replaces": ("f" * 64, "it replaces another than what is live: release ffffffffffff…, not nothing"),
     "flags": ({}, "another flags"),
     "separation": ("none", "another separation"),
     "role": ("security", "not signed, as security"),

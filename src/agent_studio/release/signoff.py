@@ -240,7 +240,7 @@ def _mismatch(stated: Mapping[str, Any], subject: Subject) -> str:
             wrong = next(one for one in (*wanted, *told) if told.get(one) != wanted.get(one))
             return f"what it tells of {wrong} is not so, or no longer"
         if name == "replaces":
-            return f"it is for {_release(told)} to be replaced, and live is {_release(wanted)}"
+            return f"it replaces another than what is live: {_release(told)}, not {_release(wanted)}"
         return f"it is about another {name}: {_short(told)}, not {_short(wanted)}"
     return "" if stated.get("role") in ROLES else f"{_short(stated.get('role'))} is no role"
 
@@ -280,7 +280,7 @@ def _unsigned(role: str, signature: str, policy: Policy) -> str:
 
 
 def _release(replaced: object) -> str:
-    return f"release {_short(replaced)}" if replaced else "no release"
+    return f"release {_short(replaced)}" if replaced else "nothing"
 
 
 def _short(value: object) -> str:
