@@ -54,7 +54,7 @@ def valid(key: Key) -> st.SearchStrategy[Any]:
         Form.INTEGER: st.integers(int(low), int(high)),
         Form.NUMBER: st.floats(low, high),
         Form.STRING: st.sampled_from(["one", "two words"]),
-        Form.STRINGS: st.lists(st.sampled_from(["a", "b"]), max_size=3),
+        Form.STRINGS: st.lists(st.sampled_from(key.choices or ["a", "b"]), max_size=3, unique=bool(key.choices)),
         Form.OBJECT: st.dictionaries(st.sampled_from(["x", "y"]), st.integers(), min_size=1, max_size=2),
         Form.OBJECTS: st.lists(st.fixed_dictionaries({"name": st.just("n")}), max_size=2),
     }
@@ -179,6 +179,8 @@ def faults(base: Path, text: str, **variables: str) -> list[str]:
         ("features:\n  partyMode: {maxAgents: 3.5}\n", [":2:", "must be a integer"]),
         ("features:\n  partyMode: {maxAgents: true}\n", [":2:", "not bool True"]),
         ("features:\n  partyMode:\n    maxAgents: 21\n", [":3:", "over its limit of 20"]),
+        ("release:\n  policy:\n    roles: [quality]\n", ["roles names 'quality', which is none of: qa, security"]),
+        ("release:\n  policy:\n    roles: [qa, qa]\n", ["roles", "names qa more than once"]),
         ("features:\n  partyMode:\n    maxAgents: 0\n", [":3:", "below its limit of 1"]),
         ("features:\n  partyMode:\n    costLimit: .nan\n", [":3:", "must be a number"]),
         ("features:\n  partyMode:\n    enabled: null\n", [":3:", "not null"]),

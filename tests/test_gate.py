@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,7 +41,7 @@ def policy(signers: bytes = b"x", **values: Any) -> Policy:
 
 GOOD = Facts(
     "a" * 64, "target", policy(), {kind: evidence(kind) for kind in gate.REQUIRED}, [signed(role) for role in ROLES],
-    [], "dana@example.org", NOW,
+    [], ["dana@example.org"], NOW,
 )  # fmt: skip
 
 
@@ -154,7 +155,12 @@ def test_in_one_person_mode_the_author_may_waive_and_sign_and_it_shows() -> None
 def test_state_and_signatures_cannot_be_waived() -> None:
     names = [*gate.STATE, *(f"sign-off.{role}" for role in ROLES)]
     bad = GOOD._replace(
-        damage=["x"], interrupted=True, drift=["y"], signatures=[], waivers=[waiver(name) for name in names]
+        damage=["x"],
+        interrupted=True,
+        drift=["y"],
+        unsignable=["z"],
+        signatures=[],
+        waivers=[waiver(name) for name in names],
     )
     verdicts = {one.name: one.verdict for one in gate.decide(bad).requirements}
     assert {verdicts[name] for name in names} == {"FAIL", "INSUFFICIENT"}
@@ -170,6 +176,54 @@ def test_the_author_and_one_key_for_two_roles_do_not_do() -> None:
     assert "signed with the key that signed as qa" in of(twice, "sign-off.security")[1]
     three = twice._replace(signatures=[*twice.signatures, signed("qa", "another@example.org", "two")])
     assert gate.decide(three).code == ExitCode.DONE  # the other key does for qa, and leaves the first for security
+
+
+def test_keys_are_matched_to_roles_so_that_as_many_as_can_be_are_met() -> None:
+    def by(role: str, key: str) -> Checked:
+        return signed(role, f"{key}@example.org", key)
+
+    for signatures in itertools.permutations([by("qa", "a"), by("qa", "b"), by("security", "a"), by("uat", "c")]):
+        assert gate.decide(GOOD._replace(signatures=signatures)).code == ExitCode.DONE
+    chain = [by("qa", "a"), by("qa", "b"), by("security", "b"), by("security", "c"), by("uat", "c"), by("uat", "a")]
+    for signatures in itertools.permutations(chain):
+        assert gate.decide(GOOD._replace(signatures=signatures)).code == ExitCode.DONE
+    two = [by(role, key) for role in ROLES for key in ("a", "b")]
+    left = gate.decide(GOOD._replace(signatures=two))
+    assert [one.name for one in left.requirements if one.verdict != "PASS"] == ["sign-off.uat"]
+
+
+def test_all_names_of_a_key_count_and_all_authors() -> None:
+    facts = GOOD._replace(authors=["dana@example.org", "eve@example.org"])
+    for names in (("team", "eve@example.org"), ("*@example.org",), ("!eve@example.org", "*")):
+        one = signed("uat", "team")._replace(names=names)
+        verdict, reason = of(facts._replace(signatures=[*facts.signatures[:2], one]), "sign-off.uat")
+        assert (verdict, "made the candidate" in reason) == ("INSUFFICIENT", True)
+    one = signed("uat", "team")._replace(names=("team", "sam@example.org"))
+    assert of(facts._replace(signatures=[*facts.signatures[:2], one]), "sign-off.uat")[0] == "PASS"
+    same = [signed("qa", "q@e", "one"), signed("security", "Q@e", "two"), signed("uat")]
+    assert "may be q@e, who signed as qa" in of(GOOD._replace(signatures=same), "sign-off.security")[1]
+
+
+@pytest.mark.parametrize("why", [None, {"a": "b"}, "", " ", "two\nlines", "\x1b[2K"])
+def test_a_waiver_whose_reason_is_no_line_of_text_does_not_count_and_does_no_harm(why: Any) -> None:
+    failed = with_evidence("burnin", evidence("burnin", "FAIL"))
+    bad, unsigned = waiver("burnin", why=why), waiver("burnin", reason="nobody has signed it")
+    if why is None:
+        bad = signed("qa", waives="burnin")
+    alone = failed._replace(waivers=[bad])
+    assert of(alone, "burnin")[0] == "FAIL"
+    assert "it says no reason" in of(alone, "burnin")[1]
+    for order in itertools.permutations([bad, unsigned, waiver("burnin", "security")]):
+        assert of(failed._replace(waivers=list(order)), "burnin")[0] == "WAIVED"
+
+
+def test_signers_that_would_lock_promotion_up_are_a_failure_and_before_the_first_release_not_yet_one() -> None:
+    stuck = GOOD._replace(unsignable=["nobody may sign as qa"])
+    assert of(stuck, "signers") == ("FAIL", "nobody may sign as qa")
+    assert gate.decide(stuck).code == ExitCode.FAILED
+    first = stuck._replace(policy=policy()._replace(bootstrap=True))
+    assert of(first, "signers") == ("INSUFFICIENT", "nobody may sign as qa")
+    assert gate.decide(first).code == ExitCode.NOT_SIGNED
 
 
 def test_a_role_that_is_not_asked_for_counts_for_nothing_and_one_that_is_cannot_be_missing() -> None:

@@ -296,6 +296,27 @@ def test_a_candidate_with_a_credential_or_a_way_out_is_refused_and_nothing_store
     assert not (bare.path / ".agent-studio/objects").exists()
 
 
+def test_what_scan_only_warns_of_or_has_accepted_stops_no_candidate(bare: Studio) -> None:
+    token = "ghp_" + "aB3" * 12
+    warned = "connect to postgresql://postgres:postgres@localhost:5432/test_db\n"
+    bare.write(".claude/agents/a.md", warned)
+    assert bare.run("scan", "--only", "candidate").code == 0
+    assert bare.run("candidate", "create").code == 0
+    bare.write(".claude/agents/a.md", f"{warned}one\n{token}\n")
+    refused = bare.run("candidate", "create")
+    assert refused.code == 1
+    assert ".claude/agents/a.md:3 (" in refused.err
+    assert "url-password" not in refused.err
+    assert "agent-studio scan --accept PATH:LINE" in refused.err
+    accepted = bare.run("scan", "--accept", ".claude/agents/a.md:3", "--reason", "a manual's", "--by", "ann")
+    assert accepted.code == 0, accepted.err
+    assert bare.run("candidate", "create").code == 0
+    bare.write(".claude/agents/b.md", f"{token}\n")
+    assert ".claude/agents/b.md:1 (" in bare.run("candidate", "create").err  # accepted in one file, not in another
+    bare.write(".claude/agents/b.md", f"{token}\n".encode("utf-16-le"))
+    assert bare.run("candidate", "create").code == 1
+
+
 def test_candidates_are_created_shown_and_compared(world: World) -> None:
     world.promoted("first")
     world.studio.write(".claude/agents/blob.md", b"\0\1")

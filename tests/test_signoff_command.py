@@ -121,7 +121,9 @@ def test_the_whole_way_with_a_signer_on_another_clone(world: World) -> None:
     done = other.run("signoff", "sign", str(place), "--key", str(world.folder / "quinn"), "--yes")
     assert (done.code, "A sign-off, as qa" in done.err) == (0, True)
     assert "where the evidence is" in done.out
-    assert other.run("signoff", "verify", str(place)).code == 4
+    told = other.run("signoff", "verify", str(place))
+    assert (told.code, "- Whether it counts cannot be told here" in told.out) == (4, True)
+    assert "hand the file back to who asked" in told.err
     assert signoff.kept(world.project, candidate) == {}
     kept = world.must("signoff", "verify", str(place))
     assert "It counts: signed by quinn@example.org as qa" in kept.out
@@ -287,6 +289,47 @@ def test_who_signed_withdraws_and_nobody_else_does(world: World) -> None:
     journal = folder / "withdrawn.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b"wrong figures", b"right figures"))
     assert "withdrawn.jsonl:1 does not follow" in world.must("gate", code=8).out
+
+
+def test_what_a_promotion_has_used_cannot_be_withdrawn(world: World) -> None:
+    candidate = world.ready()
+    place = next((world.project.path / ".agent-studio/signoffs" / candidate).glob("qa-*.json"))
+    world.must("promote", "--yes")
+    command = ("signoff", "withdraw", str(place), "--reason", "no", "--yes", "--key", str(world.folder / "quinn"))
+    refused = world.must(*command, code=2)
+    assert re.search(r"release [0-9a-f]{12} was promoted with it at \S+: it cannot be withdrawn", refused.err)
+    assert not (place.parent.parent / "withdrawn.jsonl").exists()
+    told = world.must("gate", code=4).out
+    assert "it is live already, since " in told
+    assert re.search(r"it replaces another than what is live: nothing, not release [0-9a-f]{12}", told)
+
+
+def test_a_clock_that_is_set_back_revives_no_sign_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate = world.ready()
+    world.must("gate")
+    now = datetime.now(UTC)
+    with monkeypatch.context() as later:
+        later.setattr(clock, "now", lambda: now + timedelta(days=8))
+        history.append(world.project, {"step": "kept", "id": "x", "files": []})
+    refused = world.must("gate", code=4).out
+    assert re.search(r"sign-off.qa: .*it expired at \S+: this clock is behind what was recorded at", refused)
+    assert "kept" not in world.data("signoff", "list")["signOffs"][0]["reason"]
+    with monkeypatch.context() as later:
+        later.setattr(clock, "now", lambda: now + timedelta(days=8))
+        world.sign(candidate)
+    assert "issued in the future" in world.must("gate", code=4).out
+
+
+def test_what_is_no_file_among_sign_offs_is_passed_over(world: World) -> None:
+    candidate = world.ready()
+    folder = world.project.path / ".agent-studio/signoffs" / candidate
+    (folder / "folder.json").mkdir()
+    (folder / "link.json").symlink_to(folder / "nowhere.json")
+    world.must("gate")
+    world.must("signoff", "request", "--role", "qa")
+    listed = {one["file"]: one["reason"] for one in world.data("signoff", "list")["signOffs"]}
+    assert listed["folder.json"] == "folder.json is no sign-off"
+    assert listed["link.json"] == "link.json is no sign-off"
 
 
 def test_a_withdrawal_travels_and_one_that_no_signer_signed_is_refused(world: World) -> None:

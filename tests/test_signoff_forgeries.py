@@ -95,7 +95,7 @@ ALTERED: dict[str, tuple[Any, str]] = {
     "to": ("staging", "another to"),
     "evidence": ("f" * 64, "another evidence"),
     "policy": ("f" * 64, "another policy"),
-    "replaces": ("f" * 64, "another replaces"),
+    "replaces": ("f" * 64, "it replaces another than what is live: release ffffffffffff…, not nothing"),
     "flags": ({}, "another flags"),
     "separation": ("none", "another separation"),
     "role": ("security", "not signed, as security"),
@@ -103,7 +103,7 @@ ALTERED: dict[str, tuple[Any, str]] = {
     "expires": (at(300), "not signed, as qa"),
     "nonce": ("0" * 32, "not signed, as qa"),
     "ledger": ({"staging": None}, "not signed, as qa"),
-    "waives": ("burnin", "not signed, as qa"),
+    "waives": ("burnin", "another evidence"),
     "why": ("because", "not signed, as qa"),
 }
 """Each field of a statement, another value for it, and why the file is refused."""

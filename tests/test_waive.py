@@ -103,7 +103,7 @@ def test_neither_a_stranger_nor_the_author_waives(world: World) -> None:
     assert "dana@example.org made the candidate: another person has to sign" in refused.err
     assert verdict(world, "comparison")[0] == "INSUFFICIENT"
     stated = signoff.statement(
-        facts.gather(open_sides(world.project, {}), world.data("gate")["candidate"]).waiving,
+        facts.gather(open_sides(world.project, {}), world.data("gate")["candidate"]).waives("comparison"),
         "qa", waives="comparison", why="I say so",
     )  # fmt: skip
     signoff.keep(world.project, signoff.sign(stated, world.folder / "dana"), "laid in by hand")
@@ -129,6 +129,28 @@ def test_a_waiver_is_of_one_candidate_its_evidence_and_a_while(world: World, mon
     assert verdict(world, "comparison") == (
         "INSUFFICIENT", "nothing was gathered on this candidate about staging's figures beside production's"
     )  # fmt: skip
+
+
+def test_evidence_of_another_kind_voids_no_waiver(world: World) -> None:
+    candidate = world.gather(but="comparison")
+    told = waive(world)
+    assert "evidence about comparison that comes later voids the waiver; other evidence does not" in told.err
+    assert "NOTHING       comparison" in told.err
+    assert "smoke" not in told.err
+    evidence.record(world.staging, "smoke", candidate, evidence.PASS, {"reason": "once more"})
+    assert verdict(world, "comparison")[0] == "WAIVED"
+    held = next(iter(signoff.kept(world.project, candidate)))
+    place = world.project.path / ".agent-studio/signoffs" / candidate / held
+    stated, _ = signoff.read(place.read_bytes(), held)
+    signoff.keep(world.project, signoff.unsigned({**stated, "nonce": "f" * 32}), "later, and not signed")
+    assert verdict(world, "comparison")[0] == "WAIVED"
+    without = {name: value for name, value in stated.items() if name != "why"}
+    signoff.keep(world.project, signoff.sign({**without, "nonce": "e" * 32}, world.folder / "quinn"), "no reason")
+    assert verdict(world, "comparison")[0] == "WAIVED"
+    place.unlink()
+    assert "it says no reason" in verdict(world, "comparison")[1]
+    world.must("waive", "--list")
+    world.must("promote", "--yes", code=3)
 
 
 def test_somebody_else_waives_by_a_file_and_withdraws(world: World) -> None:

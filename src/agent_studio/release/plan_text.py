@@ -13,7 +13,7 @@ from agent_studio.errors import AgentStudioError
 from agent_studio.redaction import redact
 from agent_studio.release import manifest, safety
 from agent_studio.release.plan import Plan, versions
-from agent_studio.release.signoff import ROLES, namespace
+from agent_studio.release.signers import read
 from agent_studio.release.target import IN_PLACE
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from agent_studio.release.sides import Sides
 
 TITLE = "# Deployment and rollback plan"
-_SIGNER = re.compile(r"(\S+)\s+(?:(.*?)\s+)??((?:sk-)?(?:ssh|ecdsa)-\S+)\s+[A-Za-z0-9+/=]+.*")
-_NAMESPACES = re.compile(r'namespaces="([^"]*)"', re.IGNORECASE)
 _PROMISES = {
     IN_PLACE: "none. One checkout is both sides: definitions are live the moment they are written. A promotion applies "
     "production's configuration and flags and records the bytes; it cannot keep an edit from being live before.",
@@ -54,16 +52,11 @@ def compose(sides: Sides, made: Made, gathered: Gathered) -> Plan:
 
 def contacts(signers: bytes) -> list[Contact]:
     """Return who may sign, and as what, by the lines of an `allowed_signers` file."""
-    found = []
-    for line in signers.decode("utf-8", "replace").splitlines():
-        signer = _SIGNER.fullmatch(line.strip())
-        if signer is None or line.lstrip().startswith("#"):
-            continue
-        limits = _NAMESPACES.search(signer[2] or "")
-        spaces = [one.strip() for one in limits[1].split(",")] if limits else []
-        roles = [role for role in ROLES if not limits or namespace(role) in spaces]
-        found.append(Contact(signer[1].replace(",", ", "), ", ".join(roles) or "no role of a promotion"))
-    return found
+    return [
+        Contact(", ".join(one.principals), ", ".join(one.roles) or "no role of a promotion")
+        for one in read(signers)
+        if not one.fault
+    ]
 
 
 def _about(sides: Sides, made: Made, gathered: Gathered) -> Iterator[str]:

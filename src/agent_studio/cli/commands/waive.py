@@ -57,12 +57,12 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     shared.refuse_nobody(gathered.facts.policy, args.role)
     why = shared.one_line(args.reason, "--reason")
     told = {signoff.WAIVES: args.item, "why": why}
-    stated = signoff.statement(gathered.waiving, args.role, days=days, **told)
+    stated = signoff.statement(gathered.waives(args.item), args.role, days=days, **told)
     if args.dry_run:
-        return Result(_data(stated, None, ""), lambda screen: shared.show(screen, stated, _DRY))
+        return Result(_data(stated, None, ""), lambda screen: shared.show(screen, stated, _DRY), problems=_early(args))
     if args.key is None:
         shared.write_file(args.out, signoff.unsigned(stated))
-        return Result(_data(stated, args.out, ""), lambda screen: _asked(screen, args.out))
+        return Result(_data(stated, args.out, ""), lambda screen: _asked(screen, args.out), problems=_early(args))
     return _signed(args, session, gathered, stated)
 
 
@@ -103,7 +103,12 @@ def _signed(args: argparse.Namespace, session: Session, gathered: Gathered, stat
         )
         screen.line("  sign-offs given before do not count any more: who signs has to know of it")
 
-    return Result(_data(stated, args.out, kept), render)
+    return Result(_data(stated, args.out, kept), render, problems=_early(args))
+
+
+def _early(args: argparse.Namespace) -> list[Problem]:
+    text = f"evidence about {args.item} that comes later voids the waiver; other evidence does not"
+    return [Problem("early", text, "waive when no other is to come", is_note=True)]
 
 
 def _asked(screen: Screen, file: str) -> None:

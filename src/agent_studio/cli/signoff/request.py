@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
+    from agent_studio.release.facts import Gathered
     from agent_studio.release.policy import Policy
 
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "candidate": candidate, "role": role, "statement": stated, "words": statement.words(stated),
         "file": args.out, "open": open_,
     }  # fmt: skip
-    return Result(data, render, problems=_notes(policy, role, open_))
+    return Result(data, render, problems=_notes(gathered, role, open_))
 
 
 def _role(role: str | None, policy: Policy) -> str:
@@ -70,8 +71,11 @@ def _role(role: str | None, policy: Policy) -> str:
     raise UsageError(f"the policy in force asks for no sign-off as {role!r}", hint=f"it asks for: {listed}")
 
 
-def _notes(policy: Policy, role: str, open_: list[str]) -> list[Problem]:
-    notes = []
+def _notes(gathered: Gathered, role: str, open_: list[str]) -> list[Problem]:
+    notes, policy = [], gathered.facts.policy
+    if not gathered.facts.authors and not policy.values.get("onePerson"):
+        text = "nobody knows who made the candidate: see that whoever signs did not"
+        notes.append(Problem("author", text, "git config user.email, and a commit, say who", is_note=True))
     if not any(role in roles for _, roles in statement.may_sign(policy.signers)):
         notes.append(Problem("nobody", f"nobody in allowed_signers may sign as {role}", is_note=True))
     if open_:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent_studio.release.withdrawals import Withdrawal
 
 _NOT_HERE = "nothing is known here of candidate {} and its evidence"
+_ELSEWHERE = "hand the file back to who asked: agent-studio signoff verify FILE tells it there"
 _HINT = "have it requested anew: agent-studio signoff request --role ROLE --out FILE"
 
 
@@ -36,13 +37,13 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     here = shared.known(session, stated)
     if here is None:
         reason = _NOT_HERE.format(str(stated.get("candidate"))[:12])
-        return _told(signoff.Checked(str(stated.get("role")), "", reason, stated), reason, "")
+        return _told(signoff.Checked(str(stated.get("role")), "", reason, stated), reason, "", is_known=False)
     one, reason = facts.worth(session.project, here[1], data, args.file)
     kept = "" if reason else signoff.keep(session.project, data, args.file)
     return _told(one, reason, kept)
 
 
-def _told(one: Checked, reason: str, kept: str) -> Result:
+def _told(one: Checked, reason: str, kept: str, *, is_known: bool = True) -> Result:
     stated = one.statement
 
     def render(screen: Screen) -> None:
@@ -55,10 +56,13 @@ def _told(one: Checked, reason: str, kept: str) -> Result:
         if kept:
             screen.mark("ok", f"It counts: signed by {one.who} as {one.role}, until {stated['expires']}")
             screen.line(f"  kept in {kept}")
-        else:
+        elif is_known:
             screen.mark("bad", "It does not count")
+        else:
+            screen.mark("none", "Whether it counts cannot be told here")
 
-    problems = [Problem("not-signed", f"it does not count: {reason}", _HINT)] if reason else []
+    told = f"it does not count: {reason}" if is_known else f"whether it counts cannot be told here: {reason}"
+    problems = [Problem("not-signed", told, _HINT if is_known else _ELSEWHERE)] if reason else []
     return Result(
         _data(one, reason, kept), render, ExitCode.NOT_SIGNED if reason else ExitCode.DONE, problems
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Result, ask
 from agent_studio.cli.signoff import shared
@@ -12,9 +12,11 @@ from agent_studio.storage import signatures
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
+    from agent_studio.release.history import History
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +41,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         raise UsageError(
             "nothing is known here of its candidate", hint="add --out FILE, and hand the file in where its evidence is"
         )
+    if here is not None:
+        _refuse_used(here[1].past, stated)
     data = {"candidate": stated["candidate"], "role": stated["role"], "nonce": stated["nonce"], "why": why}
     if args.dry_run:
         return Result({**data, "dryRun": True}, lambda screen: _plan(screen, args.file))
@@ -60,6 +64,16 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             screen.line(f"  once it is handed in where the evidence is: agent-studio signoff verify {args.out}")
 
     return Result({**data, "dryRun": False}, render)
+
+
+def _refuse_used(past: History, stated: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for what a promotion has used: it went live by it, and nothing takes that back."""
+    used = next((one for one in past.releases if stated["nonce"] in (one.record.get("nonces") or ())), None)
+    if used is not None:
+        raise UsageError(
+            f"release {used.release[:12]} was promoted with it at {used.time}: it cannot be withdrawn any more",
+            hint="agent-studio rollback --level 2 --reason TEXT, or revoke the key by promoting allowed_signers",
+        )
 
 
 def _plan(screen: Screen, file: str) -> None:
