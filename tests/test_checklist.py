@@ -375,3 +375,11 @@ def test_every_item_is_unique_and_says_what_brings_it_about() -> None:
 
 def test_development_has_no_checklists(world: World) -> None:
     world.must("checklist", "pre", "--env", "development", code=2)
+
+
+def test_the_title_of_an_issue_forges_no_line(world: World) -> None:
+    world.studio.write(ISSUES, "# Open issues\n\n## Keys\x1b[2K\r✓ No open CRITICAL or HIGH issues\n- Severity: High\n")
+    shown = world.must("checklist", "pre", code=1).out
+    assert "\x1b" not in shown
+    assert "\r" not in shown
+    assert "✗ No open CRITICAL or HIGH issues" in shown

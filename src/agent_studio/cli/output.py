@@ -49,7 +49,16 @@ class Screen:
         self.unicode = _carries("✓╔═║", stream)
 
     def line(self, text: str = "") -> None:
-        """Write one line, or several, without secrets."""
+        """Write one line without secrets, in which no text of others can act on the terminal or begin a line.
+
+        Empty lines may stand before and after it.
+        """
+        line = text.strip("\n")
+        before, _, after = text.partition(line) if line else (text, "", "")
+        self.block(before + one_line(line) + after)
+
+    def block(self, text: str) -> None:
+        """Write lines that the caller has made harmless, without secrets."""
         from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
 
         self._stream.write(redact(text) + "\n")
@@ -199,9 +208,15 @@ def warn(message: str, hint: str = "") -> None:
     """Write to stderr; a second line gives the hint."""
     from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
 
-    text = redact(f"agent-studio: {message}\n" + (f"  {hint}\n" if hint else ""))
+    told = f"agent-studio: {_below(message)}\n" + (f"  {_below(hint)}\n" if hint else "")
+    text = redact(told)
     encoding = sys.stderr.encoding or "utf-8"
     sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _below(text: str) -> str:
+    """Return a text whose further lines stand below its first, so that none can pass for a message of its own."""
+    return "\n    ".join(map(one_line, text.split("\n")))
 
 
 @contextmanager
@@ -243,7 +258,7 @@ def echo(text: str) -> None:
 def announce(text: str) -> bool:
     """Write to stdout at once, while the command goes on; return whether somebody still reads."""
     try:
-        Screen(sys.stdout).line(text)
+        Screen(sys.stdout).block(text)
         sys.stdout.flush()
     except (OSError, ValueError):
         return False
@@ -289,6 +304,14 @@ def _write_envelope(
         "problems": [{"code": one.code, "message": one.message, "hint": one.hint} for one in problems],
     }
     screen.json(envelope)
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line without what could act on a terminal; a name's undecodable bytes stay."""
+    if text.isprintable():
+        return text
+    spaced = "".join(" " if one.isspace() else one for one in text.replace("\t", "    "))
+    return "".join(one if "\ud800" <= one <= "\udfff" else harmless(one) for one in spaced)
 
 
 def harmless(text: str) -> str:

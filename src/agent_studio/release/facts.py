@@ -10,6 +10,7 @@ from agent_studio.release import candidates as made
 from agent_studio.release import (
     evidence,
     gate,
+    grave,
     history,
     manifest,
     policy,
@@ -66,7 +67,7 @@ def gather(sides: Sides, candidate: str) -> Gathered:
     whose.refuse_other(sides.production, project, past)
     rules, flags = policy.in_force(project, candidate), carried(sides.staging, entries, candidate)
     release, live = tree.takes(flags.entries), tree.read().entries
-    noted = made.of(project, candidate)
+    noted, opened = made.of(project, candidate), grave.of(sides.staging)
     before = live if past.current is None else Store(project).manifest(past.current.release)
     changes, then = manifest.differences(before, release), policy.own(project, candidate)
     told = statement.details(noted, changes, found.evidence.values(), rules, then)
@@ -79,6 +80,7 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         candidate, sides.target.separation, rules, found.evidence, signatures, waivers, noted.author, clock.now(),
         (*found.faults, *_damage(project_store(sides), entries, past)),
         interrupted=switch.pending(project) is not None, drift=drift(sides, past, live, entries, flags.entries),
+        issues=opened.grave, unclear=opened.unclear,
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)
 

@@ -2,7 +2,7 @@
 
 A waiver is a statement like a sign-off's, signed in the role qa or security, never by the candidate's author. It names
 the requirement and why it need not pass; who signs off afterwards is told, and the release shows it. Broken integrity,
-an interrupted switch, drift and missing sign-offs cannot be waived.
+an interrupted switch, drift, grave issues that are open and missing sign-offs cannot be waived.
 
   agent-studio waive comparison --reason "first release: nothing to compare with" --role qa --key ~/.ssh/id_ed25519
 """
