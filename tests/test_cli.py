@@ -155,9 +155,9 @@ def test_no_text_of_others_acts_on_the_terminal_or_begins_a_line() -> None:
     screen.line("\nPASS: because\nof\tthis\x9b1A\n")
     screen.line()
     screen.line("\n")
-    assert (
-        stream.getvalue()
-        == "✗ SEC-9: \ufffd[2K ✓ all hold ✓ signed \ufffd\n\nPASS: because of    this\ufffd1A\n\n\n\n\n"
+    stream.seek(0)
+    assert stream.read() == (
+        "✗ SEC-9: \ufffd[2K ✓ all hold ✓ signed \ufffd\n\nPASS: because of    this\ufffd1A\n\n\n\n\n"
     )
 
 

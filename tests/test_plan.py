@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -167,14 +168,17 @@ def test_one_checkout_for_both_says_what_it_cannot_promise(bare: Studio, tmp_pat
 
 
 def test_contacts_are_read_from_the_signers_as_ssh_keygen_reads_them() -> None:
+    kind = b"ssh-ed25519"
+    key = base64.b64encode(b"\0\0\0\x0b" + kind + b"\0\0\0\x20" + bytes(range(32))).decode()
     lines = (
-        '# people\n\nquinn@example.org namespaces="qa@agent-studio,git" ssh-ed25519 AAAAC3Nza quinn\n'
-        "a@b.org,c@d.org ssh-rsa AAAAB3Nza\n"
-        'x@y.org cert-authority,namespaces="file" ecdsa-sha2-nistp256 AAAAE2Vj\n'
-        'z@y.org valid-before="20300101",namespaces="uat@agent-studio" sk-ssh-ed25519@openssh.com AAAAG8 key\n'
-        "broken line\n"
+        f'# people\n\nquinn@example.org NAMESPACES="qa@agent-studio,git" ssh-ed25519 {key} quinn\n'
+        f'"a@b.org,c@d.org" ssh-ed25519 {key}\nw@y.org namespaces="*" ssh-ed25519 {key}\n'
+        f'x@y.org namespaces="file" ssh-ed25519 {key}\n'
+        f'z@y.org valid-before="20300101Z",namespaces="uat@agent-studio" ssh-ed25519 {key}\nq@e garbage\n'
     )
     assert plan_text.contacts(lines.encode()) == [
         Contact("quinn@example.org", "qa"), Contact("a@b.org, c@d.org", "qa, security, uat"),
-        Contact("x@y.org", "no role of a promotion"), Contact("z@y.org", "uat"),
+        Contact("w@y.org", "qa, security, uat"), Contact("x@y.org", "no role of a promotion"),
+        Contact("z@y.org", "uat, until 2030-01-01 00:00 UTC"),
+        Contact("q@e", "nobody: there is no key"),
     ]  # fmt: skip

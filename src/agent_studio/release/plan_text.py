@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import AgentStudioError
 from agent_studio.redaction import redact
-from agent_studio.release import manifest, safety
+from agent_studio.release import manifest, safety, signers
 from agent_studio.release.plan import Plan, versions
-from agent_studio.release.signoff import ROLES, namespace
 from agent_studio.release.target import IN_PLACE
 
 if TYPE_CHECKING:
@@ -22,10 +21,9 @@ if TYPE_CHECKING:
     from agent_studio.release.candidates import Made
     from agent_studio.release.facts import Gathered
     from agent_studio.release.sides import Sides
+    from agent_studio.release.signers import Signer
 
 TITLE = "# Deployment and rollback plan"
-_SIGNER = re.compile(r"(\S+)\s+(?:(.*?)\s+)??((?:sk-)?(?:ssh|ecdsa)-\S+)\s+[A-Za-z0-9+/=]+.*")
-_NAMESPACES = re.compile(r'namespaces="([^"]*)"', re.IGNORECASE)
 _PROMISES = {
     IN_PLACE: "none. One checkout is both sides: definitions are live the moment they are written. A promotion applies "
     "production's configuration and flags and records the bytes; it cannot keep an edit from being live before.",
@@ -52,18 +50,17 @@ def compose(sides: Sides, made: Made, gathered: Gathered) -> Plan:
     return Plan(redact(text), made.candidate, current, target)
 
 
-def contacts(signers: bytes) -> list[Contact]:
-    """Return who may sign, and as what, by the lines of an `allowed_signers` file."""
-    found = []
-    for line in signers.decode("utf-8", "replace").splitlines():
-        signer = _SIGNER.fullmatch(line.strip())
-        if signer is None or line.lstrip().startswith("#"):
-            continue
-        limits = _NAMESPACES.search(signer[2] or "")
-        spaces = [one.strip() for one in limits[1].split(",")] if limits else []
-        roles = [role for role in ROLES if not limits or namespace(role) in spaces]
-        found.append(Contact(signer[1].replace(",", ", "), ", ".join(roles) or "no role of a promotion"))
-    return found
+def contacts(allowed: bytes) -> list[Contact]:
+    """Return who may sign, and as what, by the lines of an `allowed_signers` file; lines that name nobody say why."""
+    return [Contact(", ".join(one.principals) or f"line {one.number}", _roles(one)) for one in signers.read(allowed)]
+
+
+def _roles(one: Signer) -> str:
+    if one.fault:
+        return f"nobody: {one.fault}"
+    limits = (("from", one.valid_after), ("until", one.valid_before))
+    when = "".join(f", {word} {at:%Y-%m-%d %H:%M} UTC" for word, at in limits if at is not None)
+    return (", ".join(one.roles) or "no role of a promotion") + when
 
 
 def _about(sides: Sides, made: Made, gathered: Gathered) -> Iterator[str]:
@@ -164,7 +161,7 @@ def _contacts(made: Made, gathered: Gathered) -> Iterator[str]:
     yield "| who | as |"
     yield "| --- | --- |"
     for one in people:
-        yield f"| {plain(one.who)} | {one.roles} |"
+        yield f"| {plain(one.who)} | {plain(one.roles)} |"
     yield f"| {plain(made.author or 'not known')} | author of the candidate |"
     if not people:
         yield "| nobody | the allowed_signers in force are empty |"
