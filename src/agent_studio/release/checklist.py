@@ -55,7 +55,8 @@ class Checklist(NamedTuple):
         counted = [one for one in self.items if one.counts]
         wrong = [one for one in counted if one.verdict != PASS]
         if not wrong:
-            return f"all {len(counted)} items hold"
+            told = [f"; {one.item.id}: {one.reason}" for one in counted if one.item.is_told and one.details]
+            return f"all {len(counted)} items hold{''.join(told)}"
         listed = ", ".join(f"{one.item.id} ({one.verdict})" for one in wrong)
         return f"{len(wrong)} of {len(counted)} items do not hold: {listed}"
 
@@ -77,7 +78,13 @@ def record(checklist: Checklist, scene: Scene) -> bool:
             "definitions changed while the checklist was decided: nothing was recorded", hint="run it again"
         )
     items = [
-        {"id": one.item.id, "verdict": one.verdict or None, "reason": one.reason, "source": one.source}
+        {
+            "id": one.item.id,
+            "verdict": one.verdict or None,
+            "reason": one.reason,
+            "source": one.source,
+            **({"details": list(one.details)} if one.item.is_told else {}),
+        }
         for one in checklist.items
         if one.counts
     ]
@@ -134,7 +141,7 @@ def _attested(name: str, item: Item, scene: Scene) -> Seen:
 
 def subject(name: str, item: Item, scene: Scene) -> attestations.Subject:
     """Return what an attestation to an item has to be about."""
-    return attestations.Subject(scene.sides.project.path.name, scene.made.candidate, name, item.id)
+    return attestations.Subject(scene.made.candidate, name, item.id)
 
 
 def _signed(item: Item, scene: Scene) -> Seen:

@@ -42,6 +42,6 @@ def _item(one: Decided) -> Iterator[str]:
     box = "x" if one.verdict == PASS else " "
     source = f" (`{one.source}`)" if one.source and "`" not in one.source else ""
     yield f"- [{box}] **{plain(one.item.title)}** {one.verdict or 'not asked for'}: {plain(one.reason)}{source}"
-    if one.verdict != PASS:
+    if one.verdict != PASS or one.item.is_told:
         for detail in one.details:
             yield f"  - {plain(detail)}"
