@@ -428,3 +428,21 @@ def test_an_attestation_made_in_a_clone_is_handed_over_and_taken_in(world: World
     other["statement"] |= {"item": "../x", "candidate": "b" * 64}
     handed.write_text(json.dumps(other))
     world.must("signoff", "verify", str(handed), code=2)
+
+
+def test_an_item_whose_evidence_is_waived_shows_that_and_is_not_counted(world: World) -> None:
+    world.gather(but="performance")
+    attest(world, "pre", "security-review", "security")
+    attest(world, "pre", "documentation", "qa")
+    assert verdicts(world, "pre")["performance"] == "INSUFFICIENT"
+    world.must(
+        "waive", "performance", "--reason", "no load yet", "--role", "qa", "--key", str(world.folder / "quinn"), "--yes"
+    )
+    done = world.must("checklist", "pre", "--markdown", "pre.md")
+    assert (
+        "• Performance benchmarks passing\n    INSUFFICIENT, waived by quinn@example.org as qa: no load yet" in done.out
+    )
+    assert "PASS: all 4 items hold, performance waived" in done.out
+    assert "- [ ] **Performance benchmarks passing** WAIVED: " in (world.project.path / "pre.md").read_text()
+    held = evidence.of(world.project, world.staging.environment, candidates.create(world.project).candidate).evidence
+    assert held["checklist.pre"].data["items"][1]["verdict"] == "WAIVED"

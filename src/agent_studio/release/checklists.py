@@ -34,7 +34,7 @@ class Item(NamedTuple):
     mends: str
     """The command or the deed that brings it about."""
     kind: str = ""
-    """Of the evidence."""
+    """Of the evidence that the gate asks for besides; where that is waived, the item is."""
     roles: tuple[str, ...] = ()
     """Who may attest to it, or has to sign off."""
     is_told: bool = False
@@ -71,7 +71,7 @@ CHECKLISTS: Mapping[str, tuple[Item, ...]] = {
         Item("dashboard", "Monitoring dashboard checked", How.STATE,
              "let sessions run in staging, then agent-studio ingest --env staging"),
         Item("errors", "Error logs reviewed", How.STATE,
-             "agent-studio checklist post --acknowledge ID --reason TEXT", is_told=True),
+             "agent-studio checklist post --acknowledge ID --reason TEXT", kind="errors", is_told=True),
         Item("procedures", "Manual procedures run", How.ATTESTED,
              "run them, then --attest procedures", roles=("qa",)),
         Item("sign-off.qa", "Sign-off by QA", How.GATE, "agent-studio signoff request --role qa", roles=("qa",)),
@@ -85,9 +85,9 @@ CHECKLISTS: Mapping[str, tuple[Item, ...]] = {
         Item("sign-off.uat", "User acceptance testing complete", How.GATE,
              "agent-studio signoff request --role uat", roles=("uat",)),
         Item("rollback-plan", "Rollback plan documented", How.STATE,
-             "agent-studio checklist promotion --plan FILE"),
+             "agent-studio checklist promotion --plan FILE", kind="plan"),
         Item("deployment-checklist", "Production deployment checklist ready", How.STATE,
-             "agent-studio checklist promotion --plan FILE"),
+             "agent-studio checklist promotion --plan FILE", kind="plan"),
     ),
 }  # fmt: skip
 

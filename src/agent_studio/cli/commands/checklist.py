@@ -20,7 +20,7 @@ from agent_studio.cli.signoff import shared
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError, did_you_mean
 from agent_studio.release import attestations, candidates, checklist, policy
 from agent_studio.release.candidate import candidate
-from agent_studio.release.checklists import ACKNOWLEDGING, CHECKLISTS, POST, PROMOTION, attested, grave_error
+from agent_studio.release.checklists import ACKNOWLEDGING, CHECKLISTS, POST, PROMOTION, How, attested, grave_error
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 from agent_studio.release.scene import Scene
 from agent_studio.release.sides import open_sides, refuse_development
@@ -253,7 +253,7 @@ def _render_out(screen: Screen, file: str | None) -> None:
 
 def _render_item(screen: Screen, one: Decided) -> None:
     mark = _MARKS.get(one.verdict, "note") if one.counts or one.verdict == PASS else "note"
-    aside = "" if one.counts else " (decided by the gate)"
+    aside = " (decided by the gate)" if one.item.how is How.GATE else ""
     screen.mark(mark, f"{one.item.title}{aside}")
     screen.line(f"    {one.reason}")
     if one.verdict == PASS and not one.item.is_told:
