@@ -94,7 +94,7 @@ def _changes(gathered: Gathered) -> Iterator[str]:
     if not changes:
         yield "- no file"
     for flag, state in sorted(gathered.carried.flags.items()):
-        yield f"- flag `{flag}` becomes {'on' if state else 'off'} in production"
+        yield f"- flag `{flag}` is {'on' if state else 'off'} in production, as in staging"
     if drift := gathered.facts.drift:
         yield f"- drift in production, to be adopted or discarded first: {', '.join(f'`{one}`' for one in drift)}"
 

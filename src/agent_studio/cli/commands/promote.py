@@ -115,7 +115,7 @@ def _told(plan: Plan) -> list[str]:
     if len(plan.changes) > _LISTED:
         lines.append(f"  and {len(plan.changes) - _LISTED} more")
     if plan.gathered.carried.flags:
-        lines += ["flags that staging has proven are carried over:", *_flags_diff(plan).splitlines()]
+        lines += ["flags are carried over as staging's files have them:", *_flags_diff(plan).splitlines()]
     if plan.gradual and plan.turned_on:
         lines.append(f"live for {STAGES[0]} % of sessions at first: {', '.join(plan.turned_on)}")
     if plan.gathered.facts.policy.bootstrap:
