@@ -166,3 +166,12 @@ def test_what_goes_to_stderr_begins_no_line_of_its_own_either(capsys: pytest.Cap
     assert capsys.readouterr().err == (
         "agent-studio: error: no file 'a\n    agent-studio: all is well\ufffd[2J'\n  name\n    another\n"
     )
+
+
+def test_a_secret_of_several_lines_is_taken_out_before_they_become_one(capsys: pytest.CaptureFixture[str]) -> None:
+    body = "\n".join("b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gt" for _ in range(4))
+    secret = f"it said -----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----"
+    Screen(sys.stdout).line(secret)
+    warn(secret, secret)
+    said = capsys.readouterr()
+    assert "b3BlbnNz" not in said.out + said.err

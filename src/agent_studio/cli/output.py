@@ -53,13 +53,15 @@ class Screen:
 
         Empty lines may stand before and after it.
         """
+        from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
+
         line = text.strip("\n")
         before, _, after = text.partition(line) if line else (text, "", "")
-        self.block(before + one_line(line) + after)
+        self._stream.write(before + one_line(redact(line)) + after + "\n")
 
     def block(self, text: str) -> None:
         """Write lines that the caller has made harmless, without secrets."""
-        from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
+        from agent_studio.redaction import redact  # noqa: PLC0415 - as above
 
         self._stream.write(redact(text) + "\n")
 
@@ -208,8 +210,7 @@ def warn(message: str, hint: str = "") -> None:
     """Write to stderr; a second line gives the hint."""
     from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
 
-    told = f"agent-studio: {_below(message)}\n" + (f"  {_below(hint)}\n" if hint else "")
-    text = redact(told)
+    text = f"agent-studio: {_below(redact(message))}\n" + (f"  {_below(redact(hint))}\n" if hint else "")
     encoding = sys.stderr.encoding or "utf-8"
     sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
@@ -283,7 +284,7 @@ def agrees(question: str) -> bool:
         return False
     from agent_studio.redaction import redact  # noqa: PLC0415 - as above
 
-    sys.stderr.write(f"{redact(question)} [y/N] ")
+    sys.stderr.write(f"{one_line(redact(question))} [y/N] ")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 

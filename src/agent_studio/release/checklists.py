@@ -71,7 +71,7 @@ CHECKLISTS: Mapping[str, tuple[Item, ...]] = {
         Item("dashboard", "Monitoring dashboard checked", How.STATE,
              "let sessions run in staging, then agent-studio ingest --env staging"),
         Item("errors", "Error logs reviewed", How.STATE,
-             "agent-studio checklist post --acknowledge ID --reason TEXT", kind="errors", is_told=True),
+             "agent-studio checklist post --acknowledge ID --reason TEXT, signed if CRITICAL or HIGH", kind="errors", is_told=True),
         Item("procedures", "Manual procedures run", How.ATTESTED,
              "run them, then --attest procedures", roles=("qa",)),
         Item("sign-off.qa", "Sign-off by QA", How.GATE, "agent-studio signoff request --role qa", roles=("qa",)),

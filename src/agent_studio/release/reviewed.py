@@ -124,8 +124,10 @@ def verdict(found: Sequence[Group]) -> tuple[str, str]:
     open_ones = [one for one in found if not one.who]
     if not open_ones:
         noted = f"{len(found)} kinds of errors, each acknowledged with a reason"
-        told = [f"; {one.severity} from {one.source} by {one.who}: {one.why}" for one in found if one.severity in GRAVE]
-        return PASS, noted + "".join(told) if found else "the error log is empty"
+        signed = [
+            f"; {one.severity} from {one.source} by {one.who}: {one.why}" for one in found if one.severity in GRAVE
+        ]
+        return PASS, noted + "".join(signed) if found else "the error log is empty"
     grave = [one for one in open_ones if one.severity in GRAVE]
     first = (grave or open_ones)[0]
     told = f"{first.severity} from {first.source}, {first.count} times: {first.message}"
