@@ -40,7 +40,7 @@ def policy(signers: bytes = b"x", **values: Any) -> Policy:
 
 GOOD = Facts(
     "a" * 64, "target", policy(), {kind: evidence(kind) for kind in gate.REQUIRED}, [signed(role) for role in ROLES],
-    [], "dana@example.org", NOW,
+    [], ["dana@example.org"], NOW,
 )  # fmt: skip
 
 
@@ -158,6 +158,7 @@ def test_state_and_signatures_cannot_be_waived() -> None:
         interrupted=True,
         drift=["y"],
         issues=["z"],
+        unsignable=["z"],
         signatures=[],
         waivers=[waiver(name) for name in names],
     )

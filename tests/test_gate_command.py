@@ -77,10 +77,24 @@ def test_the_policy_is_that_of_the_live_release_and_its_gaps_are_said(world: Wor
     assert "the policy asks for no acceptance by a stakeholder (uat)" in shown
     assert "sign-off.uat" not in shown
     assert "another policy" not in shown
-    config.write_text(config.read_text().replace("[qa, security]", "[qa, securty]"))
+    world.studio.write(".claude/allowed_signers", "# moved to the wiki\nsam@example.org namespaces=* KEY\n")
     world.edit("fourth")
     world.sign(world.gather(), "qa", "security")
-    assert "nobody may sign as securty then, and only a rollback leads back" in world.must("gate").out
+    stuck = "signers: nobody in allowed_signers may sign as qa or security (line 2: namespaces=* is no option"
+    assert stuck in world.must("gate", code=1).out
+    assert "signers cannot be waived" in world.must(
+        "waive", "signers", "--role", "qa", "--reason", "x", "--key", str(world.folder / "quinn"), code=2
+    ).err  # fmt: skip
+    config.write_text(config.read_text().replace("[qa, security]", "[]"))
+    world.edit("fifth")
+    world.sign(world.gather(), "qa", "security")
+    empty = "nobody has to sign: release.policy.roles is empty"
+    assert f"once it is live, {empty}" in world.must("gate").out
+    assert empty in world.must("signoff", "request", "--role", "qa").out
+    assert empty in world.must("promote", "--yes").err
+    world.edit("sixth")
+    world.gather()
+    assert f"\n  {empty}\n" in world.must("gate").out
 
 
 def test_nothing_is_changed_but_that_the_candidate_is_made(world: World) -> None:

@@ -103,7 +103,7 @@ ALTERED: dict[str, tuple[Any, str]] = {
     "expires": (at(300), "not signed, as qa"),
     "nonce": ("0" * 32, "not signed, as qa"),
     "ledger": ({"staging": None}, "not signed, as qa"),
-    "waives": ("burnin", "not signed, as qa"),
+    "waives": ("burnin", "another evidence"),
     "why": ("because", "not signed, as qa"),
 }
 """Each field of a statement, another value for it, and why the file is refused."""

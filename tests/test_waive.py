@@ -103,7 +103,7 @@ def test_neither_a_stranger_nor_the_author_waives(world: World) -> None:
     assert "dana@example.org made the candidate: another person has to sign" in refused.err
     assert verdict(world, "comparison")[0] == "INSUFFICIENT"
     stated = signoff.statement(
-        facts.gather(open_sides(world.project, {}), world.data("gate")["candidate"]).waiving,
+        facts.gather(open_sides(world.project, {}), world.data("gate")["candidate"]).waives("comparison"),
         "qa", waives="comparison", why="I say so",
     )  # fmt: skip
     signoff.keep(world.project, signoff.sign(stated, world.folder / "dana"), "laid in by hand")

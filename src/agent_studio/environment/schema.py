@@ -61,6 +61,8 @@ class Key(NamedTuple):
     """An established environment variable beside the generated `AGENT_STUDIO_...` one."""
     may_differ: bool = False
     """Whether environments are expected to differ here."""
+    choices: tuple[str, ...] = ()
+    """What a list may hold, each once; anything where it is empty."""
 
     @property
     def nullable(self) -> bool:
@@ -294,7 +296,13 @@ KEYS: tuple[Key, ...] = (
         maximum=1_440,
     ),
     Key("release.policy.evidenceDays", Form.INTEGER, 30, "Days evidence counts.", minimum=1, maximum=3_650),
-    Key("release.policy.roles", Form.STRINGS, ("qa", "security", "uat"), "Roles whose signatures a promotion needs."),
+    Key(
+        "release.policy.roles",
+        Form.STRINGS,
+        ("qa", "security", "uat"),
+        "Roles whose signatures a promotion needs.",
+        choices=("qa", "security", "uat"),
+    ),
     Key("release.policy.onePerson", Form.BOOLEAN, False, "Let one person sign in several roles, shown everywhere."),
     Key("models.default", Form.STRING, None, "Model that features use unless they name one."),
     Key("evals", Form.OBJECT, None, "Settings of evaluations."),
@@ -358,6 +366,11 @@ def faults(key: Key, value: Any) -> Iterator[str]:
             yield f"is {value}, below its limit of {key.minimum:g}"
         if key.maximum is not None and value > key.maximum:
             yield f"is {value}, over its limit of {key.maximum:,.0f}"
+    elif key.choices:
+        yield from (
+            f"names {one!r}, which is none of: {', '.join(key.choices)}" for one in value if one not in key.choices
+        )
+        yield from (f"names {one} more than once" for one in key.choices if list(value).count(one) > 1)
 
 
 def _has_form(form: Form, value: Any) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.environment.roots import STATE
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UnsafePathError, UsageError
-from agent_studio.redaction import find_secrets
-from agent_studio.release import git, manifest
-from agent_studio.release.candidate import Candidate, candidate
+from agent_studio.isolation.secrets import baseline, scan
+from agent_studio.redaction import spans
+from agent_studio.release import git, history, manifest, tree
+from agent_studio.release.candidate import Candidate, candidate, files
 from agent_studio.release.store import Store
 from agent_studio.storage.folder import Folder
 
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent_studio.environment.roots import Project
-    from agent_studio.redaction import Finding
 
 FOLDER = f"{STATE}/candidates"
 SCHEMA = "agent-studio/candidate/1"
@@ -42,15 +44,22 @@ class Made(NamedTuple):
     commit: str | None
     """Of git, or None."""
     dirty: bool | None
-    author: str
-    """The address of who made it, or empty."""
+    authors: tuple[str, ...]
+    """The addresses of all who made it what it is since the live release; none where nobody knows."""
     time: str
     left_out: tuple[tuple[str, str], ...] = ()
     """What stands among the definitions and is none, with the reason; known only where it was made just now."""
 
+    @property
+    def author(self) -> str:
+        """All authors in one text, empty where nobody knows."""
+        return ", ".join(self.authors)
+
 
 def create(project: Project) -> Made:
-    """Put the working checkout's definitions into the store and note who made them; the first note of a hash stays.
+    """Put the working checkout's definitions into the store and note who made them.
+
+    A note stays as long as it is true: the definitions are those of its commit, and nobody else has had a hand in them.
 
     Raises `SecretError` for a credential in a definition and `UnsafePathError` for a link that leads out, with
     nothing stored.
@@ -63,13 +72,12 @@ def create(project: Project) -> Made:
         if stored.sha256 != found.sha256:
             raise StorageError("definitions changed while they were read", hint="run the command again")
         store.put(stored.manifest)
-    if held is not None:
-        return held._replace(left_out=found.left_out)
-    at = git.state(project.path)
+    commit, dirty, authors = _by(project)
     noted = Made(
-        found.sha256, found.files, size_bytes, at.commit, at.dirty, at.author, clock.timestamp(clock.now()),
-        found.left_out,
-    )  # fmt: skip
+        found.sha256, found.files, size_bytes, commit, dirty, authors, clock.timestamp(clock.now()), found.left_out
+    )
+    if held is not None and _is_true(project, held, noted):
+        return held._replace(left_out=found.left_out)
     kept = {name: value for name, value in noted._asdict().items() if name not in Made._field_defaults}
     folder = Folder(project.path, FOLDER)
     folder.make()
@@ -77,17 +85,51 @@ def create(project: Project) -> Made:
     return noted
 
 
+def _by(project: Project) -> tuple[str | None, bool | None, tuple[str, ...]]:
+    """Return commit, whether definitions differ from it, and who made them since what is live: who works here, too."""
+    at, places = git.state(project.path), _places(project)
+    if at.commit is None:
+        return None, None, tuple(filter(None, [git.user(project.path)]))
+    told = git.changes(project.path, *places)
+    dirty = None if told is None else bool(told)
+    try:
+        since = history.read(project).promoted_commit
+    except IntegrityError:
+        since = None  # the gate says so
+    if since and not git.is_known(project.path, since):
+        authors = git.authors(project.path, "HEAD", places)  # it was rewritten, or not fetched: whoever may be one
+    else:
+        authors = git.authors(project.path, f"{since}..HEAD", places) if since else []
+    authors = authors or git.authors(project.path, "-1", places)
+    return at.commit, dirty, tuple(sorted({*authors, *([git.user(project.path)] if dirty else [])} - {""}))
+
+
+def _places(project: Project) -> list[str]:
+    """Return where definitions lie, as git is asked about them."""
+    folder = project.definitions.resolve()
+    return [str(project.path / "CLAUDE.md"), *(str(folder / name) for name in (*tree.FOLDERS, *tree.FILES))]
+
+
+def _is_true(project: Project, held: Made, now: Made) -> bool:
+    if (held.dirty, held.authors) != (now.dirty, now.authors):
+        return False
+    if held.commit == now.commit:
+        return True
+    commits = held.commit and now.commit and not now.dirty
+    return bool(commits and git.is_same(project.path, str(held.commit), _places(project)))
+
+
 def _inspected(project: Project) -> tuple[Candidate, int]:
     """Read the checkout without keeping anything, and refuse what must not be in a release."""
-    findings: dict[str, list[Finding]] = {}
+    findings: dict[str, bytes] = {}
     size_bytes = 0
 
     def look(data: bytes) -> str:
         nonlocal size_bytes
         size_bytes += len(data)
         sha256 = hashlib.sha256(data).hexdigest()
-        if found := _secrets(data):
-            findings[sha256] = found
+        if _texts_with_secrets(data):
+            findings[sha256] = data
         return sha256
 
     found = candidate(project, look)
@@ -96,25 +138,34 @@ def _inspected(project: Project) -> tuple[Candidate, int]:
             f"links lead out of the definitions: {_listed(list(found.led_out))}",
             hint="copy what they point to, or remove them: a release holds only what is inside",
         )
-    if findings:
-        entries = manifest.parse(found.manifest)
-        places = [
-            f"{path}:{one.line} ({one.kind})"
-            for path, entry in entries.items()
-            for one in findings.get(entry.sha256, ())
-        ]
+    if places := _blocking(project, found, findings):
         raise SecretError(
             f"definitions hold credentials: {_listed(places)}",
-            hint="take them out, and replace them where they are used",
+            hint="take them out and revoke them, or answer for one: agent-studio scan --accept PATH:LINE --reason TEXT",
         )
     return found, size_bytes
 
 
-def _secrets(data: bytes) -> list[Finding]:
-    """Return what looks like a live credential in any bytes; a file with NULs may be text of two bytes a character."""
+def _blocking(project: Project, found: Candidate, findings: Mapping[str, bytes]) -> list[str]:
+    """Return where credentials are that `scan` blocks too, and that nobody has answered for in the baseline."""
+    if not findings:
+        return []
+    accepted, real = baseline.load(project), dict(files(project))
+    hits: dict[str, None] = {}
+    for path, entry in manifest.parse(found.manifest).items():
+        place = Path(os.path.realpath(real.get(path, path)))
+        shown = place.relative_to(project.path).as_posix() if place.is_relative_to(project.path) else path
+        for text in _texts_with_secrets(findings.get(entry.sha256, b"")):
+            told = scan.in_text(scan.Source("candidate", shown, str(place)), text, accepted)
+            hits.update({f"{one.path}:{one.line} ({one.kind})": None for one in told if one.blocks})
+    return list(hits)
+
+
+def _texts_with_secrets(data: bytes) -> list[str]:
+    """Return the texts in which something blocks; a file with NULs may be text of two bytes a character."""
     encodings = ("utf-8", "utf-16-le", "utf-16-be") if b"\0" in data else ("utf-8",)
-    found = [one for encoding in encodings for one in find_secrets(data.decode(encoding, "replace"))]
-    return list(dict.fromkeys(found))
+    texts = [data.decode(encoding, "replace") for encoding in encodings]
+    return [text for text in texts if any(one.blocks for one in spans(text))]
 
 
 def _listed(names: list[str]) -> str:
@@ -156,7 +207,8 @@ def _read(project: Project, sha256: str) -> Made | None:
     folder = Folder(project.path, FOLDER)
     try:
         value: Mapping[str, Any] = json.loads(folder.read(f"{sha256}.json"))
-        return Made(**{name: value[name] for name in Made._fields if name not in Made._field_defaults})
+        named = {name: value[name] for name in Made._fields if name not in Made._field_defaults}
+        return Made(**{**named, "authors": tuple(named["authors"])})
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent_studio.environment.roots import Project
+    from agent_studio.release.candidates import Made
     from agent_studio.release.carried import Carried
+    from agent_studio.release.evidence import Evidence, Found
     from agent_studio.release.history import History
     from agent_studio.release.manifest import Entry
     from agent_studio.release.policy import Policy
@@ -45,13 +49,17 @@ class Gathered(NamedTuple):
     subject: Subject
     """What a sign-off has to be about, the waivers that count among it: they come first."""
     waiving: Subject
-    """What a waiver has to be about: the same, without any waiver."""
+    """The same without any waiver; what a waiver has to be about is its part on one requirement, see `waives`."""
     carried: Carried
     release: Mapping[str, Entry]
     """The files that would be live: the candidate's with its flags, as far as the target has a place for them."""
     live: Mapping[str, Entry]
     """The files that are live."""
     past: History
+
+    def waives(self, item: str) -> Subject:
+        """Return what a waiver of a requirement has to be about: of all evidence only that of its own kind."""
+        return _waives(self.waiving, item, self.facts.evidence)
 
 
 def gather(sides: Sides, candidate: str) -> Gathered:
@@ -75,49 +83,66 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         project.path.name, candidate, str(SOURCE), str(TO), evidence.bundle(found.evidence.values()), rules.sha256,
         "" if past.governing is None else past.governing.release, flags.flags, sides.target.separation, told,
     )  # fmt: skip
-    waivers, signatures, subject = _statements(project, waiving, rules, past, noted.author)
+    waivers, signatures, subject = _statements(project, waiving, rules, past, found, noted)
     facts = Facts(
-        candidate, sides.target.separation, rules, found.evidence, signatures, waivers, noted.author, clock.now(),
+        candidate, sides.target.separation, rules, found.evidence, signatures, waivers, noted.authors, clock.now(),
         (*found.faults, *_damage(project_store(sides), entries, past)),
         interrupted=switch.pending(project) is not None, drift=drift(sides, past, live, entries, flags.entries),
         issues=opened.grave, unclear=opened.unclear,
+        unsignable=statement.unmeetable(then, clock.now()),
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)
 
 
 def _statements(
-    project: Project, waiving: Subject, rules: Policy, past: History, author: str
+    project: Project, waiving: Subject, rules: Policy, past: History, found: Found, noted: Made
 ) -> tuple[list[Checked], list[Checked], Subject]:
     """Return waivers, sign-offs, and what the latter have to be about: who signs is told what is waived."""
     files = signoff.kept(project, waiving.candidate)
     withdrawn = withdrawals.of(project, waiving.candidate)
+    latest = newest_time(past, found.evidence)
 
-    def checked(subject: Subject, *, waivers: bool) -> list[Checked]:
-        return [
-            withdrawals.applied(signoff.check(data, name, subject, rules, past.used_nonces), withdrawn, rules)
-            for name, data in files.items()
-            if signoff.is_waiver(data) == waivers
-        ]
+    def checked(name: str, subject: Subject) -> Checked:
+        one = signoff.check(files[name], name, subject, rules, past.used_nonces, latest)
+        return withdrawals.applied(one, withdrawn, rules)
 
-    waivers = checked(waiving, waivers=True)
+    waived = {name: item for name, data in files.items() if (item := signoff.waived_by(data)) is not None}
+    waivers = [checked(name, _waives(waiving, item, found.evidence)) for name, item in waived.items()]
     one_person = bool(rules.values.get("onePerson"))
-    good = [one for one in waivers if not gate.waiver_fault(one, author, one_person=one_person)]
+    good = [one for one in waivers if not gate.waiver_fault(one, noted.authors, one_person=one_person)]
     subject = waiving._replace(details={**(waiving.details or {}), "waivers": statement.waived(good)})
-    return waivers, checked(subject, waivers=False), subject
+    return waivers, [checked(name, subject) for name in files if name not in waived], subject
+
+
+def _waives(waiving: Subject, item: str, held: Mapping[str, Evidence]) -> Subject:
+    own = [one for kind, one in held.items() if kind == item]
+    told = {**(waiving.details or {}), "evidence": statement.told_evidence(own)}
+    return waiving._replace(evidence=evidence.bundle(own), details=told)
+
+
+def newest_time(past: History, held: Mapping[str, Evidence]) -> datetime | None:
+    """Return the newest time that was recorded, which a clock that was set back is behind; None before any."""
+    times = []
+    for time in (*(str(one.get("time")) for one in past.records), *(one.time for one in held.values())):
+        with suppress(ValueError):
+            times.append(datetime.fromisoformat(time).astimezone(UTC))
+    return max(times, default=None)
 
 
 def unfit(gathered: Gathered, stated: Mapping[str, Any]) -> str:
     """Return why a statement would not count whoever signed it, empty when it would."""
-    subject = gathered.waiving if WAIVES in stated else gathered.subject
-    return signoff.unfit(stated, subject, gathered.past.used_nonces)
+    subject = gathered.waives(str(stated[WAIVES])) if WAIVES in stated else gathered.subject
+    latest = newest_time(gathered.past, gathered.facts.evidence)
+    return signoff.unfit(stated, subject, gathered.past.used_nonces, latest)
 
 
 def worth(project: Project, gathered: Gathered, data: bytes, shown: str) -> tuple[Checked, str]:
     """Return a signed file as it was checked, and why it does not do for its requirement, empty when it does."""
-    known, waives = gathered.facts, signoff.is_waiver(data)
-    subject = gathered.waiving if waives else gathered.subject
+    known, item = gathered.facts, signoff.waived_by(data)
+    waives, subject = item is not None, gathered.subject if item is None else gathered.waives(item)
+    latest = newest_time(gathered.past, known.evidence)
     one = withdrawals.applied(
-        signoff.check(data, shown, subject, known.policy, gathered.past.used_nonces),
+        signoff.check(data, shown, subject, known.policy, gathered.past.used_nonces, latest),
         withdrawals.of(project, known.candidate), known.policy,
     )  # fmt: skip
     others = [other for other in (known.waivers if waives else known.signatures) if other.statement != one.statement]

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import ExitCode
+from agent_studio.release import people
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS, age_fault
 from agent_studio.release.signoff import NOBODY, ROLES, WAIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from agent_studio.release.evidence import Evidence
@@ -42,8 +43,10 @@ STATE: Mapping[str, str] = {
     "recovery": "a switch is interrupted: agent-studio recover brings it to its end",
     "drift": "edits that nobody promoted would be lost: agent-studio promote --adopt, or --discard",
     "issues": "settle or grade them in staging's memory/issues.md; agent-studio alerts ack ID --env staging",
+    "signers": "once it is live nobody could sign a promotion, not even the one that mends it",
 }
 """Requirements on how store, production and staging are now, and why none of them can be waived."""
+UNKNOWN_AUTHOR = "; nobody knows who made the candidate, so it may have been the same person"
 SIGNED = "sign-off."
 """How the requirement of a role's signature begins."""
 WAIVING_ROLES = ("qa", "security")
@@ -65,8 +68,8 @@ class Facts(NamedTuple):
     signatures: Sequence[Checked]
     waivers: Sequence[Checked]
     """Signed statements that waive a requirement of this candidate."""
-    author: str
-    """Who made the candidate, as the signers' file would name them; empty when nobody knows."""
+    authors: Sequence[str]
+    """Who made the candidate, as the signers' file would name them; none when nobody knows."""
     now: datetime
     damage: Sequence[str] = ()
     """What is not as it was recorded: objects, history, evidence."""
@@ -77,6 +80,8 @@ class Facts(NamedTuple):
     """What is open in staging and CRITICAL or HIGH, alerts among it."""
     unclear: Sequence[str] = ()
     """What staging's issues file does not say clearly."""
+    unsignable: Sequence[str] = ()
+    """Why nobody could sign a promotion any more once the candidate is live."""
 
 
 class Requirement(NamedTuple):
@@ -113,6 +118,9 @@ def _state(facts: Facts) -> Iterator[Requirement]:
     yield _holds("drift", facts.drift, "production is the release that was promoted")
     issues = _holds("issues", facts.issues or facts.unclear, "nothing is open in staging that is CRITICAL or HIGH")
     yield issues._replace(verdict=INSUFFICIENT) if facts.unclear and not facts.issues else issues
+    signers = _holds("signers", facts.unsignable, "for each role somebody may sign once it is live")
+    # before the first release it is this promotion already that nobody can sign
+    yield signers._replace(verdict=INSUFFICIENT) if facts.unsignable and facts.policy.bootstrap else signers
 
 
 def _holds(name: str, faults: Sequence[str], otherwise: str) -> Requirement:
@@ -141,7 +149,7 @@ def _found(kind: str, about: str, facts: Facts) -> Requirement:
 
 
 def _waived(found: Requirement, waivers: Sequence[Checked], facts: Facts) -> Requirement:
-    faults = {waiver_fault(one, facts.author, one_person=_one_person(facts)): one for one in reversed(waivers)}
+    faults = {waiver_fault(one, facts.authors, one_person=_one_person(facts)): one for one in reversed(waivers)}
     if (good := faults.get("")) is not None:
         reason = f"{found.verdict}, waived by {good.who} as {good.role}: {good.statement['why']}"
         return Requirement(found.name, WAIVED, reason)
@@ -149,7 +157,7 @@ def _waived(found: Requirement, waivers: Sequence[Checked], facts: Facts) -> Req
     return found._replace(reason=found.reason + refused)
 
 
-def waiver_fault(one: Checked, author: str, *, one_person: bool) -> str:
+def waiver_fault(one: Checked, authors: Sequence[str], *, one_person: bool) -> str:
     """Return why a waiver does not count, empty when it does."""
     if not one.counts:
         return one.reason
@@ -157,9 +165,10 @@ def waiver_fault(one: Checked, author: str, *, one_person: bool) -> str:
         return refused
     if one.role not in WAIVING_ROLES:
         return f"only {' or '.join(WAIVING_ROLES)} may waive, not {one.role}"
-    if not str(one.statement.get("why") or "").strip():
-        return "it says no reason"
-    return "" if one_person else _by_author(one, author)
+    why = one.statement.get("why")
+    if not isinstance(why, str) or not why.strip() or not why.isprintable():
+        return "it says no reason, in one line of text"
+    return "" if one_person else _by_author(one, authors)
 
 
 def unwaivable(name: str) -> str:
@@ -175,32 +184,43 @@ def unwaivable(name: str) -> str:
 
 def judged(facts: Facts) -> list[tuple[Checked, str]]:
     """Return every sign-off and waiver with why it does not do for its requirement, empty when it does."""
-    roles = list(facts.policy.values.get("roles") or ())
+    roles = _roles(facts)
+    fit = _fit(facts)
     found: list[tuple[Checked, str]] = []
-    keys: dict[str, str] = {}
     for role in roles:
         own = [one for one in facts.signatures if one.role == role]
-        of_role = [(one, one.reason or _barred(one, facts, keys)) for one in sorted(own, key=_roles_of_key(facts))]
-        fit = next((one for one, reason in of_role if not reason), None)
-        if fit is not None:
-            keys[fit.key] = role
-        found += of_role
+        found += [(one, one.reason or _barred(one, facts, fit)) for one in own]
     others = [one for one in facts.signatures if one.role not in roles]
     found += [(one, one.reason or f"the policy asks for no sign-off as {one.role}") for one in others]
     return found + [
-        (one, waiver_fault(one, facts.author, one_person=_one_person(facts))) for one in facts.waivers
+        (one, waiver_fault(one, facts.authors, one_person=_one_person(facts))) for one in facts.waivers
     ]  # fmt: skip
 
 
-def _roles_of_key(facts: Facts) -> Callable[[Checked], int]:
-    """Sort a key that signed in one role before one that signed in several, which another role may need."""
-    return lambda one: len({other.role for other in facts.signatures if other.counts and other.key == one.key})
+def _roles(facts: Facts) -> list[str]:
+    return list(dict.fromkeys(facts.policy.values.get("roles") or ()))
+
+
+def _fit(facts: Facts) -> dict[str, Checked]:
+    """Return the signature that does for each role, by as many people as there are roles."""
+    roles, alone = _roles(facts), _one_person(facts)
+    options = [
+        list({one.key: one for one in reversed(facts.signatures) if one.role == role and one.counts
+              and (alone or not _by_author(one, facts.authors))}.values())[::-1]
+        for role in roles
+    ]  # fmt: skip
+    found = people.chosen(options, lambda one, other: not alone and _is_same(one, other))
+    return {role: one for role, one in zip(roles, found, strict=True) if one is not None}
+
+
+def _is_same(one: Checked, other: Checked) -> bool:
+    return one.key == other.key or people.are_one(one.names or (one.who,), other.names or (other.who,))
 
 
 def _signed(facts: Facts) -> Iterator[Requirement]:
-    alone = " (one-person mode)" if _one_person(facts) else ""
+    alone = " (one-person mode)" if _one_person(facts) else "" if facts.authors else UNKNOWN_AUTHOR
     worth = [pair for pair in judged(facts) if WAIVES not in pair[0].statement]
-    for role in facts.policy.values.get("roles") or ():
+    for role in _roles(facts):
         of_role = [(one, reason) for one, reason in worth if one.role == role]
         fit = next((one for one, reason in of_role if not reason), None)
         if fit is not None:
@@ -218,18 +238,27 @@ def _one_person(facts: Facts) -> bool:
     return bool(facts.policy.values.get("onePerson"))
 
 
-def _barred(one: Checked, facts: Facts, keys: Mapping[str, str]) -> str:
+def _barred(one: Checked, facts: Facts, fit: Mapping[str, Checked]) -> str:
     """Return why a good signature does not do for its role, empty when it does."""
     if _one_person(facts):
         return ""
-    if one.key in keys:
-        return f"{one.who} signed with the key that signed as {keys[one.key]}: another person has to"
-    return _by_author(one, facts.author)
+    if reason := _by_author(one, facts.authors):
+        return reason
+    for role, other in fit.items():
+        if role != one.role and _is_same(one, other):
+            how = "signed with the key that" if one.key == other.key else f"may be {other.who}, who"
+            return f"{one.who} {how} signed as {role}: another person has to"
+    return ""
 
 
-def _by_author(one: Checked, author: str) -> str:
-    made = author and one.who.casefold() == author.casefold()
-    return f"{one.who} made the candidate: another person has to sign" if made else ""
+def _by_author(one: Checked, authors: Sequence[str]) -> str:
+    """Return that an author signed; a key of several names, or of a pattern, is that of anybody whom it may name."""
+    names = (one.who, *one.names)
+    made = next((author for author in authors if people.are_one(names, [author])), None)
+    if made is None:
+        return ""
+    meant = "" if made.casefold() == one.who.casefold() else f" may be {made}, who"
+    return f"{one.who}{meant} made the candidate: another person has to sign"
 
 
 def _code(requirements: Sequence[Requirement]) -> ExitCode:
@@ -237,8 +266,9 @@ def _code(requirements: Sequence[Requirement]) -> ExitCode:
     for code, name in _CODES:
         if verdicts[name] == FAIL:
             return code
-    signatures = {verdict for name, verdict in verdicts.items() if name.startswith(SIGNED)}
-    others = {verdict for name, verdict in verdicts.items() if not name.startswith(SIGNED)}
+    signing = (SIGNED, "signers")
+    signatures = {verdict for name, verdict in verdicts.items() if name.startswith(signing)}
+    others = {verdict for name, verdict in verdicts.items() if not name.startswith(signing)}
     if FAIL in others | signatures:
         return ExitCode.FAILED
     if INSUFFICIENT in others:

@@ -9,6 +9,7 @@ from agent_studio.environment.roots import STAGING_ROOT, STATE
 from agent_studio.errors import AgentStudioError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _TIMEOUT_S = 120
@@ -27,26 +28,43 @@ class Commit(NamedTuple):
     """None where there is no repository, or nothing was committed."""
     dirty: bool | None
     """Whether files differ from it, our own data aside; None where unknown."""
-    author: str
-    """The address of who made what is there: of the commit, or of the checkout's own user when it is dirty."""
 
 
 def state(path: Path) -> Commit:
     """Return where a checkout is."""
     head = _asked(path, "rev-parse", "--verify", "--quiet", "HEAD")
-    user = (_asked(path, "config", "user.email") or "").strip()
     if not head:
-        return Commit(None, None, user)
+        return Commit(None, None)
     dirty = changes(path)
-    author = (_asked(path, "log", "-1", "--format=%ae") or "").strip()
-    return Commit(head.strip(), None if dirty is None else bool(dirty), user if dirty and user else author)
+    return Commit(head.strip(), None if dirty is None else bool(dirty))
 
 
-def changes(path: Path) -> list[str] | None:
+def changes(path: Path, *places: str) -> list[str] | None:
     """Return the files of a checkout that differ from its commit, our own data aside; None where unknown."""
     apart = (f":(exclude){STATE}", f":(exclude){STAGING_ROOT}")
-    told = _asked(path, "--no-optional-locks", "status", "--porcelain", "--", ":(top)", *apart)
+    told = _asked(path, "--no-optional-locks", "status", "--porcelain", "--", *(places or (":(top)",)), *apart)
     return None if told is None else [line[3:] for line in told.splitlines()]
+
+
+def user(path: Path) -> str:
+    """Return the address of who works in a checkout, empty where git knows none."""
+    return (_asked(path, "config", "user.email") or "").strip()
+
+
+def authors(path: Path, span: str, places: Sequence[str]) -> list[str]:
+    """Return the addresses of who wrote the commits of a span that touched some places; none where git cannot tell."""
+    told = _asked(path, "log", "--format=%ae", span, "--", *places) or ""
+    return sorted({line.strip() for line in told.splitlines()} - {""})
+
+
+def is_known(path: Path, commit: str) -> bool:
+    """Tell whether a commit is in the repository."""
+    return _asked(path, "cat-file", "-e", f"{commit}^{{commit}}") is not None
+
+
+def is_same(path: Path, commit: str, places: Sequence[str]) -> bool:
+    """Tell whether some places are in the checkout's commit what they were in another one."""
+    return _asked(path, "diff", "--quiet", commit, "HEAD", "--", *places) is not None
 
 
 def run(path: Path, *arguments: str) -> str:

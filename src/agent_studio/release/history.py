@@ -107,6 +107,15 @@ class History(NamedTuple):
         return next((one for one in reversed(self.releases) if one.release in signed), None)
 
     @property
+    def promoted_commit(self) -> str | None:
+        """The commit that what is live was made of; None before the first release, and where it is not known."""
+        live = self.current
+        promoted = [one for one in self.releases if one.step == PROMOTE and one.record.get("commit")]
+        same = [one for one in promoted if live and one.release == live.release]
+        found = next(reversed(same or promoted), None)
+        return None if found is None else str(found.record["commit"])
+
+    @property
     def used_nonces(self) -> frozenset[str]:
         """The nonces of sign-offs that a promotion has used up."""
         return frozenset(str(nonce) for one in self.records for nonce in one.get("nonces") or ())

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.environment.roots import STATE
-from agent_studio.errors import UsageError
+from agent_studio.errors import AgentStudioError, UsageError
+from agent_studio.release import signers
 from agent_studio.storage import signatures
 from agent_studio.storage.folder import Folder
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "agent-studio/sign-off/1"
 FOLDER = f"{STATE}/signoffs"
-ROLES = ("qa", "security", "uat")
+ROLES = signers.ROLES
 VALID_DAYS, LONGEST_DAYS = 7, 366
 WAIVES = "waives"
 """Field of a statement that waives a requirement; its `why` says the reason."""
@@ -74,6 +75,8 @@ class Checked(NamedTuple):
     file: str = ""
     key: str = ""
     """The fingerprint of the key that signed."""
+    names: tuple[str, ...] = ()
+    """Every name and pattern of a name that the signers' file gives the key, in whatever role."""
 
     @property
     def counts(self) -> bool:
@@ -81,9 +84,7 @@ class Checked(NamedTuple):
         return not self.reason
 
 
-def namespace(role: str) -> str:
-    """Return what `ssh-keygen -Y` calls the namespace of a role."""
-    return f"{role}@agent-studio"
+namespace = signers.namespace
 
 
 def statement(subject: Subject, role: str, *, days: int = VALID_DAYS, **more: Any) -> dict[str, Any]:
@@ -141,10 +142,16 @@ def read(data: bytes, shown: str, schema: str = SCHEMA, what: str = "sign-off") 
 
 def is_waiver(data: bytes) -> bool:
     """Tell whether a file holds a statement that waives something, whatever it is worth."""
+    return waived_by(data) is not None
+
+
+def waived_by(data: bytes) -> str | None:
+    """Return what a file would waive, whatever it is worth; None where it holds no such statement."""
     try:
-        return WAIVES in read(data, "a file")[0]
+        stated = read(data, "a file")[0]
     except UsageError:
-        return False
+        return None
+    return str(stated[WAIVES]) if WAIVES in stated else None
 
 
 def keep(project: Project, data: bytes, shown: str) -> str:
@@ -166,19 +173,33 @@ def kept(project: Project, candidate: str) -> dict[str, bytes]:
     """Return the files of a candidate's sign-offs by name."""
     folder = Folder(project.path, f"{FOLDER}/{candidate}")
     names = [name for name in folder.names() if name.endswith(".json")] if folder.has_folder() else []
-    return {name: folder.read(name) for name in names}
+    return {name: _held(folder, name) for name in names}
 
 
-def check(data: bytes, shown: str, subject: Subject, policy: Policy, used: Iterable[str]) -> Checked:
-    """Return what a signed statement is worth for a subject now; `used` are the nonces that a promotion has used up."""
+def _held(folder: Folder, name: str) -> bytes:
+    try:
+        return folder.read(name)
+    except (OSError, AgentStudioError):
+        return b""  # a folder, a link: no sign-off, which says so under its name
+
+
+def check(
+    data: bytes, shown: str, subject: Subject, policy: Policy, used: Iterable[str], now: datetime | None = None
+) -> Checked:
+    """Return what a signed statement is worth for a subject; `used` are the nonces that a promotion has used up.
+
+    `now` is a time that has surely come, where a clock may have been set back.
+    """
     try:
         stated, signature = read(data, shown)
     except UsageError as error:
         return Checked("", "", error.message, {}, shown)
-    return worth(stated, signature, shown, policy, unfit(stated, subject, used))
+    return worth(stated, signature, shown, policy, unfit(stated, subject, used, now), now)
 
 
-def worth(stated: Mapping[str, Any], signature: str, shown: str, policy: Policy, reason: str) -> Checked:
+def worth(
+    stated: Mapping[str, Any], signature: str, shown: str, policy: Policy, reason: str, now: datetime | None = None
+) -> Checked:
     """Return what a signature of any statement in a role is worth; `reason` says why it does not count whoever gave it.
 
     Attestations are checked by it as well.
@@ -186,15 +207,28 @@ def worth(stated: Mapping[str, Any], signature: str, shown: str, policy: Policy,
     role = str(stated.get("role"))
     if reason:
         return Checked(role, "", reason, stated, shown)
-    who = signatures.verify(encoded(stated), signature, policy.signers, namespace(role)) if policy.signers else None
+    who = signed_by(encoded(stated), signature, policy, role, now)
     if who is None:
         return Checked(role, "", _unsigned(role, signature, policy), stated, shown)
-    return Checked(role, who, "", stated, shown, signatures.key_of(signature))
+    key = signatures.key_of(signature)
+    lines = signers.of_key(signers.read(policy.signers), key)
+    return Checked(role, who, "", stated, shown, key, tuple(name for line in lines for name in line.principals))
 
 
-def unfit(stated: Mapping[str, Any], subject: Subject, used: Iterable[str]) -> str:
+def signed_by(data: bytes, signature: str, policy: Policy, role: str, now: datetime | None = None) -> str | None:
+    """Return who signed some bytes in a role by the signers in force, or None: by our reading and `ssh-keygen`'s."""
+    lines = signers.of_key(signers.read(policy.signers), signatures.key_of(signature))
+    at = max(clock.now(), now) if now else clock.now()
+    good = [one for one in lines if role in one.roles and one.counts(at)]
+    names = [next(name for name in one.principals if not name.startswith("!")) for one in good]
+    if not names:
+        return None
+    return signatures.verify(data, signature, signers.sound(policy.signers), namespace(role), names)
+
+
+def unfit(stated: Mapping[str, Any], subject: Subject, used: Iterable[str], now: datetime | None = None) -> str:
     """Return why a statement would not count whoever signed it, empty when it would."""
-    return _mismatch(stated, subject) or untimely(stated) or not_fresh(stated, used)
+    return _mismatch(stated, subject) or untimely(stated, now) or not_fresh(stated, used)
 
 
 def _mismatch(stated: Mapping[str, Any], subject: Subject) -> str:
@@ -209,15 +243,19 @@ def _mismatch(stated: Mapping[str, Any], subject: Subject) -> str:
     return "" if stated.get("role") in ROLES else f"{_short(stated.get('role'))} is no role"
 
 
-def untimely(stated: Mapping[str, Any]) -> str:
-    """Return why a statement does not count at this time, empty when it does."""
+def untimely(stated: Mapping[str, Any], now: datetime | None = None) -> str:
+    """Return why a statement does not count at this time, empty when it does; `now` as in `check`."""
     try:
         issued, expires = (datetime.fromisoformat(str(stated[name])) for name in ("issued", "expires"))
-        now = clock.now()
-        if issued > now + _FUTURE:
+        here = clock.now()
+        if issued > here + _FUTURE:
             return f"it was issued in the future, at {stated['issued']}: a clock is wrong"
-        if expires <= now:
+        if expires <= here:
             return f"it expired at {stated['expires']}"
+        if now and expires <= now:
+            return (
+                f"it expired at {stated['expires']}: this clock is behind what was recorded at {clock.timestamp(now)}"
+            )
     except (KeyError, ValueError, TypeError):
         return "it does not say when it was issued and when it expires"
     return "" if expires - issued <= timedelta(days=LONGEST_DAYS) else "it is valid for more than a year"

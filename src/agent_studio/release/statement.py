@@ -7,23 +7,26 @@ what is known of the candidate does not count, so a request cannot tell one thin
 from __future__ import annotations
 
 import json
-import re
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from agent_studio import clock
 from agent_studio.errors import UsageError
-from agent_studio.release import gate, signoff
+from agent_studio.release import gate, people, signers, signoff
+from agent_studio.release.policy import SIGNERS
 from agent_studio.release.target import IN_PLACE, SEPARATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from agent_studio.release.candidates import Made
     from agent_studio.release.evidence import Evidence
     from agent_studio.release.manifest import Difference
     from agent_studio.release.policy import Policy
+    from agent_studio.release.signers import Signer
     from agent_studio.release.signoff import Checked
 
+NO_ROLES = "nobody has to sign: release.policy.roles is empty"
 SEPARATION: Mapping[str, str] = {
     IN_PLACE: (
         "separation: none. One checkout is both sides: the definitions are live the moment they are written. A "
@@ -45,7 +48,6 @@ _MORE = frozenset(("ledger", signoff.WAIVES, "why"))
 _DETAILS = frozenset(("commit", "dirty", "author", "files", "changes", "evidence", "policy", "then", "waivers"))
 _RULES = frozenset(("values", "signers"))
 _POLICY = _RULES | {"of", "bootstrap"}
-_NAMESPACES = re.compile(r'namespaces="([^"]*)"')
 
 
 def details(
@@ -58,9 +60,7 @@ def details(
         "author": made.author,
         "files": made.files,
         "changes": [[change_word(one), one.path] for one in changes],
-        "evidence": sorted(
-            [one.kind, one.verdict, str(one.data.get("reason") or ""), one.time, one.sha256] for one in evidence
-        ),
+        "evidence": told_evidence(evidence),
         "policy": {"of": rules.of, "bootstrap": rules.bootstrap, **_rules(rules)},
         "then": None if then.sha256 == rules.sha256 else _rules(then),
         "waivers": [],
@@ -69,14 +69,36 @@ def details(
     return plain
 
 
+def told_evidence(evidence: Iterable[Evidence]) -> list[list[str]]:
+    """Return what a statement tells of evidence."""
+    return sorted([one.kind, one.verdict, str(one.data.get("reason") or ""), one.time, one.sha256] for one in evidence)
+
+
 def _rules(rules: Policy) -> dict[str, Any]:
     return {"values": dict(rules.values), "signers": may_sign(rules.signers)}
 
 
-def unmeetable(rules: Policy) -> list[str]:
-    """Return the roles that a policy asks for, and in which nobody that it names may sign."""
-    named = {role for _, roles in may_sign(rules.signers) for role in roles}
-    return [str(role) for role in rules.values.get("roles") or () if role not in named]
+def unmeetable(rules: Policy, now: datetime) -> list[str]:
+    """Return why nobody could ever meet what a policy asks for, by those whom it names; empty when they can."""
+    roles = [str(role) for role in rules.values.get("roles") or ()]
+    lines = signers.read(rules.signers)
+    good = [one for one in lines if not one.fault and not one.is_over(now)]
+    options = [[one for one in good if role in one.roles] for role in roles]
+    nobody = [role for role, held in zip(roles, options, strict=True) if not held]
+    if nobody:
+        wrong = next((f" (line {one.number}: {one.fault})" for one in lines if one.fault), "")
+        return [f"nobody in {SIGNERS} may sign as {' or '.join(nobody)}{wrong}"]
+    if rules.values.get("onePerson"):
+        return []
+    found = people.chosen(options, _is_same)
+    left = [role for role, one in zip(roles, found, strict=True) if one is None]
+    return (
+        [f"nobody in {SIGNERS} is left to sign as {' or '.join(left)}: each role needs another person"] if left else []
+    )
+
+
+def _is_same(one: Signer, other: Signer) -> bool:
+    return one.fingerprint == other.fingerprint or people.are_one(one.principals, other.principals)
 
 
 def waived(waivers: Iterable[Checked]) -> list[list[str]]:
@@ -89,17 +111,16 @@ def change_word(change: Difference) -> str:
     return "new" if change.old is None else "gone" if change.new is None else "changed"
 
 
-def may_sign(signers: bytes) -> list[list[Any]]:
-    """Return who is named in a file of allowed signers, each with the roles that the line gives."""
-    found = []
-    for line in signers.decode("utf-8", "replace").splitlines():
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        named = _NAMESPACES.search(line)
-        spaces = named[1].split(",") if named else ["*"]
-        roles = [role for role in signoff.ROLES if any(fnmatchcase(signoff.namespace(role), one) for one in spaces)]
-        found.append([line.split()[0], roles])
-    return found
+def may_sign(data: bytes) -> list[list[Any]]:
+    """Return who is named in a file of allowed signers, each with the roles that the line gives; faulty lines too."""
+    return [[_named(one), list(one.roles)] for one in signers.read(data)]
+
+
+def _named(one: Signer) -> str:
+    if one.fault:
+        return f"line {one.number} ({one.fault})"
+    times = (("from", one.valid_after), ("until", one.valid_before))
+    return " ".join([", ".join(one.principals), *(f"{word} {clock.timestamp(at)}" for word, at in times if at)])
 
 
 def refuse_unreadable(stated: Mapping[str, Any], shown: str) -> None:
@@ -133,7 +154,7 @@ def words(stated: Mapping[str, Any]) -> list[str]:
         "",
         f"Evidence {stated['evidence']}",
         *(f"  {verdict:<13} {kind}: {reason} ({time})" for kind, verdict, reason, time, _ in told["evidence"]),
-        *(f"  {'NOTHING':<13} {kind}: {gate.REQUIRED[kind]}" for kind in _lacking(told["evidence"])),
+        *(f"  {'NOTHING':<13} {kind}: {gate.REQUIRED[kind]}" for kind in _lacking(stated, told["evidence"])),
         *(f"  WAIVED        {item} by {who} as {role}: {why}" for item, why, who, role in told["waivers"]),
         "",
         f"Policy {stated['policy']}",
@@ -145,10 +166,11 @@ def words(stated: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _lacking(evidence: Iterable[Sequence[str]]) -> list[str]:
-    """Return the kinds of evidence that a promotion needs and that there is nothing of."""
+def _lacking(stated: Mapping[str, Any], evidence: Iterable[Sequence[str]]) -> list[str]:
+    """Return the kinds of evidence that there is nothing of: of those that a promotion needs, or of the waived one."""
     there = {one[0] for one in evidence}
-    return [kind for kind in gate.REQUIRED if kind not in there]
+    waived = stated.get(signoff.WAIVES)
+    return [kind for kind in gate.REQUIRED if kind not in there and waived in {None, kind}]
 
 
 def _head(stated: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
@@ -170,6 +192,8 @@ def _head(stated: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
 
 def _told_rules(rules: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  {name}: {_shown(value)}" for name, value in sorted(rules["values"].items()))
+    if not rules["values"].get("roles"):
+        yield f"  {NO_ROLES}"
     if rules["values"].get("onePerson"):
         yield "  one-person mode: one person may sign in several roles, and what they made themselves"
     yield from (f"  {who} may sign as {', '.join(roles) or 'nobody'}" for who, roles in rules["signers"])

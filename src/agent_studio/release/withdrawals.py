@@ -95,7 +95,4 @@ def is_about(one: Withdrawal, stated: Mapping[str, Any]) -> bool:
 
 
 def _who(one: Withdrawal, policy: Policy) -> str | None:
-    if not policy.signers:
-        return None
-    spaces = signoff.namespace(str(one.statement["role"]))
-    return signatures.verify(signoff.encoded(one.statement), one.signature, policy.signers, spaces)
+    return signoff.signed_by(signoff.encoded(one.statement), one.signature, policy, str(one.statement["role"]))

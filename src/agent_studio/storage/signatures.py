@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 _TOOL = "ssh-keygen"
 _SECONDS = 20
 _MAGIC = b"SSHSIG"
-_PRINCIPAL = re.compile(r'Good "[^"]*" signature for (\S+) with')
 
 
 class SignerMissingError(AgentStudioError):
@@ -73,23 +71,26 @@ def sign(data: bytes, key: Path, namespace: str) -> str:
     return done.stdout.decode("ascii")
 
 
-def verify(data: bytes, signature: str, signers: bytes, namespace: str) -> str | None:
+def verify(
+    data: bytes, signature: str, signers: bytes, namespace: str, principals: Sequence[str] | None = None
+) -> str | None:
     """Return who of the allowed signers signed exactly these bytes for this namespace, or None.
 
-    `signers` are lines `PRINCIPAL [OPTIONS] TYPE BASE64`, as in `ssh-keygen(1)`, ALLOWED SIGNERS. Raises
-    `SignerMissingError` without `ssh-keygen`.
+    `signers` are lines `PRINCIPAL [OPTIONS] TYPE BASE64`, as in `ssh-keygen(1)`, ALLOWED SIGNERS. `principals` says who
+    is asked for, else `ssh-keygen` looks who it may be. Raises `SignerMissingError` without `ssh-keygen`.
     """
     with tempfile.TemporaryDirectory(prefix="agent-studio-") as folder:
         armoured, allowed = Path(folder, "signature"), Path(folder, "signers")
         armoured.write_text(signature, encoding="utf-8", errors="replace")
         allowed.write_bytes(signers)
         named = ["-f", str(allowed), "-s", str(armoured)]
-        found = _run(["-Y", "find-principals", *named])
-        for principal in found.stdout.decode(errors="replace").split() if not found.returncode else ():
+        if principals is None:
+            found = _run(["-Y", "find-principals", *named])
+            principals = found.stdout.decode(errors="replace").split() if not found.returncode else ()
+        for principal in principals:
             done = _run(["-Y", "verify", *named, "-n", namespace, "-I", principal], data)
-            good = _PRINCIPAL.search(done.stdout.decode(errors="replace"))
-            if not done.returncode and good:
-                return good[1]
+            if not done.returncode and done.stdout.startswith(b"Good "):
+                return principal
     return None
 
 

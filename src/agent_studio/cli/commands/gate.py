@@ -41,6 +41,7 @@ _NEXT = {
     "recovery": "agent-studio recover",
     "drift": "agent-studio promote --adopt, or --discard",
     "issues": "settle them in staging's memory/issues.md; agent-studio alerts ack ID --env staging",
+    "signers": "mend .claude/allowed_signers, or release.policy.roles",
     "smoke": "agent-studio smoke --env staging",
     "test": "agent-studio test --env staging",
     "isolation": "agent-studio doctor isolation --env staging",
@@ -130,7 +131,9 @@ def _in_force(rules: Policy | None, separation: str) -> Iterator[str]:
             f"minutes; evidence counts for {rules.evidence_days:g} days; "
             f"sign-offs: {', '.join(values['roles']) or 'none'}"
         )
-        if "uat" not in values["roles"]:
+        if not values["roles"]:
+            yield statement.NO_ROLES
+        elif "uat" not in values["roles"]:
             yield "the policy asks for no acceptance by a stakeholder (uat)"
         if values.get("onePerson"):
             yield "one-person mode: one person may sign in several roles, and what they made themselves"
@@ -141,14 +144,15 @@ def _then(sides: Sides, gathered: Gathered) -> list[str]:
     """Say what becomes of the policy once the candidate is live, where it does."""
     if not (gathered.waiving.details or {})["then"]:
         return []
-    stuck = statement.unmeetable(policy.own(sides.project, gathered.facts.candidate))
-    nobody = f"; nobody may sign as {', '.join(stuck)} then, and only a rollback leads back" if stuck else ""
-    return [f"once it is live, another policy holds: agent-studio signoff request shows it{nobody}"]
+    then = ["once it is live, another policy holds: agent-studio signoff request shows it"]
+    if not policy.own(sides.project, gathered.facts.candidate).values.get("roles"):
+        then.append(f"once it is live, {statement.NO_ROLES}")
+    return then
 
 
 def _render(screen: Screen, data: dict[str, Any]) -> None:
     at = f" (commit {data['commit'][:12]})" if data["commit"] else ""
-    by = f", by {data['author']}" if data["author"] else ""
+    by = f", by {data['author'] or 'nobody knows whom'}"
     screen.line(f"Candidate {data['candidate']}{at}{by}")
     for line in (*data["inForce"], *data["then"]):
         screen.line(f"  {line}")

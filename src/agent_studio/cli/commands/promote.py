@@ -120,6 +120,9 @@ def _told(plan: Plan) -> list[str]:
         lines.append(f"live for {STAGES[0]} % of sessions at first: {', '.join(plan.turned_on)}")
     if plan.gathered.facts.policy.bootstrap:
         lines.append("this is the first release: policy and signers are the candidate's own")
+    details = plan.gathered.waiving.details or {}
+    if not all(rules["values"].get("roles") for rules in (details["policy"], details["then"]) if rules):
+        lines.append(f"now, or once it is live, {statement.NO_ROLES}")
     if plan.gathered.facts.separation == IN_PLACE:
         lines.append(statement.SEPARATION[IN_PLACE])
     return lines

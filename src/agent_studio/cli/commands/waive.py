@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     shared.refuse_nobody(gathered.facts.policy, args.role)
     why = shared.one_line(args.reason, "--reason")
     told = {signoff.WAIVES: args.item, "why": why}
-    stated = signoff.statement(gathered.waiving, args.role, days=days, **told)
+    stated = signoff.statement(gathered.waives(args.item), args.role, days=days, **told)
     if args.dry_run:
         return Result(_data(stated, None, ""), lambda screen: shared.show(screen, stated, _DRY))
     if args.key is None:
