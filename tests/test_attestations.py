@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent_studio.release.signoff import Checked
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not here")
-SUBJECT = Subject("shop", "a" * 64, "pre", "security-review")
+SUBJECT = Subject("a" * 64, "pre", "security-review")
 ROLES = ("security",)
 
 

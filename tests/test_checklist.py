@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.monitor_records import Records
-from tests.release_world import ROLES, World
+from tests.release_world import ROLES, World, git
 
 from agent_studio import clock
 from agent_studio.cli.commands.checklist import draw
@@ -240,11 +240,28 @@ def test_errors_are_reviewed_when_each_kind_is_acknowledged_with_a_reason(world:
     assert len(ids) == 2
     world.must("checklist", "post", "--acknowledge", ids[0], code=2)
     world.must("checklist", "post", "--acknowledge", "zzzzzzzz", "--reason", "known", code=2)
-    world.must("checklist", "post", "--acknowledge", ids[0], "--reason", "mended upstream", code=3)
+    signing = ("--acknowledge", ids[0], "--reason", "mended upstream")
+    assert "by a signature" in world.must("checklist", "post", *signing, code=2).err
+    for name, role, code in (("quinn", "security", 4), ("uma", "uat", 2), ("sam", "security", 3)):
+        world.must("checklist", "post", *signing, "--key", str(world.folder / name), "--role", role, code=code)
     assert verdicts(world, "post")["errors"] == "INSUFFICIENT"
-    world.must("checklist", "post", "--acknowledge", ids[1], "--reason", "a slow network", code=3)
-    one = decided(world, "post")["errors"]
-    assert (one["verdict"], "a slow network" in one["details"][1]) == ("PASS", True)
+    world.must("checklist", "post", "--acknowledge", ids[1], "--reason", "a slow\nnetwork", code=3)
+    attest(world, "post", "procedures", "qa", 0)
+    shown = world.must("checklist", "post", "--markdown", "post.md").out
+    assert "it broke (acknowledged by sam@example.org as security: mended upstream)" in shown
+    assert "a slow network" in shown
+    assert "next: agent-studio checklist post --acknowledge" not in shown
+    assert "by sam@example.org as security: mended upstream" in (world.project.path / "post.md").read_text()
+    kept = evidence.of(world.project, world.staging.environment, candidates.create(world.project).candidate)
+    data = kept.evidence["checklist.post"].data
+    assert "HIGH from" in data["reason"]
+    assert "by sam@example.org as security: mended upstream" in data["reason"]
+    (told,) = [one["details"] for one in data["items"] if one["id"] == "errors"]
+    assert [line.split()[0] for line in told] == ids
+    grown = Records(world.studio, "staging")
+    grown.error(severity="CRITICAL", message="it broke")
+    grown.write()
+    assert verdicts(world, "post")["errors"] == "FAIL"  # who looked at it saw something less grave
 
 
 def test_only_a_signature_in_the_right_role_attests_and_a_refused_one_changes_nothing(world: World) -> None:
@@ -376,3 +393,57 @@ def test_every_item_is_unique_and_says_what_brings_it_about() -> None:
 
 def test_development_has_no_checklists(world: World) -> None:
     world.must("checklist", "pre", "--env", "development", code=2)
+
+
+def test_the_title_of_an_issue_forges_no_line(world: World) -> None:
+    world.studio.write(ISSUES, "# Open issues\n\n## Keys\x1b[2K\r✓ No open CRITICAL or HIGH issues\n- Severity: High\n")
+    shown = world.must("checklist", "pre", code=1).out
+    assert "\x1b" not in shown
+    assert "\r" not in shown
+    assert "✗ No open CRITICAL or HIGH issues" in shown
+
+
+def test_an_attestation_made_in_a_clone_is_handed_over_and_taken_in(world: World) -> None:
+    prove(world)
+    clone = world.folder / "sams clone"
+    git(world.folder, "clone", "-q", str(world.project.path), str(clone))
+    studio = type(world.studio)(clone)
+    handed = world.folder / "review.json"
+    done = studio.run(
+        "checklist", "pre", "--attest", "security-review", "--key", str(world.folder / "sam"), "--role", "security",
+        "--reason", "read every line\n- [x] all", "--out", str(handed),
+    )  # fmt: skip
+    assert f"signoff verify {handed}" in done.out, (done.out, done.err)
+    assert verdicts(world, "pre")["security-review"] == "INSUFFICIENT"
+    before = handed.read_bytes()
+    handed.write_bytes(before.replace(b"every line", b"some lines"))
+    assert "not signed" in world.must("signoff", "verify", str(handed), code=4).err
+    handed.write_bytes(before)
+    taken = world.must("signoff", "verify", str(handed)).out
+    assert "✓ It counts: security-review is attested to by sam@example.org as security: read every" in taken
+    assert "read every line - [x] all\n" in taken
+    assert verdicts(world, "pre")["security-review"] == "PASS"
+    world.edit("another candidate")
+    assert verdicts(world, "pre")["security-review"] == "INSUFFICIENT"
+    other = json.loads(before)
+    other["statement"] |= {"item": "../x", "candidate": "b" * 64}
+    handed.write_text(json.dumps(other))
+    world.must("signoff", "verify", str(handed), code=2)
+
+
+def test_an_item_whose_evidence_is_waived_shows_that_and_is_not_counted(world: World) -> None:
+    world.gather(but="performance")
+    attest(world, "pre", "security-review", "security")
+    attest(world, "pre", "documentation", "qa")
+    assert verdicts(world, "pre")["performance"] == "INSUFFICIENT"
+    world.must(
+        "waive", "performance", "--reason", "no load yet", "--role", "qa", "--key", str(world.folder / "quinn"), "--yes"
+    )
+    done = world.must("checklist", "pre", "--markdown", "pre.md")
+    assert (
+        "• Performance benchmarks passing\n    INSUFFICIENT, waived by quinn@example.org as qa: no load yet" in done.out
+    )
+    assert "PASS: all 4 items hold, performance waived" in done.out
+    assert "- [ ] **Performance benchmarks passing** WAIVED: " in (world.project.path / "pre.md").read_text()
+    held = evidence.of(world.project, world.staging.environment, candidates.create(world.project).candidate).evidence
+    assert held["checklist.pre"].data["items"][1]["verdict"] == "WAIVED"

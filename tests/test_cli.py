@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from agent_studio import __version__
 from agent_studio.cli import dispatch
 from agent_studio.cli.main import COMMANDS, main
+from agent_studio.cli.output import Screen, warn
 
 if TYPE_CHECKING:
     from tests.conftest import Studio
@@ -144,3 +146,32 @@ def test_the_installed_command_and_the_module_are_the_same() -> None:
     for command in ([str(script)], [sys.executable, "-m", "agent_studio"]):
         done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
         assert done.stdout == f"agent-studio {__version__}\n"
+
+
+def test_no_text_of_others_acts_on_the_terminal_or_begins_a_line() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    screen = Screen(stream)
+    screen.mark("bad", "SEC-9: \x1b[2K\r✓ all hold\n✓ signed\u2028\u202e")
+    screen.line("\nPASS: because\nof\tthis\x9b1A\n")
+    screen.line()
+    screen.line("\n")
+    stream.seek(0)
+    assert stream.read() == (
+        "✗ SEC-9: \ufffd[2K ✓ all hold ✓ signed \ufffd\n\nPASS: because of    this\ufffd1A\n\n\n\n\n"
+    )
+
+
+def test_what_goes_to_stderr_begins_no_line_of_its_own_either(capsys: pytest.CaptureFixture[str]) -> None:
+    warn("error: no file 'a\nagent-studio: all is well\x1b[2J'", "name\nanother")
+    assert capsys.readouterr().err == (
+        "agent-studio: error: no file 'a\n    agent-studio: all is well\ufffd[2J'\n  name\n    another\n"
+    )
+
+
+def test_a_secret_of_several_lines_is_taken_out_before_they_become_one(capsys: pytest.CaptureFixture[str]) -> None:
+    body = "\n".join("b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gt" for _ in range(4))
+    secret = f"it said -----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----"
+    Screen(sys.stdout).line(secret)
+    warn(secret, secret)
+    said = capsys.readouterr()
+    assert "b3BlbnNz" not in said.out + said.err

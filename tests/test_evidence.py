@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,3 +83,30 @@ def test_what_is_found_again_is_not_kept_again(context: Context) -> None:
     assert found(context).evidence["smoke"].sha256 == first.sha256
     assert evidence.confirm(context, "smoke", ONE, evidence.FAIL, {}) is not None
     assert found(context).evidence["smoke"].verdict == "FAIL"
+
+
+def test_what_does_not_pass_is_said_anew_when_its_reason_is_another(context: Context) -> None:
+    def said(verdict: str, reason: str) -> evidence.Evidence | None:
+        return evidence.confirm(context, "checklist.pre", ONE, verdict, {"reason": reason})
+
+    assert said(evidence.INSUFFICIENT, "3 of 5 items do not hold")
+    assert said(evidence.INSUFFICIENT, "3 of 5 items do not hold") is None
+    assert said(evidence.INSUFFICIENT, "1 of 5 items does not hold")
+    assert found(context).evidence["checklist.pre"].data["reason"] == "1 of 5 items does not hold"
+    assert said(evidence.PASS, "all 5 items hold")
+    assert said(evidence.PASS, "all 5 items hold, seen again") is None  # signatures name the first
+
+
+def test_a_reason_with_a_secret_in_it_is_known_again(context: Context) -> None:
+    data = {"reason": "it said password=Hunter2-correct-horse to postgresql://u:Hunter2horse@db.example.org/x"}
+    assert evidence.confirm(context, "smoke", ONE, evidence.FAIL, data)
+    assert evidence.confirm(context, "smoke", ONE, evidence.FAIL, data) is None
+
+
+def test_of_many_who_find_the_same_at_once_one_is_kept(context: Context) -> None:
+    data = {"reason": "all hold"}
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(pool.map(lambda _: evidence.confirm(context, "plan", ONE, evidence.PASS, data), range(8)))
+    assert len([one for one in kept if one is not None]) == 1
+    names = context.root.state.at(evidence.FOLDER).names()
+    assert len([name for name in names if name.startswith("plan-")]) == 1

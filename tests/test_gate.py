@@ -158,6 +158,7 @@ def test_state_and_signatures_cannot_be_waived() -> None:
         damage=["x"],
         interrupted=True,
         drift=["y"],
+        issues=["z"],
         unsignable=["z"],
         signatures=[],
         waivers=[waiver(name) for name in names],
@@ -166,6 +167,13 @@ def test_state_and_signatures_cannot_be_waived() -> None:
     assert {verdicts[name] for name in names} == {"FAIL", "INSUFFICIENT"}
     assert all(gate.unwaivable(name) for name in (*names, "nonsense"))
     assert [fault for _, fault in gate.judged(bad) if not fault] == []
+
+
+def test_what_is_open_and_grave_fails_and_what_nobody_understands_is_no_pass() -> None:
+    both = GOOD._replace(issues=["issues.md:3 HIGH: Keys leak", "alert 1"], unclear=["issues.md:9 ?: What"])
+    assert (of(both, "issues"), gate.decide(both).code) == (("FAIL", "issues.md:3 HIGH: Keys leak, and 1 more"), 1)
+    unclear = both._replace(issues=[])
+    assert (of(unclear, "issues"), gate.decide(unclear).code) == (("INSUFFICIENT", "issues.md:9 ?: What"), 3)
 
 
 def test_the_author_and_one_key_for_two_roles_do_not_do() -> None:

@@ -11,6 +11,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from tests.release_world import World
 
+from agent_studio.monitor import alerts
+from agent_studio.monitor.verdict import BREACH, Verdict
 from agent_studio.release import evidence, gate
 
 if TYPE_CHECKING:
@@ -197,3 +199,23 @@ def test_in_place_says_what_it_cannot_promise(bare: Studio, tmp_path: Path) -> N
     world.ready()
     for command in (("gate",), ("signoff", "request", "--role", "qa"), ("promote", "--dry-run")):
         assert "separation: none. One checkout is both sides" in world.must(*command).out
+
+
+def test_an_issue_opened_or_an_alert_that_fires_after_all_has_passed_stops_gate_and_promotion(world: World) -> None:
+    world.ready()
+    issues = world.staging.root.path / "memory/issues.md"
+    before = issues.read_text()
+    issues.write_text(f"{before}\n## [SEC-9] Keys leak\n- **Severity**: Critical\n- **Status**: Open\n")
+    shown = world.must("gate", code=1)
+    assert "✗ issues: .claude/staging/memory/issues.md:" in shown.out
+    assert "CRITICAL: [SEC-9] Keys leak" in shown.out
+    assert "next: settle them in staging's memory/issues.md" in shown.err
+    world.must("promote", "--yes", code=1)
+    world.must("waive", "issues", "--reason", "no time", "--role", "qa", "--out", "x.json", code=2)
+    issues.write_text(before)
+    world.must("gate")
+    broken = Verdict("ledger", "", BREACH, "HIGH", 1, 1, 1, 0, "records", 9, 0, "line 3 was changed")
+    (alert,) = alerts.evaluate(world.staging, [broken])
+    assert f"✗ issues: alert {alert.id} HIGH: line 3 was changed" in world.must("gate", code=1).out
+    world.must("alerts", "ack", alert.id, "--env", "staging")
+    world.must("gate")

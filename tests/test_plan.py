@@ -50,7 +50,8 @@ def test_the_plan_names_all_there_is_to_know_and_its_commands_parse(world: World
     made = planned(world)
     text = (world.project.path / "plan.md").read_text()
     for part in (
-        made["target"], "changed: `agents/code-reviewer.md`", "flag `advancedElicitation` becomes on",
+        made["target"], "changed: `agents/code-reviewer.md`",
+        "flag `advancedElicitation` is on in production, as in staging",
         "Separation: target.", "quinn@example.org | qa", "uma@example.org | uat", "dana@example.org | author",
         "This is the first",
     ):  # fmt: skip
@@ -69,8 +70,10 @@ def test_the_same_state_gives_the_same_plan_and_the_same_evidence(world: World) 
     assert first["sha256"] == again["sha256"]
     held = evidence.of(world.project, world.staging.environment, world.gather(but="plan")).evidence["plan"]
     assert held.data["text"].encode() == (world.project.path / "plan.md").read_bytes()
-    world.must("checklist", "promotion", "--plan", "elsewhere.md")
-    assert len(list((world.staging.root.state.path / "evidence").glob("plan-*"))) == 2
+    assert planned(world, "elsewhere.md")["recorded"] is False
+    assert (world.project.path / "elsewhere.md").read_text() == held.data["text"]
+    assert len(list((world.staging.root.state.path / "evidence").glob("plan-*"))) == 1
+    assert "--plan is empty" in world.must("checklist", "promotion", "--plan", "", code=2).err
 
 
 def test_an_edited_plan_is_not_the_recorded_one_and_a_lost_file_is_shown_from_evidence(world: World) -> None:
@@ -94,6 +97,8 @@ def test_a_new_plan_voids_signatures_and_the_same_command_says_so(world: World) 
     assert item(world, "sign-off.uat")[0] == "PASS"
     world.data("checklist", "promotion", "--plan", "plan.md")
     assert item(world, "sign-off.uat")[0] == "PASS"
+    place = world.project.path / "plan.md"
+    place.write_text(place.read_text().replace("- [ ]", "- [x]"))
     found = world.data("checklist", "promotion", "--plan", "another.md")["items"]
     assert next(one["verdict"] for one in found if one["id"] == "sign-off.uat") == "INSUFFICIENT"
 
@@ -168,17 +173,17 @@ def test_one_checkout_for_both_says_what_it_cannot_promise(bare: Studio, tmp_pat
 
 
 def test_contacts_are_read_from_the_signers_as_ssh_keygen_reads_them() -> None:
-    key = base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode()
+    kind = b"ssh-ed25519"
+    key = base64.b64encode(b"\0\0\0\x0b" + kind + b"\0\0\0\x20" + bytes(range(32))).decode()
     lines = (
-        f'# people\n\nquinn@example.org namespaces="qa@agent-studio,git" ssh-ed25519 {key} quinn\n'
-        f"a@b.org,c@d.org ssh-ed25519 {key}\n"
-        f'x@y.org NAMESPACES="file" ssh-ed25519 {key}\n'
-        f'z@y.org valid-before="20300101",namespaces="uat@agent-studio" ssh-ed25519 {key} key\n'
-        f'all@y.org namespaces="*" ssh-ed25519 {key}\n'
-        "broken line\n"
+        f'# people\n\nquinn@example.org NAMESPACES="qa@agent-studio,git" ssh-ed25519 {key} quinn\n'
+        f'"a@b.org,c@d.org" ssh-ed25519 {key}\nw@y.org namespaces="*" ssh-ed25519 {key}\n'
+        f'x@y.org namespaces="file" ssh-ed25519 {key}\n'
+        f'z@y.org valid-before="20300101Z",namespaces="uat@agent-studio" ssh-ed25519 {key}\nq@e garbage\n'
     )
     assert plan_text.contacts(lines.encode()) == [
         Contact("quinn@example.org", "qa"), Contact("a@b.org, c@d.org", "qa, security, uat"),
-        Contact("x@y.org", "no role of a promotion"), Contact("z@y.org", "uat"),
-        Contact("all@y.org", "qa, security, uat"),
+        Contact("w@y.org", "qa, security, uat"), Contact("x@y.org", "no role of a promotion"),
+        Contact("z@y.org", "uat, until 2030-01-01 00:00 UTC"),
+        Contact("q@e", "nobody: there is no key"),
     ]  # fmt: skip

@@ -52,13 +52,15 @@ def test_what_nobody_looked_at_decides_by_how_grave_it_is(world: BurninWorld, co
     verdict, reason = reviewed.verdict(reviewed.errors(context, since))
     assert verdict == "FAIL"
     assert "broken" in reason
-    for one in reviewed.errors(context, since):
-        reviewed.acknowledge(context, one.id, who="Quinn", why="known, see ticket 7")
-    assert reviewed.verdict(reviewed.errors(context, since))[0] == "PASS"
+    grave, other = reviewed.errors(context, since)
+    reviewed.acknowledge(context, other.id, who="Quinn", why="known, see ticket 7")
+    with pytest.raises(UsageError, match="is HIGH: it is acknowledged by a signature"):
+        reviewed.acknowledge(context, grave.id, who="Quinn", why="known, see ticket 7")
+    assert reviewed.verdict(reviewed.errors(context, since))[0] == "FAIL"
 
 
 def test_taking_note_needs_a_reason_and_a_known_kind(world: BurninWorld, context: Context) -> None:
-    world.add(ERRORS, world.passes(minutes=1), **error_of("s"))
+    world.add(ERRORS, world.passes(minutes=1), **error_of("s", "MEDIUM"))
     (one,) = reviewed.errors(context, world.now - timedelta(hours=1))
     for group, why in ((one.id, "  "), ("0" * 12, "known"), (one.id[:3], "known"), ("", "known")):
         with pytest.raises(UsageError):
@@ -80,14 +82,14 @@ def test_a_kind_that_gets_graver_or_another_candidate_has_to_be_looked_at_again(
     assert reviewed.errors(context, since)[0].who == "Quinn"
     world.add(ERRORS, world.passes(minutes=1), **error_of("s", "HIGH", "slow 3"))
     assert reviewed.errors(context, since)[0].who == ""
-    reviewed.acknowledge(context, one.id, who="Sam", why="looked at")
-    assert reviewed.errors(context, since)[0].who == "Sam"
+    with pytest.raises(UsageError, match="a signature"):
+        reviewed.acknowledge(context, one.id, who="Sam", why="looked at")
     world.studio.write(".claude/agents/new.md", "---\nname: new\ndescription: New\n---\n")
     assert reviewed.errors(context, since)[0].who == ""
 
 
 def test_a_review_that_was_changed_is_no_review(world: BurninWorld, context: Context) -> None:
-    world.add(ERRORS, world.passes(minutes=1), **error_of("s"))
+    world.add(ERRORS, world.passes(minutes=1), **error_of("s", "MEDIUM"))
     since = world.now - timedelta(hours=1)
     (one,) = reviewed.errors(context, since)
     reviewed.acknowledge(context, one.id, who="Quinn", why="known")

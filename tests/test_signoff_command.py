@@ -63,7 +63,8 @@ def test_a_request_says_in_words_all_that_is_signed(world: World) -> None:
     for words in (
         "A sign-off, as qa: exactly this may go to production, once",
         candidate, "by dana@example.org", "replaces    nothing: the first release", "separation: target",
-        "changed  agents/code-reviewer.md", "flag     advancedElicitation on",
+        "changed  agents/code-reviewer.md",
+        "Feature flags of production, as in staging", "flag     advancedElicitation on",
         "PASS          burnin: recorded by a test",
         "NOTHING       comparison: staging's figures beside production's",
         "of the candidate itself: it is the first release", "burnin.hours: 24", "evidenceDays: 30", "onePerson: no",

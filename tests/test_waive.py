@@ -117,6 +117,9 @@ def test_a_waiver_is_of_one_candidate_its_evidence_and_a_while(world: World, mon
     waive(world)
     evidence.record(world.staging, "comparison", candidate, evidence.FAIL, {"reason": "worse by half"})
     assert "the waiver there is does not count: it is about another evidence" in verdict(world, "comparison")[1]
+    assert f"✗ comparison by quinn@example.org as qa: {WHY}; does not count: it is about" in world.must(
+        "waive", "--list"
+    ).out.replace("[!!]", "✗")
     waive(world)
     assert verdict(world, "comparison") == ("WAIVED", f"FAIL, waived by quinn@example.org as qa: {WHY}")
     now = datetime.now(UTC)

@@ -201,7 +201,7 @@ def _dispatch(argv: list[str], running: Running) -> int:
         common, rest, command = _split(argv)
         session = Session(common, running.opened)
         if not rest or rest[0] in {"-h", "--help", "help"}:
-            screen.line(overview())
+            screen.block(overview())
             return ExitCode.DONE if rest else ExitCode.USAGE
         rest = _spelled_out(rest)
         verb, module = _find(rest[0])

@@ -49,8 +49,19 @@ class Screen:
         self.unicode = _carries("✓╔═║", stream)
 
     def line(self, text: str = "") -> None:
-        """Write one line, or several, without secrets."""
+        """Write one line without secrets, in which no text of others can act on the terminal or begin a line.
+
+        Empty lines may stand before and after it.
+        """
         from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
+
+        line = text.strip("\n")
+        before, _, after = text.partition(line) if line else (text, "", "")
+        self._stream.write(before + one_line(redact(line)) + after + "\n")
+
+    def block(self, text: str) -> None:
+        """Write lines that the caller has made harmless, without secrets."""
+        from agent_studio.redaction import redact  # noqa: PLC0415 - as above
 
         self._stream.write(redact(text) + "\n")
 
@@ -199,9 +210,14 @@ def warn(message: str, hint: str = "") -> None:
     """Write to stderr; a second line gives the hint."""
     from agent_studio.redaction import redact  # noqa: PLC0415 - compiled only when something is to be said
 
-    text = redact(f"agent-studio: {message}\n" + (f"  {hint}\n" if hint else ""))
+    text = f"agent-studio: {_below(redact(message))}\n" + (f"  {_below(redact(hint))}\n" if hint else "")
     encoding = sys.stderr.encoding or "utf-8"
     sys.stderr.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _below(text: str) -> str:
+    """Return a text whose further lines stand below its first, so that none can pass for a message of its own."""
+    return "\n    ".join(map(one_line, text.split("\n")))
 
 
 @contextmanager
@@ -243,7 +259,7 @@ def echo(text: str) -> None:
 def announce(text: str) -> bool:
     """Write to stdout at once, while the command goes on; return whether somebody still reads."""
     try:
-        Screen(sys.stdout).line(text)
+        Screen(sys.stdout).block(text)
         sys.stdout.flush()
     except (OSError, ValueError):
         return False
@@ -268,7 +284,7 @@ def agrees(question: str) -> bool:
         return False
     from agent_studio.redaction import redact  # noqa: PLC0415 - as above
 
-    sys.stderr.write(f"{redact(question)} [y/N] ")
+    sys.stderr.write(f"{one_line(redact(question))} [y/N] ")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -289,6 +305,14 @@ def _write_envelope(
         "problems": [{"code": one.code, "message": one.message, "hint": one.hint} for one in problems],
     }
     screen.json(envelope)
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line without what could act on a terminal; a name's undecodable bytes stay."""
+    if text.isprintable():
+        return text
+    spaced = "".join(" " if one.isspace() else one for one in text.replace("\t", "    "))
+    return "".join(one if "\ud800" <= one <= "\udfff" else harmless(one) for one in spaced)
 
 
 def harmless(text: str) -> str:

@@ -1,8 +1,9 @@
 """Attestations: somebody's signed word that an item of a checklist holds for a candidate, where no program can look.
 
-The statement is sorted compact JSON: project, candidate, checklist, item, role, what the person says, when it was
-issued, when it expires, and a nonce. It is signed and checked exactly like a sign-off (`release.signoff`), in the
-namespace of the role, by a signer of the live release. Files lie in `.agent-studio/attestations/<candidate>/`.
+The statement is sorted compact JSON: candidate, checklist, item, role, what the person says, when it was issued, when
+it expires, and a nonce. It is signed and checked exactly like a sign-off (`release.signoff`), in the namespace of the
+role, by a signer of the live release. Files lie in `.agent-studio/attestations/<candidate>/`, and travel between clones
+as single files: a candidate is the same in each.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from agent_studio.environment.roots import STATE
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.redaction import redact
 from agent_studio.release import signoff
+from agent_studio.release.checklists import attesting
 from agent_studio.release.signoff import Checked
 from agent_studio.storage.folder import Folder
 
@@ -41,7 +43,6 @@ class NotSignedError(AgentStudioError):
 class Subject(NamedTuple):
     """What an attestation is about."""
 
-    project: str
     candidate: str
     checklist: str
     item: str
@@ -73,8 +74,38 @@ def attest(project: Project, stated: Mapping[str, Any], key: Path, policy: Polic
             f"{subject.checklist} {subject.item} is not for the role {stated['role']!r}",
             hint=f"--role {' or '.join(roles)}",
         )
-    data = signoff.sign(stated, key)
-    name = f"{subject.checklist}.{subject.item}-{stated['nonce']}.json"
+    return _keep(project, signoff.sign(stated, key), stated, policy, roles)
+
+
+def about(data: bytes, shown: str) -> Subject | None:
+    """Return what an attestation in a file is about, None for another file.
+
+    Raises `UsageError` for an attestation to something that nobody attests to.
+    """
+    try:
+        stated, _ = signoff.read(data, shown, SCHEMA, "attestation")
+    except UsageError:
+        return None
+    subject = Subject(*(str(stated.get(name)) for name in Subject._fields))
+    if not attesting(subject.checklist, subject.item):
+        raise UsageError(f"{shown} is about an item that nobody attests to", hint="have it attested anew")
+    return subject
+
+
+def take(project: Project, data: bytes, shown: str, policy: Policy) -> Checked:
+    """Keep an attestation that somebody handed over, and return it.
+
+    Raises `UsageError` for no attestation, `NotSignedError` for one that does not count; then nothing is kept.
+    """
+    stated, _ = signoff.read(data, shown, SCHEMA, "attestation")
+    subject = about(data, shown)
+    roles = () if subject is None else attesting(subject.checklist, subject.item)
+    return _keep(project, data, stated, policy, roles)
+
+
+def _keep(project: Project, data: bytes, stated: Mapping[str, Any], policy: Policy, roles: Collection[str]) -> Checked:
+    subject = Subject(*(str(stated.get(name)) for name in Subject._fields))
+    name = f"{subject.checklist}.{subject.item}-{stated.get('nonce')}.json"
     found = check(data, name, subject, policy, roles)
     if not found.counts:
         raise NotSignedError(
@@ -87,17 +118,27 @@ def attest(project: Project, stated: Mapping[str, Any], key: Path, policy: Polic
     return found
 
 
+def data_of(project: Project, kept: Checked) -> bytes:
+    """Return the file of an attestation that is kept, to be handed over."""
+    return _folder(project, str(kept.statement["candidate"])).read(kept.file)
+
+
+def has(project: Project, subject: Subject) -> bool:
+    """Tell whether anything is kept on one item, whatever it is worth."""
+    return bool(_names(_folder(project, subject.candidate), subject))
+
+
 def of(project: Project, subject: Subject, policy: Policy, roles: Collection[str]) -> Sequence[Checked]:
     """Return what is kept on one item, the newest first, each with what it is worth now."""
     folder = _folder(project, subject.candidate)
-    start = f"{subject.checklist}.{subject.item}-"
-    names = (
-        [name for name in folder.names() if name.startswith(start) and name.endswith(".json")]
-        if folder.has_folder()
-        else []
-    )
-    found = [check(folder.read(name), name, subject, policy, roles) for name in names]
+    found = [check(folder.read(name), name, subject, policy, roles) for name in _names(folder, subject)]
     return sorted(found, key=lambda one: str(one.statement.get("issued")), reverse=True)
+
+
+def _names(folder: Folder, subject: Subject) -> list[str]:
+    start = f"{subject.checklist}.{subject.item}-"
+    names = folder.names() if folder.has_folder() else []
+    return [name for name in names if name.startswith(start) and name.endswith(".json")]
 
 
 def check(data: bytes, shown: str, subject: Subject, policy: Policy, roles: Collection[str]) -> Checked:
@@ -116,7 +157,10 @@ def _mismatch(stated: Mapping[str, Any], subject: Subject, roles: Collection[str
             return f"it is about another {name}: {str(stated.get(name))[:24]}, not {wanted[:24]}"
     if stated.get("role") not in roles:
         return f"it was given as {str(stated.get('role'))[:24]}, and only {' or '.join(roles)} may attest to this"
-    return "" if isinstance(stated.get("text"), str) and stated["text"].strip() else "it says nothing"
+    text = stated.get("text")
+    if not isinstance(text, str) or not text.strip():
+        return "it says nothing"
+    return "" if text.isprintable() else "its text is more than one printable line"
 
 
 def _folder(project: Project, candidate: str) -> Folder:

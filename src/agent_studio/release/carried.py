@@ -1,4 +1,4 @@
-"""Feature flags that a promotion carries over: what staging has proven on, or off, becomes production's."""
+"""Feature flags that a promotion carries over: what staging's files have on, or off, becomes production's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Carried(NamedTuple):
 
     entries: Mapping[str, Entry]
     flags: Mapping[str, bool]
-    """Those that production does not have so yet, as it will have them."""
+    """Those that the candidate's configuration of production has otherwise, as production will have them."""
     old: bytes
     """The candidate's own configuration of production."""
     new: bytes

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import AgentStudioError, IntegrityError
-from agent_studio.release import attestations, evidence, policy
+from agent_studio.release import attestations, evidence, policy, signoff
 from agent_studio.release.candidate import candidate
 from agent_studio.release.checklists import CHECKLISTS, How, Item
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
+from agent_studio.release.gate import WAIVED
 from agent_studio.release.looks import LOOKS
 from agent_studio.release.scene import Scene, Seen
 
@@ -24,7 +25,7 @@ class Decided(NamedTuple):
 
     item: Item
     verdict: str
-    """PASS, FAIL, INSUFFICIENT; empty for a sign-off that the policy does not ask for."""
+    """PASS, FAIL, INSUFFICIENT, WAIVED; empty for a sign-off that the policy does not ask for."""
     reason: str
     source: str
     """Where that can be seen; empty for nowhere."""
@@ -33,7 +34,7 @@ class Decided(NamedTuple):
     @property
     def counts(self) -> bool:
         """Whether the checklist's verdict depends on it."""
-        return self.item.how is not How.GATE
+        return self.item.how is not How.GATE and self.verdict != WAIVED
 
 
 class Checklist(NamedTuple):
@@ -53,11 +54,14 @@ class Checklist(NamedTuple):
     def reason(self) -> str:
         """One sentence that the gate shows."""
         counted = [one for one in self.items if one.counts]
+        waived = [one.item.id for one in self.items if one.verdict == WAIVED and one.item.how is not How.GATE]
+        besides = f", {', '.join(waived)} waived" if waived else ""
         wrong = [one for one in counted if one.verdict != PASS]
         if not wrong:
-            return f"all {len(counted)} items hold"
+            told = [f"; {one.item.id}: {one.reason}" for one in counted if one.item.is_told and one.details]
+            return f"all {len(counted)} items hold{besides}{''.join(told)}"
         listed = ", ".join(f"{one.item.id} ({one.verdict})" for one in wrong)
-        return f"{len(wrong)} of {len(counted)} items do not hold: {listed}"
+        return f"{len(wrong)} of {len(counted)} items do not hold: {listed}{besides}"
 
 
 def decide(name: str, scene: Scene) -> Checklist:
@@ -77,9 +81,15 @@ def record(checklist: Checklist, scene: Scene) -> bool:
             "definitions changed while the checklist was decided: nothing was recorded", hint="run it again"
         )
     items = [
-        {"id": one.item.id, "verdict": one.verdict or None, "reason": one.reason, "source": one.source}
+        {
+            "id": one.item.id,
+            "verdict": one.verdict or None,
+            "reason": one.reason,
+            "source": one.source,
+            **({"details": list(one.details)} if one.item.is_told else {}),
+        }
         for one in checklist.items
-        if one.counts
+        if one.item.how is not How.GATE
     ]
     data = {"reason": checklist.reason, "checklist": checklist.name, "items": items}
     kind = f"checklist.{checklist.name}"
@@ -95,11 +105,21 @@ class ChangedError(AgentStudioError):
 def _decided(name: str, item: Item, scene: Scene) -> Decided:
     try:
         seen = _seen(name, item, scene)
+        seen = seen if seen.verdict == PASS or not item.kind else _waived(item, scene) or seen
     except IntegrityError:
         raise
     except AgentStudioError as error:
         seen = Seen(INSUFFICIENT, error.message)
     return Decided(item, *seen)
+
+
+def _waived(item: Item, scene: Scene) -> Seen | None:
+    """Return that the evidence an item needs is waived, as the gate has it; None where it is not."""
+    kept = signoff.kept(scene.sides.project, scene.made.candidate)
+    if not any(signoff.is_waiver(data) for data in kept.values()):
+        return None
+    one = next(found for found in scene.gate.requirements if found.name == item.kind)
+    return Seen(WAIVED, one.reason) if one.verdict == WAIVED else None
 
 
 def _seen(name: str, item: Item, scene: Scene) -> Seen:
@@ -134,7 +154,7 @@ def _attested(name: str, item: Item, scene: Scene) -> Seen:
 
 def subject(name: str, item: Item, scene: Scene) -> attestations.Subject:
     """Return what an attestation to an item has to be about."""
-    return attestations.Subject(scene.sides.project.path.name, scene.made.candidate, name, item.id)
+    return attestations.Subject(scene.made.candidate, name, item.id)
 
 
 def _signed(item: Item, scene: Scene) -> Seen:

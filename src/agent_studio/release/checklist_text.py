@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.redaction import redact
+from agent_studio.release.checklists import How
 from agent_studio.release.evidence import PASS
 from agent_studio.release.plan_text import plain
 
@@ -26,10 +27,10 @@ def _lines(checklist: Checklist) -> Iterator[str]:
     yield ""
     yield f"Candidate `{checklist.candidate}`: **{checklist.verdict}**, {plain(checklist.reason)}."
     yield ""
+    shown = [one for one in checklist.items if one.item.how is How.GATE]
     for one in checklist.items:
-        if one.counts:
+        if one not in shown:
             yield from _item(one)
-    shown = [one for one in checklist.items if not one.counts]
     if shown:
         yield ""
         yield "Decided by the gate, not counted here:"
@@ -42,6 +43,6 @@ def _item(one: Decided) -> Iterator[str]:
     box = "x" if one.verdict == PASS else " "
     source = f" (`{one.source}`)" if one.source and "`" not in one.source else ""
     yield f"- [{box}] **{plain(one.item.title)}** {one.verdict or 'not asked for'}: {plain(one.reason)}{source}"
-    if one.verdict != PASS:
+    if one.verdict != PASS or one.item.is_told:
         for detail in one.details:
             yield f"  - {plain(detail)}"

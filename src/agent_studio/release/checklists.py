@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,11 +34,16 @@ class Item(NamedTuple):
     mends: str
     """The command or the deed that brings it about."""
     kind: str = ""
-    """Of the evidence."""
+    """Of the evidence that the gate asks for besides; where that is waived, the item is."""
     roles: tuple[str, ...] = ()
     """Who may attest to it, or has to sign off."""
+    is_told: bool = False
+    """What was found is told even where the item holds."""
 
 
+ACKNOWLEDGING = ("qa", "security")
+"""Roles that may say of a CRITICAL or HIGH error that it was looked at."""
+_GRAVE_ERROR = re.compile(r"errors-[0-9a-f]{12}-(?:critical|high)")
 PRE, DEPLOY, POST, PROMOTION = "pre", "deploy", "post", "promotion"
 CHECKLISTS: Mapping[str, tuple[Item, ...]] = {
     PRE: (
@@ -65,7 +71,8 @@ CHECKLISTS: Mapping[str, tuple[Item, ...]] = {
         Item("dashboard", "Monitoring dashboard checked", How.STATE,
              "let sessions run in staging, then agent-studio ingest --env staging"),
         Item("errors", "Error logs reviewed", How.STATE,
-             "agent-studio checklist post --acknowledge ID --reason TEXT"),
+             "agent-studio checklist post --acknowledge ID --reason TEXT, signed if CRITICAL or HIGH",
+             kind="errors", is_told=True),
         Item("procedures", "Manual procedures run", How.ATTESTED,
              "run them, then --attest procedures", roles=("qa",)),
         Item("sign-off.qa", "Sign-off by QA", How.GATE, "agent-studio signoff request --role qa", roles=("qa",)),
@@ -79,11 +86,24 @@ CHECKLISTS: Mapping[str, tuple[Item, ...]] = {
         Item("sign-off.uat", "User acceptance testing complete", How.GATE,
              "agent-studio signoff request --role uat", roles=("uat",)),
         Item("rollback-plan", "Rollback plan documented", How.STATE,
-             "agent-studio checklist promotion --plan FILE"),
+             "agent-studio checklist promotion --plan FILE", kind="plan"),
         Item("deployment-checklist", "Production deployment checklist ready", How.STATE,
-             "agent-studio checklist promotion --plan FILE"),
+             "agent-studio checklist promotion --plan FILE", kind="plan"),
     ),
 }  # fmt: skip
+
+
+def grave_error(group_id: str, severity: str) -> str:
+    """Return the item by which somebody attests that a kind of error that is CRITICAL or HIGH was looked at."""
+    return f"errors-{group_id}-{severity.lower()}"
+
+
+def attesting(checklist: str, item: str) -> tuple[str, ...]:
+    """Return the roles that may attest to something; none for what nobody attests to."""
+    if checklist == POST and _GRAVE_ERROR.fullmatch(item):
+        return ACKNOWLEDGING
+    known = attested(checklist).get(item) if checklist in CHECKLISTS else None
+    return () if known is None else known.roles
 
 
 def attested(checklist: str) -> dict[str, Item]:

@@ -20,7 +20,7 @@ from agent_studio.release import policy
 from agent_studio.storage import chained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agent_studio.environment.context import Context
     from agent_studio.environment.detect import Environment
@@ -65,6 +65,32 @@ class Found(NamedTuple):
 
 def record(context: Context, kind: str, candidate: str, verdict: str, data: Mapping[str, Any]) -> Evidence:
     """Keep evidence and seal it; raise `IntegrityError` for a journal that is damaged, then nothing is kept."""
+    made, text = _made(context, kind, candidate, verdict, data)
+    _seal(context.root.state.at(FOLDER), made, text, lambda _: False)
+    return made
+
+
+def confirm(context: Context, kind: str, candidate: str, verdict: str, data: Mapping[str, Any]) -> Evidence | None:
+    """Keep evidence unless the newest of its kind on the candidate says the same already; return what was kept.
+
+    Signatures name all evidence by its hash: a check that is run once more, and passes again, leaves them valid. What
+    does not pass is said anew when its reason is another: nobody can have signed it. What is too old for the policy, or
+    from the future, is said anew, too.
+    """
+    made, text = _made(context, kind, candidate, verdict, data)
+    folder = context.root.state.at(FOLDER)
+
+    def is_said(lines: Sequence[Mapping[str, Any]]) -> bool:
+        own = [line for line in lines if line["candidate"] == candidate and line["kind"] == kind]
+        held = _opened(folder, own[-1])[1] if own else None
+        return held is not None and _says(held, made) and not _is_stale(context, held)
+
+    if folder.has_folder() and is_said(chained.read(folder, JOURNAL).records):
+        return None
+    return made if _seal(folder, made, text, is_said) else None
+
+
+def _made(context: Context, kind: str, candidate: str, verdict: str, data: Mapping[str, Any]) -> tuple[Evidence, bytes]:
     if not _KIND.fullmatch(kind) or verdict not in {PASS, FAIL, INSUFFICIENT}:
         raise ValueError(f"no evidence can be {kind!r}, {verdict!r}")
     now = clock.now()
@@ -73,25 +99,24 @@ def record(context: Context, kind: str, candidate: str, verdict: str, data: Mapp
         "verdict": verdict, "time": clock.timestamp(now), "data": data,
     }  # fmt: skip
     text = redact(json.dumps(value, ensure_ascii=False, indent=1)).encode("utf-8", "backslashreplace")
-    name = f"{kind}-{clock.file_stamp(now)}-{secrets.token_hex(4)}.json"
-    folder = context.root.state.at(FOLDER)
+    return _evidence(text, f"{kind}-{clock.file_stamp(now)}-{secrets.token_hex(4)}.json"), text
+
+
+def _seal(folder: Folder, made: Evidence, text: bytes, unless: Callable[[list[dict[str, Any]]], bool]) -> bool:
+    """Write a file and the line that seals it, or neither where somebody else was first."""
     chained.read(folder, JOURNAL) if folder.has_folder() else folder.make()
-    folder.replace(name, text)
-    sealed = {"kind": kind, "candidate": candidate, "verdict": verdict, "time": value["time"], "file": name}
-    chained.append(folder, JOURNAL, {**sealed, "sha256": hashlib.sha256(text).hexdigest()})
-    return _evidence(text, name)
+    folder.replace(made.file, text)
+    line = {name: getattr(made, name) for name in ("kind", "candidate", "verdict", "time", "file", "sha256")}
+    if chained.append(folder, JOURNAL, line, unless=unless):
+        return True
+    folder.remove(made.file)
+    return False
 
 
-def confirm(context: Context, kind: str, candidate: str, verdict: str, data: Mapping[str, Any]) -> Evidence | None:
-    """Keep evidence unless the newest of its kind on the candidate says the same already; return what was kept.
-
-    Signatures name all evidence by its hash: a check that is run once more, and finds the same, leaves them valid. What
-    is too old for the policy, or from the future, is said anew, and so is another reason for what is no PASS.
-    """
-    held = of(context.project, context.environment, candidate).evidence.get(kind)
-    if held is not None and held.verdict == verdict and not _is_stale(context, held) and _is_told(held, data):
-        return None
-    return record(context, kind, candidate, verdict, data)
+def _says(held: Evidence, made: Evidence) -> bool:
+    """Tell whether two say the same, as far as somebody who decides by them can tell."""
+    is_same = held.verdict == made.verdict
+    return is_same and (held.verdict == PASS or held.data.get("reason") == made.data.get("reason"))
 
 
 def void(context: Context, kinds: Iterable[str], candidate: str, reason: str) -> None:
@@ -100,10 +125,6 @@ def void(context: Context, kinds: Iterable[str], candidate: str, reason: str) ->
     for kind in kinds:
         if kind in held:
             confirm(context, kind, candidate, INSUFFICIENT, {"reason": reason})
-
-
-def _is_told(held: Evidence, data: Mapping[str, Any]) -> bool:
-    return held.verdict == PASS or held.data.get("reason") == redact(str(data.get("reason")))
 
 
 def _is_stale(context: Context, held: Evidence) -> bool:

@@ -12,6 +12,7 @@ from agent_studio.release import candidates as made
 from agent_studio.release import (
     evidence,
     gate,
+    grave,
     history,
     manifest,
     policy,
@@ -78,6 +79,7 @@ def gather(sides: Sides, candidate: str) -> Gathered:
     release, content = tree.takes(flags.entries), tree.read(is_live=True)
     live = content.entries
     noted = made.of(project, candidate)
+    opened = grave.of(sides.staging)
     before = live if past.current is None else Store(project).manifest(past.current.release)
     changes, then = manifest.differences(before, release), policy.own(project, candidate)
     told = statement.details(noted, changes, found.evidence.values(), rules, then)
@@ -91,6 +93,7 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         (*found.faults, *_damage(project_store(sides), entries, past)),
         interrupted=switch.pending(project) is not None, drift=drift(sides, past, live, entries, flags.entries),
         unsettled=unsettled(content),
+        issues=opened.grave, unclear=opened.unclear,
         unsignable=statement.unmeetable(then, clock.now()),
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)

@@ -2,7 +2,7 @@
 
 Every requirement is PASS, FAIL, INSUFFICIENT or WAIVED; only PASS and WAIVED let through, and one for which there is
 nothing, or nothing recent, is INSUFFICIENT. A waiver is a signed statement that names one requirement of one candidate.
-Broken integrity, an interrupted switch, drift and missing signatures cannot be waived.
+Broken integrity, an interrupted switch, drift, grave issues that are open and missing signatures cannot be waived.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ STATE: Mapping[str, str] = {
     "integrity": "what was recorded is damaged, and nothing that is said of it can be relied on",
     "recovery": "a switch is interrupted: agent-studio recover brings it to its end",
     "drift": "edits that nobody promoted would be lost: agent-studio promote --adopt, or --discard",
+    "issues": "settle or grade them in staging's memory/issues.md; agent-studio alerts ack ID --env staging",
     "signers": "once it is live nobody could sign a promotion, not even the one that mends it",
 }
-"""Requirements on the state of store and production, and why none of them can be waived."""
+"""Requirements on how store, production and staging are now, and why none of them can be waived."""
 UNKNOWN_AUTHOR = "; nobody knows who made the candidate, so it may have been the same person"
 SIGNED = "sign-off."
 """How the requirement of a role's signature begins."""
@@ -77,6 +78,10 @@ class Facts(NamedTuple):
     """Files of production that are neither the live release nor the candidate."""
     unsettled: Mapping[str, str] = {}
     """Such as can be no release's either, so that a promotion cannot settle them, by path, and what to do."""
+    issues: Sequence[str] = ()
+    """What is open in staging and CRITICAL or HIGH, alerts among it."""
+    unclear: Sequence[str] = ()
+    """What staging's issues file does not say clearly."""
     unsignable: Sequence[str] = ()
     """Why nobody could sign a promotion any more once the candidate is live."""
 
@@ -113,6 +118,8 @@ def _state(facts: Facts) -> Iterator[Requirement]:
     waiting = ["a promotion or rollback was interrupted: agent-studio recover"] if facts.interrupted else []
     yield _holds("recovery", waiting, "no switch is interrupted")
     yield _holds("drift", [*facts.unsettled.values(), *facts.drift], "production is the release that was promoted")
+    issues = _holds("issues", facts.issues or facts.unclear, "nothing is open in staging that is CRITICAL or HIGH")
+    yield issues._replace(verdict=INSUFFICIENT) if facts.unclear and not facts.issues else issues
     signers = _holds("signers", facts.unsignable, "for each role somebody may sign once it is live")
     # before the first release it is this promotion already that nobody can sign
     yield signers._replace(verdict=INSUFFICIENT) if facts.unsignable and facts.policy.bootstrap else signers

@@ -14,7 +14,7 @@ from agent_studio.errors import AgentStudioError, IntegrityError
 from agent_studio.monitor import alerts, metrics, rules
 from agent_studio.monitor.alert import FIRING
 from agent_studio.monitor.verdict import BREACH
-from agent_studio.release import issues, plan, probes
+from agent_studio.release import grave, issues, plan, probes
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 from agent_studio.release.scene import Scene, Seen
 from agent_studio.release.sides import SOURCE
@@ -80,34 +80,23 @@ def critical_issues(scene: Scene) -> Seen:
 
 
 def _issues(staging: Context, readings: Sequence[issues.Reading], severities: Sequence[str]) -> Seen:
-    grave, unclear = [], [one.fault for one in readings if one.fault]
-    for reading in readings:
-        for one in reading.issues:
-            told = f"{reading.place}:{one.line} {one.severity or '?'}: {one.title}"
-            if one.is_open and one.severity in severities:
-                grave.append(told)
-            elif one.fault:
-                unclear.append(f"{told} ({one.fault})")
+    opened, unclear = grave.told(readings, severities)
     if rules.is_watched(staging):
-        grave += _alerts(staging, severities)
+        opened += [*grave.fired(staging, severities), *_limits(staging, severities)]
     else:
         unclear.append("staging has no alerts: monitoring.enabled is false")
     source, words = readings[0].place, " or ".join(severities)
     known = sum(one.is_open for reading in readings for one in reading.issues)
-    if grave:
-        return Seen(FAIL, _counted(grave, f"open and {words}"), source, (*grave, *unclear))
+    if opened:
+        return Seen(FAIL, _counted(opened, f"open and {words}"), source, (*opened, *unclear))
     if unclear:
         return Seen(INSUFFICIENT, _counted(unclear, "not understood"), source, unclear)
     return Seen(PASS, f"none is {words}; {known} open in all", source)
 
 
-def _alerts(staging: Context, severities: Sequence[str]) -> Iterator[str]:
-    """Yield alerts that fire and nobody looks after, silenced or not, and limits that are broken now."""
-    current = alerts.current(staging)
-    for one in current:
-        if one.state == FIRING and one.severity in severities and one.acknowledged is None:
-            yield f"alert {one.id} {one.severity}: {one.message}"
-    told = {(one.rule, one.label) for one in current if one.state == FIRING}
+def _limits(staging: Context, severities: Sequence[str]) -> Iterator[str]:
+    """Yield limits that are broken now and that no alert tells of yet."""
+    told = {(one.rule, one.label) for one in alerts.current(staging) if one.state == FIRING}
     summaries = [metrics.summary(staging, metrics.last_hours(hours)) for hours in (_DAY_HOURS, 1)]
     for verdict in rules.verdicts(staging, *summaries):
         is_broken = verdict.state == BREACH and verdict.certain and verdict.alerting

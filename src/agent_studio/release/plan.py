@@ -45,14 +45,17 @@ def versions(gathered: Gathered) -> tuple[str, str]:
 
 
 def record(sides: Sides, plan: Plan, file: str) -> bool:
-    """Keep a plan as evidence unless it is the newest already; return whether it was kept."""
+    """Keep a plan as evidence unless it is the newest already; return whether it was kept.
+
+    The same text in another file is the same plan, as long as the file that was recorded was not edited.
+    """
     held = evidence.of(sides.project, sides.staging.environment, plan.candidate).evidence.get(KIND)
     data = {
         "reason": f"{file}, sha256 {plan.sha256[:12]}: {_named(plan.current)} becomes {plan.target[:12]}",
         "file": file, "sha256": plan.sha256, "candidate": plan.candidate, "current": plan.current,
         "target": plan.target, "text": plan.text,
     }  # fmt: skip
-    is_same = held is not None and all(held.data.get(name) == data[name] for name in ("sha256", "file"))
+    is_same = held is not None and held.data.get("sha256") == plan.sha256 and not _edited(held, sides.project.path)
     keep = evidence.confirm if is_same else evidence.record
     return keep(sides.staging, KIND, plan.candidate, PASS, data) is not None
 
@@ -81,15 +84,25 @@ def ready(held: Evidence | None, project: Path, candidate: str, current: str, ta
     if "## Deployment" not in str(held.data.get("text")):
         return INSUFFICIENT, "the plan holds no deployment checklist"
     file = str(held.data.get("file"))
+    if fault := _edited(held, project):
+        return INSUFFICIENT, fault
+    if not (project / file).exists():
+        return PASS, f"from {_named(current)} to {target[:12]}; {file} is gone, its text is in {held.file}"
+    return PASS, f"{file}: from {_named(current)} to {target[:12]}"
+
+
+def _edited(held: Evidence, project: Path) -> str:
+    """Return why a plan's file is not what was recorded, empty where it is, or is gone."""
+    file = str(held.data.get("file"))
     try:
         there = hashlib.sha256((project / file).read_bytes()).hexdigest()
     except FileNotFoundError:
-        return PASS, f"from {_named(current)} to {target[:12]}; {file} is gone, its text is in {held.file}"
+        return ""
     except OSError as error:
-        return INSUFFICIENT, f"{file} cannot be read: {error.strerror}"
+        return f"{file} cannot be read: {error.strerror}"
     if there != held.data.get("sha256"):
-        return INSUFFICIENT, f"{file} is not the plan that was recorded: it was changed afterwards"
-    return PASS, f"{file}: from {_named(current)} to {target[:12]}"
+        return f"{file} is not the plan that was recorded: it was changed afterwards"
+    return ""
 
 
 def _named(release: str) -> str:

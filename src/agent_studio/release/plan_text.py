@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import AgentStudioError
 from agent_studio.redaction import redact
-from agent_studio.release import manifest, safety
+from agent_studio.release import manifest, safety, signers
 from agent_studio.release.plan import Plan, versions
-from agent_studio.release.signers import read
 from agent_studio.release.target import IN_PLACE
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from agent_studio.release.candidates import Made
     from agent_studio.release.facts import Gathered
     from agent_studio.release.sides import Sides
+    from agent_studio.release.signers import Signer
 
 TITLE = "# Deployment and rollback plan"
 _PROMISES = {
@@ -50,13 +50,17 @@ def compose(sides: Sides, made: Made, gathered: Gathered) -> Plan:
     return Plan(redact(text), made.candidate, current, target)
 
 
-def contacts(signers: bytes) -> list[Contact]:
-    """Return who may sign, and as what, by the lines of an `allowed_signers` file."""
-    return [
-        Contact(", ".join(one.principals), ", ".join(one.roles) or "no role of a promotion")
-        for one in read(signers)
-        if not one.fault
-    ]
+def contacts(allowed: bytes) -> list[Contact]:
+    """Return who may sign, and as what, by the lines of an `allowed_signers` file; lines that name nobody say why."""
+    return [Contact(", ".join(one.principals) or f"line {one.number}", _roles(one)) for one in signers.read(allowed)]
+
+
+def _roles(one: Signer) -> str:
+    if one.fault:
+        return f"nobody: {one.fault}"
+    limits = (("from", one.valid_after), ("until", one.valid_before))
+    when = "".join(f", {word} {at:%Y-%m-%d %H:%M} UTC" for word, at in limits if at is not None)
+    return (", ".join(one.roles) or "no role of a promotion") + when
 
 
 def _about(sides: Sides, made: Made, gathered: Gathered) -> Iterator[str]:
@@ -90,7 +94,7 @@ def _changes(gathered: Gathered) -> Iterator[str]:
     if not changes:
         yield "- no file"
     for flag, state in sorted(gathered.carried.flags.items()):
-        yield f"- flag `{flag}` becomes {'on' if state else 'off'} in production"
+        yield f"- flag `{flag}` is {'on' if state else 'off'} in production, as in staging"
     yield from (f"- drift in production: {told}" for told in gathered.facts.unsettled.values())
     if drift := gathered.facts.drift:
         yield f"- drift in production, to be adopted or discarded first: {', '.join(f'`{one}`' for one in drift)}"
@@ -158,7 +162,7 @@ def _contacts(made: Made, gathered: Gathered) -> Iterator[str]:
     yield "| who | as |"
     yield "| --- | --- |"
     for one in people:
-        yield f"| {plain(one.who)} | {one.roles} |"
+        yield f"| {plain(one.who)} | {plain(one.roles)} |"
     yield f"| {plain(made.author or 'not known')} | author of the candidate |"
     if not people:
         yield "| nobody | the allowed_signers in force are empty |"

@@ -20,8 +20,9 @@ from agent_studio.monitor.reading import records
 from agent_studio.monitor.summary import SEVERITIES
 from agent_studio.monitor.texts import clean
 from agent_studio.redaction import redact
-from agent_studio.release import burnin_since
+from agent_studio.release import attestations, burnin_since, policy
 from agent_studio.release.candidate import candidate
+from agent_studio.release.checklists import ACKNOWLEDGING, POST, grave_error
 from agent_studio.release.evidence import FAIL, FOLDER, INSUFFICIENT, PASS, of
 from agent_studio.storage import chained
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 JOURNAL = "reviews.jsonl"
 KIND = "errors"
 """Of the evidence that a burn-in leaves about them; `since` in its data says from when on."""
-_GRAVE = frozenset({"CRITICAL", "HIGH"})
+GRAVE = frozenset({"CRITICAL", "HIGH"})
 _MESSAGE_MAX = 300
 _ID_DIGITS = 12
 _SHORTEST_ID = 6
@@ -75,28 +76,41 @@ def errors(context: Context, since: datetime) -> list[Group]:
                 found[one.id] = one if held is None else _together(held, one)
         return [_with(one, noted.get(one.id)) for one in found.values()]
 
-    return sorted(metrics.settled(context, read), key=lambda one: (_rank(one.severity), -one.count, one.id))
+    known = [_attested(context, one) if one.severity in GRAVE else one for one in metrics.settled(context, read)]
+    return sorted(known, key=lambda one: (_rank(one.severity), -one.count, one.id))
 
 
 def acknowledge(context: Context, group_id: str, *, who: str, why: str) -> Group:
     """Take note of errors of a kind, by the first digits of its id; return the group as it is then.
 
-    Raises `UsageError` for an id that names none or several, and for a missing reason.
+    Raises `UsageError` for an id that names none or several, for a missing reason, and for errors that are CRITICAL or
+    HIGH: those are attested to (`checklists.grave_error`).
     """
     if not why.strip():
         raise UsageError("no reason was given", hint="say why these errors may be: --reason TEXT")
-    known = errors(context, since_of(context))
-    fit = [one for one in known if one.id.startswith(group_id)] if len(group_id) >= _SHORTEST_ID else []
-    if len(fit) != 1:
-        listed = ", ".join(one.id for one in known) or "there are none"
-        raise UsageError(f"{group_id!r} names no group of errors", hint=f"one of: {listed}")
-    found = fit[0]._replace(who=redact(who), why=redact(why.strip()))
+    known = find(context, group_id)
+    if known.severity in GRAVE:
+        raise UsageError(
+            f"{known.id} is {known.severity}: it is acknowledged by a signature",
+            hint=f"add --key FILE --role {' or '.join(ACKNOWLEDGING)}",
+        )
+    found = known._replace(who=redact(who), why=redact(why.strip()))
     chained.append(
         _folder(context), JOURNAL,
         {"candidate": candidate(context.project).sha256, "group": found.id, "severity": found.severity,
          "who": found.who, "why": found.why, "time": clock.timestamp(clock.now())},
     )  # fmt: skip
     return found
+
+
+def find(context: Context, group_id: str) -> Group:
+    """Return the errors of a kind by the first digits of its id; raise `UsageError` for one that names none."""
+    known = errors(context, since_of(context))
+    fit = [one for one in known if one.id.startswith(group_id)] if len(group_id) >= _SHORTEST_ID else []
+    if len(fit) != 1:
+        listed = ", ".join(one.id for one in known) or "there are none"
+        raise UsageError(f"{group_id!r} names no group of errors", hint=f"one of: {listed}")
+    return fit[0]
 
 
 def since_of(context: Context) -> datetime:
@@ -120,8 +134,11 @@ def verdict(found: Sequence[Group]) -> tuple[str, str]:
     open_ones = [one for one in found if not one.who]
     if not open_ones:
         noted = f"{len(found)} kinds of errors, each acknowledged with a reason"
-        return PASS, noted if found else "the error log is empty"
-    grave = [one for one in open_ones if one.severity in _GRAVE]
+        signed = [
+            f"; {one.severity} from {one.source} by {one.who}: {one.why}" for one in found if one.severity in GRAVE
+        ]
+        return PASS, noted + "".join(signed) if found else "the error log is empty"
+    grave = [one for one in open_ones if one.severity in GRAVE]
     first = (grave or open_ones)[0]
     told = f"{first.severity} from {first.source}, {first.count} times: {first.message}"
     told += f" (agent-studio checklist post --acknowledge {first.id} --reason TEXT)"
@@ -152,6 +169,18 @@ def _with(one: Group, noted: dict[str, Any] | None) -> Group:
     if noted is None or _rank(one.severity) < _rank(noted["severity"]):
         return one
     return one._replace(who=noted["who"], why=noted["why"])
+
+
+def _attested(context: Context, one: Group) -> Group:
+    """Return grave errors with who signed that they were looked at; what a journal says of them counts for nothing."""
+    own = candidate(context.project).sha256
+    subject = attestations.Subject(own, POST, grave_error(one.id, one.severity))
+    if attestations.has(context.project, subject):
+        rules = policy.in_force(context.project, own)
+        for signed in attestations.of(context.project, subject, rules, ACKNOWLEDGING):
+            if signed.counts:
+                return one._replace(who=f"{signed.who} as {signed.role}", why=str(signed.statement["text"]))
+    return one._replace(who="", why="")
 
 
 def _rank(severity: str) -> int:

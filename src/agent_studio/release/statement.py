@@ -149,6 +149,7 @@ def words(stated: Mapping[str, Any]) -> list[str]:
         "",
         f"What changes in {stated['to']} ({len(told['changes'])} of {told['files']} files)",
         *(f"  {word:<8} {path}" for word, path in told["changes"]),
+        *([f"Feature flags of {stated['to']}, as in {stated['from']}"] if stated["flags"] else []),
         *(f"  flag     {flag} {'on' if on else 'off'}" for flag, on in stated["flags"].items()),
         "",
         f"Evidence {stated['evidence']}",

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Problem, Result, working
+from agent_studio.cli.signoff import shared
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError, did_you_mean
 from agent_studio.release import attestations, candidates, checklist, policy
 from agent_studio.release.candidate import candidate
-from agent_studio.release.checklists import CHECKLISTS, POST, PROMOTION, attested
+from agent_studio.release.checklists import ACKNOWLEDGING, CHECKLISTS, POST, PROMOTION, How, attested, grave_error
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 from agent_studio.release.scene import Scene
 from agent_studio.release.sides import open_sides, refuse_development
@@ -27,7 +28,7 @@ from agent_studio.storage.folder import Folder
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
@@ -57,8 +58,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
             verb.add_argument("--attest", metavar="ITEM", help=f"sign that an item holds: {', '.join(items)}")
             verb.add_argument("--key", metavar="FILE", help="the private SSH key to sign with")
             verb.add_argument("--role", metavar="ROLE", help="as what: qa, security or uat")
+            verb.add_argument("--out", metavar="FILE", help="also write what was signed there, to be handed over")
         if name == POST:
-            verb.add_argument("--acknowledge", metavar="ID", help="say that a kind of error was looked at")
+            verb.add_argument(
+                "--acknowledge", metavar="ID", help="say that a kind of error was looked at; signed where it is grave"
+            )
         if items or name == POST:
             verb.add_argument("--reason", metavar="TEXT", help="what was found; kept with it")
         if name == PROMOTION:
@@ -79,7 +83,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             done["attested"] = _attest(args, scene)
         if asked == "acknowledge":
             done["acknowledged"] = _acknowledge(args, session, scene)
-        if getattr(args, "plan", None):
+        if getattr(args, "plan", None) is not None:
             done["plan"] = _plan(args.plan, scene)
         scene = Scene(sides, made, draw)  # what was done just now is seen as well
         found = checklist.decide(args.subverb, scene)
@@ -119,9 +123,11 @@ def _asked(args: argparse.Namespace) -> str:
     given = [name for name in ("attest", "acknowledge") if getattr(args, name, None) is not None]
     if len(given) > 1:
         raise UsageError("--attest and --acknowledge each have a reason of their own", hint="do one after the other")
-    for name in ("key", "role"):
-        if getattr(args, name, None) is not None and given != ["attest"]:
-            raise UsageError(f"--{name} is for an attestation", hint="name the item: --attest ITEM")
+    for name in ("key", "role", "out"):
+        if getattr(args, name, None) is not None and (not given or (given == ["acknowledge"] and args.key is None)):
+            raise UsageError(
+                f"--{name} is for what is signed", hint="name the item and the key: --attest ITEM --key FILE"
+            )
     if getattr(args, "reason", None) is not None and not given:
         raise UsageError("--reason is for --attest or --acknowledge", hint="say what it is the reason of")
     if given and not (args.reason or "").strip():
@@ -133,32 +139,47 @@ def _attest(args: argparse.Namespace, scene: Scene) -> dict[str, Any]:
     items = attested(args.subverb)
     if args.attest not in items:
         raise UsageError(f"{args.attest!r} is no item to attest to", hint=did_you_mean(args.attest, items))
-    item = items[args.attest]
-    role = args.role or (item.roles[0] if len(item.roles) == 1 else None)
+    return _signed(args, scene, args.attest, items[args.attest].roles)
+
+
+def _signed(args: argparse.Namespace, scene: Scene, item: str, roles: Sequence[str]) -> dict[str, Any]:
+    role = args.role or (roles[0] if len(roles) == 1 else None)
     if role is None or args.key is None:
-        raise UsageError("an attestation is signed with a key, in a role", hint=f"--key FILE --role {item.roles[0]}")
+        raise UsageError("an attestation is signed with a key, in a role", hint=f"--key FILE --role {roles[0]}")
     key = Path(args.key).expanduser()
     if not key.is_file():
         raise UsageError(f"there is no key {args.key}", hint="name the file of a private SSH key")
-    project = scene.sides.project
-    rules = policy.in_force(project, scene.made.candidate)
-    stated = attestations.statement(checklist.subject(args.subverb, item, scene), role, args.reason.strip())
-    made = attestations.attest(project, stated, key, rules, item.roles)
-    return {"item": item.id, "role": role, "who": made.who, "expires": stated["expires"], "file": made.file}
+    project, candidate = scene.sides.project, scene.made.candidate
+    rules = policy.in_force(project, candidate)
+    subject = attestations.Subject(candidate, args.subverb, item)
+    stated = attestations.statement(subject, role, shared.one_line(args.reason, "--reason"))
+    made = attestations.attest(project, stated, key, rules, roles)
+    if args.out:
+        shared.write_file(args.out, attestations.data_of(project, made))
+    return {"item": item, "role": role, "who": made.who, "expires": stated["expires"], "file": made.file,
+            "out": args.out}  # fmt: skip
 
 
 def _acknowledge(args: argparse.Namespace, session: Session, scene: Scene) -> dict[str, Any]:
     from agent_studio.environment.flag_journal import default_who  # noqa: PLC0415 - only who acknowledges is asked
     from agent_studio.release import reviewed  # noqa: PLC0415 - the same
 
+    if args.key is not None:
+        one = reviewed.find(scene.staging, args.acknowledge)
+        if one.severity not in reviewed.GRAVE:
+            raise UsageError(f"{one.id} is {one.severity}: no signature is needed", hint="leave --key and --role out")
+        signed = _signed(args, scene, grave_error(one.id, one.severity), ACKNOWLEDGING)
+        return {"id": one.id, "who": f"{signed['who']} as {signed['role']}", "why": args.reason, "out": args.out}
     who = default_who(session.project)
-    group = reviewed.acknowledge(scene.staging, args.acknowledge, who=who, why=args.reason.strip())
-    return {"id": group.id, "who": group.who, "why": group.why}
+    group = reviewed.acknowledge(scene.staging, args.acknowledge, who=who, why=shared.one_line(args.reason, "--reason"))
+    return {"id": group.id, "who": group.who, "why": group.why, "out": None}
 
 
 def _plan(file: str, scene: Scene) -> dict[str, Any]:
     from agent_studio.release import plan, plan_text  # noqa: PLC0415 - only for a plan
 
+    if not file.strip():
+        raise UsageError("--plan is empty", hint="name the file to write: --plan plan.md")
     scene.refuse_outside()
     made = plan_text.compose(scene.sides, scene.made, scene.gathered)
     place = _write(file, made.text, plan_text.TITLE, scene)
@@ -211,8 +232,10 @@ def _render(screen: Screen, found: Checklist, data: dict[str, Any]) -> None:
         _render_item(screen, one)
     if made := data["attested"]:
         screen.line(f"\nattested: {made['item']} by {made['who']} as {made['role']}, until {made['expires'][:10]}")
+        _render_out(screen, made["out"])
     if made := data["acknowledged"]:
-        screen.line(f"\nacknowledged: {made['id']} by {made['who']}")
+        screen.line(f"\nacknowledged: {made['id']} by {made['who']}: {made['why']}")
+        _render_out(screen, made["out"])
     if made := data["plan"]:
         word = "recorded" if made["recorded"] else "on record already"
         screen.line(f"\nplan: {made['file']}, sha256 {made['sha256'][:12]}, {word}")
@@ -223,16 +246,21 @@ def _render(screen: Screen, found: Checklist, data: dict[str, Any]) -> None:
     screen.line(f"evidence on {found.candidate[:12]}: checklist.{found.name} {found.verdict}, {kept}")
 
 
+def _render_out(screen: Screen, file: str | None) -> None:
+    if file:
+        screen.line(f"  written to {file}; who has staging takes it in: agent-studio signoff verify {file}")
+
+
 def _render_item(screen: Screen, one: Decided) -> None:
     mark = _MARKS.get(one.verdict, "note") if one.counts or one.verdict == PASS else "note"
-    aside = "" if one.counts else " (decided by the gate)"
+    aside = " (decided by the gate)" if one.item.how is How.GATE else ""
     screen.mark(mark, f"{one.item.title}{aside}")
     screen.line(f"    {one.reason}")
-    if one.verdict == PASS:
+    if one.verdict == PASS and not one.item.is_told:
         return
     for detail in one.details[:_LISTED]:
         screen.line(f"      {detail}")
     if len(one.details) > _LISTED:
         screen.line(f"      and {len(one.details) - _LISTED} more: --json")
-    if one.counts:
+    if one.counts and one.verdict != PASS:
         screen.line(f"    next: {one.item.mends}")

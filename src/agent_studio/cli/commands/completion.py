@@ -26,4 +26,4 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     from agent_studio.cli.dispatch import whole_parser  # noqa: PLC0415 - it imports every command
 
     script = shtab.complete(whole_parser(), shell=args.shell)
-    return Result({"shell": args.shell, "script": script}, lambda screen: screen.line(script))
+    return Result({"shell": args.shell, "script": script}, lambda screen: screen.block(script))

@@ -179,7 +179,8 @@ def _diff(args: argparse.Namespace, session: Session) -> Result:
                 screen.mark("ok" if expected else "bad", difference.key)
                 sides = f"    {left} in {a}, {right} in {b}"
                 together = f"{sides}: {difference.why}"
-                screen.line(together if len(together) <= _WIDTH else f"{sides}\n    {difference.why}")
+                for line in (together,) if len(together) <= _WIDTH else (sides, f"    {difference.why}"):
+                    screen.line(line)
         screen.line(f"{len(found) - len(drift)} expected, {len(drift)} drift between {a} and {b}")
 
     code = ExitCode.FAILED if drift and args.exit_code else ExitCode.DONE
@@ -252,4 +253,4 @@ def _schema(args: argparse.Namespace, session: Session) -> Result:
     from agent_studio.environment.json_schema import json_schema  # noqa: PLC0415 - only for this subcommand
 
     schema = json_schema()
-    return Result({"schema": schema}, lambda screen: screen.line(json.dumps(schema, indent=2)))
+    return Result({"schema": schema}, lambda screen: screen.block(json.dumps(schema, indent=2)))

@@ -40,6 +40,7 @@ _REPORT = "agent-studio burnin report"
 _NEXT = {
     "recovery": "agent-studio recover",
     "drift": "agent-studio promote --adopt, or --discard",
+    "issues": "settle them in staging's memory/issues.md; agent-studio alerts ack ID --env staging",
     "signers": "mend .claude/allowed_signers, or release.policy.roles",
     "smoke": "agent-studio smoke --env staging",
     "test": "agent-studio test --env staging",

@@ -245,7 +245,8 @@ def _data(changes: Sequence[Change]) -> dict[str, Any]:
 def _render(screen: Screen, changes: Sequence[Change], args: argparse.Namespace, done: str) -> None:
     changed = [change for change in changes if change.changed]
     for change in changed:
-        screen.line(change.diff)
+        for line in change.diff.split("\n"):
+            screen.line(line)
     names = ", ".join(change.name for change in changed)
     if not changed:
         screen.mark("ok", "Nothing to change: it is as it should be")

@@ -79,7 +79,7 @@ def _render(screen: Screen, entries: list[Entry], place: str) -> None:
     coloured = screen.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     for entry in entries:
         for line in _lines(entry, coloured=coloured):
-            screen.line(line)
+            screen.block(line)
     if not entries:
         screen.line(f"no entries in {place}")
 

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Serve until the client closes stdin, or print how a client is told of the server."""
     if args.show:
         snippet = _snippet(session)
-        return Result({"file": FILE, "config": snippet}, lambda screen: screen.line(json.dumps(snippet, indent=2)))
+        return Result({"file": FILE, "config": snippet}, lambda screen: screen.block(json.dumps(snippet, indent=2)))
     if session.common.json:
         raise UsageError("stdout belongs to the protocol: there is no --json", hint="agent-studio mcp --print-config")
     from agent_studio.mcp.server import serve  # noqa: PLC0415 - the entry needs none of it

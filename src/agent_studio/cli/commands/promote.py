@@ -120,7 +120,7 @@ def _told(plan: Plan) -> list[str]:
     if len(plan.changes) > _LISTED:
         lines.append(f"  and {len(plan.changes) - _LISTED} more")
     if told := _flags_diff(plan):
-        lines += ["flags that staging has proven are carried over:", *told.splitlines()]
+        lines += ["flags are carried over as staging's files have them:", *told.splitlines()]
     if left := plan.gathered.carried.left:
         lines.append(f"{_LEFT}: {', '.join(sorted(left))}")
     if plan.gradual and plan.turned_on:

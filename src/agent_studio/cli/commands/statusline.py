@@ -35,4 +35,4 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         return Result(data, lambda screen: screen.line(command))
     variables = {**session.variables, VARIABLE: str(session.choice.environment)}
     text = statusline.line(statusline.read_input(), variables, clock.now().timestamp())
-    return Result({"line": text}, lambda screen: screen.line(text))
+    return Result({"line": text}, lambda screen: screen.block(text))

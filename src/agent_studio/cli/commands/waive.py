@@ -2,7 +2,7 @@
 
 A waiver is a statement like a sign-off's, signed in the role qa or security, never by the candidate's author. It names
 the requirement and why it need not pass; who signs off afterwards is told, and the release shows it. Broken integrity,
-an interrupted switch, drift and missing sign-offs cannot be waived.
+an interrupted switch, drift, grave issues that are open and missing sign-offs cannot be waived.
 
   agent-studio waive comparison --reason "first release: nothing to compare with" --role qa --key ~/.ssh/id_ed25519
 """
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
+    from agent_studio.environment.roots import Project
     from agent_studio.release.facts import Gathered
+    from agent_studio.release.signoff import Checked
 
 _DRY = ("", "nothing was waived (--dry-run)")
 
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     sides, candidate = shared.chosen(session, args.candidate)
     gathered = facts.gather(sides, candidate)
     if args.list:
-        return _list(gathered)
+        return _list(session.project, gathered)
     verdicts = {one.name: one.verdict for one in gate.decide(gathered.facts).requirements}
     if verdicts[args.item] in {"PASS", gate.WAIVED}:
         raise UsageError(f"{args.item} is {verdicts[args.item]}: there is nothing to waive", hint="agent-studio gate")
@@ -121,7 +123,14 @@ def _data(stated: dict[str, Any], file: str | None, kept: str) -> dict[str, Any]
     return {**named, "file": file, "kept": kept or None}
 
 
-def _list(gathered: Gathered) -> Result:
+def _list(project: Project, gathered: Gathered) -> Result:
+    files, policy = signoff.kept(project, gathered.facts.candidate), gathered.facts.policy
+
+    def who(one: Checked) -> str:
+        """Return who signed, also where it does not count: `Checked` says it only where it does."""
+        stated, signature = signoff.read(files[one.file], one.file)
+        return one.who or signoff.worth(stated, signature, one.file, policy, "").who or "nobody who may sign"
+
     judged = [pair for pair in gate.judged(gathered.facts) if signoff.WAIVES in pair[0].statement]
 
     def render(screen: Screen) -> None:
@@ -129,8 +138,8 @@ def _list(gathered: Gathered) -> Result:
             screen.line("Nothing is waived")
         for one, reason in judged:
             worth = f"does not count: {reason}" if reason else f"until {one.statement['expires']}"
-            said = f"{one.statement[signoff.WAIVES]} by {one.who or 'nobody'} as {one.role}: {one.statement.get('why')}"
+            said = f"{one.statement[signoff.WAIVES]} by {who(one)} as {one.role}: {one.statement.get('why')}"
             screen.mark("bad" if reason else "note", f"{said}; {worth}")
 
-    rows = [verify.row(one, reason) for one, reason in judged]
+    rows = [verify.row(one._replace(who=who(one)), reason) for one, reason in judged]
     return Result({"candidate": gathered.facts.candidate, "waivers": rows}, render)

@@ -296,7 +296,7 @@ def _csv(screen: Screen, made: Report) -> None:
             total.cache_write5m + total.cache_write1h, total.cache_write1h, total.cache_read, total.web_searches,
             usd_text(total.pico_usd) if total.is_priced else "", total.unpriced,
         ))  # fmt: skip
-    screen.line(text.getvalue().rstrip("\n"))
+    screen.block(text.getvalue().rstrip("\n"))
 
 
 def _harmless(text: str) -> str:

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Ask each question and compare."""
     if args.example:
         lines = [json.dumps(line) for line in _EXAMPLE]
-        return Result({"lines": lines}, lambda screen: screen.line("\n".join(lines)))
+        return Result({"lines": lines}, lambda screen: screen.block("\n".join(lines)))
     if args.file is None:
         raise UsageError("which questions?", hint="start a file with: agent-studio kb eval --example > questions.jsonl")
     if args.min_ndcg is not None and not 0 <= args.min_ndcg <= 1:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result, harmless
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.release import facts, signoff, statement, withdrawals
+from agent_studio.release import attestations, candidates, facts, policy, signoff, statement, withdrawals
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +24,7 @@ _HINT = "have it requested anew: agent-studio signoff request --role ROLE --out 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("file", metavar="FILE", help="a signed sign-off, waiver or withdrawal")
+    parser.add_argument("file", metavar="FILE", help="a signed sign-off, waiver, attestation or withdrawal")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
@@ -33,6 +33,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     withdrawal = withdrawals.read(data)
     if withdrawal is not None:
         return _withdrawal(session, withdrawal)
+    subject = attestations.about(data, args.file)
+    if subject is not None:
+        return _attestation(session, subject, data, args.file)
     stated, _ = signoff.read(data, args.file)
     here = shared.known(session, stated)
     if here is None:
@@ -41,6 +44,24 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     one, reason = facts.worth(session.project, here[1], data, args.file)
     kept = "" if reason else signoff.keep(session.project, data, args.file)
     return _told(one, reason, kept)
+
+
+def _attestation(session: Session, about: attestations.Subject, data: bytes, shown: str) -> Result:
+    project = session.project
+    if about.candidate not in candidates.made(project):
+        raise UsageError(
+            f"nothing is known here of candidate {about.candidate[:12]}", hint="hand it in where the candidate was made"
+        )
+    one = attestations.take(project, data, shown, policy.in_force(project, about.candidate))
+    stated, kept = one.statement, f"{attestations.FOLDER}/{about.candidate}/{one.file}"
+    told = {"item": about.item, "checklist": about.checklist, "text": stated["text"]}
+
+    def render(screen: Screen) -> None:
+        screen.mark("ok", f"It counts: {about.item} is attested to by {one.who} as {one.role}: {stated['text']}")
+        screen.line(f"  until {stated['expires']}; kept in {kept}")
+        screen.line(f"  next: agent-studio checklist {about.checklist}")
+
+    return Result({**row(one, ""), **told, "kept": kept}, render)
 
 
 def _told(one: Checked, reason: str, kept: str, *, is_known: bool = True) -> Result:
