@@ -62,10 +62,9 @@ def gather(sides: Sides, candidate: str) -> Gathered:
     project, tree = sides.project, sides.target.tree
     entries = Store(project).manifest(candidate)
     past, found = history.read(project), evidence.of(project, SOURCE, candidate)
-    whose.refuse_moved(project, tree, past)
-    whose.refuse_other(sides.production, project, past)
+    live = _live(sides, past)
     rules, flags = policy.in_force(project, candidate), carried(sides.staging, entries, candidate)
-    release, live = tree.takes(flags.entries), tree.read().entries
+    release = tree.takes(flags.entries)
     noted = made.of(project, candidate)
     before = live if past.current is None else Store(project).manifest(past.current.release)
     changes, then = manifest.differences(before, release), policy.own(project, candidate)
@@ -79,8 +78,18 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         candidate, sides.target.separation, rules, found.evidence, signatures, waivers, noted.author, clock.now(),
         (*found.faults, *_damage(project_store(sides), entries, past)),
         interrupted=switch.pending(project) is not None, drift=drift(sides, past, live, entries, flags.entries),
+        absent=sides.target.absent,
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)
+
+
+def _live(sides: Sides, past: History) -> Mapping[str, Entry]:
+    """Return what is live, nothing where that is not on this machine; refuse a target that is not this history's."""
+    if sides.target.absent:
+        return {}
+    whose.refuse_moved(sides.project, sides.target.tree, past)
+    whose.refuse_other(sides.production, sides.project, past)
+    return sides.target.tree.read().entries
 
 
 def _statements(
@@ -133,6 +142,8 @@ def drift(sides: Sides, past: History, live: Mapping[str, Entry], *candidates: M
 
     Before the first release those are somebody else's, unless production was made by us, and is as it was made.
     """
+    if sides.target.absent:
+        return []
     store = project_store(sides)
     held = whose.read(sides.production) if past.current is None else None
     known = past.current.release if past.current else held.baseline if held else ""

@@ -43,6 +43,8 @@ STATE: Mapping[str, str] = {
     "drift": "edits that nobody promoted would be lost: agent-studio promote --adopt, or --discard",
 }
 """Requirements on the state of store and production, and why none of them can be waived."""
+PRODUCTION = "production"
+"""The requirement that stands in the place of `drift` where production is not on the machine that is asked."""
 SIGNED = "sign-off."
 """How the requirement of a role's signature begins."""
 WAIVING_ROLES = ("qa", "security")
@@ -72,6 +74,8 @@ class Facts(NamedTuple):
     interrupted: bool = False
     drift: Sequence[str] = ()
     """Files of production that are neither the live release nor the candidate."""
+    absent: str = ""
+    """Why nothing is known of production itself; empty where it is."""
 
 
 class Requirement(NamedTuple):
@@ -105,7 +109,10 @@ def _state(facts: Facts) -> Iterator[Requirement]:
     yield _holds("integrity", facts.damage, "objects, history and evidence are what was recorded")
     waiting = ["a promotion or rollback was interrupted: agent-studio recover"] if facts.interrupted else []
     yield _holds("recovery", waiting, "no switch is interrupted")
-    yield _holds("drift", facts.drift, "production is the release that was promoted")
+    if facts.absent:
+        yield Requirement(PRODUCTION, INSUFFICIENT, facts.absent)
+    else:
+        yield _holds("drift", facts.drift, "production is the release that was promoted")
 
 
 def _holds(name: str, faults: Sequence[str], otherwise: str) -> Requirement:
@@ -161,6 +168,8 @@ def unwaivable(name: str) -> str:
         return ""
     if name in STATE:
         return f"{name} cannot be waived: {STATE[name]}"
+    if name == PRODUCTION:
+        return f"{name} cannot be waived: the gate has to be asked where it is"
     if name.startswith(SIGNED):
         return f"{name} cannot be waived: a role that is not asked for is a matter of release.policy.roles"
     return f"{name!r} is no requirement"
@@ -228,7 +237,7 @@ def _by_author(one: Checked, author: str) -> str:
 def _code(requirements: Sequence[Requirement]) -> ExitCode:
     verdicts = {one.name: one.verdict for one in requirements}
     for code, name in _CODES:
-        if verdicts[name] == FAIL:
+        if verdicts.get(name) == FAIL:
             return code
     signatures = {verdict for name, verdict in verdicts.items() if name.startswith(SIGNED)}
     others = {verdict for name, verdict in verdicts.items() if not name.startswith(SIGNED)}

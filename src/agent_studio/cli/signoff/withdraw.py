@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_studio.cli import files
 from agent_studio.cli.output import Result, ask
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import UsageError
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     data = {"candidate": stated["candidate"], "role": stated["role"], "nonce": stated["nonce"], "why": why}
     if args.dry_run:
         return Result({**data, "dryRun": True}, lambda screen: _plan(screen, args.file))
+    if args.out is not None:
+        files.refuse_guarded(args.out, files.definitions_of(session))
     ask(f"withdraw the sign-off as {stated['role']} in {args.file}, for ever?", yes=args.yes)
     signed = shared.sign(withdrawals.statement(stated, why), args.key)
     one = withdrawals.read(signed)
@@ -51,8 +54,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         )
     if here is not None:
         withdrawals.keep(session.project, one, here[1].facts.policy)
-    if args.out:
-        shared.write_file(args.out, signed)
+    if args.out is not None:
+        shared.write_file(args.out, signed, session)
 
     def render(screen: Screen) -> None:
         screen.mark("ok", f"The sign-off as {stated['role']} is withdrawn: {why}")
