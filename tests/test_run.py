@@ -768,3 +768,12 @@ def test_the_overlay_is_private_and_gone_afterwards(tmp_path: Path) -> None:
         assert stat.S_IMODE(place.stat().st_mode) == 0o600
         assert json.loads(place.read_text("utf-8")) == {"env": {"A": "ü?"}}
     assert not place.exists()
+
+
+def test_sessions_that_start_together_all_run(staged: Studio) -> None:
+    command = [sys.executable, "-m", "agent_studio", *RUN, "--isolation", "advisory", "--", "true"]
+    started = [
+        subprocess.Popen(command, cwd=staged.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)
+    ]
+    ended = [(one.communicate(timeout=120)[1], one.returncode) for one in started]
+    assert [code for _, code in ended] == [0] * 8, ended
