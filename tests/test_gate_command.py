@@ -209,7 +209,7 @@ def test_an_interrupted_switch_and_drift_are_told_with_their_codes(world: World)
     (world.live / ".claude/agents/code-reviewer.md").write_text("by hand")
     assert "next: agent-studio promote --adopt" in world.must("gate", code=5).err
     journal = world.project.path / ".agent-studio/releases/journal.json"
-    told = {"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}
+    told: dict[str, object] = {"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}
     seal = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     journal.write_text(json.dumps({**told, "sha256": seal}))
     shown = world.must("gate", code=6)

@@ -20,8 +20,10 @@ from agent_studio.environment.roots import Project
 from agent_studio.errors import UsageError
 from agent_studio.isolation import choice, overlay, variables
 from agent_studio.isolation.variables import is_secret, joined_attributes, with_attributes, without_secrets
+from agent_studio.release import sessions
 from agent_studio.storage.descriptors import try_lock
 from agent_studio.storage.folder import Folder
+from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -770,10 +772,14 @@ def test_the_overlay_is_private_and_gone_afterwards(tmp_path: Path) -> None:
     assert not place.exists()
 
 
-def test_sessions_that_start_together_all_run(staged: Studio) -> None:
+def test_sessions_that_start_together_wait_for_the_door_and_all_run(staged: Studio) -> None:
     command = [sys.executable, "-m", "agent_studio", *RUN, "--isolation", "advisory", "--", "true"]
-    started = [
-        subprocess.Popen(command, cwd=staged.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)
-    ]
+    folder = Folder(staged.path, sessions.FOLDER)
+    folder.make()
+    with exclusive(folder, sessions.DOOR, doing="a test"):
+        started = [
+            subprocess.Popen(command, cwd=staged.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)
+        ]
+        time.sleep(3)
     ended = [(one.communicate(timeout=120)[1], one.returncode) for one in started]
     assert [code for _, code in ended] == [0] * 8, ended

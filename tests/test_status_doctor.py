@@ -197,7 +197,7 @@ def test_an_interrupted_or_damaged_release_is_told_by_status_and_doctor(bare: St
 
     releases = world.project.path / ".agent-studio/releases"
     history = (releases / "history.jsonl").read_bytes()
-    told_journal = {"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}
+    told_journal: dict[str, object] = {"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}
     seal = hashlib.sha256(json.dumps(told_journal, sort_keys=True).encode()).hexdigest()
     (releases / "journal.json").write_text(json.dumps({**told_journal, "sha256": seal}))
     is_told("release-interrupted", fix="agent-studio recover")

@@ -186,12 +186,16 @@ class _Run:
             self.note("production smoke", told, evidence.FAIL if settled.proof.faults else evidence.PASS)
         return back
 
-    def revert_commit(self) -> None:
-        """Revert the checkout's last commit."""
+    def refuse_irreversible(self) -> None:
+        """Raise `GitError` when the checkout's last commit cannot be reverted."""
         dirty = git.changes(self.project.path)
         if dirty is None or dirty:
             what = "is no git repository" if dirty is None else f"has changes that are not committed: {dirty[0]}"
             raise git.GitError(f"the checkout {what}", hint="commit or put them aside, then run the command again")
+        git.refuse_irreversible(self.project.path)
+
+    def revert_commit(self) -> None:
+        """Revert the checkout's last commit."""
         if self.options.dry_run:
             self.note("git revert", "git revert --no-edit HEAD")
             return
@@ -272,6 +276,8 @@ def roll_back(
         if options.level == REVERT and not options.by_git:
             whose.refuse_moved(sides.project, sides.target.tree, past)
             whose.refuse_other(sides.production, sides.project, past)
+        if options.by_git:
+            run.refuse_irreversible()
         previous = "" if past.current is None else past.current.release
         _look(run, past)
         held = rollback_checks.held(sides)

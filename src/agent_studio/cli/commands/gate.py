@@ -176,8 +176,9 @@ def _render(screen: Screen, data: dict[str, Any]) -> None:
     by = f", by {data['author']}" if data["author"] else ""
     screen.line(f"Candidate {data['candidate']}{at}{by}")
     for line in (*data["inForce"], *data["then"]):
-        screen.line(f"  {line}")
+        for part in screen.folded(line):
+            screen.line(f"  {part}")
     screen.line()
     for one in data["requirements"]:
-        screen.mark(_MARKS.get(one["verdict"], "none"), f"{one['name']}: {one['reason']}")
+        screen.told(_MARKS.get(one["verdict"], "none"), f"{one['name']}: {one['reason']}")
     screen.line(f"\n{data['verdict']}: {_SAID[data['verdict']]}")

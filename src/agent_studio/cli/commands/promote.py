@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent_studio.release.promote import Plan, Promoted
 
 _MARKS = {"PASS": "ok", WAIVED: "note", "FAIL": "bad"}
+_HINTS = {"drift": "agent-studio promote --adopt, or --discard", "recovery": "agent-studio recover"}
 _LISTED = 20
 
 
@@ -66,8 +67,8 @@ def _outcome(done: Promoted) -> tuple[int, list[Problem]]:
     plan, problems = done.plan, [Problem("note", note) for note in done.notes]
     if plan.is_refused:
         wrong = [one for one in plan.gate.requirements if one.verdict not in {"PASS", WAIVED}]
-        hint = "agent-studio promote --adopt, or --discard" if plan.gate.code == ExitCode.BUSY else "agent-studio gate"
-        return plan.gate.code, [Problem("gate", f"{one.name}: {one.reason}", hint) for one in wrong]
+        told = [(one.name, f"{one.name}: {one.reason}") for one in wrong]
+        return plan.gate.code, [Problem("gate", text, _HINTS.get(name, "agent-studio gate")) for name, text in told]
     if done.settled and done.settled.proof.faults:
         back = done.settled.returned_to
         where = f"production is {back[:12]} again" if back else "there is no release to go back to"
@@ -99,6 +100,7 @@ def _data(done: Promoted) -> dict[str, Any]:
         "drift": plan.drift,
         "changes": [one.path for one in plan.changes],
         "backup": done.backup or None,
+        "wayBack": done.way_back or None,
         "returnedTo": went_back or None,
         "smoke": {"passed": settled.proof.passed, "failed": settled.proof.failed} if settled else None,
     }
@@ -125,10 +127,16 @@ def _told(plan: Plan) -> list[str]:
     return lines
 
 
+def _way_back(done: Promoted) -> str:
+    if done.way_back:
+        return f"agent-studio rollback --level 2 --reason TEXT, to {done.way_back[:12]}"
+    return "none yet: nothing else was live and healthy here before"
+
+
 def _render(screen: Screen, done: Promoted, dry_run: bool) -> None:  # noqa: FBT001 - inside one module
     plan = done.plan
     for one in plan.gate.requirements:
-        screen.mark(_MARKS.get(one.verdict, "none"), f"{one.name}: {one.reason}")
+        screen.told(_MARKS.get(one.verdict, "none"), f"{one.name}: {one.reason}")
     if plan.is_refused:
         screen.line(f"\n{plan.gate.verdict}: {plan.made.candidate[:12]} was not promoted; production is as it was")
         return
@@ -148,7 +156,7 @@ def _render(screen: Screen, done: Promoted, dry_run: bool) -> None:  # noqa: FBT
             screen.mark("ok", f"Production is {settled.returned_to[:12]} again")
     else:
         screen.mark("ok", f"Release {plan.release} is live ({settled.proof.passed} smoke tests passed)")
-        screen.line("  the way back: agent-studio rollback --level 2 --reason TEXT")
+        screen.line(f"  the way back: {_way_back(done)}")
         if plan.gradual and plan.turned_on:
             screen.mark("note", f"live for {STAGES[0]} % of sessions: {', '.join(plan.turned_on)}")
             screen.line("  what the limits say: agent-studio flags rollout --env production")

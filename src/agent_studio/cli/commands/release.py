@@ -103,12 +103,24 @@ def _show(args: argparse.Namespace, session: Session) -> Result:
         screen.line(f"Release {one.release} ({one.step}, {_WORDS[one.healthy]})")
         for name, value in record.items():
             if value not in ("", [], {}, None) and name not in _TOLD:
-                screen.line(f"  {name}: {value}")
+                screen.line(f"  {name}: {_plain(value)}")
         for line in _said(record):
             screen.line(f"  {line}")
         screen.table(("mode", "sha256", "path"), [(file["mode"], file["sha256"][:12], file["path"]) for file in files])
 
     return Result({**_row(one, past.current), "record": record, "files": files}, render)
+
+
+def _plain(value: Any) -> str:
+    """Return a value of a record in words."""
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{name} ({_plain(one)})" if isinstance(one, dict | list) else f"{name} {_plain(one)}"
+            for name, one in value.items()
+        )
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return {True: "on", False: "off", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def _said(record: Mapping[str, Any]) -> Iterator[str]:

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Go back."""
     refuse_development(session.choice)
     _check(args, session)
+    session.about = Environment.PRODUCTION if args.level == REVERT else Environment.STAGING
     sides = open_sides_to_return(session.project, session.variables, session.overrides)
     options = Options(args.level, args.reason.strip(), args.git, args.backup, args.wait, args.dry_run)
     with working("Rolling back"):
