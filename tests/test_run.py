@@ -7,7 +7,9 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -772,14 +774,23 @@ def test_the_overlay_is_private_and_gone_afterwards(tmp_path: Path) -> None:
     assert not place.exists()
 
 
-def test_sessions_that_start_together_wait_for_the_door_and_all_run(staged: Studio) -> None:
-    command = [sys.executable, "-m", "agent_studio", *RUN, "--isolation", "advisory", "--", "true"]
-    folder = Folder(staged.path, sessions.FOLDER)
+def test_a_session_waits_for_the_door_while_another_one_starts(staged: Studio) -> None:
+    project = Project(staged.path.resolve())
+    folder = Folder(project.path, sessions.FOLDER)
     folder.make()
-    with exclusive(folder, sessions.DOOR, doing="a test"):
-        started = [
-            subprocess.Popen(command, cwd=staged.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)
-        ]
-        time.sleep(3)
+    with ExitStack() as stack:
+        stack.enter_context(exclusive(folder, sessions.DOOR, doing="a test"))
+        timer = threading.Timer(0.5, stack.pop_all().close)
+        timer.start()
+        with sessions.session(project, "true", "staging"):
+            assert len(sessions.running(project)) == 1
+        timer.join()
+
+
+def test_sessions_that_start_together_all_run(staged: Studio) -> None:
+    command = [sys.executable, "-m", "agent_studio", *RUN, "--isolation", "advisory", "--", "true"]
+    started = [
+        subprocess.Popen(command, cwd=staged.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)
+    ]
     ended = [(one.communicate(timeout=120)[1], one.returncode) for one in started]
     assert [code for _, code in ended] == [0] * 8, ended
