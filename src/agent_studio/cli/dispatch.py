@@ -216,8 +216,7 @@ def _dispatch(argv: list[str], running: Running) -> int:
         if verb not in _WITHOUT_STAGING and not getattr(args, "reset", False):
             session.refuse_disabled()
         result: output.Result = module.run(args, session)
-        named = _environment_name(session, schema) or str(session.choice.environment)
-        output.report(screen, schema, named, result, as_json=as_json)
+        output.report(screen, schema, _about(session, schema), result, as_json=as_json)
     except AgentStudioError as error:
         running.fault = error
         output.report_fault(screen, schema, _environment_name(session, schema), error, as_json=as_json)
@@ -321,13 +320,17 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def _about(session: Session, schema: str) -> str:
+    """Return the environment that a command is about: by its options or verb, or as it was chosen."""
+    chosen = session.choice
+    side = session.about or _ACTS_ON.get(schema.partition("-")[0])
+    return str(chosen.environment if side is None or chosen.source != "default" else side)
+
+
 def _environment_name(session: Session | None, schema: str) -> str | None:
-    """Return the environment that a command is about, by its verb or as it was chosen; None where none could be."""
     if session is None:
         return None
     try:
-        chosen = session.choice
+        return _about(session, schema)
     except AgentStudioError:
         return None
-    side = session.about or _ACTS_ON.get(schema.partition("-")[0])
-    return str(chosen.environment if side is None or chosen.source != "default" else side)
