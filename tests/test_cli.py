@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from agent_studio import __version__
 from agent_studio.cli import dispatch
 from agent_studio.cli.main import COMMANDS, main
+from agent_studio.cli.output import Screen
 
 if TYPE_CHECKING:
     from tests.conftest import Studio
@@ -144,3 +146,21 @@ def test_the_installed_command_and_the_module_are_the_same() -> None:
     for command in ([str(script)], [sys.executable, "-m", "agent_studio"]):
         done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
         assert done.stdout == f"agent-studio {__version__}\n"
+
+
+def test_a_sentence_is_folded_at_words_to_a_terminal_and_whole_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "40")
+    text = "sign-off.qa: the one there is does not count: it is about another evidence"
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        Screen(stream).told("bad", text)
+    lines = terminal.getvalue().splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 44, "as wide as the terminal, and the mark"
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert " ".join(terminal.getvalue().split()[1:]) == text
+    assert len(pipe.getvalue().splitlines()) == 1

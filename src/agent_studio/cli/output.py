@@ -67,14 +67,19 @@ class Screen:
         self.line(f"{_MARKS[kind][0 if self.unicode else 1]} {text}")
 
     def told(self, kind: str, text: str) -> None:
-        """Write a sentence with a mark, folded at words to the width."""
+        """Write a sentence with a mark, folded at words to the terminal's width."""
         first, *more = self.folded(text)
         self.mark(kind, first)
         for line in more:
             self.line(f"  {line}")
 
     def folded(self, text: str, indent: int = 2) -> list[str]:
-        """Return the lines of a text that fit after an indent; a word is never broken."""
+        """Return the lines of a text that fit a terminal after an indent, whole where there is none.
+
+        A word is never broken.
+        """
+        if not self.is_terminal:
+            return [text]
         import textwrap  # noqa: PLC0415 - only for sentences
 
         fits = max(self.width - indent, _NARROWEST)
