@@ -306,3 +306,19 @@ def test_our_decision_hooks_in_the_settings_do_not_change_it(staged: Studio, ver
     (staged.path / ".agent-studio/wiring/settings.json").unlink()
     assert "decide" in (staged.path / ".claude/settings.json").read_text()
     assert made(staged) == before
+
+
+def test_what_was_made_before_is_whole_again_and_still_refused_for_links_that_lead_out(bare: Studio) -> None:
+    first = bare.run("candidate", "create", "--json").data
+    gone = [place for place in (bare.path / ".agent-studio/objects").rglob("*") if place.is_file()]
+    before = {place: place.read_bytes() for place in gone}
+    for place in gone[: len(gone) // 2]:
+        place.unlink()
+    again = bare.run("candidate", "create", "--json").data
+    assert (again["candidate"], again["time"]) == (first["candidate"], first["time"])
+    assert {place: place.read_bytes() for place in gone} == before
+    outside = bare.path.parent / "outside.md"
+    outside.write_text("x")
+    (bare.path / ".claude/agents/out.md").symlink_to(outside)
+    done = bare.run("candidate", "create")
+    assert (done.code, "links lead out" in done.err) == (2, True)

@@ -175,3 +175,21 @@ def test_a_secret_of_several_lines_is_taken_out_before_they_become_one(capsys: p
     warn(secret, secret)
     said = capsys.readouterr()
     assert "b3BlbnNz" not in said.out + said.err
+
+
+def test_a_sentence_is_folded_at_words_to_a_terminal_and_whole_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "40")
+    text = "sign-off.qa: the one there is does not count: it is about another evidence"
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        Screen(stream).told("bad", text)
+    lines = terminal.getvalue().splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 44, "as wide as the terminal, and the mark"
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert " ".join(terminal.getvalue().split()[1:]) == text
+    assert len(pipe.getvalue().splitlines()) == 1

@@ -176,6 +176,17 @@ def test_what_is_open_and_grave_fails_and_what_nobody_understands_is_no_pass() -
     assert (of(unclear, "issues"), gate.decide(unclear).code) == (("INSUFFICIENT", "issues.md:9 ?: What"), 3)
 
 
+def test_a_production_that_is_elsewhere_stands_in_the_place_of_drift_and_cannot_be_waived() -> None:
+    facts = GOOD._replace(absent="the target /x is not on this machine", waivers=[waiver(gate.PRODUCTION)])
+    found = gate.decide(facts)
+    assert (found.code, found.verdict) == (ExitCode.INSUFFICIENT, "INSUFFICIENT")
+    assert [one for one in found.requirements if one.verdict != "PASS"] == [
+        (gate.PRODUCTION, "INSUFFICIENT", "the target /x is not on this machine")
+    ]
+    assert "drift" not in {one.name for one in found.requirements}
+    assert gate.unwaivable(gate.PRODUCTION).startswith("production cannot be waived")
+
+
 def test_the_author_and_one_key_for_two_roles_do_not_do() -> None:
     by_author = GOOD._replace(signatures=[signed("qa", "DANA@example.org"), signed("security"), signed("uat")])
     assert "made the candidate" in of(by_author, "sign-off.qa")[1]

@@ -156,6 +156,47 @@ def test_markdown_is_a_table_in_which_no_text_acts(world: World) -> None:
     assert "cannot write" in world.must("gate", "--markdown", str(world.folder / "no/where.md"), code=1).err
 
 
+def test_reports_are_written_where_the_gate_cannot_be_asked(world: World) -> None:
+    world.edit("password: postgresql://admin:hunter2hunter2@db.internal:5432/prod\nghp_" + "a1B2" * 9 + "\n")
+    junit, markdown = world.folder / "gate.xml", world.folder / "gate.md"
+    done = world.must("gate", "--junit", str(junit), "--markdown", str(markdown), code=1)
+    case = ET.fromstring(junit.read_bytes()).find("testcase")
+    assert case is not None
+    assert case.get("name") == "secret"
+    assert markdown.read_text().startswith("### Gate: INSUFFICIENT\n\nNo candidate could be made\n")
+    assert "definitions hold credentials" in done.err
+    assert "definitions hold credentials" in markdown.read_text()
+
+
+def test_with_a_target_that_is_elsewhere_who_looks_is_served_and_who_changes_is_refused(world: World) -> None:
+    release = world.promoted("one")
+    world.edit("two")
+    candidate = world.ready()
+    world.live.rename(world.folder / "elsewhere")
+    found = {one["name"]: one for one in world.must("gate", "--json", code=3).data["requirements"]}
+    said = f"the target {world.live} is not on this machine"
+    assert (found["production"]["verdict"], found["production"]["reason"]) == ("INSUFFICIENT", said)
+    assert found["smoke"]["verdict"] == "PASS"
+    checked = json.loads(world.studio.run("checklist", "pre", "--json").out)["data"]
+    issues = next(one for one in checked["items"] if one["id"] == "issues")
+    assert (issues["verdict"], said in str(issues)) == ("INSUFFICIENT", True)
+    attested = world.must(
+        "checklist", "pre", "--attest", "security-review", "--role", "security", "--key", str(world.folder / "sam"),
+        "--reason", "read all of it", "--json", code=3,
+    ).data  # fmt: skip
+    assert attested["attested"]["item"] == "security-review"
+    world.must("checklist", "promotion", "--plan", "plan.md", code=2)
+    for refused in (
+        ("promote", "--yes"), ("rollback", "--level", "2", "--reason", "x", "--yes"), ("release", "verify"),
+        ("signoff", "request", "--role", "qa"),
+    ):  # fmt: skip
+        assert str(world.live) in world.must(*refused, code=2).err
+    assert not world.live.exists()
+    (world.folder / "elsewhere").rename(world.live)
+    assert world.data("release", "list")["releases"][-1]["release"] == release
+    assert world.must("gate", "--json", code=3).data["candidate"] == candidate
+
+
 def test_damage_is_told_in_every_form(world: World) -> None:
     candidate = world.ready()
     world.must("promote", "--yes")
@@ -184,9 +225,9 @@ def test_an_interrupted_switch_and_drift_are_told_with_their_codes(world: World)
     (world.live / ".claude/agents/code-reviewer.md").write_text("by hand")
     assert "next: agent-studio promote --adopt" in world.must("gate", code=5).err
     journal = world.project.path / ".agent-studio/releases/journal.json"
-    pending = {"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}
-    sealed = hashlib.sha256(json.dumps(pending, sort_keys=True).encode()).hexdigest()
-    journal.write_text(json.dumps({**pending, "sha256": sealed}))
+    told: dict[str, object] = {"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}
+    seal = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    journal.write_text(json.dumps({**told, "sha256": seal}))
     shown = world.must("gate", code=6)
     assert "recovery: a promotion or rollback was interrupted" in shown.out
     assert "next: agent-studio recover" in shown.err

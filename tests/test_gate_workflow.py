@@ -43,10 +43,13 @@ def test_the_workflow_asks_for_little_and_keeps_what_is_red() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("bash") and shutil.which("git")), reason="bash or git is not here")
-def test_its_steps_run_in_a_fresh_checkout_and_the_gate_is_red_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", [None, "../live"])
+def test_its_steps_run_in_a_fresh_checkout_and_the_gate_is_red_there(tmp_path: Path, target: str | None) -> None:
     checkout = tmp_path / "bookshop"
     leftovers = shutil.ignore_patterns(".agent-studio", "staging", "__pycache__", "config*.yaml")
     shutil.copytree(REPOSITORY / "examples/bookshop", checkout, ignore=leftovers)
+    if target:
+        (checkout / ".claude/config.yaml").write_text(f"release:\n  target: {target}\n")
     for command in (
         ("init", "-q"), ("config", "user.name", "Rita"), ("config", "user.email", "rita@example.org"),
         ("add", "-A"), ("commit", "-q", "-m", "Start"),
@@ -70,5 +73,10 @@ def test_its_steps_run_in_a_fresh_checkout_and_the_gate_is_red_there(tmp_path: P
     assert codes.pop("Gate") == 3
     assert set(codes.values()) == {0}
     assert summary.read_text(encoding="utf-8").startswith("### Gate: INSUFFICIENT")
-    assert int(ET.fromstring((checkout / "gate.xml").read_bytes()).get("errors") or 0) > 0
+    cases = {case.get("name"): case for case in ET.fromstring((checkout / "gate.xml").read_bytes())}
+    assert cases["burnin"].find("error") is not None
+    assert ("production" in cases) == bool(target)
+    if target:
+        assert "live is not on this machine |" in summary.read_text(encoding="utf-8")
+        assert not (tmp_path / "live").exists()
     assert (checkout / "smoke.xml").exists()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -115,3 +116,13 @@ def test_a_linked_lock_file_is_refused(folder: Folder) -> None:
     (folder.path / "lock").symlink_to("other")
     with pytest.raises(UnsafePathError), exclusive(folder, "lock", doing="x"):
         pytest.fail("went through a link")
+
+
+def test_who_waits_a_moment_is_next(folder: Folder, holder: subprocess.Popen[bytes]) -> None:
+    with pytest.raises(BusyError), exclusive(folder, "lock", doing="a session", wait_s=0.1):
+        pytest.fail("two holders")
+    timer = threading.Timer(0.2, holder.kill)
+    timer.start()
+    with exclusive(folder, "lock", doing="a session", wait_s=10):
+        assert holder.poll() is not None or holder.wait(5) is not None
+    timer.join()

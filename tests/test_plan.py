@@ -143,13 +143,13 @@ def test_a_plan_is_not_written_where_it_would_change_definitions_or_replace_some
     world.studio.write("notes.md", "mine\n")
     world.studio.write("CLAUDE.md", "# Ours\n")
     definitions = str(world.live / ".claude/plan.md")
-    for file, said in (
-        (".claude/agents/plan.md", "among definitions"), (definitions, "among definitions"),
-        ("notes.md", "no document of this kind"), ("CLAUDE.md", "no document of this kind"),
-        ("none/plan.md", "cannot be written"), (".", "cannot be written"),
+    for file, said, code in (
+        (".claude/agents/plan.md", "among definitions", 2), (definitions, "among definitions", 2),
+        ("notes.md", "no document of this kind", 2), ("CLAUDE.md", "among definitions", 2),
+        ("none/plan.md", "cannot write", 1), (".", "cannot write", 1),
     ):  # fmt: skip
         before = documents(world)
-        done = world.must("checklist", "promotion", "--plan", file, code=2)
+        done = world.must("checklist", "promotion", "--plan", file, code=code)
         assert said in done.err, (file, done.err)
         assert documents(world) == before
 

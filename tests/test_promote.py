@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -365,3 +366,44 @@ def test_live_sessions_that_run_did_not_start_are_told_of(world: World) -> None:
     assert "still-open" in told
     assert "old" not in told.replace("some old", "")
     assert "ended" not in told
+
+
+def test_the_way_back_that_is_printed_after_a_first_promotion_works(world: World) -> None:
+    before = world.reads()
+    world.edit("new")
+    world.ready()
+    shown = world.must("promote", "--yes").out
+    back = re.search(r"the way back: agent-studio (rollback --level 2 --reason) TEXT, to ([0-9a-f]{12})\n", shown)
+    assert back is not None, shown
+    done = world.studio.run(*back[1].split(), "x", "--yes", "--json")
+    assert (done.data["release"][:12], world.reads()) == (back[2], before)
+
+
+def test_the_envelope_names_the_side_that_a_verb_is_about(world: World) -> None:
+    world.ready()
+    for arguments, side in (
+        (("gate",), "staging"), (("candidate", "show"), "staging"), (("gate", "--candidate", "nobody"), "staging"),
+        (("promote", "--dry-run"), "production"), (("release", "list"), "production"), (("recover",), "production"),
+        (("rollback", "--level", "1", "--reason", "x", "--dry-run"), "staging"),
+        (("rollback", "--level", "2", "--reason", "x", "--dry-run"), "production"),
+        (("gate", "--env", "production"), "production"), (("status",), "development"),
+    ):  # fmt: skip
+        assert world.studio.run(*arguments, "--json").envelope["environment"] == side, arguments
+
+
+def test_a_release_is_shown_without_structures_of_a_program(world: World) -> None:
+    world.promoted("one")
+    told = world.must("release", "show").out
+    assert "{'" not in told
+    assert re.search(r"^  ledger: staging \(seq \d+", told, re.MULTILINE), told
+
+
+def test_a_refusal_names_for_each_requirement_what_mends_it(world: World) -> None:
+    world.promoted("one")
+    world.edit("two")
+    world.gather()
+    (world.live / ".claude/agents/code-reviewer.md").write_text("by hand")
+    problems = world.must("promote", "--yes", "--json", code=5).envelope["problems"]
+    hints = {one["message"].partition(":")[0]: one["hint"] for one in problems}
+    assert hints["drift"] == "agent-studio promote --adopt, or --discard"
+    assert hints["sign-off.qa"] == "agent-studio gate"

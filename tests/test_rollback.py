@@ -10,6 +10,8 @@ import pytest
 from tests.release_world import FEW, World, git
 
 from agent_studio.release import backup, backup_verify, evidence, history, sessions
+from agent_studio.release.git import GitError
+from agent_studio.release.git import run as run_git
 from agent_studio.release.sides import open_sides
 
 if TYPE_CHECKING:
@@ -281,3 +283,28 @@ def test_a_rollback_says_why_and_takes_only_its_own_options(world: World) -> Non
         ("--level", "1", "--reason", "x", "--env", "development"),
     ):  # fmt: skip
         world.must("rollback", *words, "--yes", code=2)
+
+
+def test_a_commit_that_no_plain_revert_undoes_is_refused_before_anything_is_done(world: World) -> None:
+    path = world.project.path
+    git(path, "commit", "-q", "--allow-empty", "-m", "Nothing")
+    before = world.studio.snapshot(".agent-studio/staging")
+    refused = ("rollback", "--level", "2", "--git", "--reason", "x", "--yes")
+    assert "the last commit changes nothing" in world.must(*refused, code=1).err
+    git(path, "switch", "-q", "-c", "side")
+    world.edit("from the side")
+    git(path, "switch", "-q", "-")
+    git(path, "merge", "-q", "--no-ff", "-m", "Merge", "side")
+    assert "the last commit is a merge" in world.must(*refused, code=1).err
+    assert world.studio.snapshot(".agent-studio/staging") == before
+    assert history.read(world.project).records == []
+
+
+def test_git_is_quoted_with_why_it_refuses(world: World) -> None:
+    with pytest.raises(GitError, match="failed: fatal: "):
+        run_git(world.project.path, "revert", "--no-edit", "0" * 40)
+    world.edit("a conflict")
+    first = git(world.project.path, "rev-parse", "HEAD").strip()
+    world.edit("another")
+    with pytest.raises(GitError, match=r"failed: error: could not revert"):
+        run_git(world.project.path, "revert", "--no-edit", first)

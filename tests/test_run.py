@@ -7,7 +7,9 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -20,8 +22,10 @@ from agent_studio.environment.roots import Project
 from agent_studio.errors import UsageError
 from agent_studio.isolation import choice, overlay, variables
 from agent_studio.isolation.variables import is_secret, joined_attributes, with_attributes, without_secrets
+from agent_studio.release import sessions
 from agent_studio.storage.descriptors import try_lock
 from agent_studio.storage.folder import Folder
+from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -768,3 +772,25 @@ def test_the_overlay_is_private_and_gone_afterwards(tmp_path: Path) -> None:
         assert stat.S_IMODE(place.stat().st_mode) == 0o600
         assert json.loads(place.read_text("utf-8")) == {"env": {"A": "ü?"}}
     assert not place.exists()
+
+
+def test_a_session_waits_for_the_door_while_another_one_starts(staged: Studio) -> None:
+    project = Project(staged.path.resolve())
+    folder = Folder(project.path, sessions.FOLDER)
+    folder.make()
+    with ExitStack() as stack:
+        stack.enter_context(exclusive(folder, sessions.DOOR, doing="a test"))
+        timer = threading.Timer(0.5, stack.pop_all().close)
+        timer.start()
+        with sessions.session(project, "true", "staging"):
+            assert len(sessions.running(project)) == 1
+        timer.join()
+
+
+def test_sessions_that_start_together_all_run(staged: Studio) -> None:
+    command = [sys.executable, "-m", "agent_studio", *RUN, "--isolation", "advisory", "--", "true"]
+    started = [
+        subprocess.Popen(command, cwd=staged.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)
+    ]
+    ended = [(one.communicate(timeout=120)[1], one.returncode) for one in started]
+    assert [code for _, code in ended] == [0] * 8, ended

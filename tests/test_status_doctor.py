@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 from datetime import timedelta
@@ -10,10 +11,12 @@ from tests.conftest import Studio
 from tests.release_world import World
 
 from agent_studio import clock
-from agent_studio.release import evidence
+from agent_studio.release import evidence, promote, sides
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from agent_studio.release.proof import Proof
 
 
 def findings(studio: Studio, *arguments: str, **options: object) -> dict[str, dict[str, str]]:
@@ -189,3 +192,58 @@ def test_a_symlinked_data_folder_is_an_error(staged: Studio) -> None:
     done = staged.run("doctor", "--env", "staging", "--json")
     assert done.code == 1
     assert "symbolic link" in json.dumps(done.data)
+
+
+def test_an_interrupted_or_damaged_release_is_told_by_status_and_doctor(bare: Studio, tmp_path: Path) -> None:
+    world = World(bare, tmp_path)
+    release = world.promoted("one\n")
+    live = Studio(world.live)
+    assert findings(bare, "--env", "staging")["release"]["severity"] == "ok"
+    told = f"this is the production of {world.project.path}"
+    assert findings(live, "--env", "production")["production-of"]["message"] == told
+    assert f"Production of   {world.project.path}\n" in live.run("status", "--env", "production").out
+    assert bare.json("status", "--env", "staging")["recovery"] == []
+
+    def is_told(code: str, *, fix: str) -> None:
+        for one, environment in ((bare, "staging"), (live, "production")):
+            found = findings(one, "--env", environment)[code]
+            assert found["severity"] in {"warning", "error"}
+            assert fix in found["fix"]
+            assert one.run("doctor", "--env", environment).code == 1
+            assert code in [held["code"] for held in one.json("status", "--env", environment)["recovery"]]
+            assert found["message"][:40] in one.run("status", "--env", environment).out
+
+    releases = world.project.path / ".agent-studio/releases"
+    history = (releases / "history.jsonl").read_bytes()
+    told_journal: dict[str, object] = {"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}
+    seal = hashlib.sha256(json.dumps(told_journal, sort_keys=True).encode()).hexdigest()
+    (releases / "journal.json").write_text(json.dumps({**told_journal, "sha256": seal}))
+    is_told("release-interrupted", fix="agent-studio recover")
+    assert "Next: agent-studio recover\n" in bare.run("status", "--env", "staging").out
+    (releases / "journal.json").write_text("{}")
+    is_told("release-damage", fix="release verify")
+    (releases / "journal.json").unlink()
+    (releases / "history.jsonl").write_bytes(history.replace(release.encode(), b"0" * 64))
+    is_told("release-damage", fix="")
+    (releases / "history.jsonl").write_bytes(history)
+    backups = world.live / ".agent-studio/production/backups"
+    (backups / "restore.json").write_text("{}")
+    assert findings(live, "--env", "production")["restore-interrupted"]["severity"] == "error"
+    (backups / "restore.json").unlink()
+    assert bare.json("status", "--env", "staging")["recovery"] == []
+
+
+def test_a_release_that_was_not_proven_is_told(bare: Studio, tmp_path: Path) -> None:
+    world = World(bare, tmp_path)
+    world.ready()
+    with pytest.raises(KeyboardInterrupt):
+        promote.promote(sides.open_sides(world.project, {}), promote.Options(), lambda _: None, interrupted)
+    found = findings(bare, "--env", "staging")["release-unproven"]
+    assert (found["severity"], found["fix"]) == ("warning", "agent-studio recover")
+    assert "did not prove itself yet" in bare.run("status", "--env", "staging").out
+    world.must("recover")
+    assert "release-unproven" not in findings(bare, "--env", "staging")
+
+
+def interrupted() -> Proof:
+    raise KeyboardInterrupt

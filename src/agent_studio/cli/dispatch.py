@@ -36,6 +36,11 @@ EVERYWHERE = """everywhere:
 
 _WITHOUT_STAGING = frozenset(("rollback", "recover", "release", "completion"))
 """Verbs that do without staging, or lead back to it."""
+_ACTS_ON = {
+    **dict.fromkeys(("candidate", "burnin", "checklist", "signoff", "waive", "gate"), Environment.STAGING),
+    **dict.fromkeys(("promote", "rollback", "release", "recover"), Environment.PRODUCTION),
+}
+"""Verbs of the release path, and the side that each is about where none was chosen."""
 COMMON = ("--env", "--project", "--set", "--json", "--help")
 _MARGIN = 2
 _PLAIN_WIDTH = 80 - _MARGIN
@@ -131,6 +136,8 @@ class Session:
         self.common = common
         self.variables = dict(os.environ)
         self._opened = opened
+        self.about: Environment | None = None
+        """The side that the command is about, where its options say so."""
 
     def anew(self) -> Session:
         """Return a session of the same options that looks at everything again."""
@@ -153,8 +160,7 @@ class Session:
 
     def acts_on(self, environment: Environment) -> None:
         """Say which environment a command is about that needs none to be chosen."""
-        if self.choice.source == "default":
-            self.choice = Choice(environment, "default")
+        self.about = environment
 
     @property
     def overrides(self) -> list[str]:
@@ -214,10 +220,10 @@ def _dispatch(argv: list[str], running: Running) -> int:
         if verb not in _WITHOUT_STAGING and not getattr(args, "reset", False):
             session.refuse_disabled()
         result: output.Result = module.run(args, session)
-        output.report(screen, schema, str(session.choice.environment), result, as_json=as_json)
+        output.report(screen, schema, _about(session, schema), result, as_json=as_json)
     except AgentStudioError as error:
         running.fault = error
-        output.report_fault(screen, schema, _environment_name(session), error, as_json=as_json)
+        output.report_fault(screen, schema, _environment_name(session, schema), error, as_json=as_json)
         return error.exit_code
     except KeyboardInterrupt:
         output.warn("interrupted; nothing is half-written, run the command again")
@@ -318,10 +324,17 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _environment_name(session: Session | None) -> str | None:
+def _about(session: Session, schema: str) -> str:
+    """Return the environment that a command is about: by its options or verb, or as it was chosen."""
+    chosen = session.choice
+    side = session.about or _ACTS_ON.get(schema.partition("-")[0])
+    return str(chosen.environment if side is None or chosen.source != "default" else side)
+
+
+def _environment_name(session: Session | None, schema: str) -> str | None:
     if session is None:
         return None
     try:
-        return str(session.choice.environment)
+        return _about(session, schema)
     except AgentStudioError:
         return None

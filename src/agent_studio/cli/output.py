@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _BOX_WIDTH = 64
+_NARROWEST = 20
 _MARKS = {"ok": ("✓", "[ok]"), "bad": ("✗", "[!!]"), "none": ("-", "[--]"), "note": ("•", "[..]")}
 
 
@@ -75,6 +76,25 @@ class Screen:
     def mark(self, kind: str, text: str) -> None:
         """Write a line with a mark: `ok`, `bad`, `none` or `note`."""
         self.line(f"{_MARKS[kind][0 if self.unicode else 1]} {text}")
+
+    def told(self, kind: str, text: str) -> None:
+        """Write a sentence with a mark, folded at words to the terminal's width."""
+        first, *more = self.folded(text)
+        self.mark(kind, first)
+        for line in more:
+            self.line(f"  {line}")
+
+    def folded(self, text: str, indent: int = 2) -> list[str]:
+        """Return the lines of a text that fit a terminal after an indent, whole where there is none.
+
+        A word is never broken.
+        """
+        if not self.is_terminal:
+            return [text]
+        import textwrap  # noqa: PLC0415 - only for sentences
+
+        fits = max(self.width - indent, _NARROWEST)
+        return textwrap.wrap(text, fits, break_long_words=False, break_on_hyphens=False) or [""]
 
     def box(self, title: str) -> None:
         """Write a title in a box."""

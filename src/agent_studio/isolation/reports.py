@@ -20,8 +20,8 @@ class ReportFile:
         """Raise `StorageError` when nothing can be written there."""
         self._name = name
         given = Path(name)
-        self._is_device = given.exists() and not given.is_file() and not given.is_dir()
-        self._place = given if self._is_device else Path(os.path.realpath(name))
+        self.is_device = given.exists() and not given.is_file() and not given.is_dir()
+        self._place = given if self.is_device else Path(os.path.realpath(name))
         reason = self._fault()
         if reason:
             raise StorageError(f"cannot write {name}: {reason}", hint="name a file in a folder that can be written to")
@@ -31,7 +31,7 @@ class ReportFile:
         text = redacted_json(report, ensure_ascii=False, indent=1)
         data = text.encode("utf-8", "backslashreplace") + b"\n"
         try:
-            if self._is_device:
+            if self.is_device:
                 self._place.write_bytes(data)
                 return
             beside = self._place.with_name(f".{self._place.name}.{os.getpid()}.tmp")
@@ -45,7 +45,7 @@ class ReportFile:
 
     def _fault(self) -> str:
         folder = self._place.parent
-        if self._is_device:
+        if self.is_device:
             return ""
         if not self._name or self._place.is_dir():
             return "it is a folder"

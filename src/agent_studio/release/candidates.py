@@ -66,12 +66,13 @@ def create(project: Project) -> Made:
     """
     found, size_bytes = _inspected(project)
     held = _read(project, found.sha256)
-    store = Store(project)
-    with store.bulk():
-        stored = candidate(project, store.put)
-        if stored.sha256 != found.sha256:
-            raise StorageError("definitions changed while they were read", hint="run the command again")
-        store.put(stored.manifest)
+    if not _is_stored(project, found):
+        store = Store(project)
+        with store.bulk():
+            stored = candidate(project, store.put)
+            if stored.sha256 != found.sha256:
+                raise StorageError("definitions changed while they were read", hint="run the command again")
+            store.put(stored.manifest)
     commit, dirty, authors = _by(project)
     noted = Made(
         found.sha256, found.files, size_bytes, commit, dirty, authors, clock.timestamp(clock.now()), found.left_out
@@ -120,7 +121,10 @@ def _is_true(project: Project, held: Made, now: Made) -> bool:
 
 
 def _inspected(project: Project) -> tuple[Candidate, int]:
-    """Read the checkout without keeping anything, and refuse what must not be in a release."""
+    """Read the checkout without keeping anything, and refuse what must not be in a release.
+
+    Bytes that were made a candidate before are not looked through for credentials again.
+    """
     findings: dict[str, bytes] = {}
     size_bytes = 0
 
@@ -132,18 +136,28 @@ def _inspected(project: Project) -> tuple[Candidate, int]:
             findings[sha256] = data
         return sha256
 
-    found = candidate(project, look)
+    found = candidate(project)
     if found.led_out:
         raise UnsafePathError(
             f"links lead out of the definitions: {_listed(list(found.led_out))}",
             hint="copy what they point to, or remove them: a release holds only what is inside",
         )
+    held = _read(project, found.sha256)
+    if held is not None and _is_stored(project, found):
+        return found, held.size_bytes
+    found = candidate(project, look)
     if places := _blocking(project, found, findings):
         raise SecretError(
             f"definitions hold credentials: {_listed(places)}",
             hint="take them out and revoke them, or answer for one: agent-studio scan --accept PATH:LINE --reason TEXT",
         )
     return found, size_bytes
+
+
+def _is_stored(project: Project, found: Candidate) -> bool:
+    """Tell whether manifest and bytes of a candidate are in the store already."""
+    store = Store(project)
+    return store.has(found.sha256) and all(map(store.has, manifest.objects([manifest.parse(found.manifest)])))
 
 
 def _blocking(project: Project, found: Candidate, findings: Mapping[str, bytes]) -> list[str]:

@@ -27,6 +27,7 @@ from agent_studio.release.gate import Facts
 from agent_studio.release.sides import SOURCE, TO
 from agent_studio.release.signoff import WAIVES, Subject
 from agent_studio.release.store import Store
+from agent_studio.release.tree import Content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from agent_studio.release.policy import Policy
     from agent_studio.release.sides import Sides
     from agent_studio.release.signoff import Checked
-    from agent_studio.release.tree import Content
 
 
 class Gathered(NamedTuple):
@@ -72,12 +72,11 @@ def gather(sides: Sides, candidate: str) -> Gathered:
     project, tree = sides.project, sides.target.tree
     entries = Store(project).manifest(candidate)
     past, found = history.read(project), evidence.of(project, SOURCE, candidate)
-    whose.refuse_moved(project, tree, past)
-    whose.refuse_other(sides.production, project, past)
+    content = _live(sides, past)
+    live = content.entries
     rules = policy.in_force(project, candidate)
     flags = carried(sides.staging, entries, candidate, is_read=tree.around is not None)
-    release, content = tree.takes(flags.entries), tree.read(is_live=True)
-    live = content.entries
+    release = tree.takes(flags.entries)
     noted = made.of(project, candidate)
     opened = grave.of(sides.staging)
     before = live if past.current is None else Store(project).manifest(past.current.release)
@@ -95,8 +94,18 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         unsettled=unsettled(content),
         issues=opened.grave, unclear=opened.unclear,
         unsignable=statement.unmeetable(then, clock.now()),
+        absent=sides.target.absent,
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)
+
+
+def _live(sides: Sides, past: History) -> Content:
+    """Return what is live, nothing where that is not on this machine; refuse a target that is not this history's."""
+    if sides.target.absent:
+        return Content({}, [], {}, {})
+    whose.refuse_moved(sides.project, sides.target.tree, past)
+    whose.refuse_other(sides.production, sides.project, past)
+    return sides.target.tree.read(is_live=True)
 
 
 def _statements(
@@ -165,6 +174,8 @@ def drift(sides: Sides, past: History, live: Mapping[str, Entry], *candidates: M
 
     Before the first release those are somebody else's, unless production was made by us, and is as it was made.
     """
+    if sides.target.absent:
+        return []
     store = project_store(sides)
     held = whose.read(sides.production) if past.current is None else None
     known = past.current.release if past.current else held.baseline if held else ""

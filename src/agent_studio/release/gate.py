@@ -46,6 +46,8 @@ STATE: Mapping[str, str] = {
     "signers": "once it is live nobody could sign a promotion, not even the one that mends it",
 }
 """Requirements on how store, production and staging are now, and why none of them can be waived."""
+PRODUCTION = "production"
+"""The requirement that stands in the place of `drift` where production is not on the machine that is asked."""
 UNKNOWN_AUTHOR = "; nobody knows who made the candidate, so it may have been the same person"
 SIGNED = "sign-off."
 """How the requirement of a role's signature begins."""
@@ -84,6 +86,8 @@ class Facts(NamedTuple):
     """What staging's issues file does not say clearly."""
     unsignable: Sequence[str] = ()
     """Why nobody could sign a promotion any more once the candidate is live."""
+    absent: str = ""
+    """Why nothing is known of production itself; empty where it is."""
 
 
 class Requirement(NamedTuple):
@@ -117,7 +121,11 @@ def _state(facts: Facts) -> Iterator[Requirement]:
     yield _holds("integrity", facts.damage, "objects, history and evidence are what was recorded")
     waiting = ["a promotion or rollback was interrupted: agent-studio recover"] if facts.interrupted else []
     yield _holds("recovery", waiting, "no switch is interrupted")
-    yield _holds("drift", [*facts.unsettled.values(), *facts.drift], "production is the release that was promoted")
+    if facts.absent:
+        yield Requirement(PRODUCTION, INSUFFICIENT, facts.absent)
+    else:
+        found = [*facts.unsettled.values(), *facts.drift]
+        yield _holds("drift", found, "production is the release that was promoted")
     issues = _holds("issues", facts.issues or facts.unclear, "nothing is open in staging that is CRITICAL or HIGH")
     yield issues._replace(verdict=INSUFFICIENT) if facts.unclear and not facts.issues else issues
     signers = _holds("signers", facts.unsignable, "for each role somebody may sign once it is live")
@@ -180,6 +188,8 @@ def unwaivable(name: str) -> str:
         return ""
     if name in STATE:
         return f"{name} cannot be waived: {STATE[name]}"
+    if name == PRODUCTION:
+        return f"{name} cannot be waived: the gate has to be asked where it is"
     if name.startswith(SIGNED):
         return f"{name} cannot be waived: a role that is not asked for is a matter of release.policy.roles"
     return f"{name!r} is no requirement"
@@ -267,7 +277,7 @@ def _by_author(one: Checked, authors: Sequence[str]) -> str:
 def _code(requirements: Sequence[Requirement]) -> ExitCode:
     verdicts = {one.name: one.verdict for one in requirements}
     for code, name in _CODES:
-        if verdicts[name] == FAIL:
+        if verdicts.get(name) == FAIL:
             return code
     signing = (SIGNED, "signers")
     signatures = {verdict for name, verdict in verdicts.items() if name.startswith(signing)}

@@ -39,7 +39,7 @@ def markdown(data: Mapping[str, Any]) -> bytes:
     lines = [
         f"### Gate: {data['verdict']}",
         "",
-        f"Candidate `{data['candidate']}`{_made(data)}",
+        f"Candidate `{data['candidate']}`{_made(data)}" if data["candidate"] else "No candidate could be made",
         "",
         "| | requirement | verdict | reason |",
         "| --- | --- | --- | --- |",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TIMEOUT_S = 120
+_FAULTS = ("error: ", "fatal: ")
+"""How the line begins in which git says why; what follows is advice."""
 
 
 class GitError(AgentStudioError):
@@ -74,9 +76,22 @@ def run(path: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise GitError(f"git cannot be run in {path}: {error}", hint="install git, or do without") from error
     if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it says no reason"]
+        reason = next((one for one in said if one.startswith(_FAULTS)), said[-1])
         raise GitError(f"git {arguments[0]} in {path} failed: {reason}", hint=f"see: git -C {path} status")
     return done.stdout.decode(errors="replace")
+
+
+def refuse_irreversible(path: Path) -> None:
+    """Raise `GitError` for a last commit that a plain revert does not undo: a merge, or one that changes nothing."""
+    parents = run(path, "rev-list", "--parents", "-n", "1", "HEAD").split()[1:]
+    if len(parents) > 1:
+        raise GitError(
+            "the last commit is a merge, of which only one side can be reverted",
+            hint="choose it: git revert --mainline 1 HEAD, then run the command without --git",
+        )
+    if parents and not run(path, "diff", "--name-only", parents[0], "HEAD"):
+        raise GitError("the last commit changes nothing", hint="git revert COMMIT takes the one back that is meant")
 
 
 def _asked(path: Path, *arguments: str) -> str | None:

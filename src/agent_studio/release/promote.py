@@ -92,6 +92,8 @@ class Promoted(NamedTuple):
     backup: str
     """The id of the backup that was made before; empty when there is none."""
     notes: list[str]
+    way_back: str = ""
+    """The release that a rollback leads to now; empty where there is none, or nothing was switched."""
 
 
 def promote(
@@ -128,7 +130,7 @@ def promote(
             live = _settle_drift(sides, found, options, prove)
             _switch(sides, found, options, backup, live)
             settled = proof.settle(sides.project, sides.target.tree, prove)
-        return Promoted(found, settled, backup, notes)
+        return Promoted(found, settled, backup, notes, history.read(sides.project).way_back)
 
 
 def plan(sides: Sides, made: Made, *, drift_is_settled: bool = False, gradual: bool = False) -> Plan:
@@ -157,9 +159,7 @@ def _asked_again(sides: Sides, found: Plan) -> Plan:
     """
     settled = len(found.gathered.facts.drift) > 0 and not found.gate.code
     again = plan(sides, found.made, drift_is_settled=settled, gradual=found.gradual)
-    edited = manifest.differences(found.gathered.live, again.gathered.live)
-    if edited:
-        raise whose.DriftError(f"{edited[0].path} in production was just changed by someone else", hint="run it again")
+    _refuse_edited(found, again.gathered.live)
     if again.release != found.release:
         raise whose.DriftError("feature flags of staging were just changed by someone else", hint="run it again")
     return again
@@ -172,6 +172,13 @@ def _refuse_gradual(sides: Sides, options: Options) -> None:
             "--gradual is of flags, and production is a folder of definitions alone: its flags are this checkout's",
             hint="leave it out; a flag by itself: agent-studio flags set NAME --rollout PERCENT --env production",
         )
+
+
+def _refuse_edited(found: Plan, live: Mapping[str, manifest.Entry]) -> None:
+    """Raise `DriftError` when what is live is no longer what was shown to whoever agreed."""
+    edited = manifest.differences(found.gathered.live, live)
+    if edited:
+        raise whose.DriftError(f"{edited[0].path} in production was just changed by someone else", hint="run it again")
 
 
 def _refuse_unready(sides: Sides) -> None:
@@ -215,9 +222,7 @@ def _settle_drift(
     with store.bulk():
         kept = sides.target.tree.read(store.put, is_live=True).entries
         release = store.put(manifest.render(kept))
-    edited = manifest.differences(found.gathered.live, kept)
-    if edited:
-        raise whose.DriftError(f"{edited[0].path} in production was just changed by someone else", hint="run it again")
+    _refuse_edited(found, kept)
     if options.adopt and found.drift:
         history.append(
             sides.project,

@@ -45,6 +45,7 @@ def refuse_nowhere(project: Project, past: History, *, by_git: bool) -> None:
         if dirty is None or dirty:
             what = "is no git repository" if dirty is None else f"has changes that are not committed: {dirty[0]}"
             raise git.GitError(f"the checkout {what}", hint="commit or put them aside, then run the command again")
+        git.refuse_irreversible(project.path)
     elif not past.way_back:
         raise NothingToReturnToError(
             "no other release was live and healthy in production before",

@@ -34,6 +34,8 @@ DOOR = "door"
 SESSION_LOG = LOGS["sessions"][0]
 _SUFFIX = ".session"
 _PAUSE_S = 0.2
+_DOOR_S = 5.0
+"""How long who comes to the door waits for who stands in it: a session that starts does so for milliseconds."""
 _STILL_LIVE = timedelta(hours=1)
 """A session of which nothing was heard for so long is not called live."""
 
@@ -47,7 +49,7 @@ def session(project: Project, command: str, environment: str) -> Iterator[None]:
     """
     folder = _folder(project)
     folder.make()
-    with exclusive(folder, DOOR, doing="a promotion or rollback"):
+    with exclusive(folder, DOOR, doing="a promotion or rollback", wait_s=_DOOR_S):
         refuse_pending(project)
         refuse_interrupted(EnvironmentRoot(project, Environment(environment), "", {}))
         if owning := whose.owner(project):
@@ -77,7 +79,7 @@ def quiet(project: Project, *, wait: bool, of: Collection[str] = ()) -> Iterator
     """
     folder = _folder(project)
     folder.make()
-    with exclusive(folder, DOOR, doing="a session is starting, or another switch happens"):
+    with exclusive(folder, DOOR, doing="a session is starting, or another switch happens", wait_s=_DOOR_S):
         while found := running(project, of):
             if not wait:
                 raise BusyError(

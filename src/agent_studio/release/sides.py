@@ -12,7 +12,7 @@ from agent_studio.environment.detect import VARIABLE, Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.errors import ConfigurationError, UsageError
 from agent_studio.release import history, whose
-from agent_studio.release.target import IN_PLACE, KEY, SEPARATE, Target, target
+from agent_studio.release.target import IN_PLACE, KEY, SEPARATE, AbsentTargetError, Target, target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,7 +43,13 @@ class Sides:
 
     def live(self) -> Context:
         """Open production as it is now; raise `ConfigurationError` when it cannot be."""
+        self.refuse_absent()
         return open_context(self.production, PRODUCTION, self.variables, self.overrides)
+
+    def refuse_absent(self) -> None:
+        """Raise `AbsentTargetError` where production is not on this machine: nothing is known of what is live."""
+        if self.target.absent:
+            raise AbsentTargetError(self.target.absent, hint="run it where production is")
 
 
 PRODUCTION = Choice(TO, KEY)
@@ -58,8 +64,10 @@ def refuse_development(choice: Choice) -> None:
         )
 
 
-def open_sides(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Sides:
-    """Return both sides.
+def open_sides(
+    project: Project, variables: Mapping[str, str], overrides: Iterable[str] = (), *, looking: bool = False
+) -> Sides:
+    """Return both sides; who is only `looking` gets them where the target is not on this machine, too.
 
     Raises `ConfigurationError` when the target is not as it should be, `UsageError` when no file says where it is, and
     in the target itself.
@@ -73,7 +81,7 @@ def open_sides(project: Project, variables: Mapping[str, str], overrides: Iterab
             f"{KEY} comes from {place_of(layer)}: who signs for a candidate signs for the target in its files",
             hint=f"write {KEY} into .claude/config.yaml",
         )
-    return Sides(project, target(project, config), variables, overrides)
+    return Sides(project, target(project, config, looking=looking), variables, overrides)
 
 
 def open_sides_to_return(project: Project, variables: Mapping[str, str], overrides: Iterable[str] = ()) -> Sides:
@@ -85,7 +93,7 @@ def open_sides_to_return(project: Project, variables: Mapping[str, str], overrid
         return open_sides(project, variables, overrides)
     except ConfigurationError:
         tree = whose.of_history(project, history.read(project))
-        if tree is None:
+        if tree is None or not (tree.around or tree.definitions).is_dir():
             raise
         found = Target(tree, IN_PLACE if tree.around == project.path else SEPARATE)
         apart = {name: value for name, value in variables.items() if name != VARIABLE}

@@ -23,23 +23,34 @@ IN_PLACE, SEPARATE = "none", "target"
 _PLUGIN = ".claude-plugin/plugin.json"
 
 
+class AbsentTargetError(ConfigurationError):
+    """Production is in a folder that this machine does not have."""
+
+
 class Target(NamedTuple):
     """What promotion changes."""
 
     tree: Tree
     separation: str
     """`target`, or `none` where one tree is both."""
+    absent: str = ""
+    """Why it cannot be looked at, for who only looks: the folder is not on this machine."""
 
 
-def target(project: Project, config: Config) -> Target:
-    """Return the production of a project; raise `ConfigurationError` for a target that is not there or is ours."""
+def target(project: Project, config: Config, *, looking: bool = False) -> Target:
+    """Return the production of a project; raise `ConfigurationError` for a target that is ours, or not as it should be.
+
+    One that is not there is an `AbsentTargetError`, or is said in what is returned to who is only `looking`.
+    """
     written = config[KEY]
     if written is None:
         return Target(Tree(project.definitions.resolve(), project.path), IN_PLACE)
     place = Path(os.path.expanduser(str(written)))  # noqa: PTH111 - text of a configuration, `~` alone is replaced
     place = Path(os.path.realpath(place if place.is_absolute() else project.path / place))
+    if not place.exists() and looking:
+        return Target(Tree(Project(place).definitions, place), SEPARATE, f"the target {place} is not on this machine")
     if not place.is_dir():
-        raise ConfigurationError(
+        raise AbsentTargetError(
             f"{KEY} is {str(written)!r}, but {place} is no folder",
             hint="make it: agent-studio init --env production --target DIR, or name another",
         )

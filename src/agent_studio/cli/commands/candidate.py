@@ -46,7 +46,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Carry out one sub-verb."""
     refuse_development(session.choice)
-    session.acts_on(SOURCE)
     whose.refuse_production(session.project)
     return {"create": _create, "show": _show, "diff": _diff}[args.subverb](args, session)
 

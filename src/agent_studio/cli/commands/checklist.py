@@ -11,20 +11,18 @@ does not count.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cli import files
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError, did_you_mean
 from agent_studio.release import attestations, candidates, checklist, policy
-from agent_studio.release.candidate import candidate
 from agent_studio.release.checklists import ACKNOWLEDGING, CHECKLISTS, POST, PROMOTION, How, attested, grave_error
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 from agent_studio.release.scene import Scene
 from agent_studio.release.sides import open_sides, refuse_development
-from agent_studio.storage.folder import Folder
 
 if TYPE_CHECKING:
     import argparse
@@ -33,9 +31,8 @@ if TYPE_CHECKING:
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
     from agent_studio.environment.context import Context
-    from agent_studio.environment.roots import Project
-    from agent_studio.release.candidates import Made
     from agent_studio.release.checklist import Checklist, Decided
+    from agent_studio.release.sides import Sides
 
 _CODES = {PASS: ExitCode.DONE, FAIL: ExitCode.FAILED, INSUFFICIENT: ExitCode.INSUFFICIENT}
 _MARKS = {PASS: "ok", FAIL: "bad", INSUFFICIENT: "none"}
@@ -74,13 +71,16 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Decide one checklist and keep its verdict."""
     refuse_development(session.choice)
     asked = _asked(args)
-    sides = open_sides(session.project, session.variables, session.overrides)
+    sides = open_sides(session.project, session.variables, session.overrides, looking=True)
+    for name, kind in ((getattr(args, "plan", None), files.PLAN), (args.markdown, files.CHECKLIST)):
+        if name is not None:
+            files.refuse(name, kind, _definitions(sides))
     with working("Checking"):
-        made = _made(sides.project)
+        made = candidates.create(sides.project)
         scene = Scene(sides, made, draw)
         done: dict[str, Any] = {"attested": None, "acknowledged": None, "plan": None}
         if asked == "attest":
-            done["attested"] = _attest(args, scene)
+            done["attested"] = _attest(args, session, scene)
         if asked == "acknowledge":
             done["acknowledged"] = _acknowledge(args, session, scene)
         if getattr(args, "plan", None) is not None:
@@ -89,20 +89,14 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         found = checklist.decide(args.subverb, scene)
         recorded, problems = _record(found, scene)
         kept = not problems
-    if args.markdown:
+    if args.markdown is not None:
         from agent_studio.release import checklist_text  # noqa: PLC0415 - only for an export
 
-        _write(args.markdown, checklist_text.markdown(found), checklist_text.TITLE, scene)
+        _write(args.markdown, checklist_text.markdown(found), scene)
     problems += [Problem("evidence", fault, "gather it again", is_note=True) for fault in scene.found.faults]
     data = {**_data(found), "recorded": recorded, **done, "markdown": args.markdown}
     code = _CODES[found.verdict] if kept or found.verdict != PASS else ExitCode.INSUFFICIENT
     return Result(data, lambda screen: _render(screen, found, data), code, problems)
-
-
-def _made(project: Project) -> Made:
-    """Return the checkout's candidate; one that was made before is not looked through for credentials again."""
-    named = candidate(project).sha256
-    return candidates.of(project, named) if named in candidates.made(project) else candidates.create(project)
 
 
 def draw(context: Context) -> Mapping[str, Any]:
@@ -135,7 +129,7 @@ def _asked(args: argparse.Namespace) -> str:
     return given[0] if given else ""
 
 
-def _attest(args: argparse.Namespace, scene: Scene) -> dict[str, Any]:
+def _attest(args: argparse.Namespace, session: Session, scene: Scene) -> dict[str, Any]:
     items = attested(args.subverb)
     if args.attest not in items:
         raise UsageError(f"{args.attest!r} is no item to attest to", hint=did_you_mean(args.attest, items))
@@ -155,7 +149,7 @@ def _signed(args: argparse.Namespace, scene: Scene, item: str, roles: Sequence[s
     stated = attestations.statement(subject, role, shared.one_line(args.reason, "--reason"))
     made = attestations.attest(project, stated, key, rules, roles)
     if args.out:
-        shared.write_file(args.out, attestations.data_of(project, made))
+        shared.write_file(args.out, attestations.data_of(project, made), session)
     return {"item": item, "role": role, "who": made.who, "expires": stated["expires"], "file": made.file,
             "out": args.out}  # fmt: skip
 
@@ -181,8 +175,9 @@ def _plan(file: str, scene: Scene) -> dict[str, Any]:
     if not file.strip():
         raise UsageError("--plan is empty", hint="name the file to write: --plan plan.md")
     scene.refuse_outside()
+    scene.sides.refuse_absent()
     made = plan_text.compose(scene.sides, scene.made, scene.gathered)
-    place = _write(file, made.text, plan_text.TITLE, scene)
+    place = _write(file, made.text, scene)
     base = scene.sides.project.path
     shown = place.relative_to(base).as_posix() if place.is_relative_to(base) else str(place)
     kept = plan.record(scene.sides, made, shown)
@@ -190,19 +185,12 @@ def _plan(file: str, scene: Scene) -> dict[str, Any]:
             "recorded": kept}  # fmt: skip
 
 
-def _write(file: str, text: str, title: str, scene: Scene) -> Path:
-    """Write a document of ours; refuse where it would become a definition, or replace what is none of ours."""
-    place = Path(os.path.realpath(Path(file).expanduser()))
-    for inside in (scene.sides.project.definitions, scene.sides.target.tree.definitions):
-        if place.is_relative_to(Path(os.path.realpath(inside))):
-            raise UsageError(f"{file} is among definitions: it would change them", hint="name a file outside")
-    try:
-        if place.exists() and not place.read_bytes().startswith(title.encode()):
-            raise UsageError(f"{file} is there, and is no document of this kind", hint="name another file")
-        Folder(place.parent, shared=True).replace(place.name, text.encode())
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}", hint="name a file in a folder") from None
-    return place
+def _write(file: str, text: str, scene: Scene) -> Path:
+    return files.write(file, text.encode(), _definitions(scene.sides))
+
+
+def _definitions(sides: Sides) -> tuple[Path, ...]:
+    return sides.project.definitions, sides.target.tree.definitions
 
 
 def _record(found: Checklist, scene: Scene) -> tuple[bool, list[Problem]]:

@@ -1,7 +1,8 @@
 """Find what is wrong on this machine and the command that mends each.
 
 Looks at: the environment not detected, configuration not loaded, directories missing, tests failing, a feature
-not working, drift between environments, access rights, NODE_ENV, and files of the original Agent Studio.
+not working, drift between environments, access rights, NODE_ENV, files of the original Agent Studio, and releases that
+are interrupted, damaged or unproven.
 Exit code 1 when anything is a warning or worse.
 
 `doctor isolation` plants a random value in other environments' data and tries to reach it from inside `run` by every
@@ -24,7 +25,7 @@ from agent_studio.errors import ConfigurationError, ExitCode
 from agent_studio.guards import wired
 from agent_studio.isolation import choice
 from agent_studio.monitor import notify, retention
-from agent_studio.release import backup_repair
+from agent_studio.release import backup_repair, condition
 from agent_studio.staging import diagnosis
 from agent_studio.staging.init import Options, initialise
 
@@ -85,6 +86,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from notify.checks(context)
         yield from wired.findings(context)
         yield from backup_repair.findings(context.root)
+    yield from condition.checks(session.project, session.variables)
     yield from build.findings(session.project)
     yield from wiring.findings(session.project)
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cli import files
 from agent_studio.cli.output import Problem, Result
 from agent_studio.cli.signoff import shared
-from agent_studio.errors import ExitCode, IntegrityError
+from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError
 from agent_studio.release import candidates, facts, gate, gate_report, manifest, policy, statement
 from agent_studio.release.gate import Gate, Requirement
 from agent_studio.release.sides import refuse_development
@@ -39,6 +40,7 @@ _SAID = {
 _REPORT = "agent-studio burnin report"
 _NEXT = {
     "recovery": "agent-studio recover",
+    gate.PRODUCTION: "ask the gate where production is",
     "drift": "agent-studio promote --adopt, or --discard",
     "issues": "settle them in staging's memory/issues.md; agent-studio alerts ack ID --env staging",
     "signers": "mend .claude/allowed_signers, or release.policy.roles",
@@ -61,22 +63,46 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Ask the gate about a candidate."""
     refuse_development(session.choice)
-    sides, candidate = shared.chosen(session, args.candidate)
+    for place, kind in ((args.junit, files.JUNIT), (args.markdown, files.GATE)):
+        if place is not None:
+            shared.refuse_file(place, kind, session)
+    try:
+        sides, candidate = shared.chosen(session, args.candidate, looking=True)
+    except UsageError:
+        raise
+    except AgentStudioError as error:
+        _write(args, session, _stopped(error))
+        raise
     try:
         gathered = facts.gather(sides, candidate)
         asked = gate.decide(gathered.facts)
     except IntegrityError as error:
         gathered = None
         asked = Gate([Requirement("integrity", "FAIL", error.message)], ExitCode.INTEGRITY)
+    except AgentStudioError as error:
+        _write(args, session, {**_stopped(error), "candidate": candidate})
+        raise
     data = _data(sides, candidate, asked, gathered)
-    for place, written in ((args.junit, gate_report.junit), (args.markdown, gate_report.markdown)):
-        if place:
-            shared.write_file(place, written(data))
+    _write(args, session, data)
     held = sum(one.verdict in {"PASS", gate.WAIVED} for one in asked.requirements)
     refused = _REFUSED.format(held, len(asked.requirements))
     can_settle = gathered is None or bool(gathered.facts.drift)
     problems = [Problem("gate", refused, _next(asked, can_settle=can_settle))] if asked.code else []
     return Result(data, lambda screen: _render(screen, data), asked.code, problems)
+
+
+def _write(args: argparse.Namespace, session: Session, data: dict[str, Any]) -> None:
+    for place, written in ((args.junit, gate_report.junit), (args.markdown, gate_report.markdown)):
+        if place is not None:
+            shared.write_file(place, written(data), session)
+
+
+def _stopped(error: AgentStudioError) -> dict[str, Any]:
+    """Return what reports say where the gate could not be asked."""
+    one = Requirement(error.code, "INSUFFICIENT", error.message)
+    return {
+        "candidate": "", "verdict": one.verdict, "requirements": [one._asdict()], "inForce": (), "then": ()
+    }  # fmt: skip
 
 
 def _next(asked: Gate, *, can_settle: bool) -> str:
@@ -161,8 +187,9 @@ def _render(screen: Screen, data: dict[str, Any]) -> None:
     by = f", by {data['author'] or 'nobody knows whom'}"
     screen.line(f"Candidate {data['candidate']}{at}{by}")
     for line in (*data["inForce"], *data["then"]):
-        screen.line(f"  {line}")
+        for part in screen.folded(line):
+            screen.line(f"  {part}")
     screen.line()
     for one in data["requirements"]:
-        screen.mark(_MARKS.get(one["verdict"], "none"), f"{one['name']}: {one['reason']}")
+        screen.told(_MARKS.get(one["verdict"], "none"), f"{one['name']}: {one['reason']}")
     screen.line(f"\n{data['verdict']}: {_SAID[data['verdict']]}")

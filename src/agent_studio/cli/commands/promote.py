@@ -16,7 +16,7 @@ from agent_studio.release import diff, statement
 from agent_studio.release import promote as promotion
 from agent_studio.release.gate import WAIVED
 from agent_studio.release.promote import Options
-from agent_studio.release.sides import TO, open_sides, refuse_development
+from agent_studio.release.sides import open_sides, refuse_development
 from agent_studio.release.target import IN_PLACE
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent_studio.release.promote import Plan, Promoted
 
 _MARKS = {"PASS": "ok", WAIVED: "note", "FAIL": "bad"}
+_HINTS = {"drift": "agent-studio promote --adopt, or --discard", "recovery": "agent-studio recover"}
 _LISTED = 20
 _LEFT = "not carried over, for a folder of definitions alone has no flags of its own"
 
@@ -47,7 +48,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Promote the working checkout's candidate."""
     refuse_development(session.choice)
-    session.acts_on(TO)
     sides = open_sides(session.project, session.variables, session.overrides)
     options = Options(args.adopt, args.discard, args.wait, args.dry_run, args.reason, args.gradual)
 
@@ -68,10 +68,9 @@ def _outcome(done: Promoted) -> tuple[int, list[Problem]]:
     plan, problems = done.plan, [Problem("note", note) for note in done.notes]
     if plan.is_refused:
         wrong = [one for one in plan.gate.requirements if one.verdict not in {"PASS", WAIVED}]
-        hints = {"drift": "agent-studio promote --adopt, or --discard" if plan.gathered.facts.drift else ""}
-        return plan.gate.code, [
-            Problem("gate", f"{one.name}: {one.reason}", hints.get(one.name, "agent-studio gate")) for one in wrong
-        ]
+        hints = _HINTS if plan.gathered.facts.drift else {**_HINTS, "drift": ""}
+        told = [(one.name, f"{one.name}: {one.reason}") for one in wrong]
+        return plan.gate.code, [Problem("gate", text, hints.get(name, "agent-studio gate")) for name, text in told]
     if done.settled and done.settled.proof.faults:
         back = done.settled.returned_to
         where = f"production is {back[:12]} again" if back else "there is no release to go back to"
@@ -104,6 +103,7 @@ def _data(done: Promoted) -> dict[str, Any]:
         "drift": plan.drift,
         "changes": [one.path for one in plan.changes],
         "backup": done.backup or None,
+        "wayBack": done.way_back or None,
         "returnedTo": went_back or None,
         "smoke": {"passed": settled.proof.passed, "failed": settled.proof.failed} if settled else None,
     }
@@ -135,10 +135,16 @@ def _told(plan: Plan) -> list[str]:
     return lines
 
 
+def _way_back(done: Promoted) -> str:
+    if done.way_back:
+        return f"agent-studio rollback --level 2 --reason TEXT, to {done.way_back[:12]}"
+    return "none yet: nothing else was live and healthy here before"
+
+
 def _render(screen: Screen, done: Promoted, dry_run: bool) -> None:  # noqa: FBT001 - inside one module
     plan = done.plan
     for one in plan.gate.requirements:
-        screen.mark(_MARKS.get(one.verdict, "none"), f"{one.name}: {one.reason}")
+        screen.told(_MARKS.get(one.verdict, "none"), f"{one.name}: {one.reason}")
     if plan.is_refused:
         screen.line(f"\n{plan.gate.verdict}: {plan.made.candidate[:12]} was not promoted; production is as it was")
         return
@@ -158,7 +164,7 @@ def _render(screen: Screen, done: Promoted, dry_run: bool) -> None:  # noqa: FBT
             screen.mark("ok", f"Production is {settled.returned_to[:12]} again")
     else:
         screen.mark("ok", f"Release {plan.release} is live ({settled.proof.passed} smoke tests passed)")
-        screen.line("  the way back: agent-studio rollback --level 2 --reason TEXT")
+        screen.line(f"  the way back: {_way_back(done)}")
         if plan.gradual and plan.turned_on:
             screen.mark("note", f"live for {STAGES[0]} % of sessions: {', '.join(plan.turned_on)}")
             screen.line("  what the limits say: agent-studio flags rollout --env production")

@@ -12,7 +12,7 @@ from agent_studio.cli.output import Problem, Result
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import AgentStudioError, ExitCode
 from agent_studio.release import recovery, restore, switch, whose
-from agent_studio.release.sides import TO, open_sides, refuse_development
+from agent_studio.release.sides import open_sides, refuse_development
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +29,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Recover."""
     refuse_development(session.choice)
-    session.acts_on(TO)
     restored = _restored(session)
     owner = whose.owner(session.project)
     if owner is not None and switch.pending(owner) is not None:

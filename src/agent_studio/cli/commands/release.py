@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result, ask, working
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.release import history, prune, verify, whose
-from agent_studio.release.sides import TO, open_sides, refuse_development
+from agent_studio.release.sides import open_sides, refuse_development
 from agent_studio.release.signoff import WAIVES
 from agent_studio.release.store import Store
 
@@ -60,7 +60,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Carry out one sub-verb."""
     refuse_development(session.choice)
-    session.acts_on(TO)
     whose.refuse_production(session.project)
     return {"list": _list, "show": _show, "verify": _verify, "prune": _prune}[args.subverb](args, session)
 
@@ -105,12 +104,24 @@ def _show(args: argparse.Namespace, session: Session) -> Result:
         screen.line(f"Release {one.release} ({one.step}, {_WORDS[one.healthy]})")
         for name, value in record.items():
             if value not in ("", [], {}, None) and name not in _TOLD:
-                screen.line(f"  {name}: {value}")
+                screen.line(f"  {name}: {_plain(value)}")
         for line in _said(record):
             screen.line(f"  {line}")
         screen.table(("mode", "sha256", "path"), [(file["mode"], file["sha256"][:12], file["path"]) for file in files])
 
     return Result({**_row(one, past.current), "record": record, "files": files}, render)
+
+
+def _plain(value: Any) -> str:
+    """Return a value of a record in words."""
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{name} ({_plain(one)})" if isinstance(one, dict | list) else f"{name} {_plain(one)}"
+            for name, one in value.items()
+        )
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return {True: "on", False: "off", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def _said(record: Mapping[str, Any]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from agent_studio.capture.otlp import daemon
 from agent_studio.capture.recorder.setup import set_up
 from agent_studio.capture.wiring import install as wiring
 from agent_studio.capture.wiring import plugin
+from agent_studio.cli import files
 from agent_studio.cli.commands.serve import TOKEN_VARIABLE
 from agent_studio.cli.output import Result, warn
 from agent_studio.cli.run import changes
@@ -117,7 +118,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     token = session.variables.pop(TOKEN_VARIABLE, None)  # goes to the command as a header, where it goes at all
     context = session.context
     _require_root(context)
-    file = ReportFile(args.report) if args.report is not None else None
+    file = _report_file(args.report) if args.report is not None else None
     required = args.require_isolation or bool(context.config["isolation.require"])
     name = args.isolation or str(context.config["isolation.backend"])
     is_client = overlay.is_client(args.command[0])
@@ -145,6 +146,14 @@ def _prepare_client(given: Mapping[str, str], stack: ExitStack) -> None:
     if made:
         names = ", ".join(map(str, made))
         warn(f"made what the client's folder lacks, to protect it, until the run ends: {names}")
+
+
+def _report_file(name: str) -> ReportFile:
+    """Return where a report goes; raise `StorageError` or `UsageError` where it cannot go, or may not."""
+    file = ReportFile(name)
+    if not file.is_device:
+        files.refuse_guarded(name)
+    return file
 
 
 def _require_root(context: Context) -> None:

@@ -7,13 +7,11 @@ Also for pytest: pytest --pyargs agent_studio.staging.smoke
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio import log
-from agent_studio.cli import evidence
+from agent_studio.cli import evidence, files
 from agent_studio.cli.output import Result, Screen
-from agent_studio.errors import StorageError
 from agent_studio.release import checked, whose
 from agent_studio.release.sides import SOURCE
 from agent_studio.staging.smoke import SmokeReport, junit, run_smoke
@@ -37,6 +35,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Run the checks on the chosen environment."""
     if session.choice.environment is SOURCE:
         whose.refuse_production(session.project)
+    if args.junit is not None:
+        files.refuse(args.junit, files.JUNIT, files.definitions_of(session))
     context = session.sound_context
     watch = checked.watching(context)
     report = run_smoke(Subject(session.project, session.choice, session.variables, session.overrides))
@@ -44,11 +44,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if context:
         wrong = [outcome.name for outcome in report.outcomes if outcome.verdict != "PASS"]
         log.info(context, "smoke.finished", passed=report.count("PASS"), notPassed=wrong)
-    if args.junit:
-        try:
-            Path(args.junit).write_bytes(junit(report, environment))
-        except OSError as error:
-            raise StorageError(f"cannot write {args.junit}: {error.strerror}", hint="name another file") from error
+    if args.junit is not None:
+        files.write(args.junit, junit(report, environment), files.definitions_of(session))
     kept = watch.keep(checked.of_smoke(report)) if watch else None
     problems = evidence.problems(kept)
     data = {**_data(report), "evidence": evidence.data(kept)}

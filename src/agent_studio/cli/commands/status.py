@@ -5,18 +5,22 @@ Of the working checkout's candidate it says which evidence there is, and which c
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Problem, Result, Screen
+from agent_studio.environment.findings import Severity
 from agent_studio.environment.flag_journal import history
 from agent_studio.environment.flags import evaluate
 from agent_studio.environment.roots import INDEX_FILE
 from agent_studio.environment.schema import KINDS
+from agent_studio.errors import AgentStudioError
 from agent_studio.knowledge import table
 from agent_studio.monitor import alerts
 from agent_studio.monitor.alert import FIRING
 from agent_studio.monitor.rules import is_watched
-from agent_studio.release import gate, whose
+from agent_studio.release import condition, gate, whose
+from agent_studio.release.condition import RECOVER
 from agent_studio.release.evidence import PASS
 from agent_studio.release.sides import SOURCE
 from agent_studio.release.standing import standing
@@ -24,9 +28,11 @@ from agent_studio.staging.suite import last_evidence
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.environment.context import Context
+    from agent_studio.environment.roots import Project
     from agent_studio.release.standing import Standing
 
 
@@ -57,9 +63,28 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "candidate": _candidate(found),
         "burnin": _burnin(found),
         "alerts": _alerts(context),
+        "productionOf": _owner(context.project),
+        "recovery": _recovery(context.project, session.variables),
     }
     problems = [Problem(error.code, error.message, error.hint, is_note=True) for error in found.faults]
     return Result(data, lambda screen: _render(screen, data, context, found), problems=problems)
+
+
+def _owner(project: Project) -> str | None:
+    """Return the project whose production this one is; a note that is damaged is told under `recovery`."""
+    with suppress(AgentStudioError):
+        held = whose.read(project)
+        return str(held.project.path) if held else None
+    return None
+
+
+def _recovery(project: Project, variables: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return what of releases is interrupted, damaged or unproven, and what mends it."""
+    return [
+        {"code": one.code, "message": one.message, "fix": one.fix}
+        for one in condition.checks(project, variables)
+        if one.severity in {Severity.WARNING, Severity.ERROR}
+    ]
 
 
 def _release(found: Standing) -> dict[str, Any] | None:
@@ -126,6 +151,10 @@ def _render(screen: Screen, data: dict[str, Any], context: Context, found: Stand
         "Candidate": _gathered(found),
         "Burn-in": f"{data['burnin']['verdict']}: {data['burnin']['reason']}" if data["burnin"] else "not started",
     }
+    if data["productionOf"]:
+        facts["Production of"] = data["productionOf"]
+    if data["recovery"]:
+        facts["Recovery"] = "; ".join(one["message"] for one in data["recovery"])
     width = max(map(len, facts))
     for name, value in facts.items():
         screen.line(f"{name:<{width}}  {value}")
@@ -135,6 +164,8 @@ def _render(screen: Screen, data: dict[str, Any], context: Context, found: Stand
 
 def _next_step(data: dict[str, Any], found: Standing) -> str:
     name = data["environment"]
+    if any(one["fix"] == RECOVER for one in data["recovery"]):
+        return "recover"
     if not data["initialised"]:
         return f"init --env {name}"
     if name == SOURCE and found.candidate:

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if not args.list:
         _refuse(args)
     days = shared.days(args)
-    sides, candidate = shared.chosen(session, args.candidate)
+    sides, candidate = shared.chosen(session, args.candidate, looking=args.list)
     gathered = facts.gather(sides, candidate)
     if args.list:
         return _list(session.project, gathered)
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.dry_run:
         return Result(_data(stated, None, ""), lambda screen: shared.show(screen, stated, _DRY), problems=_early(args))
     if args.key is None:
-        shared.write_file(args.out, signoff.unsigned(stated))
+        shared.write_file(args.out, signoff.unsigned(stated), session)
         return Result(_data(stated, args.out, ""), lambda screen: _asked(screen, args.out), problems=_early(args))
     return _signed(args, session, gathered, stated)
 
@@ -86,6 +86,8 @@ def _refuse(args: argparse.Namespace) -> None:
 def _signed(args: argparse.Namespace, session: Session, gathered: Gathered, stated: dict[str, Any]) -> Result:
     if not session.common.json:
         shared.tell(stated)
+    if args.out is not None:
+        shared.refuse_file(args.out, signoff.unsigned(stated), session)
     ask(f"waive {args.item} in the role {args.role}?", yes=args.yes)
     data = shared.sign(stated, args.key)
     one, reason = facts.worth(session.project, gathered, data, args.out or "the waiver")
@@ -96,8 +98,8 @@ def _signed(args: argparse.Namespace, session: Session, gathered: Gathered, stat
             [problem],
         )  # fmt: skip
     kept = signoff.keep(session.project, data, "the waiver")
-    if args.out:
-        shared.write_file(args.out, data)
+    if args.out is not None:
+        shared.write_file(args.out, data, session)
 
     def render(screen: Screen) -> None:
         screen.mark(

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """List what was signed of a candidate."""
-    sides, candidate = shared.chosen(session, args.candidate)
+    sides, candidate = shared.chosen(session, args.candidate, looking=True)
     known = facts.gather(sides, candidate).facts
     judged = gate.judged(known)
     origin = statement.origin(known.policy.of[:12], bootstrap=known.policy.bootstrap)

@@ -30,14 +30,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Say what is to be signed; it is signed by nobody yet."""
     days = shared.days(args)
+    if args.out is not None:
+        shared.refuse_file(args.out, signoff.unsigned({}), session)
     sides, candidate = shared.chosen(session, args.candidate)
     gathered = facts.gather(sides, candidate)
     policy = gathered.facts.policy
     role = _role(args.role, policy)
     shared.refuse_nobody(policy, role)
     stated = signoff.statement(gathered.subject, role, days=days, ledger=safety.ledger_head(sides))
-    if args.out:
-        shared.write_file(args.out, signoff.unsigned(stated))
+    if args.out is not None:
+        shared.write_file(args.out, signoff.unsigned(stated), session)
     changed = shared.differences(sides, gathered) if args.diff else []
     open_ = [
         one.name
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
     def render(screen: Screen) -> None:
         shared.show(screen, stated, changed)
-        if args.out:
+        if args.out is not None:
             screen.line()
             screen.mark("ok", f"Written to {args.out}, not signed yet")
             screen.line(f"  next, by who signs: agent-studio signoff sign {args.out} --key KEY")

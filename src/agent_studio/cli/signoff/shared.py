@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cli import files
 from agent_studio.cli.output import echo, harmless, warn
-from agent_studio.errors import AgentStudioError, ExitCode, StorageError, UsageError
+from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.redaction import redact
 from agent_studio.release import candidates, diff, evidence, facts, manifest, signoff, statement
 from agent_studio.release.policy import SIGNERS
@@ -54,16 +55,19 @@ def days(args: argparse.Namespace) -> int:
     return int(args.days)
 
 
-def chosen(session: Session, prefix: str | None) -> tuple[Sides, str]:
-    """Return both sides and the candidate that is meant; the working checkout's is made when it was not yet."""
-    sides = open_sides(session.project, session.variables, session.overrides)
+def chosen(session: Session, prefix: str | None, *, looking: bool = False) -> tuple[Sides, str]:
+    """Return both sides and the candidate that is meant; the working checkout's is made when it was not yet.
+
+    Who is only `looking` needs no production on this machine.
+    """
+    sides = open_sides(session.project, session.variables, session.overrides, looking=looking)
     if prefix is None:
         return sides, candidates.create(sides.project).candidate
     return sides, candidates.named(sides.project, prefix)
 
 
 def known(session: Session, stated: Mapping[str, Any]) -> tuple[Sides, Gathered] | None:
-    """Return what is known here of a statement's candidate; None where it was not made, or no evidence gathered.
+    """Return what is known here of a statement's candidate; None without it, its evidence or production.
 
     Who signs in a clone of their own may well have made the candidate there, too.
     """
@@ -73,8 +77,8 @@ def known(session: Session, stated: Mapping[str, Any]) -> tuple[Sides, Gathered]
     gathered = evidence.of(project, SOURCE, str(candidate)).evidence
     if not gathered and stated.get("evidence") not in (None, evidence.bundle(())):
         return None
-    sides = open_sides(session.project, session.variables, session.overrides)
-    return sides, facts.gather(sides, str(candidate))
+    sides = open_sides(session.project, session.variables, session.overrides, looking=True)
+    return None if sides.target.absent else (sides, facts.gather(sides, str(candidate)))
 
 
 def one_line(text: str, option: str) -> str:
@@ -108,18 +112,14 @@ def read_file(name: str) -> bytes:
     return data
 
 
-def write_file(name: str, data: bytes) -> None:
-    """Write a file that is to be handed over, in one step; raise `StorageError` when that fails."""
-    place = Path(name)
-    beside = place.with_name(f".{place.name}.new")
-    try:
-        try:
-            beside.write_bytes(data)
-            beside.replace(place)
-        finally:
-            beside.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        raise StorageError(f"cannot write {name}: {error}", hint="name another file") from None
+def refuse_file(name: str, data: bytes, session: Session) -> None:
+    """Raise before anything is signed when a file like `data` may not be written there."""
+    files.refuse(name, data, files.definitions_of(session))
+
+
+def write_file(name: str, data: bytes, session: Session) -> None:
+    """Write a file that is to be handed over; raises as `files.write` does."""
+    files.write(name, data, files.definitions_of(session))
 
 
 def sign(stated: Mapping[str, Any], key: str) -> bytes:

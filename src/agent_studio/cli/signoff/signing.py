@@ -46,6 +46,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         return _shown(args.file, stated, more)
     if not session.common.json:
         shared.tell(stated, more)
+    if args.out is not None:
+        shared.refuse_file(args.out, signoff.unsigned(stated), session)
     ask("sign exactly this?", yes=args.yes)
     data = shared.sign(stated, args.key)
     who, key, kept = "", "", ""
@@ -54,8 +56,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         if reason:
             return _refused(args, stated, reason)
         who, key, kept = one.who, one.key, signoff.keep(session.project, data, args.file)
-    place = args.out or args.file
-    shared.write_file(place, data)
+    place = args.file if args.out is None else args.out
+    shared.write_file(place, data, session)
 
     def render(screen: Screen) -> None:
         screen.mark("ok", f"Signed{f' by {who}' if who else ''} as {stated['role']}: {place}")

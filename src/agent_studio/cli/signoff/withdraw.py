@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cli import files
 from agent_studio.cli.output import Result, ask
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import UsageError
@@ -32,10 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Sign a withdrawal; keep it where the candidate was made, else write it to a file."""
     why = shared.one_line(args.reason, "--reason")
-    stated, signature = signoff.read(shared.read_file(args.file), args.file)
-    statement.refuse_unreadable(stated, args.file)
-    if not signature:
-        raise UsageError(f"{args.file} is not signed: there is nothing to withdraw", hint="remove the file")
+    stated, signature = _signed(args.file)
     here = shared.known(session, withdrawals.statement(stated, why))
     if here is None and not args.out:
         raise UsageError(
@@ -46,6 +44,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     data = {"candidate": stated["candidate"], "role": stated["role"], "nonce": stated["nonce"], "why": why}
     if args.dry_run:
         return Result({**data, "dryRun": True}, lambda screen: _plan(screen, args.file))
+    if args.out is not None:
+        files.refuse_guarded(args.out, files.definitions_of(session))
     ask(f"withdraw the sign-off as {stated['role']} in {args.file}, for ever?", yes=args.yes)
     signed = shared.sign(withdrawals.statement(stated, why), args.key)
     one = withdrawals.read(signed)
@@ -55,8 +55,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         )
     if here is not None:
         withdrawals.keep(session.project, one, here[1].facts.policy)
-    if args.out:
-        shared.write_file(args.out, signed)
+    if args.out is not None:
+        shared.write_file(args.out, signed, session)
 
     def render(screen: Screen) -> None:
         screen.mark("ok", f"The sign-off as {stated['role']} is withdrawn: {why}")
@@ -64,6 +64,15 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             screen.line(f"  once it is handed in where the evidence is: agent-studio signoff verify {args.out}")
 
     return Result({**data, "dryRun": False}, render)
+
+
+def _signed(file: str) -> tuple[dict[str, Any], str]:
+    """Return the statement of a file and its signature."""
+    stated, signature = signoff.read(shared.read_file(file), file)
+    statement.refuse_unreadable(stated, file)
+    if not signature:
+        raise UsageError(f"{file} is not signed: there is nothing to withdraw", hint="remove the file")
+    return stated, signature
 
 
 def _refuse_used(past: History, stated: Mapping[str, Any]) -> None:
