@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -182,7 +182,7 @@ def test_an_interrupted_switch_and_drift_are_told_with_their_codes(world: World)
     (world.live / ".claude/agents/code-reviewer.md").write_text("by hand")
     assert "next: agent-studio promote --adopt" in world.must("gate", code=5).err
     journal = world.project.path / ".agent-studio/releases/journal.json"
-    pending = {"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}
+    pending: dict[str, Any] = {"id": "x", "definitions": "x", "around": None, "changes": [], "record": {}}
     sealed = hashlib.sha256(json.dumps(pending, sort_keys=True).encode()).hexdigest()
     journal.write_text(json.dumps({**pending, "sha256": sealed}))
     shown = world.must("gate", code=6)
