@@ -1,6 +1,7 @@
 """What writers add to files while a restore takes them away: it is in no backup, so it is kept beside the archives.
 
-Every file that goes is opened before it does, and looked at once all is done: whoever had it open has written by then.
+Every file that goes is opened before it does, and looked at once all is done, under its lock: who gets
+that later sees that the file has lost its name, and opens the one that has it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.errors import AgentStudioError
 from agent_studio.release.backup_lines import has_lines
-from agent_studio.storage.descriptors import write_all
+from agent_studio.storage.descriptors import locked, write_all
 from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Late:
     def _settle(self, kind: str, path: str, descriptor: int) -> None:
         name = f"{kind}/{path}"
         try:
-            with disk_faults(self._root.folder(kind).path / path):
+            with disk_faults(self._root.folder(kind).path / path), locked(descriptor):
                 start = _known(descriptor, self._items.get((kind, path)))
                 if start is not None:
                     self._copy(name, descriptor, start)

@@ -31,12 +31,22 @@ def append(folder: Folder, name: str, records: Iterable[Mapping[str, Any]]) -> i
     """
     lines = [encode(record) for record in records]
     data = b"".join(lines)
+    while _append(folder, name, data) is None:
+        pass  # another file has taken the name meanwhile
+    return len(lines)
+
+
+def _append(folder: Folder, name: str, data: bytes) -> int | None:
+    """Append to a file; None, with nothing written, where it has lost its name: a restore has read it by then."""
     place = folder.path / name
     descriptor = folder.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         # Between the look at the last byte and the write, and between a short write and taking it back, no other
         # writer of ours may come. The write alone needs no lock on POSIX; Windows has no atomic append.
         with disk_faults(place), locked(descriptor):
+            named = folder.status(name)
+            if named is None or not os.path.samestat(named, os.fstat(descriptor)):
+                return None
             if data and not ends_whole(descriptor):
                 data = b"\n" + data
             written = os.write(descriptor, data)
@@ -46,9 +56,9 @@ def append(folder: Folder, name: str, records: Iterable[Mapping[str, Any]]) -> i
                     f"{place}: only part of a record could be written, so none of it was",
                     hint="free space on the disk, then run the command again",
                 )
+        return written
     finally:
         os.close(descriptor)
-    return len(lines)
 
 
 def _take_back(descriptor: int, written: int) -> None:
