@@ -133,10 +133,12 @@ def _attest(args: argparse.Namespace, session: Session, scene: Scene) -> dict[st
     items = attested(args.subverb)
     if args.attest not in items:
         raise UsageError(f"{args.attest!r} is no item to attest to", hint=did_you_mean(args.attest, items))
-    return _signed(args, scene, args.attest, items[args.attest].roles)
+    return _signed(args, session, scene, args.attest, items[args.attest].roles)
 
 
-def _signed(args: argparse.Namespace, scene: Scene, item: str, roles: Sequence[str]) -> dict[str, Any]:
+def _signed(
+    args: argparse.Namespace, session: Session, scene: Scene, item: str, roles: Sequence[str]
+) -> dict[str, Any]:
     role = args.role or (roles[0] if len(roles) == 1 else None)
     if role is None or args.key is None:
         raise UsageError("an attestation is signed with a key, in a role", hint=f"--key FILE --role {roles[0]}")
@@ -162,7 +164,7 @@ def _acknowledge(args: argparse.Namespace, session: Session, scene: Scene) -> di
         one = reviewed.find(scene.staging, args.acknowledge)
         if one.severity not in reviewed.GRAVE:
             raise UsageError(f"{one.id} is {one.severity}: no signature is needed", hint="leave --key and --role out")
-        signed = _signed(args, scene, grave_error(one.id, one.severity), ACKNOWLEDGING)
+        signed = _signed(args, session, scene, grave_error(one.id, one.severity), ACKNOWLEDGING)
         return {"id": one.id, "who": f"{signed['who']} as {signed['role']}", "why": args.reason, "out": args.out}
     who = default_who(session.project)
     group = reviewed.acknowledge(scene.staging, args.acknowledge, who=who, why=shared.one_line(args.reason, "--reason"))
