@@ -38,6 +38,8 @@ test:
   command: echo "1 passed in 0.01s"
 """
 """Nobody signs here: a signature names the folder, and every kill has a copy of its own."""
+_PROMOTE = ("promote", "--yes", "--discard")
+"""What is there before the first release is nobody's that we know: it is asked about."""
 _DATA = "live/.claude/memory/learnings.md"
 
 
@@ -85,13 +87,13 @@ def _ready(project: Path) -> None:
 
 def _again(project: Path) -> None:
     _ready(project)
-    _must(project, "promote", "--yes")
+    _must(project, *_PROMOTE)
     _edited(project, "beta of a release")
 
 
 def _live(project: Path) -> None:
     _again(project)
-    _must(project, "promote", "--yes")
+    _must(project, *_PROMOTE)
 
 
 def _interrupted(project: Path) -> None:
@@ -101,7 +103,7 @@ def _interrupted(project: Path) -> None:
         "from agent_studio.cli.main import main\n"
         "from agent_studio.release import switch\n"
         "switch._bring = lambda *_: os._exit(9)\n"
-        "main(['promote', '--yes', '--project', sys.argv[1]])\n"
+        "main(['promote', '--yes', '--discard', '--project', sys.argv[1]])\n"
     )
     subprocess.run([sys.executable, "-c", code, str(project)], capture_output=True, check=False)
     if switch.pending(Project(project.resolve())) is None:
@@ -156,7 +158,7 @@ def _cluttered(project: Path) -> None:
 
 
 _BACKUPS = ".agent-studio/staging/backups"
-_PROMOTE = ("promote", "--yes")
+
 _BACK = ("rollback", "--level", "2", "--reason", "trial", "--yes", *FEW)
 SCENARIOS = (
     Scenario("promote", _PROMOTE, _again),
