@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=1_000, help="of writers of the ledger")
     parser.add_argument("--no-client", action="store_true", help="leave the real client out")
     parser.add_argument("--no-attacks", action="store_true", help="leave the attacks on what run protects out")
+    parser.add_argument("--no-properties", action="store_true", help="leave the property tests out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=measure.REPOSITORY / "bench/TRIALS.md")
     args = parser.parse_args(argv)
@@ -75,7 +76,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         for repository in (None, *args.repository):
             yield _released(version, repository, args)
     yield _attacked(wanted=not args.no_attacks)
-    yield _properties()
+    yield _properties(wanted=not args.no_properties)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()
         yield browser.examine(place / "many events")
@@ -181,8 +182,11 @@ def _attacked(*, wanted: bool) -> Trial:
     return trial
 
 
-def _properties() -> Trial:
+def _properties(*, wanted: bool) -> Trial:
     trial = Trial("every property test on cases that no run before had")
+    if not wanted:
+        trial.not_run = "--no-properties"
+        return trial
     choice = ("-m", "hypothesis", "--hypothesis-profile", "explore")
     command = (sys.executable, "-m", "pytest", "-q", "-n", "auto", *choice)
     done = subprocess.run(command, cwd=measure.REPOSITORY, capture_output=True, text=True, check=False)

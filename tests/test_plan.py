@@ -73,7 +73,7 @@ def test_the_same_state_gives_the_same_plan_and_the_same_evidence(world: World) 
     assert planned(world, "elsewhere.md")["recorded"] is False
     assert (world.project.path / "elsewhere.md").read_text() == held.data["text"]
     assert len(list((world.staging.root.state.path / "evidence").glob("plan-*"))) == 1
-    assert "--plan is empty" in world.must("checklist", "promotion", "--plan", "", code=2).err
+    assert "an empty name is no file's" in world.must("checklist", "promotion", "--plan", "", code=2).err
 
 
 def test_an_edited_plan_is_not_the_recorded_one_and_a_lost_file_is_shown_from_evidence(world: World) -> None:

@@ -74,6 +74,8 @@ def refuse(name: str, data: bytes, definitions: Iterable[Path] = ()) -> Path:
 
 def refuse_guarded(name: str, definitions: Iterable[Path] = ()) -> Path:
     """Return where a name leads, but for a link at its end; raise `UsageError` for definitions, data and the like."""
+    if not name.strip():
+        raise UsageError("an empty name is no file's", hint="name the file to write")
     given = Path(os.path.abspath(Path(name).expanduser())) if name else Path(os.sep)  # noqa: PTH100 - links stay
     place = Path(os.path.realpath(given.parent)) / given.name
     if not name or not given.name or given.is_dir():

@@ -169,6 +169,7 @@ def _scratch(folder: Folder) -> Iterator[Folder]:
 def _sweep(folder: Folder, prefix: str) -> None:
     for name in folder.names():
         status = folder.status(name)
-        if name.startswith(prefix) and status and time.time() - status.st_mtime > _STALE_SECONDS:
+        ours = name.startswith((prefix, f".{prefix}"))  # the second was not finished
+        if ours and status and time.time() - status.st_mtime > _STALE_SECONDS:
             with suppress(AgentStudioError, OSError):
                 (folder.remove_tree if stat.S_ISDIR(status.st_mode) else folder.remove)(name)
