@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import attacks, browser, corpus, kills, ledger, measure, search_quality
+from bench import attacks, browser, corpus, kills, ledger, measure, release_kills, search_quality
 from bench.client import claude, finding, isolated, released, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
@@ -32,6 +32,7 @@ from agent_studio.isolation.backends import bubblewrap, landlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from agent_studio.isolation.backends import Backend
 
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=1_000, help="of writers of the ledger")
     parser.add_argument("--no-client", action="store_true", help="leave the real client out")
     parser.add_argument("--no-attacks", action="store_true", help="leave the attacks on what run protects out")
+    parser.add_argument("--no-releases", action="store_true", help="leave the kills of promotion and restore out")
     parser.add_argument("--no-properties", action="store_true", help="leave the property tests out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=measure.REPOSITORY / "bench/TRIALS.md")
@@ -65,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     for scenario in kills.SCENARIOS:
-        yield _killed(scenario, args.points, args.seed)
+        yield _killed(scenario, kills.matrix, args.points, args.seed)
+    for scenario in () if args.no_releases else release_kills.SCENARIOS:
+        yield _killed(scenario, release_kills.matrix, args.points, args.seed)
     yield _ledger(args.kills, args.seed)
     yield _counted(wanted=not args.no_client)
     for version in claude.VERSIONS:
@@ -89,10 +93,15 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield Trial("every command on a checkout", not_run="no --repository was given")
 
 
-def _killed(scenario: kills.Scenario, count: int | None, seed: int) -> Trial:
+def _killed(
+    scenario: kills.Scenario,
+    matrix_of: Callable[[kills.Scenario], AbstractContextManager[kills.Matrix]],
+    count: int | None,
+    seed: int,
+) -> Trial:
     trial = Trial(f"`{scenario.name}` killed at every system call that changes a file")
     try:
-        with kills.matrix(scenario) as matrix:
+        with matrix_of(scenario) as matrix:
             started = time.perf_counter()
             points = matrix.spread(count or len(matrix.points))
             for point in points:
