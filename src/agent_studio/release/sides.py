@@ -93,7 +93,7 @@ def open_sides_to_return(project: Project, variables: Mapping[str, str], overrid
         return open_sides(project, variables, overrides)
     except ConfigurationError:
         tree = whose.of_history(project, history.read(project))
-        if tree is None or not (tree.around or tree.definitions).is_dir():
+        if tree is None or not tree.definitions.is_dir():
             raise
         found = Target(tree, IN_PLACE if tree.around == project.path else SEPARATE)
         apart = {name: value for name, value in variables.items() if name != VARIABLE}
