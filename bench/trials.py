@@ -77,8 +77,8 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
-        for repository in (None, *args.repository):
-            yield _released(version, repository, args)
+    for repository in (None, *args.repository):
+        yield _released(next(iter(claude.VERSIONS)), repository, args)
     yield _attacked(wanted=not args.no_attacks)
     yield _properties(wanted=not args.no_properties)
     with tempfile.TemporaryDirectory() as folder:
