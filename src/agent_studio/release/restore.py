@@ -145,6 +145,14 @@ def _notes(root: EnvironmentRoot, made: Backup) -> list[str]:
     ]
 
 
+def _tidy(root: EnvironmentRoot) -> None:
+    """Remove what a restore that was over left when it was killed, unless one is at work."""
+    if _staged(root).has_folder():
+        with suppress(BusyError), alone(root, "a restore", recovering=True) as folder:
+            if folder.status(JOURNAL) is None:
+                shutil.rmtree(_staged(root).path, ignore_errors=True)
+
+
 def recover(project: Project, environment: Environment) -> str:
     """Bring an interrupted restore to its end and return the id of its backup; empty when none was interrupted.
 
@@ -152,6 +160,7 @@ def recover(project: Project, environment: Environment) -> str:
     """
     root = EnvironmentRoot(project, environment, "", {})
     if folder_of(root).status(JOURNAL) is None:
+        _tidy(root)
         return ""
     with alone(root, "a restore", recovering=True) as folder:
         try:
