@@ -10,12 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.conftest import add_artifacts
+from tests.conftest import Studio, add_artifacts
 from tests.ordinary import ordinary
 
 from agent_studio.environment.context import open_context
@@ -30,7 +31,7 @@ from agent_studio.isolation.policy import Access, policy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import Finished, Studio
+    from tests.conftest import Finished
     from tests.ordinary import Ordinary
 
     from agent_studio.isolation.backends import Backend
@@ -694,3 +695,17 @@ def test_it_is_never_chosen_on_linux_without_being_asked_for(roots: Studio) -> N
     except AgentStudioError:
         pytest.fail("nothing was required")
     assert found.name != "sandbox-runtime"
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no shared memory to write to")
+def test_a_project_in_a_folder_that_bubblewrap_mounts_anew_is_not_left_open() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        studio = Studio(Path(folder).resolve())
+        add_artifacts(studio)
+        for environment in ("production", "staging"):
+            assert studio.run("init", "--env", environment, "--no-hooks").code == 0
+        studio.write(".claude/memory/learnings.md", "planted")
+        for how in (("--isolation", "bubblewrap"), ("--require-isolation",)):
+            done = studio.process("run", "--env", "staging", *how, "--", "cat", ".claude/memory/learnings.md")
+            assert "planted" not in done.out
+            assert done.code

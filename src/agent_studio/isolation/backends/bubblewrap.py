@@ -70,6 +70,8 @@ def available(policy: Policy | None = None) -> Availability:
             return Availability(
                 False, f"the project belongs to user {owner}: root in a user namespace has no rights to it", STRENGTH
             )
+    if policy is not None and _is_own(policy.project):
+        return Availability(False, f"the project lies in {policy.project.parents[-2]}, which is mounted anew", STRENGTH)
     reason = _fault()
     return Availability(not reason, reason or "namespaces of its own", STRENGTH)
 
