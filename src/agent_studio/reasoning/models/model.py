@@ -50,6 +50,9 @@ class Usage(NamedTuple):
     cache_write: int = 0
 
 
+_NOTHING = Usage()
+
+
 @dataclass(frozen=True)
 class Reply:
     """What came back from one call."""
@@ -60,7 +63,7 @@ class Reply:
     model: str
     """As the provider names it."""
     provider: str
-    usage: Usage = Usage()
+    usage: Usage = _NOTHING
     cost_usd: Decimal | None = None
     cost_source: str = UNKNOWN
     request_id: str = ""
