@@ -72,6 +72,23 @@ def read(context: Context, one: Evolution) -> Draft | None:
     return draft if main_file(one) in {part.path for part in draft.parts} else None
 
 
+def settle(context: Context, one: Evolution) -> None:
+    """Take what others may do with the draft's files: whoever drafts writes them with the rights of any file."""
+    folder = context.root.folder("context").at(home(one))
+    if os.name == "nt" or not folder.has_folder():
+        return
+    folder.make_private()
+    folder.sweep()
+    loose = []
+    for name, status in folder.tree():
+        if stat.S_ISDIR(status.st_mode):
+            folder.make_private(name)
+            folder.sweep(name)
+        elif stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            loose.append(Part(name, folder.read(name), bool(status.st_mode & stat.S_IXUSR)))
+    write(folder, loose)
+
+
 def read_folder(folder: Folder) -> Draft:
     """Return the files of a folder; raise `UsageError` for what cannot be a draft, such as a link or too much of it."""
     parts = list[Part]()

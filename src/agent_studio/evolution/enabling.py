@@ -30,13 +30,13 @@ def place(context: Context, one: Evolution, draft: Draft) -> str:
     """Put the draft in its place, unless it is there, and return that; what a killed process left is cleared first."""
     project = context.project
     definitions = project.folder.at(DEFINITIONS)
+    parent, _, name = one.place.rpartition("/")
+    beside = Folder(project.path, context.root.kinds["context"], shared=True)
+    work = f"{drafts.home(one)}.placing"
+    if beside.status(work):
+        beside.remove_tree(work)
     if not is_placed(project, one):
-        parent, _, name = one.place.rpartition("/")
         definitions.make(parent)
-        work = f"{drafts.home(one)}.placing"
-        beside = Folder(project.path, context.root.kinds["context"], shared=True)
-        if beside.status(work):
-            beside.remove_tree(work)
         beside.make(f"{work}/{name}" if one.kind == "skill" else work)
         built = beside.at(work)
         drafts.write(built.at(name) if one.kind == "skill" else built, draft.parts)

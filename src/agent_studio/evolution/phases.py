@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 EVALUATE, VALIDATE, RESEARCH, LOCK, VERIFY, ENABLE = PHASES = (
     "evaluate", "validate", "research", "lock", "verify", "enable",
 )  # fmt: skip
+DRAFTED = (LOCK, VERIFY, ENABLE)
+"""Phases that look at the draft."""
 IDLE = "idle"
 """Nothing is under way."""
 ENABLED, STOPPED, ABORTED = "enabled", "stopped", "aborted"

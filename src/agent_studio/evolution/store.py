@@ -117,7 +117,7 @@ class Change:
 
     def _take_over(self) -> None:
         """Keep a file that is none of this journal's under another name, and take over what the original had."""
-        if self._held.file in {"original", "other", "damaged"} and not self.kept:
+        if self._held.file in {"original", "other", "damaged"} and self._held.raw and not self.kept:
             self.kept = _KEPT_AS.format(clock.file_stamp(clock.now()))
             self._folder.create(self.kept, self._held.raw)
         if self._held.original is not None:
@@ -132,14 +132,23 @@ class Change:
 
 
 @contextmanager
+def _alone(context: Context) -> Iterator[None]:
+    """Keep other writers out, and clear what killed ones left half-written."""
+    folder = context.root.folder("context")
+    context.root.state.make()
+    folder.make()
+    with locks.exclusive(context.root.state, _LOCK, doing="evolve", wait_s=_WAIT_S):
+        folder.sweep(of=[EVOLUTION_FILE, f"{JOURNAL}.head"])
+        yield
+
+
+@contextmanager
 def changing(context: Context) -> Iterator[Change]:
     """Hold the state for a change; what was added stays, whatever happens after. Raises `BusyError`.
 
     Raises `ConfigurationError` for a state file of a later version: who wrote it knows more than is known here.
     """
-    context.root.state.make()
-    context.root.folder("context").make()
-    with locks.exclusive(context.root.state, _LOCK, doing="evolve", wait_s=_WAIT_S):
+    with _alone(context):
         held = read(context)
         refuse_version(context, held)
         change = Change(context, held)
@@ -166,8 +175,7 @@ def repair(context: Context) -> str:
 
     Return what was done, empty where all was well. What is replaced is kept beside. Raises `BusyError`.
     """
-    context.root.state.make()
-    with locks.exclusive(context.root.state, _LOCK, doing="evolve", wait_s=_WAIT_S):
+    with _alone(context):
         try:
             held = read(context)
         except IntegrityError:
@@ -210,6 +218,8 @@ def _begin_anew(context: Context) -> str:
 
 def problem(held: Held) -> str:
     """Return what is the matter with the state file; empty where all is well."""
+    if held.file == "missing" and not held.head.seq:
+        return ""  # nothing was evolved yet
     return {
         "missing": f"{EVOLUTION_FILE} is missing; this is what its history, {JOURNAL}, says",
         "damaged": f"{EVOLUTION_FILE} is damaged; this is what its history, {JOURNAL}, says",

@@ -81,7 +81,9 @@ def start(context: Context, wanted: Wanted) -> Evolution:
             "started", id=change.state.next_id, kind=kind, name=name, need=need, description=description, who=who,
             suggestion=known_suggestion(change.state, wanted.suggestion), unlike=dict(wanted.unlike),
         )  # fmt: skip
-        return _current(change.state)
+        one = _current(change.state)
+        context.root.folder("context").make(drafts.home(one))
+        return one
 
 
 def _suggested(state: State, unique: str) -> str:
@@ -157,7 +159,9 @@ def advance(
         if unlike:
             change.add("answered", id=one.id, unlike=dict(unlike))
         one, head = _current(change.state), change.head
-    draft = drafts.read(context, one) if one.phase in (phases.LOCK, phases.VERIFY, phases.ENABLE) else None
+        if one.phase in phases.DRAFTED:
+            drafts.settle(context, one)
+    draft = drafts.read(context, one) if one.phase in phases.DRAFTED else None
     gates = judge(asker, one, draft)
     with store.changing(context) as change:
         if change.head != head:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from agent_studio.environment.context import Context
     from agent_studio.evolution.state import State
 
-_DRAFTED = (phases.LOCK, phases.VERIFY, phases.ENABLE)
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -35,7 +33,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     one = held.state.current
     found: list[dict[str, Any]] = []
     if one is not None:
-        draft = drafts.read(context, one) if one.phase in _DRAFTED else None
+        draft = drafts.read(context, one) if one.phase in phases.DRAFTED else None
         with working("asking the gates"):
             found = [gate.as_json() for gate in judge(shared.asker(session), one, draft, smoke=False)]
     data = {
