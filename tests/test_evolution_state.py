@@ -107,7 +107,7 @@ def test_a_file_of_the_original_is_read_and_kept_beside_from_the_first_change_on
     now = world.file
     assert now["history"] == written.get("history", written.get("evolutions"))
     assert now["patterns"][: len(written["patterns"])] == written["patterns"]
-    assert len(now["suggestionsQueue"]) == 1 + len(written.get("suggestionsQueue", written.get("suggestions")))
+    assert len(now["suggestionsQueue"]) == 1 + len(written.get("suggestionsQueue", written.get("suggestions", [])))
     if written is USED:
         assert (now["currentPhase"], now["currentEvolution"]["name"]) == ("evaluate", "log-reader")
         assert now["imported"] == {"locks": {"agents": "x"}, "phase": "locking"}
