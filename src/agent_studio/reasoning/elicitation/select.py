@@ -36,7 +36,7 @@ _KIND_LEAST, _KIND_WEIGHT = 4, 0.72
 _ORDERS = frozenset(
     """fix rename run print show open bump add remove delete format sort convert translate merge copy send close install
     update upload restart list turn insert replace increase decrease attach give remind create set change write commit
-    move download start stop""".split()  # noqa: SIM905 - a list of texts would be 50 lines
+    move download start stop use log make implement generate put book scaffold extract draw call summarise summarize wire enable disable""".split()  # noqa: SIM905 - a list of texts would be 50 lines
 )
 _ORDER_WORDS = 14
 _ORDER_FACTOR = 0.8
