@@ -8,15 +8,16 @@ from agent_studio.environment.detect import Environment
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.environment.roots import EnvironmentRoot
 from agent_studio.errors import AgentStudioError, IntegrityError, UsageError
-from agent_studio.release import evidence, history, switch, whose
-from agent_studio.release.backup_store import RestoreInterruptedError, refuse_interrupted
-from agent_studio.release.sides import SOURCE, open_sides
+from agent_studio.release import evidence
+from agent_studio.release.backups.places import RestoreInterruptedError, refuse_interrupted
+from agent_studio.release.production import history, switch, whose
+from agent_studio.release.production.sides import SOURCE, open_sides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agent_studio.environment.roots import Project
-    from agent_studio.release.history import History
+    from agent_studio.release.production.history import History
 
 RECOVER = "agent-studio recover"
 

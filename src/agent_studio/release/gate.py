@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import ExitCode
-from agent_studio.release import people
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS, age_fault
-from agent_studio.release.signoff import NOBODY, ROLES, WAIVES
+from agent_studio.release.signing import people
+from agent_studio.release.signing.signoff import NOBODY, ROLES, WAIVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agent_studio.release.evidence import Evidence
     from agent_studio.release.policy import Policy
-    from agent_studio.release.signoff import Checked
+    from agent_studio.release.signing.signoff import Checked
 
 WAIVED = "WAIVED"
 REQUIRED: Mapping[str, str] = {

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cost import ledger
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import backup as making
-from agent_studio.release import backup_verify
+from agent_studio.release.backups import backup as making
+from agent_studio.release.backups import verifying
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import Project
-    from agent_studio.release.sides import Sides
+    from agent_studio.release.production.sides import Sides
 
 
 def backup(
@@ -43,7 +43,7 @@ def of(
 
 def newest(context: Context, *, but: str = "", but_by: Collection[str] = ()) -> str:
     """Return the id of an environment's newest backup that verifies, or empty when there is none."""
-    return backup_verify.newest(context, but=but, but_by=but_by)
+    return verifying.newest(context, but=but, but_by=but_by)
 
 
 def ledger_head(sides: Sides) -> dict[str, Any]:
