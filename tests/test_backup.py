@@ -107,7 +107,7 @@ def _while(act: Callable[[], object]) -> tuple[threading.Event, threading.Thread
 
 
 def test_a_backup_is_whole_while_writers_append_and_the_ledger_is_renamed(world: World) -> None:
-    writer = ledger.Writer(world.root, file_limit_bytes=4_000)
+    writer = ledger.Writer(world.root, file_limit_bytes=30_000)
     metrics = world.root.folder("metrics")
 
     def write() -> None:
@@ -189,8 +189,8 @@ def test_a_ledger_that_is_no_chain_stops_a_backup_and_not_the_way_back(world: Wo
 DAMAGE: dict[str, Callable[[World, Path, Path], object]] = {
     "a flipped bit": lambda _, piece, __: piece.write_bytes(_flipped(piece.read_bytes())),
     "a piece cut short": lambda _, piece, __: piece.write_bytes(piece.read_bytes()[:-3]),
-    "a piece of another": lambda _, piece, __: piece.write_bytes(places._packed(b"other")),
-    "a piece that unpacks to far more": lambda _, piece, __: piece.write_bytes(places._packed(b"0" * (1 << 26))),
+    "a piece of another": lambda _, piece, __: piece.write_bytes(places.Pieces.pack(b"other")),
+    "a piece that unpacks to far more": lambda _, piece, __: piece.write_bytes(places.Pieces.pack(b"0" * (1 << 26))),
     "a piece that is missing": lambda _, piece, __: piece.unlink(),
     "a manifest cut short": lambda _, __, manifest: manifest.write_bytes(manifest.read_bytes()[:-50]),
     "a manifest edited": lambda _, __, manifest: manifest.write_bytes(manifest.read_bytes().replace(b"384", b"420")),

@@ -18,9 +18,9 @@ from agent_studio.errors import BusyError, IntegrityError, UsageError
 from agent_studio.release import evidence, prune
 from agent_studio.release.backups import backup, pruning, repairing, verifying
 from agent_studio.release.content import candidates, manifest
-from agent_studio.release.content import store as storing
 from agent_studio.release.content.store import Store
 from agent_studio.release.production import history, switch
+from agent_studio.storage import contents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +104,7 @@ def test_a_damaged_history_or_manifest_stops_it(pair: Pair, monkeypatch: pytest.
     first, *_ = _several(pair)
     later(monkeypatch, 1)
     names = set(pair.store.names())
-    place = pair.project.path / f".agent-studio/{storing.FOLDER}/{first[:2]}/{first[2:]}"
+    place = pair.project.path / f".agent-studio/{contents.FOLDER}/{first[:2]}/{first[2:]}"
     whole = place.read_bytes()
     place.write_bytes(whole[:-5])
     with pytest.raises(IntegrityError):

@@ -18,11 +18,11 @@ from agent_studio.errors import AgentStudioError
 from agent_studio.release import evidence
 from agent_studio.release.content import candidates, manifest
 from agent_studio.release.content.candidate import candidate
-from agent_studio.release.content.store import FOLDER as OBJECTS
 from agent_studio.release.content.store import Store
 from agent_studio.release.production import history, switch
 from agent_studio.release.signing import signoff
 from agent_studio.storage import chained
+from agent_studio.storage.contents import FOLDER as OBJECTS
 from agent_studio.storage.folder import Folder
 
 if TYPE_CHECKING:

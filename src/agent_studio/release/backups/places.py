@@ -7,9 +7,7 @@ every such manifest with its hash, what was restored and what was removed.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -17,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 from agent_studio import clock
 from agent_studio.cost.checkpoints import Return
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError
-from agent_studio.storage import chained, flush
+from agent_studio.storage import chained
+from agent_studio.storage.contents import FOLDER as OBJECTS
+from agent_studio.storage.contents import ContentStore
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.storage.folder import Folder
 
 FOLDER = "backups"
-OBJECTS = "objects"
 CHAIN = "backups.jsonl"
 JOURNAL = "restore.json"
 """There while a restore goes on, or was interrupted."""
@@ -39,9 +38,7 @@ MADE, RESTORED, PRUNED = "made", "restored", "pruned"
 _LOCK = "lock"
 _LEVEL = 3
 """Of 1 to 9; on records of hooks 1 is as fast and a little larger, 6 takes twice the time for 8 % less."""
-_PREFIX = 2
 _SUM_BYTES = 4
-_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 class RestoreInterruptedError(AgentStudioError):
@@ -137,108 +134,53 @@ def returns(root: EnvironmentRoot) -> list[Return]:
     return []
 
 
-class Pieces:
-    """The pieces of one environment's backups."""
-
-    def __init__(self, root: EnvironmentRoot) -> None:
-        self._folder = folder_of(root)
-        self._durable = True
-
-    @contextmanager
-    def bulk(self) -> Iterator[None]:
-        """Make all that is put meanwhile durable at once, at the end; nothing may rely on it before.
-
-        What a crash leaves of a piece is not what it is named, and is written anew when it is put again.
-        """
-        self._durable = not flush.is_available()
-        try:
-            yield
-            if not self._durable:
-                flush.flush([self._folder.path])
-        finally:
-            self._durable = True
-
-    def put(self, data: bytes) -> str:
-        """Keep a piece and return its name; what is kept already is read and compared, not taken for granted.
-
-        Raises `IntegrityError` when what was written reads otherwise.
-        """
-        name = hashlib.sha256(data).hexdigest()
-        if not self._holds(name, data):
-            place = _place(name)
-            self._folder.make(place.rpartition("/")[0])
-            self._folder.replace(place, _packed(data), durable=self._durable)
-            if not self._holds(name, data):
-                raise IntegrityError(f"{self._folder.path / place} was written and reads otherwise", hint=_DISK)
-        return name
-
-    def _holds(self, name: str, data: bytes) -> bool:
-        with suppress(FileNotFoundError, zlib.error):
-            return _unpacked(self._folder.read(_place(name))) == data
-        return False
-
-    def read(self, name: str) -> bytes:
-        """Return a piece; raise `IntegrityError` when it is missing or is not what it is named."""
-        place = _place(name)
-        try:
-            data = _unpacked(self._folder.read(place))
-        except FileNotFoundError:
-            raise IntegrityError(f"piece {name[:12]} is missing: {self._folder.path / place}", hint=_OTHER) from None
-        except zlib.error:
-            data = b""
-        if hashlib.sha256(data).hexdigest() != name:
-            raise IntegrityError(f"piece {name[:12]} is damaged: {self._folder.path / place}", hint=_OTHER)
-        return data
-
-    def names(self) -> Iterator[str]:
-        """Yield the name of every piece."""
-        for first in self._names(OBJECTS):
-            for rest in self._names(f"{OBJECTS}/{first}"):
-                if _NAME.fullmatch(first + rest):
-                    yield first + rest
-
-    def _names(self, relative: str) -> list[str]:
-        with suppress(FileNotFoundError):
-            self._folder.sweep(relative)
-            return self._folder.names(relative)
-        return []
-
-    def collect(self, keep: Collection[str]) -> int:
-        """Remove every piece but those to keep; return how many went."""
-        gone = [name for name in self.names() if name not in keep]
-        for name in gone:
-            with suppress(FileNotFoundError):
-                self._folder.remove(_place(name))
-        return len(gone)
-
-
 _DISK = "the disk may be failing: look at the system's log"
 _OTHER = "use another backup: agent-studio backup list"
 
 
-def _unpacked(data: bytes) -> bytes:
-    """Return what a piece is without compression; never more than a piece may be, whatever was put in its place."""
-    data, sum_of_all = data[:-_SUM_BYTES], data[-_SUM_BYTES:]
-    if _sum(data) != sum_of_all:
-        raise zlib.error("another checksum")
-    machine = zlib.decompressobj()
-    found = machine.decompress(data, PIECE_BYTES + 1)
-    if not machine.eof or machine.unused_data or len(found) > PIECE_BYTES:
-        raise zlib.error("cut short, or followed by something else")
-    return found
+class Pieces(ContentStore):
+    """The pieces of one environment's backups, compressed."""
 
+    what = "piece"
+    if_missing = if_damaged = _OTHER
 
-def _packed(data: bytes) -> bytes:
-    """Return a piece as it is kept: a zlib stream, then a checksum of all its bytes, for a stream has bits to spare."""
-    stream = zlib.compress(data, _LEVEL)
-    return stream + _sum(stream)
+    def __init__(self, root: EnvironmentRoot) -> None:
+        super().__init__(folder_of(root))
+
+    def _write(self, sha256: str, data: bytes) -> None:
+        super()._write(sha256, data)
+        if not self.holds(sha256, data):  # a backup is what is left when all else is gone
+            place = self._folder.path / self.place(sha256)
+            raise IntegrityError(f"{place} was written and reads otherwise", hint=_DISK)
+
+    def names(self) -> Iterator[str]:
+        """Yield the name of every piece; what killed writers left beside them goes."""
+        with suppress(FileNotFoundError):
+            for first in self._folder.names(OBJECTS):
+                self._folder.sweep(f"{OBJECTS}/{first}")
+        yield from super().names()
+
+    @staticmethod
+    def pack(data: bytes) -> bytes:
+        """Return a zlib stream, then a checksum of all its bytes, for a stream has bits to spare."""
+        stream = zlib.compress(data, _LEVEL)
+        return stream + _sum(stream)
+
+    @staticmethod
+    def unpack(written: bytes) -> bytes:
+        """Return what a piece is without compression; never more than a piece may be, whatever was put in its place."""
+        stream, sum_of_all = written[:-_SUM_BYTES], written[-_SUM_BYTES:]
+        if _sum(stream) != sum_of_all:
+            raise ValueError("another checksum")
+        machine = zlib.decompressobj()
+        try:
+            found = machine.decompress(stream, PIECE_BYTES + 1)
+        except zlib.error as error:
+            raise ValueError(str(error)) from None
+        if not machine.eof or machine.unused_data or len(found) > PIECE_BYTES:
+            raise ValueError("cut short, or followed by something else")
+        return found
 
 
 def _sum(data: bytes) -> bytes:
     return zlib.crc32(data).to_bytes(_SUM_BYTES)
-
-
-def _place(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise IntegrityError(f"{name[:80]!r} is no name of a piece", hint=_OTHER)
-    return f"{OBJECTS}/{name[:_PREFIX]}/{name[_PREFIX:]}"
