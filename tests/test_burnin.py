@@ -402,6 +402,8 @@ def test_a_damaged_journal_is_set_aside_by_a_restart(world: BurninWorld) -> None
     place.write_text(place.read_text().replace("start", "stork"))
     damaged = place.read_bytes()
     assert world.run("status").code == 8
+    told = world.studio.run("doctor", "--json").data["findings"]
+    assert "burnin-damage" in {one["code"] for one in told}
     done = world.run("start", "--restart")
     assert done.code == 0, done.err
     assert "is forgotten" in done.err or "are forgotten" in done.err
@@ -536,6 +538,22 @@ def test_a_burn_in_that_starts_anew_leaves_no_pass_on_record(world: BurninWorld)
     held = evidence.of(world.project, SOURCE, world.candidate).evidence
     assert {kind: one.verdict for kind, one in held.items()} == dict.fromkeys(progress.EVIDENCE, "INSUFFICIENT")
     assert "started anew" in held["errors"].data["reason"]
+
+
+def test_the_gate_looks_at_what_happened_since_the_report(world: BurninWorld) -> None:
+    def said() -> tuple[str, str]:
+        found = world.studio.run("gate", "--json").data["requirements"]
+        return next((one["verdict"], one["reason"]) for one in found if one["name"] == "burnin")
+
+    world.start()
+    whole_day(world)
+    world.burnin("report", code=0)
+    assert world.studio.run("candidate", "create").code == 0
+    assert said()[0] == "PASS"
+    world.lines(AGENTS, [(world.now, agent_of("s1", "failed"))] * 100)
+    verdict, reason = said()
+    assert verdict == "FAIL"
+    assert "fails since: agent-failures" in reason
 
 
 def test_what_is_missing_is_told_as_it_is_now(world: BurninWorld) -> None:

@@ -10,6 +10,7 @@ from agent_studio.environment.roots import EnvironmentRoot
 from agent_studio.errors import AgentStudioError, IntegrityError, UsageError
 from agent_studio.release import evidence
 from agent_studio.release.backups.places import RestoreInterruptedError, refuse_interrupted
+from agent_studio.release.burnin import beginning
 from agent_studio.release.production import history, switch, whose
 from agent_studio.release.production.sides import SOURCE, open_sides
 
@@ -93,6 +94,10 @@ def _target(project: Project, past: History, variables: Mapping[str, str]) -> It
         sides = open_sides(project, variables, looking=True)
     except AgentStudioError:
         return  # the configuration is a finding of its own
+    try:
+        beginning.check(sides.staging)
+    except AgentStudioError as error:
+        yield Finding("burnin-damage", Severity.ERROR, error.message, "agent-studio burnin start --restart")
     if sides.target.absent:
         yield Finding("production-absent", Severity.INFO, sides.target.absent, "run it where production is")
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio import clock
 from agent_studio.errors import IntegrityError
 from agent_studio.release import evidence, gate, policy
+from agent_studio.release.burnin import progress
 from agent_studio.release.carried import carried
 from agent_studio.release.checklists import grave
 from agent_studio.release.content import candidates as made
@@ -86,7 +87,7 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         unsettled=unsettled(content),
         issues=opened.grave, unclear=opened.unclear,
         unsignable=statement.unmeetable(then, clock.now()),
-        absent=sides.target.absent,
+        absent=sides.target.absent, broken=progress.broken(sides, candidate),
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)
 

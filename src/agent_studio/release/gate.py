@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agent_studio.release.signing.signoff import Checked
 
 WAIVED = "WAIVED"
+BURNIN = "burnin"
 REQUIRED: Mapping[str, str] = {
     "smoke": "the smoke tests of staging",
     "test": "the project's full test suite",
@@ -30,7 +31,7 @@ REQUIRED: Mapping[str, str] = {
     "errors": "a look at the error log",
     "isolation": "how staging is kept apart",
     "comparison": "staging's figures beside production's",
-    "burnin": "a burn-in",
+    BURNIN: "a burn-in",
     "plan": "a plan of deployment and rollback",
     "checklist.pre": "the checklist before deployment to staging",
     "checklist.deploy": "the checklist of that deployment",
@@ -84,6 +85,8 @@ class Facts(NamedTuple):
     """What is open in staging and CRITICAL or HIGH, alerts among it."""
     unclear: Sequence[str] = ()
     """What staging's issues file does not say clearly."""
+    broken: str = ""
+    """Why the burn-in fails now, whatever its report said."""
     unsignable: Sequence[str] = ()
     """Why nobody could sign a promotion any more once the candidate is live."""
     absent: str = ""
@@ -155,6 +158,8 @@ def _found(kind: str, about: str, facts: Facts) -> Requirement:
     fault = age_fault(one.time, facts.now, facts.policy.evidence_days)
     if fault:
         return Requirement(kind, INSUFFICIENT, fault)
+    if kind == BURNIN and one.verdict == PASS and facts.broken:
+        return Requirement(kind, FAIL, f"it passed at {one.time}, and fails since: {facts.broken}")
     return Requirement(kind, one.verdict, str(one.data.get("reason") or f"found at {one.time}"))
 
 

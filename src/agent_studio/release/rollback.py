@@ -12,7 +12,7 @@ from agent_studio.capture.otlp import daemon
 from agent_studio.environment import disabled, flags
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, StorageError
 from agent_studio.release import checked, evidence, rollback_checks, safety
-from agent_studio.release.backups import backup, places, restore
+from agent_studio.release.backups import backup, places, restore, verifying
 from agent_studio.release.backups.backup import SUSPECT
 from agent_studio.release.burnin import progress
 from agent_studio.release.content import git
@@ -102,7 +102,7 @@ class _Run:
     def _chosen(self) -> Backup | None:
         """Return the backup that level 3 restores, before one of what is there now is made; None for none."""
         root = self.sides.staging.root
-        own = self.options.backup or safety.newest(self.sides.staging, but_by=SUSPECT)
+        own = self.options.backup or verifying.newest(self.sides.staging, but_by=SUSPECT)
         if not own:
             return None
         with places.alone(root, "a rollback"):

@@ -93,6 +93,12 @@ def started_in(state: Folder) -> Started | None:
     return found
 
 
+def check(context: Context) -> None:
+    """Raise what `started` raises, and `IntegrityError` for a damaged journal."""
+    started(context)
+    _lines(context)
+
+
 def set_damaged_aside(context: Context) -> str:
     """Give a damaged journal another name, so that a burn-in can be started; return that, empty for a sound one."""
     try:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio import clock
 from agent_studio.environment import flags
 from agent_studio.environment.config import load
+from agent_studio.errors import AgentStudioError
 from agent_studio.release import evidence, policy
 from agent_studio.release.burnin import beginning
 from agent_studio.release.burnin import rules as burnin_rules
 from agent_studio.release.burnin.observed import Observed, observe
 from agent_studio.release.burnin.rules import Limits, Requirement, limits_of
 from agent_studio.release.content.candidate import candidate
-from agent_studio.release.evidence import INSUFFICIENT, PASS
+from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 from agent_studio.release.production import history
 from agent_studio.release.production.sides import SOURCE, TO
 
@@ -85,7 +86,12 @@ def status(sides: Sides) -> Burnin:
     Raises `ConfigurationError`, `DisabledError`, `StorageError` for what cannot be read, `IntegrityError` for a damaged
     journal of ours.
     """
-    context, sha256 = sides.staging, candidate(sides.project).sha256
+    return of(sides, candidate(sides.project).sha256)
+
+
+def of(sides: Sides, sha256: str) -> Burnin:
+    """Return where the burn-in of a candidate stands; raises what `status` raises."""
+    context = sides.staging
     terms, now_ms = terms_of(sides, sha256), _now_ms()
     begun = beginning.started(context)
     if begun is None or begun.candidate != sha256:
@@ -99,6 +105,18 @@ def status(sides: Sides) -> Burnin:
     )  # fmt: skip
     found = _judged(sha256, terms, begun, since, seen, beginning.starts(context, sha256, since))
     return found._replace(replaying_ms=next((one for one, end in exercises if end == beginning.FOREVER_MS), None))
+
+
+def broken(sides: Sides, sha256: str) -> str:
+    """Return why the burn-in of a candidate fails as things are now, whatever was reported; empty when it does not."""
+    try:
+        begun = beginning.started(sides.staging)
+        if begun is None or begun.candidate != sha256:
+            return ""
+        found = of(sides, sha256)
+    except AgentStudioError as error:
+        return error.message
+    return found.message if found.verdict == FAIL else ""
 
 
 def start(sides: Sides, *, restart: bool = False) -> tuple[Started, bool]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import AgentStudioError
 from agent_studio.redaction import redact
-from agent_studio.release import safety
+from agent_studio.release.backups import verifying
 from agent_studio.release.checklists.plan import Plan, versions
 from agent_studio.release.content import manifest
 from agent_studio.release.production.target import IN_PLACE
@@ -173,7 +173,7 @@ def _contacts(made: Made, gathered: Gathered) -> Iterator[str]:
 def _newest(sides: Sides) -> str:
     """Return the newest backup of production's data that verifies, empty when there is none."""
     try:
-        return safety.newest(sides.live())
+        return verifying.newest(sides.live())
     except AgentStudioError:
         return ""  # production cannot be opened: it has no data yet, or is what the candidate mends
 
