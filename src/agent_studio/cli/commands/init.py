@@ -15,8 +15,8 @@ from agent_studio.environment.detect import VARIABLE, Environment
 from agent_studio.environment.roots import EnvironmentRoot
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.isolation.secrets import baseline
-from agent_studio.release import placing
-from agent_studio.release.backup_store import refuse_interrupted
+from agent_studio.release.backups.places import refuse_interrupted
+from agent_studio.release.production import placing
 from agent_studio.staging.init import Item, Options, Report, initialise, preflight
 
 if TYPE_CHECKING:
