@@ -11,7 +11,7 @@ from tests.evolution_world import NEED, SKILL, Clock, EvolutionWorld, reason, ve
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import Project
 from agent_studio.evolution.phases import KINDS, PHASES
-from agent_studio.release import whose
+from agent_studio.release.production import whose
 from agent_studio.storage.chain import Head
 
 if TYPE_CHECKING:

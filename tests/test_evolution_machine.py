@@ -18,9 +18,9 @@ from tests.evolution_world import NEED, SKILL, EvolutionWorld
 from agent_studio import clock
 from agent_studio.errors import AgentStudioError, UsageError
 from agent_studio.evolution import store, suggestions, workflow
+from agent_studio.evolution.gates.sources import Asked
 from agent_studio.evolution.judging import Asker
 from agent_studio.evolution.phases import PHASES, PhaseError
-from agent_studio.evolution.sources import Asked
 
 pytestmark = pytest.mark.slow
 GOOD, BAD = SKILL, SKILL + "\nTODO: the rest\n"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.evolution import conflicts, drafts, enabling, need, phases, sources, verifying
+from agent_studio.evolution import drafts, enabling, phases
 from agent_studio.evolution.gate import FAIL, INSUFFICIENT, PASS, Gate, counted
+from agent_studio.evolution.gates import conflicts, need, sources, verifying
 from agent_studio.knowledge.base import knowledge
 from agent_studio.staging.smoke import run_smoke
 from agent_studio.staging.subject import Subject

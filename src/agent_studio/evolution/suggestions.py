@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio import clock
 from agent_studio.errors import UsageError
 from agent_studio.evolution import store
+from agent_studio.evolution.gates.likeness import stems
 from agent_studio.evolution.imported import unique
-from agent_studio.evolution.likeness import stems
 from agent_studio.evolution.state import OPEN, Suggestion
 from agent_studio.evolution.workflow import known_suggestion, one_line
 from agent_studio.knowledge.answers import Query

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio import clock
 from agent_studio.environment.flag_journal import default_who
 from agent_studio.errors import BusyError, UsageError, did_you_mean
-from agent_studio.evolution import drafts, enabling, phases, sources, store
-from agent_studio.evolution.conflicts import name_form
+from agent_studio.evolution import drafts, enabling, phases, store
 from agent_studio.evolution.gate import FAIL, PASS, Gate, verdict
+from agent_studio.evolution.gates import sources
+from agent_studio.evolution.gates.conflicts import name_form
 from agent_studio.evolution.judging import judge
 from agent_studio.evolution.phases import PhaseError
 from agent_studio.evolution.state import OPEN

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from agent_studio.cli import subverbs
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import UsageError
-from agent_studio.release import whose
+from agent_studio.release.production import whose
 
 if TYPE_CHECKING:
     import argparse

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from agent_studio.cli.evolve import shared
 from agent_studio.cli.output import Problem, Result
-from agent_studio.evolution import sources, store, workflow
-from agent_studio.evolution.sources import Asked
+from agent_studio.evolution import store, workflow
+from agent_studio.evolution.gates import sources
+from agent_studio.evolution.gates.sources import Asked
 
 if TYPE_CHECKING:
     import argparse

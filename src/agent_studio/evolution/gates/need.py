@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.evolution.gate import FAIL, INSUFFICIENT, PASS, Gate
-from agent_studio.evolution.likeness import DOMAINS, beside, stems
+from agent_studio.evolution.gates.likeness import DOMAINS, beside, stems
 from agent_studio.knowledge.answers import Query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent_studio.evolution.likeness import Like
+    from agent_studio.evolution.gates.likeness import Like
     from agent_studio.evolution.state import Evolution
     from agent_studio.knowledge.answers import Entry, Hit
     from agent_studio.knowledge.base import KnowledgeBase

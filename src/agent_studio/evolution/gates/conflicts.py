@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.evolution.gate import FAIL, PASS, Gate
-from agent_studio.evolution.likeness import DOMAINS
+from agent_studio.evolution.gates.likeness import DOMAINS
 from agent_studio.storage.names import collision_key
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.environment.findings import Severity
 from agent_studio.environment.roots import Project
-from agent_studio.evolution import drafts, placeholders, references
+from agent_studio.evolution import drafts
 from agent_studio.evolution.gate import FAIL, INSUFFICIENT, PASS, Gate, counted
-from agent_studio.evolution.likeness import stems
-from agent_studio.evolution.need import WORDS_LEAST
+from agent_studio.evolution.gates import placeholders, references
+from agent_studio.evolution.gates.likeness import stems
+from agent_studio.evolution.gates.need import WORDS_LEAST
 from agent_studio.isolation.secrets import scan
 from agent_studio.isolation.secrets.baseline import Baseline
 from agent_studio.knowledge import diagnosis, front_matter

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.errors import AgentStudioError
-from agent_studio.evolution.conflicts import is_known
-from agent_studio.evolution.placeholders import without_code
+from agent_studio.evolution.gates.conflicts import is_known
+from agent_studio.evolution.gates.placeholders import without_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
