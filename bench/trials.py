@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import attacks, browser, corpus, kills, ledger, measure, release_kills, search_quality
+from bench import attacks, browser, corpus, evolution_journey, kills, ledger, measure, release_kills, search_quality
 from bench.client import claude, finding, isolated, released, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
@@ -87,6 +87,10 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _generated(place / "generated \u00fcn\u00ef", args.artifacts, args.seed)
         yield _packed(place / "tree", args.tree)
         yield search_quality.trial(place / "search", args.tree, args.queries, args.groups)
+        for number, source in enumerate((measure.REPOSITORY / "examples/bookshop", args.tree, *args.repository)):
+            if source and Path(source).exists():
+                project = evolution_journey.copied(Path(source), place / f"evolved-{number}")
+                yield evolution_journey.trial(project, Path(source).resolve().name)
         for number, repository in enumerate(args.repository):
             yield _checkout(place / f"repository-{number}", repository)
     if not args.repository:
