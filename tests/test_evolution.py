@@ -159,6 +159,8 @@ def test_three_distinct_sources_are_needed(world: EvolutionWorld) -> None:
         ("../outside.md", "--quote", "a", "--says", "one two three"),
         ("/etc/hostname", "--quote", "a", "--says", "one two three"),
         ("missing.md", "--quote", "a", "--says", "one two three"),
+        (".claude/context/artifacts/evolution/1/SKILL.md", "--quote", "a", "--says", "one two three"),
+        (".claude/../.agent-studio/x", "--quote", "a", "--says", "one two three"),
         ("https://", "--says", "one two three"),
         ("ftp://example.org/x", "--says", "one two three"),
         ("https://user:pw@example.org/", "--says", "one two three"),

@@ -294,3 +294,19 @@ def test_a_suggestion_is_recorded_before_the_state_file_says_so(world: Evolution
     suggestions.say(world.context, "a skill for retries")
     records = chained.read(world.context.root.folder("context"), JOURNAL).records
     assert world.file["journal"] == {"file": JOURNAL, "seq": 1, "hash": records[-1]["_hash"]}
+
+
+def test_doctor_names_what_is_damaged_and_what_is_blocked(world: EvolutionWorld) -> None:
+    def told() -> list[tuple[str, str]]:
+        findings = world.studio.json("doctor")["findings"]
+        return [(one["severity"], one["fix"]) for one in findings if one["code"] == "evolution"]
+
+    assert told() == []
+    world.to("enable")
+    world.evolve("advance", code=1)  # smoke fails where nothing was initialised
+    assert told() == [("info", "agent-studio evolve status")]
+    (world.data / FILE).write_bytes(b"{")
+    assert told() == [("warning", "agent-studio evolve status --repair")]
+    (world.data / JOURNAL).write_bytes(b"{}\n")
+    [(severity, fix)] = told()
+    assert (severity, "--repair" in fix) == ("error", True)

@@ -56,7 +56,8 @@ def _draw(screen: Screen, one: Evolution) -> None:
 
 def _draw_suggestion(screen: Screen, one: Suggestion) -> None:
     why = f": {one.reason}" if one.reason else ""
-    screen.line(f"Suggestion {one.id} ({one.kind}), {one.status}{why}\n  {one.text}")
+    screen.line(f"Suggestion {one.id} ({one.kind}), {one.status}{why}")
+    screen.line(f"  {one.text}")
     screen.line(f"  seen {one.count} times, from {one.first} to {one.last}")
     for piece in one.evidence:
         screen.line("  " + ", ".join(f"{name} {value}" for name, value in piece.items()))

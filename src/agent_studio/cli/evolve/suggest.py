@@ -53,4 +53,5 @@ def _render(screen: Screen, found: Suggested) -> None:
         return
     shared.suggestions(screen, found.queue)
     new = f"{len(found.added)} new, {len(found.changed)} seen again, {len(found.answered)} answered by now"
-    screen.line(f"\n{new}\nnext: agent-studio evolve accept ID KIND NAME, or evolve dismiss ID --reason TEXT")
+    screen.line(f"\n{new}")
+    screen.line("next: agent-studio evolve accept ID KIND NAME, or evolve dismiss ID --reason TEXT")

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from agent_studio.environment.roots import STATE
 from agent_studio.errors import AgentStudioError, UsageError
 from agent_studio.evolution.gate import INSUFFICIENT, PASS, Gate
 from agent_studio.redaction import find_secrets
@@ -25,6 +26,8 @@ _WORDS_LEAST = 3
 """Words that what a source says has at least: less is no finding."""
 _TEXT_MAX = 4_000
 _FILE_MAX_BYTES = 8 << 20
+_DRAFTS = "/artifacts/evolution/"
+_KEPT = (STATE, ".git")
 _PORTS = {"http": 80, "https": 443}
 _STEP = "agent-studio evolve research SOURCE --says TEXT"
 
@@ -79,6 +82,8 @@ def _file(project: Project, given: str, says: str, quote: str) -> dict[str, Any]
             f"{given} is taken for a file of the project, and no --quote from it was given",
             hint="--quote TEXT; for a book or another document --document; an address begins with https://",
         )
+    if _DRAFTS in f"/{relative}" or relative.split("/")[0] in _KEPT:
+        raise UsageError(f"{given} is no source: it is a draft, or what is kept beside the project", hint=_STEP)
     text = _read(project, relative)
     if text is None:
         raise UsageError(

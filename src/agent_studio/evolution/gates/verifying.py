@@ -135,7 +135,7 @@ def no_placeholders(found: Looked) -> Gate:
 def referenced(base: KnowledgeBase, project: Project, found: Looked) -> Gate:
     """Say whether everything that the draft speaks of is there."""
     one = found.one
-    names = references.named(found.matter.fields, found.texts.values())
+    names = list(dict.fromkeys(references.named(found.matter.fields, found.texts.values())))
     absent = [f"the {ref.kind} {ref.name}" for ref in references.missing_named(base, one, names)]
     own = [part.path for part in found.draft.parts]
     count = 0
@@ -145,7 +145,7 @@ def referenced(base: KnowledgeBase, project: Project, found: Looked) -> Gate:
         absent += references.missing_files(project, one, path, own, targets)
     if absent:
         return Gate("references", FAIL, f"not there: {_listed(absent)}", tuple({"missing": name} for name in absent))
-    return Gate("references", PASS, f"{counted(count, 'file')} and all that is named are there")
+    return Gate("references", PASS, f"{counted(len(names), 'name')} and {counted(count, 'file')} that it speaks of")
 
 
 def no_secrets(project: Project) -> Gate:
