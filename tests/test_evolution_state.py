@@ -15,7 +15,7 @@ from tests.conftest import Studio
 from tests.evolution_world import NEED, SKILL, EvolutionWorld
 
 from agent_studio.environment.detect import Environment
-from agent_studio.evolution import drafts, store, suggestions, workflow
+from agent_studio.evolution import drafts, judging, store, suggestions, workflow
 from agent_studio.evolution.gate import PASS, Gate
 from agent_studio.storage import chained
 
@@ -166,6 +166,38 @@ def test_of_two_advances_at_once_none_passes_a_phase_unseen(world: EvolutionWorl
     assert codes in ([0, 2], [0, 5])
     assert world.state.phase == "validate"
     assert world.events == ["started", "judged"]
+
+
+def test_who_starts_while_another_is_about_to_waits_and_is_refused(world: EvolutionWorld) -> None:
+    with store.changing(world.context) as change:
+        other = subprocess.Popen(
+            [sys.executable, "-m", "agent_studio", "evolve", "start", "skill", "second", "--need", NEED],
+            cwd=world.studio.path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=4)
+        change.add(
+            "started", id=1, kind="skill", name="first", need=NEED, description=NEED, who="us", suggestion="", unlike={}
+        )
+    _, said = other.communicate(timeout=60)
+    assert (other.returncode, "evolution 1 (skill first) is under way" in said) == (2, True)
+    assert world.events == ["started"]
+
+
+def test_what_gates_said_of_an_evolution_that_went_on_meanwhile_does_not_count(
+    world: EvolutionWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start()
+    asked = judging.judge
+
+    def overtaken(*arguments: Any, **options: Any) -> list[Gate]:
+        monkeypatch.setattr(workflow, "judge", asked)
+        world.evolve("advance", "validate")
+        return asked(*arguments, **options)
+
+    monkeypatch.setattr(workflow, "judge", overtaken)
+    assert "another process went on" in world.refused("advance", code=5)["message"]
+    assert world.state.phase == "validate"
 
 
 def test_many_say_the_same_at_once_and_it_is_one_suggestion(world: EvolutionWorld) -> None:

@@ -108,6 +108,11 @@ def test_what_is_dismissed_does_not_come_again(world: EvolutionWorld) -> None:
     write(world, "errors.jsonl", error("boom"))
     assert world.evolve("suggest")["queue"] == []
     assert "is dismissed: it is the network" in world.refused("dismiss", one["id"], "--reason", "again")["message"]
+    world.evolve("suggest", "a skill for retries")
+    said = world.state.queue[0].id
+    world.evolve("dismiss", said, "--reason", "there is one")
+    world.evolve("suggest", "a skill for retries")
+    assert world.state.queue == []
     assert "no suggestion 'ffff'" in world.refused("accept", "ffff", "skill", "x")["message"]
 
 

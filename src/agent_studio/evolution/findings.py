@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from agent_studio.environment.context import Context
 
-_CODE = "evolution"
 _REPAIR = "agent-studio evolve status --repair"
 
 
@@ -22,14 +21,14 @@ def checks(context: Context) -> Iterator[Finding]:
     try:
         held = store.read(context)
     except AgentStudioError as error:
-        yield Finding(_CODE, Severity.ERROR, error.message, error.hint)
+        yield Finding("evolution", Severity.ERROR, error.message, error.hint)
         return
     said = store.problem(held)
     if said:
         severity = Severity.INFO if held.file in {"original", "behind"} else Severity.WARNING
-        yield Finding(_CODE, severity, said, _REPAIR)
+        yield Finding("evolution", severity, said, _REPAIR)
         return
     one = held.state.current
     if one is not None and one.blocked:
         message = f"{one.kind} {one.name} is blocked by {one.blocked[0]}"
-        yield Finding(_CODE, Severity.INFO, message, "agent-studio evolve status")
+        yield Finding("evolution", Severity.INFO, message, "agent-studio evolve status")
