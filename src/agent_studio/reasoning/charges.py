@@ -86,7 +86,7 @@ def _can_be(used: Usage) -> bool:
 
 
 def _reported(cost_usd: Decimal | None) -> Decimal | None:
-    """Return a cost as the ledger can hold it, rounded up; None for what is no cost."""
+    """Return a cost as the ledger can hold it; None for what is no cost."""
     if cost_usd is None or not cost_usd.is_finite() or not 0 <= cost_usd <= MOST_PICO_USD // PICO:
         return None
-    return cost_usd.quantize(_PLACES, rounding="ROUND_CEILING")
+    return cost_usd.quantize(_PLACES, rounding="ROUND_HALF_EVEN")
