@@ -43,7 +43,7 @@ MODEL, PROVIDER = "claude-haiku-4-5", "anthropic"
 _PICO = Decimal(10) ** 12
 _CLAIMS = (
     "honest", "honest", "honest", "reported", "nothing used", "negative", "absurd", "negative cost", "no number",
-    "fails unbilled", "fails billed", "fails with usage", "throttles", "hangs", "overcharges",
+    "fails unbilled", "fails billed", "fails with usage", "throttles", "hangs", "hangs", "overcharges",
 )  # fmt: skip
 
 
@@ -54,6 +54,8 @@ class Provider:
     chance: random.Random
     prices: PriceTable
     claims: tuple[str, ...]
+    is_dear: bool
+    """Whether every call costs all that it may."""
     name: str = f"anthropic:{MODEL}"
     provider: str = PROVIDER
     model: str = MODEL
@@ -70,8 +72,9 @@ class Provider:
         self.sent += 1
         self.sent_after_overcharge += self.overcharged
         claim = self.chance.choice(self.claims)
-        asked = self.chance.randint(1, len(request.system) + len(request.prompt) + 1_000)
-        said = self.chance.randint(1, request.max_output_tokens)
+        asked, said = len(request.system) + len(request.prompt) + 4_000, request.max_output_tokens
+        if not self.is_dear:
+            asked, said = self.chance.randint(1, asked), self.chance.randint(1, said)
         bill = self._usd(Usage(asked, said))
         await asyncio.sleep(self.chance.choice((0, 0, 0.0005)))
         self._fail(claim, Usage(asked, said), bill)
@@ -158,7 +161,9 @@ async def _session(
 ) -> None:
     limit = Decimal(chance.choice((0, 5, 20, 100, 400, 2_000))) / 1000
     claims = _CLAIMS if chance.random() < 0.25 else _CLAIMS[:-1]
-    provider = Provider(chance, prices, tuple(chance.sample(claims, chance.randint(1, 4))))
+    provider = Provider(
+        chance, prices, tuple(chance.sample(claims, chance.randint(1, 4))), is_dear=chance.random() < 0.5
+    )
     asker = Asker(context, limit_usd=limit, purpose="trial", session=name)
     before = Decimal(chance.choice((0, 0, 1))) / 1000
     asker.already(before)
@@ -173,7 +178,7 @@ async def _session(
             )  # fmt: skip
             was_over, sent = provider.overcharged and asker.spent_usd > limit, provider.sent
             try:
-                await asyncio.wait_for(asker.ask(provider, request), chance.choice((None, None, None, 0.005)))
+                await asyncio.wait_for(asker.ask(provider, request), chance.choice((None, None, 0.005)))
             except BudgetError:
                 refused += 1
             except (ModelError, TimeoutError):
