@@ -191,6 +191,12 @@ def test_secrets_are_labels_before_anything_is_sent(asker: Callable[..., Asker])
     assert "[REDACTED:" in answer.sent.system
 
 
+def test_what_is_no_character_is_sent_as_a_question_mark(asker: Callable[..., Asker]) -> None:
+    request = Request("a", "", "half a pair: \ud800")
+    assert ask(asker(), Told([said()]), request).sent.prompt == "half a pair: ?"
+    assert len(request.sha256) == 64
+
+
 def test_a_request_is_never_longer_in_tokens_than_its_bound() -> None:
     request = Request("a", "ü" * 10, "語" * 10, schema={"type": "object", "title": "é"})
     assert bounds.input_tokens(request, 0) >= 20 + 30 + len('{"type": "object", "title": "é"}')
