@@ -6,8 +6,9 @@ Each has its evidence and how often it was seen; the same thing is one suggestio
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections import deque
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
@@ -19,15 +20,13 @@ from agent_studio.evolution.state import OPEN, Suggestion
 from agent_studio.evolution.workflow import known_suggestion, one_line
 from agent_studio.knowledge.answers import Query
 from agent_studio.knowledge.base import knowledge
-from agent_studio.monitor import reading
+from agent_studio.monitor import metrics, reading
 from agent_studio.monitor.lines import instant_ms
 from agent_studio.records import Search
 from agent_studio.redaction import redact
 from agent_studio.storage import journal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agent_studio.environment.context import Context
 
 UNANSWERED, ERROR, AGENT, SAID = "unanswered-search", "repeated-error", "failing-agent", "said"
@@ -84,50 +83,52 @@ class Suggested(NamedTuple):
 
 
 class _Seen:
-    """Occurrences of one thing."""
+    """Occurrences of one thing: how many, and the last few."""
 
     def __init__(self) -> None:
-        self.records: list[dict[str, Any]] = []
+        self.times = 0
+        self.first = self.last = ""
+        self.records: deque[dict[str, Any]] = deque(maxlen=_SHOWN)
+
+    def take(self, record: dict[str, Any]) -> None:
+        at = str(record["timestamp"])
+        self.times += 1
+        self.first, self.last = min(self.first or at, at), max(self.last, at)
+        self.records.append(record)
 
     def pattern(self, kind: str, key: str, text: str, fields: tuple[str, ...]) -> Pattern:
-        self.records.sort(key=lambda one: str(one.get("timestamp")))
         evidence = tuple(
             {name: one[name] for name in ("timestamp", "eventId", *fields) if one.get(name) is not None}
-            for one in self.records[-_SHOWN:]
+            for one in self.records
         )
-        first, last = (str(self.records[at].get("timestamp")) for at in (0, -1))
-        return Pattern(kind, key, redact(text)[:_TEXT_MAX], len(self.records), first, last, evidence)
+        return Pattern(kind, key, redact(text)[:_TEXT_MAX], self.times, self.first, self.last, evidence)
 
 
 def look(context: Context) -> Found:
     """Return the patterns in the records of the last days; nothing is written."""
     now_ms = int(clock.now().timestamp() * 1000)
     since_ms = now_ms - int(timedelta(days=DAYS).total_seconds() * 1000)
-    damage: list[None] = []
-    unanswered, answered = _still_unanswered(context, _searches(context, since_ms, damage))
-    patterns = [
-        *unanswered,
-        *_failures(context, "errors", since_ms, now_ms, damage),
-        *_failures(context, "agents", since_ms, now_ms, damage),
-    ]
-    return Found([one for one in patterns if one.times >= LEAST[one.kind]], answered, len(damage))
+    searched, damaged = _searches(context, since_ms, now_ms)
+    unanswered, answered = _still_unanswered(context, searched)
+    failing, more = metrics.settled(context, partial(_all_failures, context, since_ms, now_ms))
+    patterns = [one for one in (*unanswered, *failing) if one.times >= LEAST[one.kind]]
+    return Found(patterns, answered, damaged + more)
 
 
-def _searches(context: Context, since_ms: int, damage: list[None]) -> list[Pattern]:
+def _searches(context: Context, since_ms: int, now_ms: int) -> tuple[list[Pattern], int]:
+    """Return what was searched for without a hit, and how many lines are damaged."""
     held = journal.read(context.root.folder(Search.kind), Search.file)
-    damage += [None] * held.damaged_lines
     groups: dict[str, _Seen] = {}
     for record in held.records:
         query, at_ms = record.get("query"), instant_ms(record.get("timestamp"))
-        if record.get("environment") != str(context.environment) or at_ms is None or at_ms < since_ms:
+        if record.get("environment") != str(context.environment) or at_ms is None or not since_ms <= at_ms <= now_ms:
             continue
         key = " ".join(sorted(stems(query))) if isinstance(query, str) else ""
         if key:
-            groups.setdefault(key, _Seen()).records.append(record)
-    return [
-        seen.pattern(UNANSWERED, key, str(seen.records[-1]["query"]), ("query", "source"))
-        for key, seen in groups.items()
-    ]
+            groups.setdefault(key, _Seen()).take(record)
+    fields = ("query", "source")
+    found = [seen.pattern(UNANSWERED, key, str(seen.records[-1]["query"]), fields) for key, seen in groups.items()]
+    return found, held.damaged_lines
 
 
 def _still_unanswered(context: Context, patterns: list[Pattern]) -> tuple[list[Pattern], dict[str, str]]:
@@ -146,26 +147,37 @@ def _still_unanswered(context: Context, patterns: list[Pattern]) -> tuple[list[P
     return left, answered
 
 
-def _failures(
-    context: Context, kind: str, since_ms: int, now_ms: int, damage: list[None]
-) -> Iterator[Pattern]:  # fmt: skip
+def _all_failures(context: Context, since_ms: int, now_ms: int) -> tuple[list[Pattern], int]:
+    """Return what failed, and how many lines are damaged."""
+    found, damaged = list[Pattern](), 0
+    for kind in ("errors", "agents"):
+        groups, more = _failures(context, kind, since_ms, now_ms)
+        found += [_failing(kind, who, message, seen) for (who, message), seen in groups.items()]
+        damaged += more
+    return found, damaged
+
+
+def _failures(context: Context, kind: str, since_ms: int, now_ms: int) -> tuple[dict[tuple[str, str], _Seen], int]:
     groups: dict[tuple[str, str], _Seen] = {}
-    with suppress(FileNotFoundError):
-        for found in reading.records(context, kind, since_ms, now_ms):
-            if found is None:
-                damage.append(None)
-                continue
-            record, at_ms = found
-            if record["environment"] != str(context.environment) or not since_ms <= at_ms <= now_ms:
-                continue
-            told = _failed(kind, record)
-            if told is not None:
-                groups.setdefault(told, _Seen()).records.append(record)
-    for (who, message), seen in groups.items():
-        last = str(seen.records[-1].get("message" if kind == "errors" else "errorMessage") or "no message")
-        fields = ("message", "tool", "source", "sessionId") if kind == "errors" else ("errorMessage", "sessionId")
-        name = ERROR if kind == "errors" else AGENT
-        yield seen.pattern(name, f"{who}\x1f{message}", f"{who} fails: {' '.join(last.split())}", fields)
+    damaged = 0
+    for found in reading.records(context, kind, since_ms, now_ms):
+        if found is None:
+            damaged += 1
+            continue
+        record, at_ms = found
+        if record["environment"] != str(context.environment) or not since_ms <= at_ms <= now_ms:
+            continue
+        told = _failed(kind, record)
+        if told is not None:
+            groups.setdefault(told, _Seen()).take(record)
+    return groups, damaged
+
+
+def _failing(kind: str, who: str, message: str, seen: _Seen) -> Pattern:
+    last = str(seen.records[-1].get("message" if kind == "errors" else "errorMessage") or "no message")
+    fields = ("message", "tool", "source", "sessionId") if kind == "errors" else ("errorMessage", "sessionId")
+    name = ERROR if kind == "errors" else AGENT
+    return seen.pattern(name, f"{who}\x1f{message}", f"{who} fails: {' '.join(last.split())}", fields)
 
 
 def _failed(kind: str, record: dict[str, Any]) -> tuple[str, str] | None:
