@@ -225,7 +225,7 @@ def test_a_draft_that_does_not_hold_goes_back_to_lock_with_the_reason(world: Evo
 def test_what_is_there_may_be_spoken_of(world: EvolutionWorld) -> None:
     world.to("lock")
     world.draft(
-        SKILL.replace("\n---\n\n", "\nagent: code-reviewer\n---\n\n")
+        SKILL.replace("\n---\n\n", "\nagent: code-reviewer\nargument-hint: <from> <to>\n---\n\n")
         + "\nUse the `writing-migrations` skill, subagent_type: Explore, `/ship` command, the `code-reviewer` agent.\n"
         "See [notes](notes.md), [above](#release-notes), <https://example.org/a> and [site](https://example.org).\n"
         "In code `[x](missing.md)` and List<T> and `TODO:` stand for themselves; a comment with TODO is looked for.\n"

@@ -10,7 +10,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
 
-from bench import evolution_journey  # noqa: E402 - only after the line above
+from bench import evolution_gates, evolution_journey  # noqa: E402 - only after the line above
 
 EXAMPLE = REPOSITORY / "examples" / "bookshop"
 
@@ -32,3 +32,15 @@ def test_the_trial_sees_a_gate_that_lets_everything_through(tmp_path: Path, monk
     told = " ".join(found.faults)
     for fault in ("a twin of", "placeholders are not found", "exit code 0, not 2"):
         assert fault in told
+
+
+@pytest.mark.slow
+def test_the_gates_are_counted_over_what_is_there(tmp_path: Path) -> None:
+    project = evolution_journey.copied(EXAMPLE, tmp_path / "shop")
+    before = {place: place.read_bytes() for place in (project / ".claude").rglob("*") if place.is_file()}
+    rows = {name: counts for name, *counts in evolution_gates.figures(project)}
+    assert rows["placeholders"] == [rows["references to artifacts"][0], 0, 0]
+    assert rows["references to artifacts"][1] == 0
+    of, failing, near = rows["description beside all of other names"]
+    assert 0 <= failing + near <= of == rows["placeholders"][0]
+    assert {place: place.read_bytes() for place in before} == before

@@ -20,6 +20,8 @@ _OPEN = re.compile(r"^[\s>#*+-]*(?:\d+\.\s+)?\**(?:TODO|TBD|FIXME|XXX)\b(?=\**\s
 """A line that says that something is still to be done; a skill may speak of such lines in a sentence."""
 _IN_FIELDS = re.compile(r"\b(?:TODO|TBD|FIXME|XXX)\b|<[a-z][^<>\n]{0,80}>|\.\.\.\s*$", re.IGNORECASE)
 """What no description ends in or holds; `<xml>` is not allowed in one at all (https://agentskills.io/specification)."""
+TOLD = frozenset(("name", "description", "when_to_use"))
+"""Fields that say something to a model; an `argument-hint` stands for something by its nature."""
 _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t]*\2[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
 

@@ -31,7 +31,7 @@ _NAMED = (
     re.compile(r"\b(Skill|Task|Agent)\(([a-z0-9][a-z0-9:-]+[a-z0-9])\)"),
     re.compile(r"\b(subagent_type)[\"']?\s*[:=]\s*[\"']?([a-z0-9][a-z0-9:-]+[a-z0-9])\b"),
 )
-"""A command without its slash may be one of a shell. Of 3,510 public artifacts 31 name what is not there."""
+"""A command without its slash may be one of a shell. Of 3,510 public artifacts 23 name what is not there."""
 _KIND_FIRST = (False, False, True, True, True)
 _MEANS = {"subagent": "agent", "task": "agent", "subagent_type": "agent"}
 _INSTEAD = {"skill": ("skill", "command"), "command": ("command", "skill")}

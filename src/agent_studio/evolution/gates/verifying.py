@@ -120,7 +120,8 @@ def no_placeholders(found: Looked) -> Gate:
     faults = [
         f"{name}: {held}"
         for name, value in found.matter.fields.items()
-        if (held := placeholders.in_field(value if isinstance(value, str) else ", ".join(value)))
+        if name in placeholders.TOLD
+        and (held := placeholders.in_field(value if isinstance(value, str) else ", ".join(value)))
     ]
     main = drafts.main_file(found.one)
     above = found.lines_above
