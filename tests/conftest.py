@@ -42,6 +42,7 @@ for _name in ("SIGHUP", "SIGINT", "SIGQUIT"):  # started by nohup or in the back
     if (_number := getattr(signal, _name, None)) and signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
 
+
 def _fsync(descriptor: int) -> None:
     """Take a descriptor as `os.fsync` does, and wait for no disk: of a test's own process only a power cut would tell.
 
