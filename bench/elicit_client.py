@@ -1,8 +1,8 @@
 """Sessions of the real client that use our skills: what was asked in the conversation is done by our command line.
 
-The client's API is scripted, and so is the model that our own command asks: nothing of the text comes from a model. What
-is shown is that the client offers the skills, hands their words to the model, runs our command with its own session's
-name, and hands back what that printed.
+The client's API is scripted, and so is the model that our own command asks: nothing of the text comes from a model.
+What is shown is that the client offers the skills, hands their words to the model, runs our command with its own
+session's name, and hands back what that printed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.cli.main import COMMANDS
 from bench.client import claude
 from bench.client.finding import _results
 from bench.client.journey import JourneyError, ours
 from bench.client.messages_api import MessagesApi, Tool, Turn
 from bench.measure import REPOSITORY
+
+from agent_studio.cli.main import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +111,16 @@ def faults(seen: Seen) -> Iterator[str]:
     for mark, ran in seen.ran.items():
         if ran.code or ran.overdue:
             yield f"{mark}: the client ended with {ran.code}: {ran.out[-500:]}{ran.err[-500:]}"
+    yield from _unread(seen)
+    yield from _wrong_results(seen)
+    if AFTER not in seen.plan or BEFORE in seen.plan:
+        yield f"what was applied is not in the file: {seen.plan}"
+    if [one["session"] for one in seen.runs] != [seen.sessions[SKILLED]]:
+        yield f"the runs are not the client's session's: {seen.runs}, {seen.sessions}"
+
+
+def _unread(seen: Seen) -> Iterator[str]:
+    """Yield conversations that our words did not reach."""
     for mark, words in (
         (SKILLED, "you do not play the method yourself"), (COMMANDED, "Use the skill `elicit` for this"),
         (DISCUSSED, "you never voice the seats yourself"),
@@ -117,20 +128,20 @@ def faults(seen: Seen) -> Iterator[str]:
         # of a command that has a skill's name the newer client takes the skill
         if words not in seen.told[mark] and not (mark == COMMANDED and "You call it and show" in seen.told[mark]):
             yield f"{mark}: our words did not reach the model: {seen.told[mark][-800:]}"
-    wanted = {SKILLED: [None, '"state": "offered"', "changed plan.md"], COMMANDED: ["pre-mortem"]}
+
+
+def _wrong_results(seen: Seen) -> Iterator[str]:
+    """Yield what tools returned and should not have."""
+    wanted = {SKILLED: ["elicit", '"state": "offered"', "changed plan.md"], COMMANDED: ["pre-mortem"]}
     if "party" in COMMANDS:
-        wanted[DISCUSSED] = [None, '"separateCalls"']
+        wanted[DISCUSSED] = ["party", '"separateCalls"']
     for mark, expected in wanted.items():
         got = seen.results[mark]
         if len(got) != len(expected):
             yield f"{mark}: {len(got)} results, not {len(expected)}: {got}"
         for (failed, text), said in zip(got, expected, strict=False):
-            if failed or (said is not None and said not in text.replace('":"', '": "')):
+            if failed or said not in text.replace('":"', '": "'):
                 yield f"{mark}: a tool returned {'an error: ' if failed else ''}{text[:600]}"
-    if AFTER not in seen.plan or BEFORE in seen.plan:
-        yield f"what was applied is not in the file: {seen.plan}"
-    if [one["session"] for one in seen.runs] != [seen.sessions[SKILLED]]:
-        yield f"the runs are not the client's session's: {seen.runs}, {seen.sessions}"
 
 
 def trial(version: str) -> list[str]:
