@@ -32,6 +32,7 @@ from bench import (
     kills,
     ledger,
     measure,
+    model_trials,
     release_kills,
     search_quality,
 )
@@ -64,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-client", action="store_true", help="leave the real client out")
     parser.add_argument("--no-attacks", action="store_true", help="leave the attacks on what run protects out")
     parser.add_argument("--no-releases", action="store_true", help="leave the kills of promotion and restore out")
+    parser.add_argument("--sessions", type=int, default=1_000, help="random sessions under a limit")
+    parser.add_argument("--no-models", action="store_true", help="leave the calls of models out")
     parser.add_argument("--no-properties", action="store_true", help="leave the property tests out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=measure.REPOSITORY / "bench/TRIALS.md")
@@ -93,6 +96,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     yield elicit_selection.trial()
     for repository in (None, *args.repository):
         yield _released(next(iter(claude.VERSIONS)), repository, args)
+    yield from model_trials.trials(args.sessions, args.seed, with_client=not args.no_client, wanted=not args.no_models)
     yield _attacked(wanted=not args.no_attacks)
     yield _properties(wanted=not args.no_properties)
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.errors import AgentStudioError
-from agent_studio.reasoning.models.choice import find, usable
+from agent_studio.reasoning.models.choice import open_model, usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def _named(choice: Choice) -> str:
 
 def _default(context: Context, chosen: str) -> Finding:
     try:
-        find(context, chosen)()
+        open_model(context, chosen)
     except AgentStudioError as error:
         return Finding(_CODE, Severity.WARNING, f"models.default: {error.message}", error.hint)
     return Finding(_CODE, Severity.OK, f"models.default is {chosen}")
