@@ -444,7 +444,7 @@ def test_runs_at_the_same_time_do_not_pass_the_number_together(bare: Studio) -> 
     context = context_of(bare)
 
     def begin(number: int) -> bool:
-        record = {"id": f"20260101-000000-{number:06x}", "session": "s", "sha256": ""}
+        record = {"id": f"20260101-000000-{number:06d}", "session": "s", "sha256": ""}
         try:
             store.began(context, record, b"", most=5)
         except UsageError:
@@ -542,9 +542,9 @@ def test_a_record_that_was_changed_is_found(world: ElicitWorld, name: str) -> No
 
 
 def test_an_unknown_run_names_what_there_is(world: ElicitWorld) -> None:
-    assert "there are none yet" in world.error("show", "20260101-000000-abcdef")
+    assert "there are none yet" in world.error("show", "20260101-000000-123456")
     run_id = world.look()["id"]
-    for name in ("../../secrets", "20260101-000000-abcdef", run_id + "/.."):
+    for name in ("../../secrets", "20260101-000000-123456", run_id + "/.."):
         assert "there is no run" in world.error("apply", name)
     assert run_id in world.error("show", run_id[:-1])
 

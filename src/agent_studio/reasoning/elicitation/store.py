@@ -30,7 +30,7 @@ CALL, FINDING, REFUSED = "call", "finding", "refused"
 OFFERED, KEPT, UNSOUND, ADVICE = "offered", "kept", "unsound", "advice"
 """What became of a finding: its change is offered, the judge kept the original, a check failed, or it has none."""
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
-_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_ID = re.compile(r"\d{8}-\d{6}-\d{6}")
 
 
 class Run(NamedTuple):
@@ -61,7 +61,7 @@ def folder(context: Context) -> Folder:
 
 def new_id() -> str:
     """Return a name for a run that sorts by time."""
-    return f"{clock.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return f"{clock.now():%Y%m%d-%H%M%S}-{secrets.randbelow(1_000_000):06d}"
 
 
 def began(context: Context, record: Mapping[str, Any], original: bytes, *, most: int) -> None:
