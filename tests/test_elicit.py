@@ -23,6 +23,7 @@ from agent_studio.reasoning.elicitation import draft, findings, gate, proposal, 
 from agent_studio.reasoning.elicitation.methods import built_in
 from agent_studio.reasoning.elicitation.running import Running, Task
 from agent_studio.reasoning.models.model import Reply, Request, Usage
+from agent_studio.storage import chained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -424,6 +425,24 @@ def test_a_session_s_runs_share_one_budget(bare: Studio) -> None:
         pytest.fail("the budget never ended")
     assert spent > Decimal("0.005")
     assert run_with(context, Priced(), limit=Decimal("0.05"), session="another").ended["status"] == "done"  # type: ignore[index]
+
+
+def test_a_call_of_a_killed_run_counts_at_its_worst(bare: Studio) -> None:
+    context = context_of(bare)
+
+    done = run_with(context, Priced())
+    assert done.ended is not None
+    once = Decimal(done.ended["costUsd"])
+    lines = store.folder(context).at(done.id)
+    own = [one for one in chained.read(lines, store.JOURNAL).records if one["kind"] == store.ASKED]
+    worst = Decimal(own[0]["worstUsd"])
+    assert worst > once > 0
+    killed = "20260101-000000-000001"
+    store.began(context, {"id": killed, "session": "s", "sha256": "", "methods": []}, b"", most=100)
+    store.note(context, killed, store.ASKED, {"request": "a", "worstUsd": str(worst)})
+    store.note(context, killed, store.ASKED, {"request": "b", "worstUsd": str(worst)})
+    store.note(context, killed, store.CALL, {"request": "b", "costUsd": "0.001"})
+    assert store.spent_usd(context, "s") == once + worst + Decimal("0.001")
 
 
 def test_a_session_has_so_many_runs_and_a_run_so_many_methods(world: ElicitWorld) -> None:
