@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_studio.knowledge import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agent_studio.reasoning.elicitation.methods import Method
 
@@ -37,8 +37,15 @@ _ORDERS = frozenset(
     """fix rename run print show open bump add remove delete format sort convert translate merge copy send close install
     update upload restart list turn insert replace increase decrease attach give remind create set change commit
     move download start stop log make implement generate put book scaffold extract draw call summarise summarize wire
-    enable disable shorten""".split()  # noqa: SIM905 - a list of texts would be 50 lines
+    enable disable shorten use write refactor build deploy push rebase revert type mock pin""".split()  # noqa: SIM905 - a list of texts would be 50 lines
 )
+_POLITE = frozenset(
+    """please can could would will you mind i we want need to lets let us should now just think that id like a the also
+    then and kindly""".split()  # noqa: SIM905 - as above
+)
+"""What an order may begin with."""
+_LOOKED_UP = ("how do i ", "how can i ", "how to ", "is there a ")
+"""How questions begin whose answer is looked up."""
 _FRAME = frozenset(
     """would could should might may ought will ever plan design proposal idea strategy decide decision worry nervous
     suspect doubt fair assume estimate forecast risk consequence argument opinion review critique anything nobody
@@ -46,6 +53,13 @@ _FRAME = frozenset(
 )
 """Words of somebody who weighs something up: beside them, one hint of medium strength is enough."""
 _FRAME_WEIGHT = 0.46
+_NAMED = 0.95
+"""The score of a method whose own name is in the request, in an order, too."""
+_ORDINARY = frozenset(
+    """inversion invert cascade subtraction decomposition analogy analogical sensitivity assumptions stakeholders simplify
+    fundamentals debiasing""".split()  # noqa: SIM905 - as above
+)
+"""Names that are everyday words, and name no method by themselves."""
 _ORDER_WORDS = 14
 _ORDER_FACTOR = 0.8
 
@@ -99,8 +113,11 @@ def _passage(stems: list[str], *, is_order: bool) -> _Passage:
 
 
 def _is_order(text: str) -> bool:
-    said = [word for word in words.words(text) if word != "please"]
-    return bool(said) and said[0] in _ORDERS
+    """Tell whether a text asks for something to be done or looked up, however politely."""
+    said = words.words(text.replace("'", ""))
+    if " ".join(said).startswith(_LOOKED_UP):
+        return True
+    return next((word for word in said if word not in _POLITE), "") in _ORDERS
 
 
 def _kinds(passages: Sequence[_Passage]) -> set[str]:
@@ -130,11 +147,19 @@ def _fit(method: Method, passages: Sequence[_Passage], kinds: set[str]) -> Fit:
         if passage.is_weighing and any(miss < 1 - WEIGHTS["weak"] for miss in misses):
             misses.append(1 - _FRAME_WEIGHT)
         score = (1 - prod(misses)) * (_ORDER_FACTOR if passage.is_order else 1)
+        if name := next((name for name in _names(method) if _found(_compiled(name), passage)), ""):
+            score, found = max(score, _NAMED), [f"name: {name}", *found]
         if score > best:
             best, because = score, found
     if kind is not None:
         best, because = 1 - (1 - best) * (1 - _KIND_WEIGHT), [*because, f"kind: {kind}"]
     return Fit(method, round(best, 4), tuple(because))
+
+
+def _names(method: Method) -> Iterator[str]:
+    for name in (method.id, *method.aliases):
+        if "-" in name or name not in _ORDINARY:
+            yield name.replace("-", " ")
 
 
 def _found(cue: tuple[frozenset[str], ...], passage: _Passage) -> tuple[int, ...]:
