@@ -56,8 +56,8 @@ _FRAME_WEIGHT = 0.46
 _NAMED = 0.95
 """The score of a method whose own name is in the request, in an order, too."""
 _ORDINARY = frozenset(
-    """inversion invert cascade subtraction decomposition analogy analogical sensitivity assumptions stakeholders simplify
-    fundamentals debiasing""".split()  # noqa: SIM905 - as above
+    """inversion invert cascade subtraction decomposition analogy analogical sensitivity assumptions stakeholders
+    simplify fundamentals debiasing""".split()  # noqa: SIM905 - as above
 )
 """Names that are everyday words, and name no method by themselves."""
 _ORDER_WORDS = 14
