@@ -2,7 +2,8 @@
 
 A cue is a row of words, each with others that may stand for it (`what|how could|might fail`), found as stems in that
 order with at most two words between them. Cues count as independent hints, `1 - (1 - a)(1 - b)`, each word of a request
-for one cue of a method only. A short order to do something (run, rename, print) says little for any method.
+for one cue of a method only. Of a long draft, headings and beginning are looked at, and its kind. A short order to do
+something (run, rename, print) says little for any method.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ READ_CHARACTERS = 20_000
 WEIGHTS: Mapping[str, float] = {"strong": 0.72, "medium": 0.46, "weak": 0.2}
 _PASSAGE_WORDS = 80
 """Hints count together only where they stand so near to each other."""
+_PASSAGES_OF_A_REQUEST = 4
+"""A text of more passages is a draft."""
 _GAP = 2
 _KIND_WORDS: Mapping[str, str] = {
     "architecture": "architecture component module interface service dependency database schema deployment scaling",
@@ -78,9 +81,17 @@ def select(text: str, methods: Iterable[Method], *, least: float, limit: int) ->
     """Return the methods that fit from a score up, the best first; none where none fits."""
     passages = _passages(text[:READ_CHARACTERS])
     kinds = _kinds(passages)
+    if len(passages) > _PASSAGES_OF_A_REQUEST:
+        passages = _passages(_about(text[:READ_CHARACTERS]))
     scored = (_fit(method, passages, kinds) for method in methods)
     fitting = [fit for fit in scored if fit.score >= least and fit.score > 0]
     return sorted(fitting, key=lambda fit: (-fit.score, fit.method.id))[:limit]
+
+
+def _about(draft: str) -> str:
+    """Return headings and beginning of a long text: among all its words are cues of every method."""
+    headings = [line.lstrip("# ") for line in draft.splitlines() if line.startswith("#")]
+    return " ".join([*headings, *draft.split()[:_PASSAGE_WORDS]])
 
 
 def is_read(text: str) -> bool:
