@@ -282,6 +282,17 @@ def test_a_claim_that_cannot_be_is_taken_for_the_worst_case(
     assert ledger(context)[0]["priceSource"] == RESERVED
 
 
+def test_usage_of_a_kind_without_a_price_is_taken_for_the_worst_case(context: Context) -> None:
+    price = {"model": "house-model", "provider": "house", "inputUsd": 1, "outputUsd": 5}
+    overrides = [f"cost.prices={json.dumps([price])}"]
+    own = open_context(context.project, context.choice, {}, overrides)
+    asker = Asker(own, limit_usd=Decimal(1), purpose="party", session="p-1")
+    cached = said(model="house-model", usage=Usage(1, 1, 0, 10**6))
+    model = Told([cached], model="house-model", provider="house")
+    assert ask(asker, model).cost_source == RESERVED
+    assert asker.spent_usd == asker.worst_usd(model, ASKED)
+
+
 @pytest.mark.parametrize("claim", ["7", "1e30", "Infinity"])
 def test_a_cost_above_the_worst_case_is_believed_and_nothing_more_is_asked(
     asker: Callable[..., Asker], claim: str

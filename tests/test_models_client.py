@@ -170,8 +170,9 @@ def test_a_familys_name_is_set_aside_at_the_dearest_it_can_be(
     asker = Asker(context, limit_usd=None, purpose="", session="")
     worst = {
         name: asker.worst_usd(open_model(context, name), ASKED) or Decimal(0)
-        for name in ("claude", "claude:opus", "claude:haiku", "claude:claude-haiku-4-5")
+        for name in ("claude", "claude:best", "claude:opus", "claude:haiku", "claude:claude-haiku-4-5")
     }
+    assert worst["claude"] == worst["claude:best"]
     assert worst["claude"] >= worst["claude:opus"] > worst["claude:haiku"] >= worst["claude:claude-haiku-4-5"] > 0
     with pytest.raises(BudgetError):
         ask(context, "claude", limit="0.01")
