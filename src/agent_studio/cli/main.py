@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "statusline": "Print the status line of Claude Code",
     "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",
+    "elicit": "Let reasoning methods look at a text; take or leave the changes they propose",
     "mcp": "Offer the knowledge base to agents: an MCP server over stdio",
     "scan": "Look for secrets in what would be seeded or released, and in records",
     "candidate": "Make the candidate that would go live, show it, compare it with production",

@@ -32,7 +32,7 @@ from agent_studio.storage.walk import check_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-FOLDERS = ("agents", "skills", "commands", "workflows", "hooks", "rules", "teams", "output-styles")
+FOLDERS = ("agents", "skills", "commands", "workflows", "hooks", "rules", "teams", "methods", "output-styles")
 SETTINGS = settings.SHARED
 FILES = ("CLAUDE.md", SETTINGS, "config.yaml", "config.production.yaml", "allowed_signers")
 _LOCAL_FILES = ("settings.local.json", "config.staging.yaml", "config.development.yaml")
