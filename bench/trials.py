@@ -27,6 +27,8 @@ from bench import (
     attacks,
     browser,
     corpus,
+    elicit_client,
+    elicit_selection,
     evolution_journey,
     kills,
     ledger,
@@ -90,6 +92,9 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
+    newest = next(iter(claude.VERSIONS))
+    yield _client(f"elicitation asked for in Claude Code {newest}", elicit_client.trial, newest, args)
+    yield elicit_selection.trial()
     for repository in (None, *args.repository):
         yield _released(next(iter(claude.VERSIONS)), repository, args)
     yield from model_trials.trials(args.sessions, args.seed, with_client=not args.no_client, wanted=not args.no_models)

@@ -204,6 +204,19 @@ def test_a_malformed_answer_says_what_was_used_and_shows_a_little_of_itself(cont
     assert 0 < len(error.raw) <= 2_000
 
 
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": -5, "completion_tokens": 3, "total_tokens": 1}])
+def test_usage_that_is_missing_or_cannot_be_is_none(context: Context, usage: Mapping[str, Any] | None) -> None:
+    message = {"role": "assistant", "content": ANSWER}
+    body = {
+        "id": "c", "object": "chat.completion", "created": 1, "model": "tiny", "usage": usage,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+    }  # fmt: skip
+    turn = Turn(raw=json.dumps(body).encode(), headers={"content-type": "application/json"})
+    with ModelApi([turn]).serving() as api:
+        reply = asked(context, f"compatible:tiny@{api.url}/v1")
+    assert (reply.data, reply.usage) == ({"option": "A", "confidence": 0.5}, Usage())
+
+
 def test_a_provider_that_throttles_is_asked_once_and_says_how_long_to_wait(context: Context) -> None:
     with (
         ModelApi([Turn("slow", status=429, headers={"retry-after": "7"})]).serving() as api,
