@@ -16,7 +16,7 @@ from tests.backup_world import FILES, World
 from agent_studio.cost import ledger
 from agent_studio.errors import BusyError, IntegrityError, UsageError
 from agent_studio.release.backups import backup, contents, places, verifying
-from agent_studio.storage import journal
+from agent_studio.storage import chained, journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +134,24 @@ def test_a_backup_is_whole_while_writers_append_and_the_ledger_is_renamed(world:
         assert verifying.verify(world.root, one.id).faults == []
         assert one.data.ledger_fault == ""
     assert made[0].data.ledger.seq < made[-1].data.ledger.seq
+
+
+def test_a_chained_journal_reaches_as_far_as_its_head_says(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, put = world.root.folder("context"), places.Pieces.put
+    chained.append(context, "trial.jsonl", {"number": 0})
+
+    def slowly(pieces: places.Pieces, data: bytes) -> str:
+        name = put(pieces, data)
+        if data.startswith((b'{"number"', b'{"seq"')):  # of the journal, or of what lies beside it
+            chained.append(context, "trial.jsonl", {"number": 1})
+        return name
+
+    monkeypatch.setattr(places.Pieces, "put", slowly)
+    made = world.create()
+    monkeypatch.undo()
+    restored = {one.path: b"".join(map(places.Pieces(world.root).read, one.pieces)) for one in made.data.files}
+    known = json.loads(restored["trial.jsonl.head"])["seq"]
+    assert 1 <= known <= restored["trial.jsonl"].count(b"\n")
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_one_of_its_versions(world: World) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from agent_studio.storage.folder import Folder
 
 
-_HEAD = ".head"
+HEAD = ".head"
+"""What the name of the file beside a journal ends in that says how far it had come."""
 
 
 class Held(NamedTuple):
@@ -80,7 +81,7 @@ def append(
                 raise
             folder.sync()
             with suppress(AgentStudioError):  # the line is there; that it may not be cut off is told by the next one
-                folder.replace(f"{name}{_HEAD}", json.dumps(head._asdict()).encode() + b"\n")
+                folder.replace(f"{name}{HEAD}", json.dumps(head._asdict()).encode() + b"\n")
     finally:
         os.close(descriptor)
     return True
@@ -89,13 +90,13 @@ def append(
 def _known(folder: Folder, name: str) -> chain.Head:
     """Return how far a journal had come when somebody last added to it."""
     try:
-        value = json.loads(folder.read(f"{name}{_HEAD}"))
+        value = json.loads(folder.read(f"{name}{HEAD}"))
         return chain.Head(int(value["seq"]), str(value["hash"]))
     except FileNotFoundError:
         return chain.Head()
     except (ValueError, KeyError, TypeError):
         raise IntegrityError(
-            f"{folder.path / name}{_HEAD} is damaged", hint=f"restore it and {name} from a copy of both"
+            f"{folder.path / name}{HEAD} is damaged", hint=f"restore it and {name} from a copy of both"
         ) from None
 
 
@@ -139,4 +140,4 @@ def renew(folder: Folder, name: str, records: Iterable[Mapping[str, Any]]) -> No
         line, head = chain.seal(head, record)
         lines.append(line)
     folder.replace(name, b"".join(lines))
-    folder.replace(f"{name}{_HEAD}", json.dumps(head._asdict()).encode() + b"\n")
+    folder.replace(f"{name}{HEAD}", json.dumps(head._asdict()).encode() + b"\n")

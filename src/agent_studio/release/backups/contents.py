@@ -19,6 +19,7 @@ from agent_studio.errors import BusyError, IntegrityError, UnsafePathError
 from agent_studio.release.backups.line_checks import Lines, has_lines, is_ledger, is_object, order
 from agent_studio.release.backups.places import PIECE_BYTES
 from agent_studio.storage import chain, names
+from agent_studio.storage.chained import HEAD
 from agent_studio.storage.folder import disk_faults
 from agent_studio.storage.temporaries import is_temporary
 
@@ -171,7 +172,8 @@ def _read_kind(root: EnvironmentRoot, kind: str, put: Callable[[bytes], str]) ->
     folder, before, lines = root.folder(kind), listed(root, kind), Lines()
     files = [
         _read_file(folder, kind, path, put, lines)
-        for path in sorted(before.files, key=lambda path: (order(path) or 0, path))
+        # how far a journal had come is read before the journal: the other way round its end would seem cut off
+        for path in sorted(before.files, key=lambda path: (order(path) or 0, not path.endswith(HEAD), path))
     ]
     after = listed(root, kind).files
     known = {status.st_ino for status in before.files.values()}
