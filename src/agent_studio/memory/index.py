@@ -1,0 +1,281 @@
+"""The search index over files of notes: derived, brought up to date before every question, and never the truth.
+
+A file that grew is read from where it had ended, if what was there is still there; any other that changed is read
+anew. A note is found by its words and read from its file again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_studio.errors import BusyError
+from agent_studio.memory import words
+from agent_studio.storage.descriptors import read_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from agent_studio.storage.folder import Folder
+
+VERSION = 1
+_WAIT_S = 30.0
+_RACY_NS = 2_000_000_000
+"""A file written so lately may change again without its time changing."""
+_CANDIDATES = 12
+_TERMS_MAX = 48
+_TABLES = (
+    """CREATE TABLE source (
+        name TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,
+        settled INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE note (
+        number INTEGER PRIMARY KEY, source TEXT NOT NULL, id TEXT NOT NULL, start INTEGER NOT NULL,
+        size INTEGER NOT NULL, print TEXT NOT NULL)""",
+    "CREATE INDEX note_by_source ON note (source, start)",
+    "CREATE INDEX note_by_print ON note (print)",
+    "CREATE INDEX note_by_id ON note (id)",
+    "CREATE VIRTUAL TABLE said USING fts5(words, tokenize = 'porter unicode61 remove_diacritics 2')",
+)
+
+
+class Piece(NamedTuple):
+    """One note in a file's bytes."""
+
+    id: str
+    start: int
+    size: int
+    text: str
+    """What is searched, and compared with new notes."""
+    extra: str = ""
+    """What is searched besides: tags, a kind."""
+
+
+class Source(NamedTuple):
+    """A file of notes."""
+
+    folder: Folder
+    file: str
+    pieces: Callable[[bytes], Iterable[Piece]]
+    """Reads notes; places count from the start of the bytes."""
+    by_line: bool = False
+    """Whether a note is a line, so that what ends with a line break is settled."""
+
+
+class Found(NamedTuple):
+    """A note that a question found."""
+
+    source: str
+    id: str
+    start: int
+    size: int
+    score: float
+    """The higher the better; only comparable within one answer."""
+
+
+class Index:
+    """An open index that knows its files."""
+
+    def __init__(self, db: sqlite3.Connection, sources: Sequence[Source]) -> None:
+        self._db = db
+        self._sources = {source.file: source for source in sources}
+
+    def refresh(self) -> None:
+        """Bring the index up to what the files hold now."""
+        known = {row[0]: row[1:] for row in self._db.execute("SELECT * FROM source")}
+        stale = [source for source in self._sources.values() if self._differs(source, known.get(source.file))]
+        gone = known.keys() - self._sources.keys()
+        if not stale and not gone:
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for name in gone:
+                self._drop(name, 0)
+                self._db.execute("DELETE FROM source WHERE name = ?", (name,))
+            for source in stale:
+                self._read(source)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    @staticmethod
+    def _differs(source: Source, known: tuple[int, int, int, int, str] | None) -> bool:
+        status = source.folder.status(source.file)
+        if status is None:
+            return known is not None
+        return known is None or known[:3] != (status.st_size, status.st_mtime_ns, status.st_ino)
+
+    def _read(self, source: Source) -> None:
+        try:
+            descriptor = source.folder.open(source.file)
+        except FileNotFoundError:
+            self._drop(source.file, 0)
+            self._db.execute("DELETE FROM source WHERE name = ?", (source.file,))
+            return
+        try:
+            status = os.fstat(descriptor)
+            settled = self._settled(source.file, descriptor)
+            os.lseek(descriptor, settled, os.SEEK_SET)
+            data = b"".join(read_chunks(descriptor))
+        finally:
+            os.close(descriptor)
+        self._drop(source.file, settled)
+        last = 0
+        for piece in source.pieces(data):
+            self._add(source.file, piece, settled)
+            last = piece.start
+        settled += data.rfind(b"\n") + 1 if source.by_line else last
+        is_racy = time.time_ns() - status.st_mtime_ns < _RACY_NS
+        self._db.execute(
+            "INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)",
+            (source.file, status.st_size, 0 if is_racy else status.st_mtime_ns, status.st_ino, settled,
+             self._digest(source, settled)),
+        )  # fmt: skip
+
+    def _settled(self, name: str, descriptor: int) -> int:
+        """Return how much of a file is as it was when it was last read."""
+        row = self._db.execute("SELECT settled, digest FROM source WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return 0
+        return int(row[0]) if _digest(descriptor, row[0]) == row[1] else 0
+
+    @staticmethod
+    def _digest(source: Source, size: int) -> str:
+        descriptor = source.folder.open(source.file)
+        try:
+            return _digest(descriptor, size)
+        finally:
+            os.close(descriptor)
+
+    def _add(self, name: str, piece: Piece, before: int) -> None:
+        row = self._db.execute(
+            "INSERT INTO note (source, id, start, size, print) VALUES (?, ?, ?, ?, ?)",
+            (name, piece.id, before + piece.start, piece.size, words.fingerprint(piece.text)),
+        )
+        text = " ".join(words.words(f"{piece.text}\n{piece.extra}"))
+        self._db.execute("INSERT INTO said (rowid, words) VALUES (?, ?)", (row.lastrowid, text))
+
+    def _drop(self, name: str, start: int) -> None:
+        """Forget the notes of a file from a place on."""
+        which = "SELECT number FROM note WHERE source = ? AND start >= ?"
+        self._db.execute(f"DELETE FROM said WHERE rowid IN ({which})", (name, start))  # noqa: S608 - fixed text
+        self._db.execute("DELETE FROM note WHERE source = ? AND start >= ?", (name, start))
+
+    def search(self, question: str, limit: int) -> list[Found]:
+        """Return the notes that share words with a question, best first."""
+        asked = _asked(words.telling(question))
+        if not asked:
+            return []
+        rows = self._db.execute(
+            "SELECT source, id, start, size, -bm25(said) FROM said JOIN note ON number = said.rowid"
+            " WHERE said MATCH ? ORDER BY bm25(said), number DESC LIMIT ?", (asked, limit),
+        )  # fmt: skip
+        return [Found(*row) for row in rows]
+
+    def alike(self, text: str) -> Iterator[Found]:
+        """Yield the notes that may say what a text says: those of the same form first."""
+        same = "SELECT source, id, start, size, 0.0 FROM note WHERE print = ? LIMIT ?"
+        for row in self._db.execute(same, (words.fingerprint(text), _CANDIDATES)).fetchall():
+            yield Found(*row)
+        yield from self.search(text, _CANDIDATES)
+
+    def find(self, id_: str) -> Found | None:
+        """Return where a note with an id is."""
+        row = self._db.execute("SELECT source, id, start, size, 0.0 FROM note WHERE id = ?", (id_,)).fetchone()
+        return Found(*row) if row else None
+
+    def read(self, found: Found) -> bytes:
+        """Return the bytes of a note; empty where its file is gone."""
+        source = self._sources[found.source]
+        try:
+            descriptor = source.folder.open(source.file)
+        except FileNotFoundError:
+            return b""
+        try:
+            os.lseek(descriptor, found.start, os.SEEK_SET)
+            return os.read(descriptor, found.size)
+        finally:
+            os.close(descriptor)
+
+
+def _digest(descriptor: int, size: int) -> str:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    digest, left = hashlib.sha256(), size
+    for chunk in read_chunks(descriptor):
+        digest.update(chunk[:left])
+        left -= len(chunk)
+        if left <= 0:
+            break
+    return digest.hexdigest() if left <= 0 else ""
+
+
+def _asked(terms: Iterable[str]) -> str:
+    """Return the words as a question to the index: any of them may be there."""
+    distinct = dict.fromkeys(term.replace('"', "") for term in terms)
+    return " OR ".join(f'"{term}"' for term in list(distinct)[:_TERMS_MAX] if term)
+
+
+@contextmanager
+def opened(folder: Folder, name: str, sources: Sequence[Source]) -> Iterator[Index]:
+    """Yield the index of some files, up to date; one that is damaged or of another version is made anew.
+
+    Raises `BusyError` when others write to it for too long. Where nothing can be written it lives in memory.
+    """
+    with closing(_connected(folder, name)) as db:
+        index = Index(db, sources)
+        try:
+            index.refresh()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            raise BusyError(f"{folder.path / name} is locked", hint="wait until its user is done") from error
+        yield index
+
+
+def _connected(folder: Folder, name: str) -> sqlite3.Connection:
+    folder.make()
+    for _ in range(2):
+        if folder.status(name) is None:
+            os.close(folder.open(name, os.O_RDWR | os.O_CREAT))
+        db = sqlite3.connect(folder.resolve(name), isolation_level=None, timeout=_WAIT_S)
+        try:
+            db.execute("PRAGMA synchronous = OFF")
+            db.execute("PRAGMA trusted_schema = OFF")
+            if _is_ready(db):
+                return db
+        except sqlite3.OperationalError as error:
+            db.close()
+            if "locked" in str(error):
+                raise BusyError(f"{folder.path / name} is locked", hint="wait until its user is done") from error
+        except sqlite3.DatabaseError:
+            db.close()
+        else:
+            db.close()
+        for gone in (f"{name}-journal", name):  # a new file must not take the old one's journal for its own
+            with suppress(FileNotFoundError):
+                folder.remove(gone)
+    return _in_memory()
+
+
+def _in_memory() -> sqlite3.Connection:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    _is_ready(db)
+    return db
+
+
+def _is_ready(db: sqlite3.Connection) -> bool:
+    """Create the tables in an empty file; tell whether they are of this version."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        db.execute("BEGIN IMMEDIATE")
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            for table in _TABLES:
+                db.execute(table)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+    return bool(version == VERSION)
