@@ -34,10 +34,11 @@ _TABLES = (
         settled INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE note (
         number INTEGER PRIMARY KEY, source TEXT NOT NULL, id TEXT NOT NULL, start INTEGER NOT NULL,
-        size INTEGER NOT NULL, print TEXT NOT NULL)""",
+        size INTEGER NOT NULL, print TEXT NOT NULL, label TEXT NOT NULL)""",
     "CREATE INDEX note_by_source ON note (source, start)",
     "CREATE INDEX note_by_print ON note (print)",
     "CREATE INDEX note_by_id ON note (id)",
+    "CREATE INDEX note_by_label ON note (label)",
     "CREATE VIRTUAL TABLE said USING fts5(words, tokenize = 'porter unicode61 remove_diacritics 2')",
 )
 
@@ -52,17 +53,23 @@ class Piece(NamedTuple):
     """What is searched, and compared with new notes."""
     extra: str = ""
     """What is searched besides: tags, a kind."""
+    label: str = ""
+    """What people call it."""
+    is_anchor: bool = False
+    """Whether what follows can be read without what stands before it."""
 
 
 class Source(NamedTuple):
     """A file of notes."""
 
+    name: str
+    """What the index calls it."""
     folder: Folder
     file: str
-    pieces: Callable[[bytes], Iterable[Piece]]
-    """Reads notes; places count from the start of the bytes."""
+    pieces: Callable[[bytes, bool], Iterable[Piece]]
+    """Reads notes from bytes that are the whole file, or its end from an anchor on; places count from their start."""
     by_line: bool = False
-    """Whether a note is a line, so that what ends with a line break is settled."""
+    """Whether a note is a line, so that whatever ends with a line break is settled."""
 
 
 class Found(NamedTuple):
@@ -81,12 +88,12 @@ class Index:
 
     def __init__(self, db: sqlite3.Connection, sources: Sequence[Source]) -> None:
         self._db = db
-        self._sources = {source.file: source for source in sources}
+        self._sources = {source.name: source for source in sources}
 
     def refresh(self) -> None:
         """Bring the index up to what the files hold now."""
         known = {row[0]: row[1:] for row in self._db.execute("SELECT * FROM source")}
-        stale = [source for source in self._sources.values() if self._differs(source, known.get(source.file))]
+        stale = [source for source in self._sources.values() if self._differs(source, known.get(source.name))]
         gone = known.keys() - self._sources.keys()
         if not stale and not gone:
             return
@@ -113,26 +120,26 @@ class Index:
         try:
             descriptor = source.folder.open(source.file)
         except FileNotFoundError:
-            self._drop(source.file, 0)
-            self._db.execute("DELETE FROM source WHERE name = ?", (source.file,))
+            self._drop(source.name, 0)
+            self._db.execute("DELETE FROM source WHERE name = ?", (source.name,))
             return
         try:
             status = os.fstat(descriptor)
-            settled = self._settled(source.file, descriptor)
+            settled = self._settled(source.name, descriptor)
             os.lseek(descriptor, settled, os.SEEK_SET)
             data = b"".join(read_chunks(descriptor))
         finally:
             os.close(descriptor)
-        self._drop(source.file, settled)
+        self._drop(source.name, settled)
         last = 0
-        for piece in source.pieces(data):
-            self._add(source.file, piece, settled)
-            last = piece.start
+        for piece in source.pieces(data, settled == 0):
+            self._add(source.name, piece, settled)
+            last = piece.start if piece.is_anchor else last
         settled += data.rfind(b"\n") + 1 if source.by_line else last
         is_racy = time.time_ns() - status.st_mtime_ns < _RACY_NS
         self._db.execute(
             "INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?, ?)",
-            (source.file, status.st_size, 0 if is_racy else status.st_mtime_ns, status.st_ino, settled,
+            (source.name, status.st_size, 0 if is_racy else status.st_mtime_ns, status.st_ino, settled,
              self._digest(source, settled)),
         )  # fmt: skip
 
@@ -153,8 +160,8 @@ class Index:
 
     def _add(self, name: str, piece: Piece, before: int) -> None:
         row = self._db.execute(
-            "INSERT INTO note (source, id, start, size, print) VALUES (?, ?, ?, ?, ?)",
-            (name, piece.id, before + piece.start, piece.size, words.fingerprint(piece.text)),
+            "INSERT INTO note (source, id, start, size, print, label) VALUES (?, ?, ?, ?, ?, ?)",
+            (name, piece.id, before + piece.start, piece.size, words.fingerprint(piece.text), piece.label),
         )
         text = " ".join(words.words(f"{piece.text}\n{piece.extra}"))
         self._db.execute("INSERT INTO said (rowid, words) VALUES (?, ?)", (row.lastrowid, text))
@@ -187,6 +194,31 @@ class Index:
         """Return where a note with an id is."""
         row = self._db.execute("SELECT source, id, start, size, 0.0 FROM note WHERE id = ?", (id_,)).fetchone()
         return Found(*row) if row else None
+
+    def labelled(self, label: str) -> list[Found]:
+        """Return where the notes are that people call by a name."""
+        rows = self._db.execute("SELECT source, id, start, size, 0.0 FROM note WHERE label = ?", (label,))
+        return [Found(*row) for row in rows]
+
+    def labels(self, beginning: str) -> list[str]:
+        """Return the names of notes that begin with some letters."""
+        upper = beginning + "\U0010ffff"
+        rows = self._db.execute("SELECT label FROM note WHERE label >= ? AND label < ?", (beginning, upper))
+        return [row[0] for row in rows]
+
+    def line_of(self, found: Found) -> int:
+        """Return the line of its file on which a note begins, counted from 1."""
+        source = self._sources[found.source]
+        descriptor, left, lines = source.folder.open(source.file), found.start, 1
+        try:
+            for chunk in read_chunks(descriptor):
+                lines += chunk[:left].count(b"\n")
+                left -= len(chunk)
+                if left <= 0:
+                    break
+        finally:
+            os.close(descriptor)
+        return lines
 
     def read(self, found: Found) -> bytes:
         """Return the bytes of a note; empty where its file is gone."""

@@ -14,7 +14,8 @@ from agent_studio.errors import AgentStudioError, IntegrityError
 from agent_studio.monitor import alerts, metrics, rules
 from agent_studio.monitor.alert import FIRING
 from agent_studio.monitor.verdict import BREACH
-from agent_studio.release import grave, issues, plan, probes
+from agent_studio.memory import issues
+from agent_studio.release import grave, plan, probes
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 from agent_studio.release.scene import Scene, Seen
 from agent_studio.release.sides import SOURCE

@@ -131,7 +131,7 @@ class Store:
 
     def searching(self) -> AbstractContextManager[Index]:
         """Open the index over the hot file and the archive."""
-        sources = [Source(self._folder, name, _pieces, by_line=True) for name in (HOT, *self._months())]
+        sources = [Source(name, self._folder, name, _pieces, by_line=True) for name in (HOT, *self._months())]
         return index.opened(self._state.at(INDEX_FOLDER), self._index, sources)
 
     @staticmethod
@@ -233,7 +233,7 @@ def _kept_raw(now: str, raw: bytes) -> dict[str, Any]:
         return {"at": now, "base64": base64.b64encode(raw).decode()}
 
 
-def _pieces(data: bytes) -> Iterator[Piece]:
+def _pieces(data: bytes, _: bool) -> Iterator[Piece]:  # noqa: FBT001 - as the index calls it
     at = 0
     for raw in data.split(b"\n"):
         if (entry := parsed(raw)) is not None:
