@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from agent_studio.environment.context import Context
+    from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.memory.index import Found, Index
 
 INDEX, LOCK, ARCHIVE, SESSIONS = "memory.sqlite3", ".memory.lock", "archive", "sessions"
@@ -51,9 +52,9 @@ class Hit(NamedTuple):
 class Memory:
     """The memory of one environment."""
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.folder = context.root.folder("memory")
+    def __init__(self, root: EnvironmentRoot) -> None:
+        self.root = root
+        self.folder = root.folder("memory")
 
     def add(
         self, kind: str, text: str, *, title: str = "", severity: str = "", status: str = "", tags: Iterable[str] = (),
@@ -72,7 +73,7 @@ class Memory:
                 written = redact(writing.written(draft, note_id, day, label))
                 made = notes.read(written.encode(), chosen.name, place=chosen.file)
                 gates.refuse_known(_compared(made.said, label), self._alike(found, _compared(made.said, label)))
-            self._append(chosen.file, chosen.title, written)
+            self.append(chosen.file, chosen.title, written)
         return made
 
     def get(self, name: str) -> Note:
@@ -100,7 +101,7 @@ class Memory:
         """Yield the notes of a kind, or of all but sessions, as their files have them; or what is in the archive."""
         wanted = known_kind(kind).name if kind else ""
         for source in self.sources():
-            of = _kind_of(source.name)
+            of = kind_of(source.name)
             if source.name.startswith(f"{ARCHIVE}/") is archived and (of == wanted if wanted else of != SESSION.name):
                 yield from notes_of(_bytes(source), of, source.name)
 
@@ -112,7 +113,7 @@ class Memory:
         hits: dict[str, Hit] = {}
         with self.searching() as opened:
             for found in opened.search(question, 4 * limit + 16):
-                of = _kind_of(found.source)
+                of = kind_of(found.source)
                 if found.id in hits or (wanted and of != wanted) or (of == SESSION.name and not (sessions or wanted)):
                     continue
                 note = self._note(opened, found)
@@ -146,14 +147,14 @@ class Memory:
     @contextmanager
     def searching(self) -> Iterator[Index]:
         """Open the index, up to date."""
-        with index.opened(self.context.root.state, INDEX, self.sources()) as opened:
+        with index.opened(self.root.state, INDEX, self.sources()) as opened:
             yield opened
 
     def sources(self) -> list[Source]:
         """Return the files of notes that are there; the original's are read beside ours."""
-        found = [Source(name, self.folder, name, notes.pieces_of(_kind_of(name))) for name in sorted(self._own())]
+        found = [Source(name, self.folder, name, notes.pieces_of(kind_of(name))) for name in sorted(self._own())]
         for kind in KINDS.values():
-            old = self.context.root.original("memory", kind.file, beside=True)
+            old = self.root.original("memory", kind.file, beside=True)
             if old is not None:
                 found.append(Source(f"original/{kind.file}", *old, notes.pieces_of(kind.name)))
         return found
@@ -167,20 +168,20 @@ class Memory:
             except FileNotFoundError:
                 continue
             own |= {f"{folder}/{name}" if folder else name for name in names if name.endswith(_MARKDOWN)}
-        return {name for name in own if _kind_of(name)}
+        return {name for name in own if kind_of(name)}
 
     def _note(self, opened: Index, found: Found) -> Note:
         data = opened.read(found)
-        return notes.read(data, _kind_of(found.source), place=found.source, line=opened.line_of(found))
+        return notes.read(data, kind_of(found.source), place=found.source, line=opened.line_of(found))
 
     def _alike(self, opened: Index, said: str) -> Iterator[Kept]:
         for found in opened.alike(said):
-            if _kind_of(found.source) != SESSION.name:
+            if kind_of(found.source) != SESSION.name:
                 note = self._note(opened, found)
                 if note.is_open and note.id == found.id:
                     yield Kept(note.id, _compared(note.said, note.label))
 
-    def _append(self, name: str, title: str, text: str) -> None:
+    def append(self, name: str, title: str, text: str) -> None:
         """Write at the end of a file by one write, in the line ends that it has; the lock is held."""
         self.folder.create(name, f"# {title}\n".encode())
         descriptor = self.folder.open(name, os.O_RDWR | os.O_APPEND)
@@ -203,7 +204,7 @@ class Memory:
 
 def open_memory(context: Context) -> Memory:
     """Open an environment's memory; nothing is written before something is added."""
-    return Memory(context)
+    return Memory(context.root)
 
 
 def known_kind(name: str) -> notes.Kind:
@@ -227,7 +228,7 @@ def notes_of(data: bytes, kind: str, place: str) -> Iterator[Note]:
             yield note
 
 
-def _kind_of(source: str) -> str:
+def kind_of(source: str) -> str:
     """Return the kind of note that a file holds, empty for a file that is none of memory's."""
     folder, _, name = source.rpartition("/")
     if folder == SESSIONS:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from agent_studio.environment.config import file_name
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, IntegrityError
+from agent_studio.memory import issues
 from agent_studio.monitor import alerts, metrics, rules
 from agent_studio.monitor.alert import FIRING
 from agent_studio.monitor.verdict import BREACH
-from agent_studio.memory import issues
 from agent_studio.release import grave, plan, probes
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 from agent_studio.release.scene import Scene, Seen
