@@ -36,6 +36,7 @@ SESSION = Kind("session", "sessions.md", "Sessions")
 OPEN, SETTLED = "open", "settled"
 
 ID = re.compile(r"<!--\s*id:\s*([A-Za-z0-9][A-Za-z0-9._:-]{0,79})\s*-->")
+_ID_LINE = re.compile(rf"(?:\n[ \t]*)?{ID.pattern}[ \t]*")
 _LABEL = re.compile(r"\[?((?:ADR|[A-Z][A-Z0-9]{1,24}(?:-[A-Z0-9]+)*)-\d{1,6})\]?(?=[\s:\].–—-]|$)")
 _FIELD = re.compile(
     r"^[ \t>]*(?:[-*+] +)?[*_]{0,2}(date|status|tags?|source|severity|priority)[*_]{0,2}[ \t]*:[*_]{0,2}[ \t]*(.*?)"
@@ -97,7 +98,7 @@ def read(data: bytes, kind: str, *, place: str = "", span: Span | None = None, l
     """Return the note that some bytes hold; `span` tells of its place among others."""
     raw = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").replace("\r\n", "\n").strip("\n")
     written = ID.search(raw)
-    text = ID.sub("", raw).strip()
+    text = _ID_LINE.sub("", raw).strip()
     title = _title(text)
     groups = span.groups if span else ()
     label = _LABEL.match(title)

@@ -120,22 +120,19 @@ def _take(
 
 
 def _keep(root: EnvironmentRoot, ended: Iterable[tuple[dict[str, Any], dict[str, Any]]]) -> int:
-    memory, kept = Memory(root), 0
+    """Write what is not there yet, the sessions of a month by one write."""
+    memory, months = Memory(root), dict[str, list[str]]()
     with memory.changing():
+        with memory.searching() as opened:
+            for end, did in ended:
+                note_id = f"session-{str(end.get('eventId') or end.get('timestamp'))[:32]}"
+                if did["prompts"] and opened.find(note_id) is None:
+                    day = str(end.get("timestamp") or clock.timestamp(clock.now()))
+                    months.setdefault(_month(day), []).append(redact(_said(end, did, note_id, day)))
         memory.folder.make(SESSIONS)
-        for end, did in ended:
-            note_id = f"session-{str(end.get('eventId') or end.get('timestamp'))[:16]}"
-            if not did["prompts"]:
-                continue
-            with memory.searching() as opened:
-                if opened.find(note_id) is not None:
-                    continue
-            day = str(end.get("timestamp") or clock.timestamp(clock.now()))
-            memory.append(
-                f"{SESSIONS}/{_month(day)}.md", f"Sessions of {_month(day)}", redact(_said(end, did, note_id, day))
-            )
-            kept += 1
-    return kept
+        for month, said in months.items():
+            memory.append(f"{SESSIONS}/{month}.md", f"Sessions of {month}", "\n".join(said))
+    return sum(map(len, months.values()))
 
 
 def _month(day: str) -> str:

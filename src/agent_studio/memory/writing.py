@@ -52,7 +52,7 @@ def draft(
     given = line(title, _TITLE_MAX, "a title")
     first = " ".join(_SENTENCE_END.split(cleaned.split("\n", 1)[0], maxsplit=1)[0].split()).lstrip("#>*- ")
     heading = given or (first if len(first) <= _TITLE_MAX else f"{first[: _TITLE_MAX - 1].rpartition(' ')[0]}…")
-    body = "" if not given and " ".join(cleaned.split()) == heading else cleaned
+    body = "" if not given and " ".join(cleaned.split()).rstrip(".") == heading.rstrip(".") else cleaned
     if severity and severity.lower() not in SEVERITIES:
         raise RefusedError(f"{severity!r} is no severity", hint=f"valid: {', '.join(SEVERITIES)}")
     if severity and kind is not ISSUE:
@@ -63,7 +63,7 @@ def draft(
     default = {ISSUE.name: "Open", DECISION.name: "Accepted"}.get(kind.name, "")
     graded = severity.capitalize() or ("Medium" if kind is ISSUE else "")
     return Draft(
-        kind, heading, body, graded, line(status, _TAG_MAX, "a status") or default, labels,
+        kind, heading.rstrip("."), body, graded, line(status, _TAG_MAX, "a status") or default, labels,
         line(source, _SOURCE_MAX, "a source"),
     )  # fmt: skip
 

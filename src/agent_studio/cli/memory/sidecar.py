@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from agent_studio.memory.sidecar import Sidecar
     from agent_studio.memory.sidecars.entry import Entry
 
-VARIABLE, AT_WORK = "AGENT_STUDIO_AGENT", "CLAUDECODE"
+AT_WORK = "CLAUDECODE"
+"""What the client sets where an agent is at work."""
 _CALLS = {
     "add": "keep an entry; exit code 1 when it is there already",
     "list": "list what is kept, oldest first",
@@ -52,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, does in _CALLS.items():
         call = made[name] = calls.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
         if name not in _OF_ALL:
-            call.add_argument("--agent", default="", metavar="NAME", help=f"whose (default: ${VARIABLE})")
+            call.add_argument("--agent", default="", metavar="NAME", required=True, help="whose")
         call.add_argument("--as-operator", action="store_true", help="a person looks or changes; it is written down")
     for name in ("add", "supersede"):
         _add_fields(made[name], is_new=name == "add")
@@ -92,9 +93,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 def _opened(args: argparse.Namespace, session: Session) -> Sidecar:
     """Open the memory that is meant, as its agent or as an operator."""
-    agent = args.agent or session.variables.get(VARIABLE, "")
-    if not agent:
-        raise UsageError("whose memory?", hint=f"--agent NAME, or set {VARIABLE}")
+    agent = args.agent
     if args.as_operator:
         return operator.open_as_operator(session.context, agent, args.call, getattr(args, "id", ""))
     if AT_WORK not in session.variables:

@@ -11,9 +11,8 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.guards import programs, reach, shell
+from agent_studio.guards import own_memory, programs, reach, shell
 from agent_studio.guards.handler import Call, Handler, Outcome
-from agent_studio.guards.handlers import own_memory
 from agent_studio.guards.lexer import UNKNOWN
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from agent_studio.guards.shell import Part
 
 KEY = "memory.guard"
-_VARIABLE = "AGENT_STUDIO_AGENT"
 _CALLED = re.compile(r"\bmemory\b.{0,40}\bsidecar\b", re.DOTALL)
 _WHOLE = re.compile(r"-[a-zA-Z]*[rRa][a-zA-Z]*|--recursive|--archive|--dereference-recursive")
 _RECURSIVE = frozenset(("rg", "ag", "ack", "tar", "zip", "rsync"))
@@ -61,12 +60,12 @@ def foreign_call(command: str, agent: str) -> str:
     if parts is None:
         return "it calls agent-studio memory sidecar in a way that cannot be told"
     for part in parts:
-        if reason := _reason(part, command, agent):
+        if reason := _reason(part, agent):
             return reason
     return ""
 
 
-def _reason(part: Part, command: str, agent: str) -> str:
+def _reason(part: Part, agent: str) -> str:
     words = [word.replace(UNKNOWN, "?") for word in part.words]
     calls = any(word == "sidecar" and "memory" in words[:at] for at, word in enumerate(words))
     if not calls or not any("agent-studio" in word or "agent_studio" in word for word in words):
@@ -77,8 +76,6 @@ def _reason(part: Part, command: str, agent: str) -> str:
         return "the main conversation has no sidecar"
     named = [words[at + 1] if "=" not in word and at + 1 < len(words) else word.partition("=")[2]
              for at, word in enumerate(words) if word == "--agent" or word.startswith("--agent=")]  # fmt: skip
-    if not named:
-        named = re.findall(rf"{_VARIABLE}=([^\s;&|]*)", command)
     if not named:
         return f"it does not say whose: --agent {agent}"
     return "" if all(one == agent for one in named) else "that is another agent's"
