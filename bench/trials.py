@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
 from bench import attacks, browser, corpus, kills, ledger, measure, release_kills, search_quality
-from bench.client import claude, finding, isolated, released, verdict
+from bench.client import claude, finding, isolated, released, remembering, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
 
@@ -75,6 +75,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     for version in claude.VERSIONS:
         yield _client(f"what Claude Code {version} did is what the records say", verdict.trial, version, args)
         yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
+        yield _client(f"memory in Claude Code {version}, sidecars apart", remembering.trial, version, args)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
     for repository in (None, *args.repository):

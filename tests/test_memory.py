@@ -203,8 +203,8 @@ ODD: list[tuple[str, str, list[str]]] = [
     ("learnings.md", "## Date 2026-01-01\n# Second title\ntext\n", ["Date 2026-01-01", "Second title"]),
     ("decisions.md", "# D\n## ADR-1: x\n### Context\na\n### Decision\nb\n## ADR-2: y\n### Status\nRejected\n",
      ["ADR-1: x", "ADR-2: y"]),
-    ("issues.md", "# I\n## Open issues\n- [ ] HIGH: a thing\n- [x] a done one\n## Format\n## Resolved\n"
-     "### [X-1] z\nq\n", ["HIGH: a thing", "a done one", "[X-1] z"]),
+    ("issues.md", "# I\n## Open issues\n- [ ] HIGH: a thing\n- [x] a done one\n## Resolved\n### [X-1] z\nq\n",
+     ["HIGH: a thing", "a done one", "[X-1] z"]),
     ("issues.md", "# Open issues\n\n## No open issue\n\nReplace this entry.\n", []),
 ]  # fmt: skip
 
