@@ -6,6 +6,7 @@ What the client calls an agent is what counts; the main conversation is none, an
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.guards import shell
@@ -67,7 +68,7 @@ def foreign_call(command: str, agent: str) -> str:
 
 def _reason(part: Part, agent: str) -> str:
     words = [word.replace(UNKNOWN, "?") for word in part.words]
-    calls = any(word == "sidecar" and "memory" in words[:at] for at, word in enumerate(words))
+    calls = any(word == "memory" and after == "sidecar" for word, after in pairwise(words))
     if not calls or not any("agent-studio" in word or "agent_studio" in word for word in words):
         return ""
     if "--as-operator" in words:

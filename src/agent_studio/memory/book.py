@@ -16,8 +16,8 @@ from agent_studio.memory import gates, index, notes, scanning, writing
 from agent_studio.memory.gates import Kept
 from agent_studio.memory.index import Source
 from agent_studio.memory.notes import DECISION, ISSUE, KINDS, SESSION, Note
+from agent_studio.memory.turn import in_turn
 from agent_studio.redaction import redact
-from agent_studio.storage import locks
 from agent_studio.storage.descriptors import read_chunks, write_all
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from agent_studio.memory.index import Found, Index
 
 INDEX, LOCK, ARCHIVE, SESSIONS = "memory.sqlite3", ".memory.lock", "archive", "sessions"
-_WAIT_S = 60.0
 _LIMIT = 10
 _NUMBER = re.compile(r"ADR-(\d+)")
 _OVER = {ISSUE.name: "Resolved", DECISION.name: "Superseded"}
@@ -79,7 +78,8 @@ class Memory:
     def get(self, name: str) -> Note:
         """Return the note with an id, or with the name that people call it by; raise `UsageError` for none, or two."""
         with self.searching() as found:
-            return self._note(found, self.find(found, name))
+            place = self.find(found, name)
+            return self._note(found, place)._replace(line=found.line_of(place))
 
     def find(self, opened: Index, name: str) -> Found:
         """Return where a note is, by its id or label."""
@@ -141,7 +141,7 @@ class Memory:
     def changing(self) -> Iterator[None]:
         """Hold the lock under which the files are written."""
         self.folder.make()
-        with locks.exclusive(self.folder, LOCK, doing="memory is changed", wait_s=_WAIT_S):
+        with in_turn(self.folder, LOCK):
             yield
 
     @contextmanager
@@ -172,7 +172,7 @@ class Memory:
 
     def _note(self, opened: Index, found: Found) -> Note:
         data = opened.read(found)
-        return notes.read(data, kind_of(found.source), place=found.source, line=opened.line_of(found))
+        return notes.read(data, kind_of(found.source), place=found.source)
 
     def _alike(self, opened: Index, said: str) -> Iterator[Kept]:
         for found in opened.alike(said):

@@ -47,15 +47,15 @@ def fingerprint(text: str) -> str:
 def words(text: str) -> list[str]:
     """Return the words of a text in order, small; names are split at humps and underscores, and kept whole too."""
     found: list[str] = []
-    for match in _WORD.finditer(unicodedata.normalize("NFKC", text)):
-        whole = match[0]
-        if _UNSPACED.search(whole):
+    for whole in _WORD.findall(text if text.isascii() else unicodedata.normalize("NFKC", text)):
+        if whole.isascii() and whole.islower():
+            found.append(whole)
+        elif _UNSPACED.search(whole):
             found += _pairs(whole)
-            continue
-        found.append(whole.casefold())
-        parts = _HUMPS.split(whole)
-        if len(parts) > 1:
-            found += [part.casefold() for part in parts]
+        else:
+            found.append(whole.casefold())
+            parts = _HUMPS.split(whole) if whole[1:] != whole[1:].lower() else ()
+            found += [part.casefold() for part in parts if len(parts) > 1]
     return found
 
 

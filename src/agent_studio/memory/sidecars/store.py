@@ -16,7 +16,8 @@ from agent_studio import clock
 from agent_studio.memory import index
 from agent_studio.memory.index import Piece, Source
 from agent_studio.memory.sidecars.entry import Entry, encoded, parsed
-from agent_studio.storage import journal, locks
+from agent_studio.memory.turn import in_turn
+from agent_studio.storage import journal
 from agent_studio.storage.descriptors import read_chunks
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ PINNED_MAX_BYTES = CAP_BYTES // 2
 DAMAGED = "damaged.jsonl"
 """Lines that are no entries: `{at, line}`, or `{at, base64}` where they are no text."""
 _MONTH = re.compile(r"\d{4,}-\d{2}\.jsonl")
-_WAIT_S = 60.0
 
 
 class Line(NamedTuple):
@@ -65,7 +65,7 @@ class Store:
     def changing(self) -> Iterator[None]:
         """Hold the lock, on files that are in order."""
         self._folder.make(ARCHIVE)
-        with locks.exclusive(self._folder, LOCK, doing="a sidecar is changed", wait_s=_WAIT_S):
+        with in_turn(self._folder, LOCK):
             self._fit()
             yield
 
