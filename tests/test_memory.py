@@ -159,6 +159,22 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     assert titles == sorted(f"process {n} saw thing {each} happen" for n in range(5) for each in range(10))
 
 
+def test_a_change_in_the_middle_loses_nothing_that_others_add_meanwhile(tmp_path: Path) -> None:
+    memory = open_memory(_context(tmp_path))
+    old = [memory.add("learning", f"an old thing of number {number} was seen").id for number in range(12)]
+    fork = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+    workers = [fork.Process(target=_adds, args=(tmp_path, number, 10)) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    for note_id in old:
+        memory.resolve(note_id)
+    for worker in workers:
+        worker.join(60)
+    notes = list(memory.every("learning"))
+    assert len(notes) == 12 + 30
+    assert {note.id for note in notes if not note.is_open} == set(old)
+
+
 def test_line_ends_of_a_file_are_kept_and_a_torn_end_is_ended(memory: Memory) -> None:
     place = _write(memory, "learnings.md", b"\xef\xbb\xbf# Learnings\r\n\r\n## One fact\r\n\r\nwas to")
     memory.add("learning", "Another fact that is new here")

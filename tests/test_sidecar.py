@@ -98,6 +98,7 @@ def test_what_is_there_already_is_refused_with_its_id(sidecar: Sidecar) -> None:
     ("Always run the formatter before the linter here", "Never run the formatter before the linter here"),
     ("Do not cache the answers of the tax service", "Cache the answers of the tax service"),
     ("Use tabs", "Use spaces"),
+    (" ".join(WORDS), f"{' '.join(WORDS)} 17"),
 ])  # fmt: skip
 def test_what_only_looks_alike_is_kept(sidecar: Sidecar, one: str, other: str) -> None:
     sidecar.add(one)

@@ -276,6 +276,7 @@ def _connected(folder: Folder, name: str) -> sqlite3.Connection:
         db = sqlite3.connect(folder.resolve(name), isolation_level=None, timeout=_WAIT_S)
         try:
             db.execute("PRAGMA synchronous = OFF")
+            db.execute("PRAGMA journal_mode = PERSIST")
             db.execute("PRAGMA trusted_schema = OFF")
             if _is_ready(db):
                 return db
