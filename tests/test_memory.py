@@ -501,11 +501,44 @@ def test_a_session_is_told_once_however_often_it_is_looked_at(memory: Memory) ->
     (memory.root.state.path / sessions.STATE).unlink()
     assert sessions.follow(memory.root) == 0
     log = memory.root.folder("sessions").path / "session-log.jsonl"
+    log.write_bytes(log.read_bytes() + b'{"sessionId": "torn')
+    assert sessions.follow(memory.root) == 0
     log.write_bytes(log.read_bytes()[:-20])
     assert sessions.follow(memory.root) == 0
     _session(memory, "two")
     assert sessions.follow(memory.root) == 1
     assert _read(memory, "sessions/2026-03.md").count("## Session") == 2
+
+
+def test_a_session_over_midnight_is_told_whole(memory: Memory) -> None:
+    memory.folder.path.mkdir(parents=True)
+    log = memory.root.folder("sessions").path
+    _journal(memory, "sessions", "session-log.jsonl", [{"sessionId": "n", "event": "prompt"}])
+    assert sessions.follow(memory.root) == 0
+    (log / "session-log.jsonl").rename(log / "session-log.2026-03-04.jsonl")
+    _journal(memory, "sessions", "session-log.jsonl", [
+        {"sessionId": "n", "event": "prompt"}, {"sessionId": "n", "event": "end", "eventId": "e1"},
+    ])  # fmt: skip
+    assert sessions.follow(memory.root) == 1
+    assert "2 prompts" in _read(memory, "sessions/2026-03.md")
+
+
+def test_ingest_keeps_what_a_session_did_unless_it_is_told_not_to(staged: Studio) -> None:
+    def session(name: str, *more: str) -> list[Path]:
+        events = [
+            {"ts": 1_795_000_000_000_000_000 + at, "pid": 7, "kind": "hook",
+             "payload": {"session_id": name, "hook_event_name": event, "prompt": "hello there"}}
+            for at, event in enumerate(("SessionStart", "UserPromptSubmit", "SessionEnd"))
+        ]  # fmt: skip
+        place = staged.path / ".claude/staging/metrics/events.jsonl"
+        place.write_text("".join(json.dumps(event) + "\n" for event in events))
+        assert staged.run("ingest", "--env", "staging", *more).code == 0
+        return list((staged.path / ".claude/staging/memory/sessions").glob("*.md"))
+
+    assert session("quiet", "--set", "memory.sessions=false") == []
+    (place,) = session("told")
+    assert "- **Session**: told" in place.read_text()
+    assert "hello there" not in place.read_text()
 
 
 def test_sessions_have_no_limit_at_a_thousand(memory: Memory) -> None:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.storage.folder import Folder
 
 STATE = "session-memory.json"
-_FILES = (("sessions", "session-log.jsonl"), ("metrics", "agents.jsonl"), ("metrics", "errors.jsonl"))
+_FILES = (("metrics", "agents.jsonl"), ("metrics", "errors.jsonl"), ("sessions", "session-log.jsonl"))
 _ERRORS, _MESSAGE_MAX, _AGENTS = 5, 160, 12
 _OPEN_MAX = 2_000
 """Sessions held that have not ended; the oldest go first."""
@@ -33,8 +34,6 @@ def follow(root: EnvironmentRoot) -> int:
     if not root.folder("memory").has_folder():
         return 0
     known = _known(root)
-    if any(_is_other(root, place, known["files"].get("/".join(place))) for place in _FILES):
-        known = {"files": {}, "sessions": {}}  # a journal was rotated or restored: read again, tell nothing twice
     ended: list[tuple[dict[str, Any], dict[str, Any]]] = []
     changed = False
     for record in _fresh(root, known):
@@ -59,29 +58,38 @@ def _known(root: EnvironmentRoot) -> dict[str, Any]:
     return {"files": {}, "sessions": {}}
 
 
-def _is_other(root: EnvironmentRoot, place: tuple[str, str], known: list[int] | None) -> bool:
-    """Tell whether a journal is not the one that was read, grown."""
-    status = root.folder(place[0]).status(place[1])
-    return known is not None and (status is None or status.st_ino != known[0] or status.st_size < known[1])
+def _journals(root: EnvironmentRoot) -> Iterator[tuple[Folder, str]]:
+    """Yield the journals, the days of each that are over first; agents and errors before the ends of their sessions."""
+    for kind, name in _FILES:
+        folder, stem = root.folder(kind), name.removesuffix(".jsonl")
+        try:
+            names = folder.names()
+        except FileNotFoundError:
+            continue
+        yield from ((folder, one) for one in names if one.startswith(f"{stem}.2") and one.endswith(".jsonl"))
+        if name in names:
+            yield folder, name
 
 
 def _fresh(root: EnvironmentRoot, known: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the records that were added, agents and errors first: they are in before their session's end is told."""
-    for place in reversed(_FILES):
-        name = "/".join(place)
+    """Yield the records that were added. A file is known by its inode: a day that is over has its own name."""
+    before, known["files"] = known["files"], {}
+    for folder, name in _journals(root):
         try:
-            descriptor = root.folder(place[0]).open(place[1])
+            descriptor = folder.open(name)
         except FileNotFoundError:
             continue
         try:
-            start = known["files"].get(name, [0, 0])[1]
+            status = os.fstat(descriptor)
+            start = before.get(str(status.st_ino), 0)
+            start = start if start <= status.st_size else 0
             os.lseek(descriptor, start, os.SEEK_SET)
             rest = b""
             for chunk in read_chunks(descriptor):
                 *whole, rest = (rest + chunk).split(b"\n")
                 start += sum(map(len, whole)) + len(whole)
                 yield from filter(None, map(_parsed, whole))
-            known["files"][name] = [os.fstat(descriptor).st_ino, start]
+            known["files"][str(status.st_ino)] = start
         finally:
             os.close(descriptor)
 
