@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from tests.conftest import Studio
+
 FOLDER = ".claude/agent-memory"
 HOT = f"{FOLDER}/planner/hot.jsonl"
 
@@ -138,6 +140,17 @@ def test_the_guard_is_asked_only_where_it_is_wanted_and_then_fails_closed(projec
     assert asked(_context(project)) == frozenset()
     assert _tool(project, "Read", {"file_path": HOT}) == ""
     assert _decided(project, "SessionStart", source="startup") == Decision()
+
+
+def test_doctor_proves_that_the_guard_of_sidecars_holds_by_itself(staged: Studio) -> None:
+    place = staged.path / ".claude/config.staging.yaml"
+    place.write_text(place.read_text() + "memory:\n  guard: true\n")
+    assert staged.run("hooks", "install", "--env", "staging", "--no-wrap").code == 0
+    found = {one["code"]: one for one in staged.json("doctor", "--env", "staging")["findings"]}
+    assert (found["guard-probe"]["severity"], "another agent's sidecar" in found["guard-probe"]["message"]) == (
+        "ok",
+        True,
+    )
 
 
 # --- the start of a session -------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from agent_studio.cli.output import Result
+from agent_studio.cli.output import Result, working
 from agent_studio.errors import UsageError
 from agent_studio.memory.book import open_memory
 from agent_studio.memory.notes import KINDS
@@ -32,10 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Add the note; exit code 1 when it is there already."""
-    made = open_memory(session.context).add(
-        args.kind, text_of(args.text), title=args.title, severity=args.severity, status=args.status, tags=args.tag,
-        source=args.source,
-    )  # fmt: skip
+    text = text_of(args.text)
+    with working("reading memory"):
+        made = open_memory(session.context).add(
+            args.kind, text, title=args.title, severity=args.severity, status=args.status, tags=args.tag,
+            source=args.source,
+        )  # fmt: skip
     return Result(made.told(), lambda screen: screen.mark("ok", f"{made.id} in memory/{made.place}: {made.title}"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.cli.memory.list import state
-from agent_studio.cli.output import Result
+from agent_studio.cli.output import Result, working
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.memory.book import open_memory
 from agent_studio.memory.notes import KINDS, SESSION
@@ -34,7 +34,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if not 1 <= args.limit <= _LIMIT_MAX:
         raise UsageError(f"--limit {args.limit} is not from 1 to {_LIMIT_MAX}")
     question = " ".join(args.words)
-    hits = open_memory(session.context).search(question, args.limit, kind=args.kind, only_open=args.only_open)
+    with working("reading memory"):
+        hits = open_memory(session.context).search(question, args.limit, kind=args.kind, only_open=args.only_open)
     data = {"query": question, "hits": [{**hit.note.told(), "score": hit.score} for hit in hits]}
     code = ExitCode.DONE if hits else ExitCode.FAILED
     return Result(data, lambda screen: _render(screen, question, hits), code)
