@@ -377,7 +377,9 @@ def test_what_is_forgotten_is_in_no_file(context: Context, sidecar: Sidecar) -> 
 def test_a_damaged_index_is_made_anew(context: Context, sidecar: Sidecar) -> None:
     made = sidecar.add(_sentence(1))
     place = context.root.state.path / "sidecars/planner.sqlite3"
-    for damage in (b"", b"no database at all", place.read_bytes()[:3_000]):
+    whole = place.read_bytes()
+    middle = whole[:5_000] + b"\xff" * 4_000 + whole[9_000:]
+    for damage in (b"", b"no database at all", whole[:3_000], whole[: len(whole) // 2], middle):
         place.write_bytes(damage)
         assert [hit.entry.id for hit in sidecar.search(_sentence(1))] == [made.id]
 

@@ -10,22 +10,24 @@ import hashlib
 import os
 import sqlite3
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.errors import BusyError
+from agent_studio.errors import BusyError, StorageError
 from agent_studio.memory import words
 from agent_studio.storage.descriptors import read_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from agent_studio.errors import AgentStudioError
     from agent_studio.storage.folder import Folder
 
 VERSION = 1
 _WAIT_S = 30.0
 _RACY_NS = 2_000_000_000
 """A file written so lately may change again without its time changing."""
+_TRIES = 3
 _CANDIDATES = 12
 _TERMS_MAX = 48
 _TABLES = (
@@ -255,53 +257,75 @@ def _asked(terms: Iterable[str]) -> str:
 def opened(folder: Folder, name: str, sources: Sequence[Source]) -> Iterator[Index]:
     """Yield the index of some files, up to date; one that is damaged or of another version is made anew.
 
-    Raises `BusyError` when others write to it for too long. Where nothing can be written it lives in memory.
+    Raises `BusyError` when others write to it for too long, and `StorageError` when the disk is full. Where nothing can
+    be written it lives in memory.
     """
-    with closing(_connected(folder, name)) as db:
-        index = Index(db, sources)
-        try:
-            index.refresh()
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                raise
-            raise BusyError(f"{folder.path / name} is locked", hint="wait until its user is done") from error
-        yield index
+    db = _fresh(folder, name, sources)
+    place = str(folder.path / name)
+    try:
+        yield Index(db, sources)
+    except sqlite3.OperationalError as error:
+        raise _fault(error, place) from error
+    except sqlite3.DatabaseError as error:
+        _remove(folder, name)
+        raise StorageError(
+            f"{place} was damaged, and is removed", hint="run the command again: it is derived"
+        ) from error
+    finally:
+        db.close()
 
 
-def _connected(folder: Folder, name: str) -> sqlite3.Connection:
+def _remove(folder: Folder, name: str) -> None:
+    for gone in (f"{name}-journal", name):  # a new file must not take the old one's journal for its own
+        with suppress(FileNotFoundError):
+            folder.remove(gone)
+
+
+def _fresh(folder: Folder, name: str, sources: Sequence[Source]) -> sqlite3.Connection:
+    """Return the index's file, opened and brought up to date; a damaged one is removed, and made again."""
     folder.make()
-    for _ in range(2):
-        if folder.status(name) is None:
-            os.close(folder.open(name, os.O_RDWR | os.O_CREAT))
-        db = sqlite3.connect(folder.resolve(name), isolation_level=None, timeout=_WAIT_S)
+    for _ in range(_TRIES):
+        db = _connected(folder, name)
         try:
-            db.execute("PRAGMA synchronous = OFF")
-            db.execute("PRAGMA journal_mode = PERSIST")
-            db.execute("PRAGMA trusted_schema = OFF")
             if _is_ready(db):
+                Index(db, sources).refresh()
                 return db
         except sqlite3.OperationalError as error:
             db.close()
-            if "locked" in str(error):
-                raise BusyError(f"{folder.path / name} is locked", hint="wait until its user is done") from error
+            raise _fault(error, str(folder.path / name)) from error
         except sqlite3.DatabaseError:
+            pass
+        except BaseException:
             db.close()
-        else:
-            db.close()
-        for gone in (f"{name}-journal", name):  # a new file must not take the old one's journal for its own
-            with suppress(FileNotFoundError):
-                folder.remove(gone)
-    return _in_memory()
+            raise
+        db.close()
+        _remove(folder, name)
+    raise StorageError(f"{folder.path / name} is damaged again and again", hint="look at the disk, then remove it")
 
 
-def _in_memory() -> sqlite3.Connection:
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    _is_ready(db)
-    return db
+def _fault(error: sqlite3.OperationalError, place: str) -> AgentStudioError:
+    if "locked" in str(error):
+        return BusyError(f"{place} is locked", hint="wait until its user is done")
+    return StorageError(f"cannot use {place}: {error}", hint="free space or mend the permissions, then run it again")
+
+
+def _connected(folder: Folder, name: str) -> sqlite3.Connection:
+    """Open the file, created where it is missing; a database in memory where it cannot be written."""
+    if not os.access(folder.path, os.W_OK):
+        return sqlite3.connect(":memory:", isolation_level=None)
+    if folder.status(name) is None:
+        os.close(folder.open(name, os.O_RDWR | os.O_CREAT))
+    place = folder.resolve(name)
+    if not os.access(place, os.W_OK):
+        return sqlite3.connect(":memory:", isolation_level=None)
+    return sqlite3.connect(place, isolation_level=None, timeout=_WAIT_S)
 
 
 def _is_ready(db: sqlite3.Connection) -> bool:
     """Create the tables in an empty file; tell whether they are of this version."""
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute("PRAGMA journal_mode = PERSIST")
+    db.execute("PRAGMA trusted_schema = OFF")
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         db.execute("BEGIN IMMEDIATE")
