@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "statusline": "Print the status line of Claude Code",
     "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",
+    "elicit": "Let reasoning methods look at a text; take or leave the changes they propose",
     "memory": "Keep and find what the project and its agents have learned",
     "mcp": "Offer the knowledge base and memory to agents: an MCP server over stdio",
     "scan": "Look for secrets in what would be seeded or released, and in records",
