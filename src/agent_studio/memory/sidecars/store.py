@@ -56,11 +56,6 @@ class Store:
         self._state = state
         self._index = f"{folder.path.name}.sqlite3"
 
-    @property
-    def is_there(self) -> bool:
-        """Whether anything was ever kept."""
-        return self._folder.status(HOT) is not None or self._folder.status(ARCHIVE) is not None
-
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Hold the lock, on files that are in order."""
