@@ -60,7 +60,7 @@ def open_sidecar(context: Context, agent: str) -> Sidecar:
     if not decided.value:
         raise DisabledError(
             f"sidecar memory is off in {context.environment}: {decided.detail}",
-            hint=f"agent-studio flags set {FLAG} --on --reason TEXT, or for a kill: flags kill {FLAG} --lift --reason TEXT",
+            hint=f"agent-studio flags set {FLAG} --on --reason TEXT; a kill: flags kill {FLAG} --lift --reason TEXT",
         )
     place = folder_name(agent)
     folder = context.root.folder("agents").at(place)
