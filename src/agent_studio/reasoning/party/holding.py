@@ -1,0 +1,119 @@
+"""A party is held: models are opened for its seats, and calls are made under its limit."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from agent_studio.reasoning.asking import Asker
+from agent_studio.reasoning.models.choice import open_model
+from agent_studio.reasoning.party import evidence, opening, own, seats
+from agent_studio.reasoning.party.session import Party
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_studio.environment.context import Context
+    from agent_studio.reasoning.models.model import Model
+    from agent_studio.reasoning.party.opening import Opened, Wish
+    from agent_studio.reasoning.party.outcome import Outcome
+    from agent_studio.reasoning.party.seats import Bound
+    from agent_studio.reasoning.party.store import Place
+
+_ALIASED = ("anthropic", "claude-cli")
+"""Providers that know the client's own names of models, such as `opus`."""
+
+
+def run(context: Context, wish: Wish, tell: Callable[[Opened], Callable[[str], None]]) -> Outcome:
+    """Hold a new party and return what it came to; `tell` is handed the party and returns who hears of progress."""
+    opening.refuse_off(context)
+    asked = opening.seated(context, wish)
+    bound = seats.bind(context.project, asked)
+    models = {one.seat.number: open_model(context, _chosen(context, wish.model, one)) for one in bound}
+    opened = opening.begin(context, wish, {seat: model.name for seat, model in models.items()}, asked, bound)
+    with opened.place.held():
+        return asyncio.run(_held(context, opened, models, tell(opened)))
+
+
+def resume(context: Context, place: Place, tell: Callable[[Opened], Callable[[str], None]]) -> Outcome:
+    """Go on with an interrupted party; raise `BusyError` where another process is at work on it."""
+    opening.refuse_off(context)
+    with place.held():
+        opened = opening.again(context, place)
+        models = {chair.number: open_model(context, chair.model) for chair in opened.session.seats}
+        return asyncio.run(_held(context, opened, models, tell(opened)))
+
+
+def cancel(context: Context, place: Place) -> Outcome | None:
+    """Close a party that no process is at work on; of a running one None, once it has been told to end."""
+    if place.is_running():
+        place.wish_cancelled()
+        return None
+    with place.held():
+        opened = opening.again(context, place)
+        party = Party(
+            opened.session, place, _Nobody(), models={}, own={}, files=(), read=lambda _: None, timeout_s=0,
+        )  # fmt: skip
+        party.halt("cancelled")
+        return party.close()
+
+
+class _Nobody:
+    """Makes no calls."""
+
+    async def ask(self, model: Model, request: object) -> object:
+        raise AssertionError(f"{model.name} is asked {request}")
+
+
+async def _held(
+    context: Context, opened: Opened, models: dict[int, Model], tell: Callable[[str], None]
+) -> Outcome:
+    session, place = opened.session, opened.place
+    asker = Asker(
+        context, limit_usd=Decimal(session.opened["costLimitUsd"]), purpose="party", session=place.id,
+        allow_unpriced=bool(session.opened["allowUnpriced"]),
+    )  # fmt: skip
+    asker.already(session.cost_usd)
+    _go_on(opened, models)
+    party = Party(
+        session, place, asker, models=models,
+        own={one.seat.number: own.of(context, one) for one in opened.bound}, files=opened.files,
+        read=evidence.reader(context.project, {one.name: one.text for one in opened.files}),
+        timeout_s=float(session.opened["timeoutS"]), tell=tell,
+    )  # fmt: skip
+    task = asyncio.current_task()
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, and threads other than the first
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await party.run()
+    finally:
+        for model in {id(one): one for one in models.values()}.values():
+            await model.close()
+
+
+def _go_on(opened: Opened, models: dict[int, Model]) -> None:
+    """Let a scripted model go on where it was: its answers are taken in order."""
+    for seat, model in models.items():
+        forward = getattr(model, "resume", None)
+        if forward is not None:
+            agents = [opened.session.chair(turn.seat).agent for turn in opened.session.turns if turn.is_settled]
+            forward({agent: agents.count(agent) for agent in agents})
+            models[seat] = model
+
+
+def _chosen(context: Context, wished: str | None, one: Bound) -> str | None:
+    """Return the model of a seat: what was wished for all, else its team's or its agent's, else the default."""
+    if wished is not None:
+        return wished
+    stated = one.seat.model or one.model
+    if ":" in stated:
+        return stated
+    default = context.config["models.default"]
+    provider = str(default or "").partition(":")[0]
+    if stated and stated != "inherit" and provider in _ALIASED:
+        return f"{provider}:{stated}"
+    return None

@@ -1,0 +1,165 @@
+"""Where parties are kept: `context/party/<id>/` with the transcript, what seats were shown, a lock, a wish to cancel."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio import clock
+from agent_studio.errors import BusyError, IntegrityError, UsageError, did_you_mean
+from agent_studio.reasoning.party.materials import Material
+from agent_studio.redaction.structure import redacted
+from agent_studio.storage import chained, locks
+from agent_studio.storage.chain import Head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from agent_studio.environment.context import Context
+    from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.storage.folder import Folder
+
+FOLDER, TRANSCRIPT, FILES, LOCK, CANCEL = "party", "transcript.jsonl", "files.json", "lock", "cancel"
+KEY, CLOSED = "party.key", "party-closed.jsonl"
+_ID = re.compile(r"p-\d{8}-\d{9}-[0-9a-f]{6}")
+_KEY_BYTES = 32
+
+
+class Place(NamedTuple):
+    """Where one party is kept."""
+
+    id: str
+    folder: Folder
+    root: EnvironmentRoot
+
+    @property
+    def shown(self) -> str:
+        """How its transcript is called in messages."""
+        return f"{self.root.kinds['context']}/{FOLDER}/{self.id}/{TRANSCRIPT}"
+
+    def read(self) -> chained.Held:
+        """Return the lines of its transcript; raise `IntegrityError` where one was changed or is gone."""
+        return chained.read(self.folder, TRANSCRIPT)
+
+    def append(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add a line durably, without secrets, and return it."""
+        line: dict[str, Any] = redacted({"timestamp": clock.timestamp(clock.now()), **record})
+        chained.append(self.folder, TRANSCRIPT, line)
+        return line
+
+    def close(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add the last line: how many there are before it, their head, and a seal; note its own outside."""
+        head = self.read().head
+        secret = key(self.root, create=True) or b""
+        line = self.append({**record, "lines": head.seq, "head": head.hash, "seal": seal(secret, self.id, head)})
+        note_closed(self.root, self.id, self.read().head)
+        return line
+
+    def keep_files(self, files: Sequence[Material]) -> str:
+        """Keep what seats are shown, so that a resumed session shows the same; return its hash."""
+        data = json.dumps([one._asdict() for one in files], ensure_ascii=False, separators=(",", ":")).encode()
+        self.folder.replace(FILES, data)
+        return hashlib.sha256(data).hexdigest()
+
+    def files(self, sha256: str) -> list[Material]:
+        """Return the files that seats are shown; raise `IntegrityError` where they are others now."""
+        try:
+            data = self.folder.read(FILES)
+        except FileNotFoundError:
+            data = b""
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise IntegrityError(
+                f"{self.root.kinds['context']}/{FOLDER}/{self.id}/{FILES} is not what the session began with",
+                hint="restore it from a copy, or ask anew",
+            )
+        return [Material(**one) for one in json.loads(data)]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the only process at work on it; raise `BusyError` where another one is."""
+        with locks.exclusive(self.folder, LOCK, doing=f"the party {self.id}"):
+            yield
+
+    def is_running(self) -> bool:
+        """Tell whether a process is at work on it."""
+        try:
+            with self.held():
+                return False
+        except BusyError:
+            return True
+
+    def wish_cancelled(self) -> None:
+        """Leave word that it is to end."""
+        self.folder.create(CANCEL, b"cancel\n")
+
+    def is_wished_cancelled(self) -> bool:
+        """Tell whether somebody wants it to end."""
+        return self.folder.status(CANCEL) is not None
+
+
+def new(context: Context) -> Place:
+    """Make the folder of a new party."""
+    moment = clock.now()
+    stamp = f"{moment:%Y%m%d-%H%M%S}{moment.microsecond // 1000:03d}"
+    place = _place(context, f"p-{stamp}-{secrets.token_hex(3)}")
+    place.folder.make()
+    return place
+
+
+def find(context: Context, name: str) -> Place:
+    """Return a party by its id, the end of its id, or `last`; raise `UsageError` where there is none, or more."""
+    known = ids(context)
+    if name == "last" and known:
+        return _place(context, known[-1])
+    found = [one for one in known if one == name] or [one for one in known if name and one.endswith(name)]
+    if len(found) == 1:
+        return _place(context, found[0])
+    if found:
+        raise UsageError(f"{len(found)} parties end in {name!r}", hint="write the whole id")
+    hint = did_you_mean(name, known) if known else 'none was run yet: agent-studio party run "QUESTION"'
+    raise UsageError(f"no party is named {name[:80]!r}", hint=hint)
+
+
+def ids(context: Context) -> list[str]:
+    """Return the ids of all parties, oldest first."""
+    try:
+        names = context.root.folder("context").at(FOLDER).names()
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if _ID.fullmatch(name))
+
+
+def key(root: EnvironmentRoot, *, create: bool = False) -> bytes | None:
+    """Return the environment's own key for transcripts, or None; nobody but the owner of the files can read it."""
+    if create:
+        root.state.make()
+        root.state.create(KEY, secrets.token_hex(_KEY_BYTES).encode())
+    try:
+        return root.state.read(KEY)
+    except FileNotFoundError:
+        return None
+
+
+def note_closed(root: EnvironmentRoot, party: str, head: Head) -> None:
+    """Note outside the transcript how long it was when it was closed, so that what is cut off later is missed."""
+    chained.append(root.state, CLOSED, {"party": party, "lines": head.seq, "head": head.hash})
+
+
+def noted(root: EnvironmentRoot, party: str) -> Head | None:
+    """Return the head of a closed party as it was noted; None where nothing was."""
+    found = [one for one in chained.read(root.state, CLOSED).records if one["party"] == party]
+    return Head(int(found[-1]["lines"]), str(found[-1]["head"])) if found else None
+
+
+def seal(secret: bytes, party: str, head: Head) -> str:
+    """Return what only who has the key can say of a transcript's length and head."""
+    return hmac.new(secret, f"{party}\n{head.seq}\n{head.hash}".encode(), hashlib.sha256).hexdigest()
+
+
+def _place(context: Context, name: str) -> Place:
+    return Place(name, context.root.folder("context").at(f"{FOLDER}/{name}"), context.root)
