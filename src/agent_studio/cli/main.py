@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",
     "mcp": "Offer the knowledge base to agents: an MCP server over stdio",
+    "party": "Ask several agents one question: separate answers, an exact tally, proof",
     "scan": "Look for secrets in what would be seeded or released, and in records",
     "candidate": "Make the candidate that would go live, show it, compare it with production",
     "burnin": "Observe a candidate in staging until its figures show that it keeps its limits",

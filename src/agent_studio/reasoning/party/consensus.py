@@ -118,7 +118,9 @@ def consistent(ballot: Ballot) -> Ballot:
 def _share(votes: Sequence[Ballot], weights: Sequence[Fraction], name: str, stance: str) -> Fraction:
     """Return which part of all that was cast has this stance to an option; silence on it is no support."""
     whole = sum(weights, _NOTHING)
-    part = sum((weight for one, weight in zip(votes, weights, strict=True) if one.stances.get(name) == stance), _NOTHING)
+    part = sum(
+        (weight for one, weight in zip(votes, weights, strict=True) if one.stances.get(name) == stance), _NOTHING
+    )
     return part / whole if whole else _NOTHING
 
 

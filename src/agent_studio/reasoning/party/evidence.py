@@ -58,7 +58,9 @@ def _checked(one: Evidence, text: str | None) -> Evidence:
     if not places:
         return one._replace(verified=False)
     said = one.line
-    return one._replace(verified=True, line=places[0] if said is None else min(places, key=lambda line: abs(line - said)))
+    return one._replace(
+        verified=True, line=places[0] if said is None else min(places, key=lambda line: abs(line - said))
+    )
 
 
 def _flat(text: str) -> tuple[str, list[tuple[int, int]]]:

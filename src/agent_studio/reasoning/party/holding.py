@@ -3,46 +3,53 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from agent_studio.errors import AgentStudioError
 from agent_studio.reasoning.asking import Asker
+from agent_studio.reasoning.depth import refuse_nested
 from agent_studio.reasoning.models.choice import open_model
-from agent_studio.reasoning.party import evidence, opening, own, seats
+from agent_studio.reasoning.party import evidence, opening, own, seats, store
 from agent_studio.reasoning.party.session import Party
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from agent_studio.environment.context import Context
-    from agent_studio.reasoning.models.model import Model
+    from agent_studio.reasoning.asking import Answer
+    from agent_studio.reasoning.models.model import Model, Request
     from agent_studio.reasoning.party.opening import Opened, Wish
     from agent_studio.reasoning.party.outcome import Outcome
     from agent_studio.reasoning.party.seats import Bound
     from agent_studio.reasoning.party.store import Place
 
-_ALIASED = ("anthropic", "claude-cli")
-"""Providers that know the client's own names of models, such as `opus`."""
+_CLIENT = "claude"
+"""The model that knows the client's own names, such as `opus`."""
 
 
 def run(context: Context, wish: Wish, tell: Callable[[Opened], Callable[[str], None]]) -> Outcome:
     """Hold a new party and return what it came to; `tell` is handed the party and returns who hears of progress."""
+    refuse_nested(os.environ)
     opening.refuse_off(context)
     asked = opening.seated(context, wish)
     bound = seats.bind(context.project, asked)
     models = {one.seat.number: open_model(context, _chosen(context, wish.model, one)) for one in bound}
-    opened = opening.begin(context, wish, {seat: model.name for seat, model in models.items()}, asked, bound)
-    with opened.place.held():
+    prepared = opening.prepare(context, wish, {seat: model.name for seat, model in models.items()}, asked, bound)
+    with store.new(context).held() as transcript:
+        opened = opening.begin(transcript, prepared)
         return asyncio.run(_held(context, opened, models, tell(opened)))
 
 
 def resume(context: Context, place: Place, tell: Callable[[Opened], Callable[[str], None]]) -> Outcome:
     """Go on with an interrupted party; raise `BusyError` where another process is at work on it."""
+    refuse_nested(os.environ)
     opening.refuse_off(context)
-    with place.held():
-        opened = opening.again(context, place)
+    with place.held() as transcript:
+        opened = opening.again(context, transcript)
         models = {chair.number: open_model(context, chair.model) for chair in opened.session.seats}
         return asyncio.run(_held(context, opened, models, tell(opened)))
 
@@ -52,10 +59,10 @@ def cancel(context: Context, place: Place) -> Outcome | None:
     if place.is_running():
         place.wish_cancelled()
         return None
-    with place.held():
-        opened = opening.again(context, place)
+    with place.held() as transcript:
+        opened = opening.again(context, transcript)
         party = Party(
-            opened.session, place, _Nobody(), models={}, own={}, files=(), read=lambda _: None, timeout_s=0,
+            opened.session, transcript, _Nobody(), models={}, own={}, files=(), read=lambda _: None, timeout_s=0,
         )  # fmt: skip
         party.halt("cancelled")
         return party.close()
@@ -64,13 +71,11 @@ def cancel(context: Context, place: Place) -> Outcome | None:
 class _Nobody:
     """Makes no calls."""
 
-    async def ask(self, model: Model, request: object) -> object:
+    async def ask(self, model: Model, request: Request) -> Answer:
         raise AssertionError(f"{model.name} is asked {request}")
 
 
-async def _held(
-    context: Context, opened: Opened, models: dict[int, Model], tell: Callable[[str], None]
-) -> Outcome:
+async def _held(context: Context, opened: Opened, models: dict[int, Model], tell: Callable[[str], None]) -> Outcome:
     session, place = opened.session, opened.place
     asker = Asker(
         context, limit_usd=Decimal(session.opened["costLimitUsd"]), purpose="party", session=place.id,
@@ -79,7 +84,7 @@ async def _held(
     asker.already(session.cost_usd)
     _go_on(opened, models)
     party = Party(
-        session, place, asker, models=models,
+        session, opened.transcript, asker, models=models,
         own={one.seat.number: own.of(context, one) for one in opened.bound}, files=opened.files,
         read=evidence.reader(context.project, {one.name: one.text for one in opened.files}),
         timeout_s=float(session.opened["timeoutS"]), tell=tell,
@@ -112,8 +117,18 @@ def _chosen(context: Context, wished: str | None, one: Bound) -> str | None:
     stated = one.seat.model or one.model
     if ":" in stated:
         return stated
-    default = context.config["models.default"]
-    provider = str(default or "").partition(":")[0]
-    if stated and stated != "inherit" and provider in _ALIASED:
-        return f"{provider}:{stated}"
-    return None
+    if not stated or stated == "inherit":
+        return None
+    if stated in (context.config["models.aliases"] or {}):
+        return stated
+    is_client = str(context.config["models.default"] or "").partition(":")[0] == _CLIENT
+    return f"{_CLIENT}:{stated}" if is_client else None
+
+
+def unopened(context: Context, bound: Sequence[Bound]) -> Iterator[AgentStudioError]:
+    """Yield why the model of a seat cannot be asked here."""
+    for one in bound:
+        try:
+            open_model(context, _chosen(context, None, one))
+        except AgentStudioError as fault:
+            yield fault

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio.environment import flags
 from agent_studio.environment.flag_journal import history
 from agent_studio.errors import ConfigurationError, UsageError, did_you_mean
-from agent_studio.reasoning.party import materials, records, seats, store, team
+from agent_studio.reasoning.party import materials, records, seats, team
 from agent_studio.reasoning.party.words import normal
 from agent_studio.redaction import redact
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.party.materials import Material
     from agent_studio.reasoning.party.records import Session
     from agent_studio.reasoning.party.seats import Bound
-    from agent_studio.reasoning.party.store import Place
+    from agent_studio.reasoning.party.store import Place, Transcript
     from agent_studio.reasoning.party.team import Seat, Team
 
 OPTIONS_MAX, OPTION_MAX = 20, 200
@@ -56,12 +56,17 @@ class Wish:
 class Opened(NamedTuple):
     """A party that is about to be held."""
 
-    place: Place
+    transcript: Transcript
     session: Session
     bound: tuple[Bound, ...]
     files: tuple[Material, ...]
     notes: tuple[str, ...]
     """What deserves to be said of its files and its size."""
+
+    @property
+    def place(self) -> Place:
+        """Where it is kept."""
+        return self.transcript.place
 
 
 def options_of(text: str | None) -> tuple[str, ...]:
@@ -75,7 +80,9 @@ def options_of(text: str | None) -> tuple[str, ...]:
     if not 1 < len(found) <= OPTIONS_MAX:
         raise UsageError(f"--options has {len(found)}", hint=hint)
     if long := next((one for one in found if len(one) > OPTION_MAX), ""):
-        raise UsageError(f"an option has {len(long):,} characters, more than {OPTION_MAX}", hint="name it in a few words")
+        raise UsageError(
+            f"an option has {len(long):,} characters, more than {OPTION_MAX}", hint="name it in a few words"
+        )
     same = {normal(one) for one in found}
     if len(same) < len(found) or "" in same:
         raise UsageError("two options are the same words", hint=hint)
@@ -102,37 +109,48 @@ def seated(context: Context, wish: Wish) -> Team:
     return team.Team(f"@{wish.agent}", team.PROJECT, f"@{wish.agent}", "", (_numbered(alone),))
 
 
-def begin(context: Context, wish: Wish, models: Mapping[int, str], asked: Team, bound: Sequence[Bound]) -> Opened:
-    """Check and fix everything, then write the first line; `models` names each seat's model.
+class Prepared(NamedTuple):
+    """A party that can be held: everything is checked, nothing is written."""
 
-    Raises `UsageError` and `ConfigurationError` before anything is written.
-    """
+    line: dict[str, Any]
+    bound: tuple[Bound, ...]
+    files: tuple[Material, ...]
+
+
+def prepare(context: Context, wish: Wish, models: Mapping[int, str], asked: Team, bound: Sequence[Bound]) -> Prepared:
+    """Check and fix everything; `models` names each seat's model. Raises `UsageError` and `ConfigurationError`."""
     question = materials.question_of(wish.question)
     turn_limit = wish.turn_limit if wish.turn_limit is not None else int(context.config[f"features.{FLAG}.turnLimit"])
     if turn_limit < 1:
         raise UsageError(f"--turn-limit is {turn_limit}", hint="at least 1: the blind round")
     fitted, notes = _files(context, wish, question, bound)
-    place = store.new(context)
     line = {
-        "kind": records.OPEN, "id": place.id, "environment": str(context.environment), "question": question,
+        "kind": records.OPEN, "environment": str(context.environment), "question": question,
         "options": list(wish.options),
         "team": {"name": asked.name, "source": asked.source, "file": asked.file, "sha256": asked.sha256},
         "seats": [_seat(one, models[one.seat.number]) for one in bound],
         "seed": secrets.token_hex(16), "turnLimit": turn_limit, "dissent": wish.dissent,
         "byConfidence": wish.by_confidence, "costLimitUsd": str(limit_usd(context, wish)),
-        "allowUnpriced": wish.allow_unpriced, "timeoutS": wish.timeout_s,
-        "filesSha256": place.keep_files(fitted), "notes": list(notes),
+        "allowUnpriced": wish.allow_unpriced, "timeoutS": wish.timeout_s, "notes": list(notes),
     }  # fmt: skip
-    session = records.opened(place.append(line), place.shown)
-    return Opened(place, session, tuple(bound), tuple(fitted), tuple(notes))
+    return Prepared(line, tuple(bound), tuple(fitted))
 
 
-def again(context: Context, place: Place) -> Opened:
-    """Open an interrupted session; the caller holds it.
+def begin(transcript: Transcript, prepared: Prepared) -> Opened:
+    """Write the first line of a new party."""
+    place = transcript.place
+    line = {**prepared.line, "id": place.id, "filesSha256": place.keep_files(prepared.files)}
+    session = records.opened(transcript.append([line])[0], place.shown)
+    return Opened(transcript, session, prepared.bound, prepared.files, tuple(line["notes"]))
+
+
+def again(context: Context, transcript: Transcript) -> Opened:
+    """Open an interrupted session.
 
     Raises `UsageError` for one that has ended and `ConfigurationError` where an agent's file is another one now.
     """
-    session = records.fold(place.read().records, place.shown)
+    place = transcript.place
+    session = records.fold(transcript.records, place.shown)
     if session.closed is not None:
         raise UsageError(
             f"{place.id} has ended: {session.closed['reason']}",
@@ -141,10 +159,10 @@ def again(context: Context, place: Place) -> Opened:
     bound = [_rebound(context, chair) for chair in session.seats]
     files = place.files(str(session.opened["filesSha256"]))
     unanswered = [one.call for one in session.turns if not one.is_settled and not one.is_abandoned]
-    if session.turns:
-        line = place.append({"kind": records.RESUME, "unanswered": unanswered})
-        records.apply(session, line, place.shown)
-    return Opened(place, session, tuple(bound), tuple(files), tuple(session.opened["notes"]))
+    if session.turns and not session.halted:
+        for line in transcript.append([{"kind": records.RESUME, "unanswered": unanswered}]):
+            records.apply(session, line, place.shown)
+    return Opened(transcript, session, tuple(bound), tuple(files), tuple(session.opened["notes"]))
 
 
 def limit_usd(context: Context, wish: Wish) -> Decimal:
@@ -167,7 +185,9 @@ def _files(context: Context, wish: Wish, question: str, bound: Sequence[Bound]) 
     notes, size = list(fitted.notes), taken + sum(materials.tokens(one.text) for one in fitted.files)
     warn = int(context.config[f"features.{FLAG}.contextWarning"])
     if size > warn:
-        notes.append(f"each call is shown about {size:,} tokens, more than {warn:,} (features.partyMode.contextWarning)")
+        notes.append(
+            f"each call is shown about {size:,} tokens, more than {warn:,} (features.partyMode.contextWarning)"
+        )
     return list(fitted.files), notes
 
 
@@ -190,6 +210,4 @@ def _rebound(context: Context, chair: records.Chair) -> Bound:
 
 
 def _numbered(seat: Seat) -> Seat:
-    from dataclasses import replace  # noqa: PLC0415 - one use
-
     return replace(seat, number=1)

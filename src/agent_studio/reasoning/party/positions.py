@@ -141,7 +141,8 @@ def parse(
     if not said:
         raise PositionError("the answer is empty")
     confidence = _confidence(said.get("confidence"))
-    option, claim, votes = "", "", ()
+    option, claim = "", ""
+    votes: tuple[tuple[str, str], ...] = ()
     if options:
         option = _option(said, options)
     else:
@@ -243,7 +244,9 @@ def _evidence(value: Any) -> tuple[Evidence, ...]:
             continue
         line = one.get("line")
         known = isinstance(line, int) and not isinstance(line, bool) and 0 < line < 1 << 31
-        found.append(Evidence(one_line(one.get("path"), LINE_MAX), line if known else None, clean(one.get("quote"), LINE_MAX)))
+        found.append(
+            Evidence(one_line(one.get("path"), LINE_MAX), line if known else None, clean(one.get("quote"), LINE_MAX))
+        )
     return tuple(found)
 
 
@@ -255,7 +258,9 @@ def _texts(value: Any) -> tuple[str, ...]:
 def _change(value: Any) -> Change:
     if not isinstance(value, dict):
         return Change(clean(value, REASON_MAX))
-    new = next((value[name] for name in ("newEvidence", "new_evidence", "new evidence", "evidence") if value.get(name)), ())
+    new = next(
+        (value[name] for name in ("newEvidence", "new_evidence", "new evidence", "evidence") if value.get(name)), ()
+    )
     items = new if isinstance(new, list) else [new]
     quotes = [one.get("quote") if isinstance(one, dict) else one for one in items]
     return Change(clean(value.get("reason"), REASON_MAX), _texts(quotes))

@@ -35,10 +35,10 @@ You take part in a decision as one expert among several. You answer alone; you d
   are checked.
 - wouldChangeMyMind says what you would have to learn to hold something else."""
 _PHASES = {
-    "option": "Choose the option you would sign. Use stance \"support\" for it; \"oppose\" to speak against one option only.",
+    "option": 'Choose the option you would sign. Use stance "support" for it; "oppose" to speak against one option only.',
     "claim": (
         "State in one sentence the claim that answers the question, concrete enough to be acted on, and your stance to "
-        "it (normally \"support\")."
+        'it (normally "support").'
     ),
     VOTE: (
         "Vote on every claim below by its number: support it if you would sign it as it stands, whatever its wording, "

@@ -1,11 +1,11 @@
 """What a transcript holds, read into what happened; a line that cannot have come from us is `IntegrityError`.
 
-    open       the question, the seats, the limits: fixed from then on
-    dispatch   a call that is about to be made: seat, round, nonce, hash of the request
-    reply      its answer, by the same nonce, with its receipt; or `failure`, and why
-    resume     an interrupted session goes on; calls without an answer are made again
-    halt       no more calls, and why
-    close      how it ended, how many lines there are, and the head of the chain before it
+open       the question, the seats, the limits: fixed from then on
+dispatch   a call that is about to be made: seat, round, nonce, hash of the request
+reply      its answer, by the same nonce, with its receipt; or `failure`, and why
+resume     an interrupted session goes on; calls without an answer are made again
+halt       no more calls, and why
+close      how it ended, how many lines there are, and the head of the chain before it
 """
 
 from __future__ import annotations
@@ -91,6 +91,8 @@ class Session:
     halted: str = ""
     closed: Mapping[str, Any] | None = None
     resumed: int = 0
+    lines: list[Mapping[str, Any]] = field(default_factory=list)
+    """As they were read."""
 
     @property
     def id(self) -> str:
@@ -162,6 +164,7 @@ def apply(session: Session, record: Mapping[str, Any], place: str) -> None:
     """Take one more line into a session."""
     with _ours(place):
         _HANDLERS[record["kind"]](session, record)
+        session.lines.append(record)
 
 
 @contextmanager
@@ -191,7 +194,7 @@ def _opened(record: Mapping[str, Any]) -> Session:
     )  # fmt: skip
     if [one.number for one in seats] != list(range(1, len(seats) + 1)) or not seats:
         raise _ForgedError("numbers its seats wrongly")
-    return Session(record, seats)
+    return Session(record, seats, lines=[record])
 
 
 def _dispatch(session: Session, record: Mapping[str, Any]) -> None:

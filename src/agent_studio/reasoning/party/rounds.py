@@ -220,7 +220,9 @@ def _vote(session: Session, standing: Standing, turn: Turn, position: Position) 
     own = standing.ballots[turn.seat].stances
     if not stances:
         return  # it repeated nothing that is voted on: what it claimed stands
-    turned = {name: stance for name, stance in stances.items() if stance == OPPOSE and own.get(name) not in {None, OPPOSE}}
+    turned = {
+        name: stance for name, stance in stances.items() if stance == OPPOSE and own.get(name) not in {None, OPPOSE}
+    }
     if position.votes and len(position.votes) > 1:
         stances = {**own, **stances}
     if turned:

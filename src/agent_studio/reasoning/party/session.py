@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent_studio.reasoning.asking import BudgetError, sendable
 from agent_studio.reasoning.models.model import ModelError, Request
@@ -35,8 +35,8 @@ _MESSAGE_MAX = 300
 class Journal(Protocol):
     """Where the lines of a session go."""
 
-    def append(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add a line durably and return it as it is kept."""
+    def append(self, records: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """Add lines durably and return them as they are kept."""
         ...
 
     def is_wished_cancelled(self) -> bool:
@@ -54,6 +54,23 @@ class Asking(Protocol):
     async def ask(self, model: Model, request: Request) -> Answer:
         """Ask once; raise `ModelError` or `BudgetError`."""
         ...
+
+
+class _Call(NamedTuple):
+    """A call that is about to be made."""
+
+    number: int
+    ask: Ask
+    request: Request
+    shown: Shown
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """What binds an answer to it."""
+        return {
+            "call": self.number, "seat": self.ask.seat, "nonce": self.request.nonce,
+            "requestSha256": self.request.sha256,
+        }  # fmt: skip
 
 
 class Party:
@@ -89,7 +106,7 @@ class Party:
     def halt(self, reason: str) -> None:
         """Ask no more."""
         if not self.session.halted:
-            self._append({"kind": HALT, "reason": reason})
+            self._append([{"kind": HALT, "reason": reason}])
 
     def close(self) -> Outcome:
         """Write how it ended."""
@@ -100,8 +117,9 @@ class Party:
 
     async def _asked(self, asks: Sequence[Ask]) -> None:
         """Make calls side by side; when somebody wants the session to end, or one fails for good, break off the rest."""
-        prepared = [self._dispatched(ask) for ask in asks]
-        tasks = [asyncio.create_task(self._call(*one)) for one in prepared]
+        calls = [self._prepared(ask, len(self.session.turns) + number) for number, ask in enumerate(asks, start=1)]
+        self._append([self._dispatch(call) for call in calls])
+        tasks = [asyncio.create_task(self._call(call)) for call in calls]
         watching = asyncio.create_task(self._watch(tasks))
         try:
             await asyncio.gather(*tasks)
@@ -123,41 +141,42 @@ class Party:
         for task in tasks:
             task.cancel()
 
-    def _dispatched(self, ask: Ask) -> tuple[Ask, int, Request, Shown]:
-        """Write down that a call is about to be made, and return it."""
-        session, chair = self.session, self.session.chair(ask.seat)
-        shown = prompts.build(session, ask, self._own[ask.seat], self._files)
-        request = sendable(Request(
-            agent=chair.agent, system=redact(shown.system), prompt=redact(shown.prompt),
-            schema=positions.schema(session.options, shown.claims), max_output_tokens=_OUTPUT_MAX,
+    def _prepared(self, ask: Ask, number: int) -> _Call:
+        shown = prompts.build(self.session, ask, self._own[ask.seat], self._files)
+        request = Request(
+            agent=self.session.chair(ask.seat).agent, system=redact(shown.system), prompt=redact(shown.prompt),
+            schema=positions.schema(self.session.options, shown.claims), max_output_tokens=_OUTPUT_MAX,
             timeout_s=self._timeout_s, nonce=secrets.token_hex(16),
-        ))  # fmt: skip
-        call = len(session.turns) + 1
-        self._append({
-            "kind": DISPATCH, "call": call, "seat": ask.seat, "agent": chair.agent, "round": ask.round,
-            "phase": ask.phase, "attempt": ask.attempt, "nonce": request.nonce, "requestSha256": request.sha256,
-            "peers": list(ask.peers), "peersSha256": peers_sha256(session, ask), "model": self._models[ask.seat].name,
-        })  # fmt: skip
-        return ask, call, request, shown
+        )  # fmt: skip
+        return _Call(number, ask, sendable(request), shown)
 
-    async def _call(self, ask: Ask, call: int, request: Request, shown: Shown) -> None:
-        bound = {"call": call, "seat": ask.seat, "nonce": request.nonce, "requestSha256": request.sha256}
+    def _dispatch(self, call: _Call) -> dict[str, Any]:
+        ask, request = call.ask, call.request
+        return {
+            "kind": DISPATCH, **call.bound, "agent": request.agent, "round": ask.round, "phase": ask.phase,
+            "attempt": ask.attempt, "peers": list(ask.peers), "peersSha256": peers_sha256(self.session, ask),
+            "model": self._models[ask.seat].name,
+        }  # fmt: skip
+
+    async def _call(self, call: _Call) -> None:
+        model, bound = self._models[call.ask.seat], call.bound
         try:
-            answer = await self._asker.ask(self._models[ask.seat], request)
+            answer = await self._asker.ask(model, call.request)
         except BudgetError as error:
             self._over_budget = error
-            self._append({**bound, **_failed("budget", error.message)})
+            self._append([{**_failed("budget", error.message), **bound}])
         except ModelError as error:
-            known = self._models[ask.seat].is_free
             tokens = sum(error.usage) if error.usage else 0
-            self._append({**bound, **_failed(error.kind, error.message, tokens, "0" if known else None)})
+            self._append([{**_failed(error.kind, error.message, tokens, _cost(model, error)), **bound}])
         else:
-            self._append({**bound, **self._reply(answer, shown.claims)})
+            self._append([{**self._reply(answer, call.shown.claims), **bound}])
 
     def _reply(self, answer: Answer, claims: Sequence[str]) -> dict[str, Any]:
         reply, position, fault = answer.reply, None, ""
         try:
-            position = self._checked(positions.parse(reply.text, reply.data, options=self.session.options, claims=claims))
+            position = self._checked(
+                positions.parse(reply.text, reply.data, options=self.session.options, claims=claims)
+            )
         except positions.PositionError as error:
             fault = redact(error.message)
         return {
@@ -171,14 +190,22 @@ class Party:
     def _checked(self, position: Position) -> Position:
         return replace(position, evidence=evidence.checked(position.evidence, self._read))
 
-    def _append(self, record: Mapping[str, Any]) -> None:
-        records.apply(self.session, self._journal.append(record), self.session.id)
+    def _append(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        for line in self._journal.append(lines):
+            records.apply(self.session, line, self.session.id)
 
 
 def peers_sha256(session: Session, ask: Ask) -> str:
     """Return the hash of the positions that a call shows; that of nothing in a blind round."""
     text = prompts.peers_text(session, ask) if ask.peers else ""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _cost(model: Model, error: ModelError) -> str | None:
+    """Return what a failed call cost, as far as that is known."""
+    if model.is_free or not error.is_owed:
+        return "0"
+    return None if error.cost_usd is None else str(error.cost_usd)
 
 
 def _failed(kind: str, message: str, tokens: int = 0, cost: str | None = "0") -> dict[str, Any]:

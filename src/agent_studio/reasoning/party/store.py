@@ -14,7 +14,7 @@ from agent_studio import clock
 from agent_studio.errors import BusyError, IntegrityError, UsageError, did_you_mean
 from agent_studio.reasoning.party.materials import Material
 from agent_studio.redaction.structure import redacted
-from agent_studio.storage import chained, locks
+from agent_studio.storage import chain_file, chained, locks
 from agent_studio.storage.chain import Head
 
 if TYPE_CHECKING:
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.storage.chain_file import ChainFile
     from agent_studio.storage.folder import Folder
 
 FOLDER, TRANSCRIPT, FILES, LOCK, CANCEL = "party", "transcript.jsonl", "files.json", "lock", "cancel"
 KEY, CLOSED = "party.key", "party-closed.jsonl"
 _ID = re.compile(r"p-\d{8}-\d{9}-[0-9a-f]{6}")
 _KEY_BYTES = 32
+_NO_FILES = b"[]"
 
 
 class Place(NamedTuple):
@@ -46,24 +48,11 @@ class Place(NamedTuple):
         """Return the lines of its transcript; raise `IntegrityError` where one was changed or is gone."""
         return chained.read(self.folder, TRANSCRIPT)
 
-    def append(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add a line durably, without secrets, and return it."""
-        line: dict[str, Any] = redacted({"timestamp": clock.timestamp(clock.now()), **record})
-        chained.append(self.folder, TRANSCRIPT, line)
-        return line
-
-    def close(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add the last line: how many there are before it, their head, and a seal; note its own outside."""
-        head = self.read().head
-        secret = key(self.root, create=True) or b""
-        line = self.append({**record, "lines": head.seq, "head": head.hash, "seal": seal(secret, self.id, head)})
-        note_closed(self.root, self.id, self.read().head)
-        return line
-
     def keep_files(self, files: Sequence[Material]) -> str:
         """Keep what seats are shown, so that a resumed session shows the same; return its hash."""
         data = json.dumps([one._asdict() for one in files], ensure_ascii=False, separators=(",", ":")).encode()
-        self.folder.replace(FILES, data)
+        if files:
+            self.folder.replace(FILES, data)
         return hashlib.sha256(data).hexdigest()
 
     def files(self, sha256: str) -> list[Material]:
@@ -71,7 +60,7 @@ class Place(NamedTuple):
         try:
             data = self.folder.read(FILES)
         except FileNotFoundError:
-            data = b""
+            data = _NO_FILES
         if hashlib.sha256(data).hexdigest() != sha256:
             raise IntegrityError(
                 f"{self.root.kinds['context']}/{FOLDER}/{self.id}/{FILES} is not what the session began with",
@@ -80,15 +69,18 @@ class Place(NamedTuple):
         return [Material(**one) for one in json.loads(data)]
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Iterator[Transcript]:
         """Be the only process at work on it; raise `BusyError` where another one is."""
-        with locks.exclusive(self.folder, LOCK, doing=f"the party {self.id}"):
-            yield
+        with (
+            locks.exclusive(self.folder, LOCK, doing=f"the party {self.id}"),
+            chain_file.opened(self.folder, TRANSCRIPT) as file,
+        ):
+            yield Transcript(self, file)
 
     def is_running(self) -> bool:
         """Tell whether a process is at work on it."""
         try:
-            with self.held():
+            with locks.exclusive(self.folder, LOCK, doing=f"the party {self.id}"):
                 return False
         except BusyError:
             return True
@@ -97,9 +89,37 @@ class Place(NamedTuple):
         """Leave word that it is to end."""
         self.folder.create(CANCEL, b"cancel\n")
 
+
+class Transcript:
+    """The transcript of a party that this process is at work on."""
+
+    def __init__(self, place: Place, file: ChainFile) -> None:
+        self.place, self._file = place, file
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What was there when it was opened."""
+        return self._file.records
+
+    def append(self, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Add lines durably, without secrets, and return them as they are kept."""
+        moment = clock.timestamp(clock.now())
+        lines = [redacted({"timestamp": moment, **record}) for record in records]
+        self._file.append(lines)
+        return lines
+
+    def close(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add the last line: how many there are before it, their head, and a seal; note its own outside."""
+        place, head = self.place, self._file.head
+        secret = key(place.root, create=True) or b""
+        sealed = {**record, "lines": head.seq, "head": head.hash, "seal": seal(secret, place.id, head)}
+        line = self.append([sealed])[0]
+        note_closed(place.root, place.id, self._file.head)
+        return line
+
     def is_wished_cancelled(self) -> bool:
         """Tell whether somebody wants it to end."""
-        return self.folder.status(CANCEL) is not None
+        return self.place.folder.status(CANCEL) is not None
 
 
 def new(context: Context) -> Place:

@@ -33,7 +33,7 @@ FALLBACKS = ("default", "general")
 _FOLDER = "teams"
 _PLACE = Path(__file__).parent / "shipped"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}")
-_AGENT = re.compile(r"[^\W_][\w .:-]{0,79}")
+_AGENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,62}[A-Za-z0-9_-])?")
 _SIZE_MAX, _CELL_MAX = 64_000, 400
 _WEIGHT = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
 _WEIGHT_MAX = 10
@@ -94,7 +94,9 @@ def load(context: Context, name: str | None = None) -> Team:
         shown = context.project.shown(file)
     else:
         shown, data = f"{name} (shipped)", (_PLACE / f"{name}.csv").read_bytes()
-    return parse(data, name=name, source=known[name], file=shown, most=int(context.config["features.partyMode.maxAgents"]))
+    return parse(
+        data, name=name, source=known[name], file=shown, most=int(context.config["features.partyMode.maxAgents"])
+    )
 
 
 def parse(data: bytes, *, name: str, source: str, file: str, most: int) -> Team:
@@ -133,7 +135,9 @@ def _rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
             if any(cell.strip() for cell in row):
                 yield reader.line_num, [cell.strip() for cell in row]
     except csv.Error as error:
-        raise _fault(f"{file}:{reader.line_num}", f"is no CSV: {error}", "close every quote; write two for one") from None
+        raise _fault(
+            f"{file}:{reader.line_num}", f"is no CSV: {error}", "close every quote; write two for one"
+        ) from None
 
 
 def _header(cells: Sequence[str], file: str) -> list[str]:

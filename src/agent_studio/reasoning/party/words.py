@@ -7,8 +7,37 @@ import unicodedata
 from typing import Any
 
 NEGATIONS = frozenset(
-    "not no never none cannot can't don't doesn't won't isn't aren't shouldn't mustn't without nicht kein keine nie "
-    "niemals ne pas jamais nunca não nicht non не нет никогда".split()
+    [
+        "not",
+        "no",
+        "never",
+        "none",
+        "cannot",
+        "can't",
+        "don't",
+        "doesn't",
+        "won't",
+        "isn't",
+        "aren't",
+        "shouldn't",
+        "mustn't",
+        "without",
+        "nicht",
+        "kein",
+        "keine",
+        "nie",
+        "niemals",
+        "ne",
+        "pas",
+        "jamais",
+        "nunca",
+        "não",
+        "nicht",
+        "non",
+        "не",
+        "нет",
+        "никогда",
+    ]
 )
 """Words that turn a claim into its opposite; used only to deny that two claims agree."""
 _QUOTES = "\"'`“”‘’«»„"
@@ -66,4 +95,6 @@ def _words(text: str) -> list[str]:
 
 
 def _without(words: list[str]) -> list[str]:
-    return [word for word in words if word not in NEGATIONS | {"do", "does", "should", "must", "is", "are", "be", "will"}]
+    return [
+        word for word in words if word not in NEGATIONS | {"do", "does", "should", "must", "is", "are", "be", "will"}
+    ]
