@@ -58,14 +58,14 @@ def question_of(text: str) -> str:
     return asked
 
 
-def load(names: Sequence[str], base: Path) -> list[Material]:
-    """Return the files by the names they were given, relative ones from the working folder; raise `UsageError`.
+def load(names: Sequence[str], base: Path, working: Path) -> list[Material]:
+    """Return the files by the names they were given, relative ones from the `working` folder; raise `UsageError`.
 
     What lies in the project `base` is called by its path there, so that quotations of it can be checked.
     """
     if len(names) > FILES_MAX:
         raise UsageError(f"{len(names)} files are given, more than {FILES_MAX}", hint="give those that decide")
-    return [_loaded(name, base) for name in dict.fromkeys(names)]
+    return [_loaded(name, base, working) for name in dict.fromkeys(names)]
 
 
 def fitted(files: Sequence[Material], *, room: int, limit: int) -> Materials:
@@ -92,8 +92,8 @@ def fitted(files: Sequence[Material], *, room: int, limit: int) -> Materials:
     return Materials(fit, notes)
 
 
-def _loaded(name: str, base: Path) -> Material:
-    place = Path(os.path.abspath(Path(name).expanduser())) if name else Path()  # noqa: PTH100 - links stay
+def _loaded(name: str, base: Path, working: Path) -> Material:
+    place = Path(os.path.abspath(working / Path(name).expanduser()))  # noqa: PTH100 - links stay
     try:
         descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:

@@ -180,7 +180,7 @@ def _files(context: Context, wish: Wish, question: str, bound: Sequence[Bound]) 
             f"question and persona take about {taken:,} tokens, and a context has {limit:,} at most",
             hint="shorten them, or raise features.partyMode.contextLimit",
         )
-    loaded = materials.load([str(wish.working / one) for one in wish.files], context.project.path)
+    loaded = materials.load(wish.files, context.project.path, wish.working)
     fitted = materials.fitted(loaded, room=limit - taken, limit=limit)
     notes, size = list(fitted.notes), taken + sum(materials.tokens(one.text) for one in fitted.files)
     warn = int(context.config[f"features.{FLAG}.contextWarning"])
