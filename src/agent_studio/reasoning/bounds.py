@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.cost.counting import Tokens
 from agent_studio.cost.money import PICO
+from agent_studio.reasoning.models.model import Capped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,18 +35,22 @@ def worst_usd(prices: PriceTable, model: Model, request: Request, at_ns: int) ->
     """
     asked = input_tokens(request, getattr(model, "overhead_tokens", OVERHEAD_TOKENS))
     names = _meant(prices, model.provider, getattr(model, "priced_as", (model.model,)))
-    found = [_dearest(prices, name, model.provider, asked, request.max_output_tokens, at_ns) for name in names]
+    kinds = _kinds(asked, request.max_output_tokens, hour=isinstance(model, Capped))
+    found = [_dearest(prices, name, model.provider, kinds, at_ns) for name in names]
     known = [pico for pico in found if pico is not None]
     return Decimal(max(known)) / PICO if known else None
 
 
-def _dearest(prices: PriceTable, name: str, provider: str, asked: int, said: int, at_ns: int) -> int | None:
-    """Return the cost in pico-USD were the input of the dearest kind: new, written to a cache or read from one."""
-    kinds = (Tokens(asked, said), Tokens(0, said, asked), Tokens(0, said, 0, asked), Tokens(0, said, 0, 0, asked))
-    if prices.cost(name, at_ns, kinds[0], provider=provider) is None:
-        return None
+def _kinds(asked: int, said: int, *, hour: bool) -> list[Tokens]:
+    """Return the input as new, as written to a cache, as read from one; only a client keeps caches for an hour."""
+    kinds = [Tokens(asked, said), Tokens(0, said, asked), Tokens(0, said, 0, asked)]
+    return [*kinds, Tokens(0, said, 0, 0, asked)] if hour else kinds
+
+
+def _dearest(prices: PriceTable, name: str, provider: str, kinds: list[Tokens], at_ns: int) -> int | None:
+    """Return the cost in pico-USD were all of the input of the dearest kind; None without a price for new input."""
     costs = [prices.cost(name, at_ns, kind, provider=provider) for kind in kinds]
-    return max(cost.pico_usd for cost in costs if cost is not None)
+    return None if costs[0] is None else max(cost.pico_usd for cost in costs if cost is not None)
 
 
 def _meant(prices: PriceTable, provider: str, patterns: Iterable[str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _NOTHING = Decimal(0)
 _PLACES = Decimal(1) / PICO
+_MOST = Decimal(MOST_PICO_USD // PICO)
 
 
 class Charge(NamedTuple):
@@ -86,7 +87,7 @@ def _can_be(used: Usage) -> bool:
 
 
 def _reported(cost_usd: Decimal | None) -> Decimal | None:
-    """Return a cost as the ledger can hold it, rounded up; None for what is no cost."""
-    if cost_usd is None or not cost_usd.is_finite() or not 0 <= cost_usd <= MOST_PICO_USD // PICO:
+    """Return a cost as the ledger can hold it, at most all that it can hold; None for what is no cost."""
+    if cost_usd is None or cost_usd.is_nan() or cost_usd < 0:
         return None
-    return cost_usd.quantize(_PLACES, rounding="ROUND_CEILING")
+    return min(cost_usd, _MOST).quantize(_PLACES, rounding="ROUND_HALF_EVEN")

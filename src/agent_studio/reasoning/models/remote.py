@@ -16,6 +16,7 @@ from agent_studio.reasoning.models import answers
 from agent_studio.reasoning.models.model import MALFORMED, PRICED, REFUSED, ModelError, Reply, Request, Usage
 
 if TYPE_CHECKING:
+    from httpx2 import AsyncClient
     from pydantic_ai.messages import ModelResponse
     from pydantic_ai.models import Model as PydanticModel
     from pydantic_ai.models import ModelRequestParameters
@@ -49,26 +50,24 @@ class Remote:
     """A model behind an HTTP API."""
 
     def __init__(self, name: str, model: str, endpoint: Endpoint) -> None:
-        """Load the libraries; raise `UsageError` with the command that installs them when they are missing."""
+        """Raise `UsageError` with the command that installs the libraries when they are missing; load nothing yet."""
         if not is_installed():
             raise UsageError(f"{name} needs the extra `models`, which is not installed", hint=INSTALL)
-        from agent_studio.reasoning.models import wire  # noqa: PLC0415 - the extra may be missing
-
         self.name, self.model = name, model
         self.provider, self.is_free = endpoint.provider, endpoint.is_free
         self._endpoint = endpoint
-        self._client = wire.client(endpoint.url)
-        self._model = _model(model, endpoint, self._client)
+        self._opened: tuple[AsyncClient, PydanticModel] | None = None
 
     async def complete(self, request: Request) -> Reply:
         """Ask once; raise `ModelError`."""
         from agent_studio.reasoning.models import failures, wire  # noqa: PLC0415 - the extra may be missing
 
+        model = self._ready()
         receipt = wire.Receipt()
         token = wire.RECEIPT.set(receipt)
         started = time.perf_counter()
         try:
-            response = await self._asked(request)
+            response = await _asked(model, request, self._endpoint)
         except Exception as error:  # noqa: BLE001 - a library's fault is a failed call
             raise failures.of(error, self.name, receipt, self._endpoint.key) from None
         finally:
@@ -77,20 +76,17 @@ class Remote:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        if self._opened:
+            await self._opened[0].aclose()
+            self._opened = None
 
-    async def _asked(self, request: Request) -> ModelResponse:
-        from pydantic_ai.direct import model_request  # noqa: PLC0415 - heavy
-        from pydantic_ai.messages import ModelRequest, UserPromptPart  # noqa: PLC0415 - heavy
+    def _ready(self) -> PydanticModel:
+        if self._opened is None:
+            from agent_studio.reasoning.models import wire  # noqa: PLC0415 - the extra may be missing
 
-        asked = ModelRequest(parts=[UserPromptPart(request.prompt)], instructions=request.system or None)
-        return await model_request(
-            self._model, [asked], instrument=False,
-            model_settings={
-                "max_tokens": request.max_output_tokens, "timeout": request.timeout_s, "max_retries": 0,
-            },
-            model_request_parameters=_parameters(request, self._model, self._endpoint),
-        )  # fmt: skip
+            client = wire.client(self._endpoint.url)
+            self._opened = client, _model(self.model, self._endpoint, client)
+        return self._opened[1]
 
     def _reply(self, request: Request, response: ModelResponse, receipt: Any, duration_ms: float) -> Reply:
         usage = _usage(response)
@@ -110,6 +106,18 @@ class Remote:
             request_id=receipt.request_id or str(response.provider_response_id or ""),
             sha256=receipt.digest.hexdigest(),
         )  # fmt: skip
+
+
+async def _asked(model: PydanticModel, request: Request, endpoint: Endpoint) -> ModelResponse:
+    from pydantic_ai.direct import model_request  # noqa: PLC0415 - heavy
+    from pydantic_ai.messages import ModelRequest, UserPromptPart  # noqa: PLC0415 - heavy
+
+    asked = ModelRequest(parts=[UserPromptPart(request.prompt)], instructions=request.system or None)
+    return await model_request(
+        model, [asked], instrument=False,
+        model_settings={"max_tokens": request.max_output_tokens, "timeout": request.timeout_s, "max_retries": 0},
+        model_request_parameters=_parameters(request, model, endpoint),
+    )  # fmt: skip
 
 
 def _model(model: str, endpoint: Endpoint, client: Any) -> PydanticModel:
