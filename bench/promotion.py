@@ -12,9 +12,10 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
 from agent_studio.environment.roots import Project
-from agent_studio.release import history, manifest, switch
-from agent_studio.release.store import Store
-from agent_studio.release.tree import Tree
+from agent_studio.release.content import manifest
+from agent_studio.release.content.store import Store
+from agent_studio.release.content.tree import Tree
+from agent_studio.release.production import history, switch
 
 
 class Measured(NamedTuple):

@@ -23,9 +23,12 @@ from bench.measure import clean_variables
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.release import backup, backup_verify, candidates, evidence, gate, history, manifest, switch
-from agent_studio.release.store import Store
-from agent_studio.release.tree import Tree
+from agent_studio.release import evidence, gate
+from agent_studio.release.backups import backup, verifying
+from agent_studio.release.content import candidates, manifest
+from agent_studio.release.content.store import Store
+from agent_studio.release.content.tree import Tree
+from agent_studio.release.production import history, switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +105,7 @@ def _interrupted(project: Path) -> None:
     code = (
         "import os, sys\n"
         "from agent_studio.cli.main import main\n"
-        "from agent_studio.release import switch\n"
+        "from agent_studio.release.production import switch\n"
         "switch._bring = lambda *_: os._exit(9)\n"
         "main(['promote', '--yes', '--discard', '--project', sys.argv[1]])\n"
     )
@@ -136,7 +139,7 @@ def _half_restored(project: Path) -> None:
     code = (
         "import os, sys\n"
         "from agent_studio.cli.main import main\n"
-        "from agent_studio.release import restore_differences\n"
+        "from agent_studio.release.backups import restore_differences\n"
         "restore_differences.apply = lambda *_: os._exit(9)\n"
         "main(['backup', 'restore', sys.argv[2], '--yes', '--env', 'staging', '--project', sys.argv[1]])\n"
     )
@@ -270,7 +273,7 @@ class DataMatrix(Matrix):
     def _unsound(project: Path) -> Iterator[str]:
         root = open_context(Project(project), Choice(Environment.STAGING, "--env"), {}).root
         for one in backup.listed(root):
-            found = backup_verify.verify(root, str(one["id"]))
+            found = verifying.verify(root, str(one["id"]))
             yield from (f"backup {one['id']}: {fault}" for fault in found.faults)
 
 

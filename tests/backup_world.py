@@ -11,12 +11,12 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.environment.schema import KINDS
-from agent_studio.release import backup, restore
+from agent_studio.release.backups import backup, restore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent_studio.release.backup import Backup
+    from agent_studio.release.backups.backup import Backup
 
 FILES = {
     "memory/learnings.md": b"# Learnt\r\nmuch\n", "memory/deep/er/note.md": b"\x00\xff binary", "memory/empty.md": b"",

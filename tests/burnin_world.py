@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
 from agent_studio.environment.roots import Project
-from agent_studio.release.candidate import candidate
+from agent_studio.release.content.candidate import candidate
 
 if TYPE_CHECKING:
     import pytest

@@ -14,8 +14,11 @@ from tests.conftest import Studio, add_artifacts
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.release import candidates, evidence, facts, gate, history, signoff
-from agent_studio.release.sides import open_sides
+from agent_studio.release import evidence, facts, gate
+from agent_studio.release.content import candidates
+from agent_studio.release.production import history
+from agent_studio.release.production.sides import open_sides
+from agent_studio.release.signing import signoff
 
 if TYPE_CHECKING:
     from tests.conftest import Finished

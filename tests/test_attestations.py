@@ -13,14 +13,15 @@ import pytest
 from agent_studio import clock
 from agent_studio.environment.roots import Project
 from agent_studio.errors import UsageError
-from agent_studio.release import attestations, signoff
-from agent_studio.release.attestations import NotSignedError, Subject
+from agent_studio.release.checklists import attestations
+from agent_studio.release.checklists.attestations import NotSignedError, Subject
 from agent_studio.release.policy import Policy
+from agent_studio.release.signing import signoff
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent_studio.release.signoff import Checked
+    from agent_studio.release.signing.signoff import Checked
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not here")
 SUBJECT = Subject("a" * 64, "pre", "security-review")

@@ -13,8 +13,9 @@ import pytest
 from tests.release_world import World
 
 from agent_studio.environment.roots import Project
-from agent_studio.release import attribution, history
-from agent_studio.release.candidate import candidate
+from agent_studio.release import attribution
+from agent_studio.release.content.candidate import candidate
+from agent_studio.release.production import history
 
 if TYPE_CHECKING:
     from tests.conftest import Studio

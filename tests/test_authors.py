@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.release_world import World, git
 
-from agent_studio.release import candidates, facts, signers, signoff
-from agent_studio.release.sides import open_sides
+from agent_studio.release import facts
+from agent_studio.release.content import candidates
+from agent_studio.release.production.sides import open_sides
+from agent_studio.release.signing import signers, signoff
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,10 +22,13 @@ from agent_studio.dashboard.contexts import Contexts
 from agent_studio.dashboard.questions import VIEWS, question
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
-from agent_studio.release import burnin, burnin_report, burnin_rules, evidence, history, reviewed
-from agent_studio.release.burnin_rules import Limits
-from agent_studio.release.observed import Observed, Sample
-from agent_studio.release.sides import SOURCE
+from agent_studio.release import evidence
+from agent_studio.release.burnin import progress, report, rules
+from agent_studio.release.burnin.observed import Observed, Sample
+from agent_studio.release.burnin.rules import Limits
+from agent_studio.release.checklists import reviewed
+from agent_studio.release.production import history
+from agent_studio.release.production.sides import SOURCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -337,35 +340,35 @@ def test_more_replays_never_make_up_for_too_few_real_runs(
     real: int, real_hits: int, synthetic: int, synthetic_hits: int, limit: float
 ) -> None:
     sample = Sample(real + real_hits, real_hits, synthetic + synthetic_hits, synthetic_hits)
-    found = burnin_rules._share("hook-failures", sample, limit, "calls failed")
+    found = rules._share("hook-failures", sample, limit, "calls failed")
     capped = sample._replace(synthetic=max(min(sample.real, sample.synthetic), synthetic_hits))
     if found.verdict == "PASS":
-        assert burnin_rules._share("hook-failures", capped, limit, "calls failed").verdict == "PASS"
+        assert rules._share("hook-failures", capped, limit, "calls failed").verdict == "PASS"
         assert sample.real > 0
     if found.verdict == "INSUFFICIENT" and found.needed < 10_000:
         enough = sample._replace(real=sample.real + int(found.needed))
-        assert burnin_rules._share("hook-failures", enough, limit, "calls failed").verdict == "PASS"
+        assert rules._share("hook-failures", enough, limit, "calls failed").verdict == "PASS"
 
 
 def test_no_limit_asks_for_nothing_and_a_limit_of_nought_for_what_cannot_be() -> None:
     empty = Observed.nothing(0)
-    free = {one.name: one for one in burnin_rules.requirements(empty, 30, 24, NEVER, NEVER)}
+    free = {one.name: one for one in rules.requirements(empty, 30, 24, NEVER, NEVER)}
     assert {free[name].verdict for name in ("hook-time", "hook-failures", "errors-per-hour")} == {"PASS"}
     assert free["production-targets"].verdict == "PASS"
     strict = NEVER._replace(agent_failures=0.0)
     busy = empty._replace(agents=Sample(5_000, 0))
-    found = {one.name: one for one in burnin_rules.requirements(busy, 30, 24, strict, NEVER)}["agent-failures"]
+    found = {one.name: one for one in rules.requirements(busy, 30, 24, strict, NEVER)}["agent-failures"]
     assert (found.verdict, found.needed) == ("INSUFFICIENT", math.inf)
 
 
 def test_a_burst_in_the_first_minutes_is_no_rate_of_an_hour() -> None:
     seen = Observed.nothing(0)._replace(errors={0: 30})
     limits = NEVER._replace(errors_per_hour=20.0)
-    early, late = (burnin_rules.requirements(seen, hours, 24, limits, NEVER)[4].verdict for hours in (0.1, 1.0))
+    early, late = (rules.requirements(seen, hours, 24, limits, NEVER)[4].verdict for hours in (0.1, 1.0))
     assert (early, late) == ("INSUFFICIENT", "INSUFFICIENT")
     many = seen._replace(errors={0: 60})
-    assert burnin_rules.requirements(many, 0.5, 24, limits, NEVER)[4].verdict == "INSUFFICIENT"
-    assert burnin_rules.requirements(many, 1.0, 24, limits, NEVER)[4].verdict == "FAIL"
+    assert rules.requirements(many, 0.5, 24, limits, NEVER)[4].verdict == "INSUFFICIENT"
+    assert rules.requirements(many, 1.0, 24, limits, NEVER)[4].verdict == "FAIL"
 
 
 def test_what_cannot_be_read_is_said_and_changes_nothing(world: BurninWorld) -> None:
@@ -399,6 +402,8 @@ def test_a_damaged_journal_is_set_aside_by_a_restart(world: BurninWorld) -> None
     place.write_text(place.read_text().replace("start", "stork"))
     damaged = place.read_bytes()
     assert world.run("status").code == 8
+    told = world.studio.run("doctor", "--json").data["findings"]
+    assert "burnin-damage" in {one["code"] for one in told}
     done = world.run("start", "--restart")
     assert done.code == 0, done.err
     assert "is forgotten" in done.err or "are forgotten" in done.err
@@ -531,8 +536,24 @@ def test_a_burn_in_that_starts_anew_leaves_no_pass_on_record(world: BurninWorld)
     world.passes(minutes=1)
     world.start("--restart")
     held = evidence.of(world.project, SOURCE, world.candidate).evidence
-    assert {kind: one.verdict for kind, one in held.items()} == dict.fromkeys(burnin.EVIDENCE, "INSUFFICIENT")
+    assert {kind: one.verdict for kind, one in held.items()} == dict.fromkeys(progress.EVIDENCE, "INSUFFICIENT")
     assert "started anew" in held["errors"].data["reason"]
+
+
+def test_the_gate_looks_at_what_happened_since_the_report(world: BurninWorld) -> None:
+    def said() -> tuple[str, str]:
+        found = world.studio.run("gate", "--json").data["requirements"]
+        return next((one["verdict"], one["reason"]) for one in found if one["name"] == "burnin")
+
+    world.start()
+    whole_day(world)
+    world.burnin("report", code=0)
+    assert world.studio.run("candidate", "create").code == 0
+    assert said()[0] == "PASS"
+    world.lines(AGENTS, [(world.now, agent_of("s1", "failed"))] * 100)
+    verdict, reason = said()
+    assert verdict == "FAIL"
+    assert "fails since: agent-failures" in reason
 
 
 def test_what_is_missing_is_told_as_it_is_now(world: BurninWorld) -> None:
@@ -649,13 +670,13 @@ def test_definitions_that_change_meanwhile_leave_no_evidence(
 ) -> None:  # fmt: skip
     world.start()
     whole_day(world)
-    real = burnin_report._comparison
+    real = report._comparison
 
     def edited(*arguments: Any) -> Any:
         world.studio.write(".claude/agents/new.md", "---\nname: new\ndescription: New\n---\n")
         return real(*arguments)
 
-    monkeypatch.setattr(burnin_report, "_comparison", edited)
+    monkeypatch.setattr(report, "_comparison", edited)
     done = world.run("report")
     assert done.code == 3
     assert "no evidence was kept" in done.err

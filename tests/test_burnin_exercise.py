@@ -17,8 +17,8 @@ from tests.burnin_world import HOOKS, BurninWorld, hook_of
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.release import burnin_since
-from agent_studio.release.candidate import candidate
+from agent_studio.release.burnin import beginning
+from agent_studio.release.content.candidate import candidate
 
 if TYPE_CHECKING:
     from tests.conftest import Studio
@@ -184,7 +184,7 @@ def test_a_replay_that_was_killed_labels_no_session_after_it(
         [sys.executable, "-m", "agent_studio", "burnin", "exercise", "--", "sleep", "60"],
         cwd=staged.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    journal = staged.path / ".agent-studio/staging" / burnin_since.JOURNAL
+    journal = staged.path / ".agent-studio/staging" / beginning.JOURNAL
     until = time.monotonic() + 30
     while '"begin"' not in journal.read_text() and time.monotonic() < until:
         time.sleep(0.05)
@@ -211,9 +211,9 @@ def test_the_longer_of_two_replays_goes_on_when_the_other_has_ended(
     assert staged.run("burnin", "start").code == 0
     world = BurninWorld(staged, monkeypatch)
     context = open_context(world.project, Choice(Environment.STAGING, "--env"), {})
-    with burnin_since.replaying(context, "longer"):
+    with beginning.replaying(context, "longer"):
         world.passes(minutes=1)
-        with burnin_since.replaying(context, "shorter"):
+        with beginning.replaying(context, "shorter"):
             world.passes(minutes=1)
         world.passes(minutes=1)
         world.session("of the longer")
@@ -232,7 +232,7 @@ def test_a_replay_that_left_no_mark_of_its_end_is_said_and_ended_by_a_start(
     assert staged.run("burnin", "start").code == 0
     world = BurninWorld(staged, monkeypatch)
     context = open_context(world.project, Choice(Environment.STAGING, "--env"), {})
-    burnin_since._note(context, {"step": "begin", "exercise": "lost"})
+    beginning._note(context, {"step": "begin", "exercise": "lost"})
     world.passes(minutes=1)
     assert "has not ended" in world.run("status").out
     world.start()

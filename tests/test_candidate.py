@@ -13,7 +13,7 @@ from agent_studio.capture.wiring import events
 from agent_studio.capture.wiring.install import Options, install_hooks
 from agent_studio.environment.roots import Project
 from agent_studio.errors import AgentStudioError, StorageError, UsageError
-from agent_studio.release.candidate import Candidate, candidate
+from agent_studio.release.content.candidate import Candidate, candidate
 
 if TYPE_CHECKING:
     from tests.conftest import Studio

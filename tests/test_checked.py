@@ -15,8 +15,8 @@ from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.isolation.choice import BACKENDS
 from agent_studio.release import evidence
-from agent_studio.release.candidate import candidate
 from agent_studio.release.checked import Finding, Watch
+from agent_studio.release.content.candidate import candidate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,10 +15,12 @@ from agent_studio import clock
 from agent_studio.cli.commands.checklist import draw
 from agent_studio.monitor import alerts
 from agent_studio.monitor.verdict import BREACH, Verdict
-from agent_studio.release import candidates, checklist, evidence, gate
-from agent_studio.release.checklists import CHECKLISTS
-from agent_studio.release.scene import Scene
-from agent_studio.release.sides import open_sides
+from agent_studio.release import evidence, gate
+from agent_studio.release.checklists import deciding
+from agent_studio.release.checklists.items import CHECKLISTS
+from agent_studio.release.checklists.scene import Scene
+from agent_studio.release.content import candidates
+from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -321,9 +323,9 @@ def test_definitions_that_change_meanwhile_leave_no_evidence(world: World) -> No
         return draw(context)
 
     scene = Scene(open_sides(world.project, {}), made, interrupted)
-    found = checklist.decide("post", scene)
-    with pytest.raises(checklist.ChangedError):
-        checklist.record(found, scene)
+    found = deciding.decide("post", scene)
+    with pytest.raises(deciding.ChangedError):
+        deciding.record(found, scene)
     assert "checklist.post" not in evidence.of(world.project, world.staging.environment, made.candidate).evidence
 
 

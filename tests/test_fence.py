@@ -11,8 +11,8 @@ import pytest
 
 from agent_studio.environment.roots import Project
 from agent_studio.errors import StorageError
-from agent_studio.release.candidate import candidate
-from agent_studio.release.fence import changed_at, written_at
+from agent_studio.release.content.candidate import candidate
+from agent_studio.release.content.fence import changed_at, written_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from agent_studio.release import gate
 from agent_studio.release.evidence import Evidence
 from agent_studio.release.gate import Facts
 from agent_studio.release.policy import Policy
-from agent_studio.release.signoff import Checked
+from agent_studio.release.signing.signoff import Checked
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROLES = ("qa", "security", "uat")

@@ -14,7 +14,7 @@ from tests.burnin_world import AGENTS, ERRORS, HOOKS, SESSIONS, BurninWorld, age
 
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
-from agent_studio.release.observed import Observed, observe
+from agent_studio.release.burnin.observed import Observed, observe
 from agent_studio.release.statistics import observed_ms
 
 if TYPE_CHECKING:

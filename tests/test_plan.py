@@ -12,10 +12,12 @@ from tests.release_world import World
 from tests.test_docs import parses
 
 from agent_studio.cli.dispatch import whole_parser
-from agent_studio.release import evidence, history, plan_text
-from agent_studio.release.plan import Plan, record
-from agent_studio.release.plan_text import Contact
-from agent_studio.release.sides import open_sides
+from agent_studio.release import evidence
+from agent_studio.release.checklists import plan_text
+from agent_studio.release.checklists.plan import Plan, record
+from agent_studio.release.checklists.plan_text import Contact
+from agent_studio.release.production import history
+from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
     from pathlib import Path

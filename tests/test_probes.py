@@ -15,7 +15,7 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.knowledge.base import KnowledgeBase
-from agent_studio.release import probes
+from agent_studio.release.checklists import probes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,8 +15,10 @@ from tests.release_world import World
 
 from agent_studio import clock
 from agent_studio.capture.wiring import entries
-from agent_studio.release import candidates, evidence, history
-from agent_studio.release.store import Store
+from agent_studio.release import evidence
+from agent_studio.release.content import candidates
+from agent_studio.release.content.store import Store
+from agent_studio.release.production import history
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,7 +209,7 @@ def interrupt(world: World) -> None:
     code = (
         "import os\n"
         "from agent_studio.cli.main import main\n"
-        "from agent_studio.release import switch\n"
+        "from agent_studio.release.production import switch\n"
         "switch._bring = lambda *_: os._exit(9)\n"
         "main(['promote', '--yes'])\n"
     )

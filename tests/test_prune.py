@@ -15,20 +15,12 @@ from tests.test_switch import NEW, OLD, POSIX, Pair, _points
 
 from agent_studio import clock
 from agent_studio.errors import BusyError, IntegrityError, UsageError
-from agent_studio.release import (
-    backup,
-    backup_prune,
-    backup_repair,
-    backup_verify,
-    candidates,
-    evidence,
-    history,
-    manifest,
-    prune,
-    switch,
-)
-from agent_studio.release import store as storing
-from agent_studio.release.store import Store
+from agent_studio.release import evidence, prune
+from agent_studio.release.backups import backup, pruning, repairing, verifying
+from agent_studio.release.content import candidates, manifest
+from agent_studio.release.content.store import Store
+from agent_studio.release.production import history, switch
+from agent_studio.storage import contents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +104,7 @@ def test_a_damaged_history_or_manifest_stops_it(pair: Pair, monkeypatch: pytest.
     first, *_ = _several(pair)
     later(monkeypatch, 1)
     names = set(pair.store.names())
-    place = pair.project.path / f".agent-studio/{storing.FOLDER}/{first[:2]}/{first[2:]}"
+    place = pair.project.path / f".agent-studio/{contents.FOLDER}/{first[:2]}/{first[2:]}"
     whole = place.read_bytes()
     place.write_bytes(whole[:-5])
     with pytest.raises(IntegrityError):
@@ -195,14 +187,14 @@ def test_old_backups_go_with_their_pieces_and_what_is_named_or_sound_stays(tmp_p
         world.write("memory/learnings.md", f"version {number}".encode())
         made.append(world.create().id)
     pieces = len(world.objects())
-    planned = backup_prune.prune(world.root, lambda _: None, keep=2, named=made[:1], dry_run=True)
+    planned = pruning.prune(world.root, lambda _: None, keep=2, named=made[:1], dry_run=True)
     assert (planned.gone, len(world.objects())) == (made[1:3], pieces)
-    done = backup_prune.prune(world.root, lambda _: None, keep=2, named=made[:1])
+    done = pruning.prune(world.root, lambda _: None, keep=2, named=made[:1])
     assert (done.gone, done.pieces, done.left) == (made[1:3], 2, 3)
     assert len(world.objects()) == pieces - 2
     assert [one["id"] for one in backup.listed(world.root)] == [made[0], *made[3:]]
     for own in (made[0], *made[3:]):
-        assert backup_verify.verify(world.root, own).passed
+        assert verifying.verify(world.root, own).passed
     with pytest.raises(UsageError):
         backup.load(world.root, made[1])
 
@@ -214,9 +206,9 @@ def test_the_newest_backup_that_verifies_is_never_removed(tmp_path: Path) -> Non
     broken = world.create()
     one = next(one for one in broken.data.files if one.path == "learnings.md")
     (world.backups / f"objects/{one.pieces[0][:2]}/{one.pieces[0][2:]}").unlink()
-    done = backup_prune.prune(world.root, lambda _: None, keep=1)
+    done = pruning.prune(world.root, lambda _: None, keep=1)
     assert (done.gone, done.kept) == ([], {sound: "it is the newest that verifies"})
-    assert backup_verify.newest(world.context) == sound
+    assert verifying.newest(world.context) == sound
 
 
 @POSIX
@@ -229,10 +221,10 @@ def test_backups_are_removed_on_a_disk_that_takes_no_more_data(tmp_path: Path) -
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))  # as full as it has to be for a trial
     try:
-        assert backup_prune.prune(world.root, lambda _: None, keep=1).gone == [first]
+        assert pruning.prune(world.root, lambda _: None, keep=1).gone == [first]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert backup_verify.verify(world.root, second).passed
+    assert verifying.verify(world.root, second).passed
 
 
 def test_a_damaged_manifest_that_stays_is_named_and_goes_by_its_name(tmp_path: Path) -> None:
@@ -241,15 +233,15 @@ def test_a_damaged_manifest_that_stays_is_named_and_goes_by_its_name(tmp_path: P
     damaged, newest = world.create().id, world.create().id
     (world.backups / f"{damaged}.json").write_text("{}")
     with pytest.raises(IntegrityError, match="nobody can tell which pieces it needs") as told:
-        backup_prune.prune(world.root, lambda _: None, keep=3)
+        pruning.prune(world.root, lambda _: None, keep=3)
     assert f"backup prune {damaged} --env staging" in told.value.hint
-    assert backup_prune.prune(world.root, lambda _: None, only=[damaged]).gone == [damaged]
+    assert pruning.prune(world.root, lambda _: None, only=[damaged]).gone == [damaged]
     with pytest.raises(UsageError, match="has no backup"):
-        backup_prune.prune(world.root, lambda _: None, only=[damaged])
-    kept = backup_prune.prune(world.root, lambda _: None, only=[newest])
+        pruning.prune(world.root, lambda _: None, only=[damaged])
+    kept = pruning.prune(world.root, lambda _: None, only=[newest])
     assert kept.kept == {newest: "it is the newest that verifies"}
     for own in (*sound, newest):
-        assert backup_verify.verify(world.root, own).passed
+        assert verifying.verify(world.root, own).passed
 
 
 @pytest.mark.parametrize("damage", ["a changed byte", "gone with its head", "gone", "cut off"])
@@ -272,15 +264,15 @@ def test_a_damaged_journal_is_begun_anew_with_every_backup_that_is_whole(tmp_pat
         place.unlink()
     if damage == "gone with its head":
         (world.backups / "backups.jsonl.head").unlink()
-        assert backup_prune.prune(world.root, lambda _: None, keep=1).pieces == 0
+        assert pruning.prune(world.root, lambda _: None, keep=1).pieces == 0
         assert len(list(world.backups.glob("2*.json"))) == 3
     else:
         with pytest.raises(IntegrityError) as told:
             world.create()
         assert told.value.hint == "agent-studio backup verify --repair --env staging"
-    (found,) = backup_repair.findings(world.root)
+    (found,) = repairing.findings(world.root)
     assert (found.severity, found.fix) == ("error", "agent-studio backup verify --repair --env staging")
-    done = backup_repair.repair(world.root)
+    done = repairing.repair(world.root)
     assert done is not None
     assert (done.kept, list(done.left_out)) == ([first.id, third.id], [broken.id])
     assert done.aside.startswith(f"{place}.damaged-") is not damage.startswith("gone")
@@ -288,8 +280,8 @@ def test_a_damaged_journal_is_begun_anew_with_every_backup_that_is_whole(tmp_pat
         (first.id, "sound", "user"), (third.id, "a test", "user"),
     ]  # fmt: skip
     assert backup.load(world.root, third.id) == third
-    assert list(backup_repair.findings(world.root)) == []
-    assert backup_repair.repair(world.root) is None
+    assert list(repairing.findings(world.root)) == []
+    assert repairing.repair(world.root) is None
     world.create()
 
 
@@ -332,8 +324,8 @@ def test_backups_go_by_their_age_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     old = world.create().id
     later(monkeypatch, 10)
     newer = [world.create().id for _ in range(3)]
-    assert backup_prune.prune(world.root, lambda _: None, keep=1, older_than_days=11).gone == []
-    assert backup_prune.prune(world.root, lambda _: None, keep=1, older_than_days=9).gone == [old]
+    assert pruning.prune(world.root, lambda _: None, keep=1, older_than_days=11).gone == []
+    assert pruning.prune(world.root, lambda _: None, keep=1, older_than_days=9).gone == [old]
     assert [one["id"] for one in backup.listed(world.root)] == newer
 
 
@@ -354,14 +346,14 @@ def test_a_removal_of_backups_that_was_killed_leaves_only_whole_ones(tmp_path: P
         world.root = world.context.root
         return world
 
-    points = _points(0, partial(backup_prune.prune, copied("count").root, lambda _: None, keep=1))
+    points = _points(0, partial(pruning.prune, copied("count").root, lambda _: None, keep=1))
     assert points > 6
     for point in range(1 + points % 3, points + 1, 3):
         world = copied("killed")
-        assert _points(point, partial(backup_prune.prune, world.root, lambda _: None, keep=1)) == point
+        assert _points(point, partial(pruning.prune, world.root, lambda _: None, keep=1)) == point
         for one in backup.listed(world.root):
-            assert backup_verify.verify(world.root, str(one["id"])).passed, point
-        backup_prune.prune(world.root, lambda _: None, keep=1)
+            assert verifying.verify(world.root, str(one["id"])).passed, point
+        pruning.prune(world.root, lambda _: None, keep=1)
         assert len(backup.listed(world.root)) == 1
         assert len(world.objects()) == pieces - 3
         assert len([place for place in world.backups.iterdir() if place.suffix == ".json"]) == 1

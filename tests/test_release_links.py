@@ -16,7 +16,8 @@ from tests.release_world import World
 from tests.test_switch import Files, Pair, _points
 
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import history, manifest, switch
+from agent_studio.release.content import manifest
+from agent_studio.release.production import history, switch
 
 if TYPE_CHECKING:
     from tests.conftest import Studio

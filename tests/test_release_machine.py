@@ -21,18 +21,10 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.environment.schema import KINDS
-from agent_studio.release import (
-    backup,
-    backup_prune,
-    backup_verify,
-    history,
-    manifest,
-    proof,
-    prune,
-    recovery,
-    restore,
-    switch,
-)
+from agent_studio.release import prune, recovery
+from agent_studio.release.backups import backup, pruning, restore, verifying
+from agent_studio.release.content import manifest
+from agent_studio.release.production import history, proof, switch
 
 pytestmark = [pytest.mark.slow, POSIX]
 Data = dict[str, bytes]
@@ -203,7 +195,7 @@ class Releases(RuleBasedStateMachine):
     @precondition(lambda self: not self.restoring)
     def remove_old_backups(self, keep: int, at: int) -> None:
         before = self._listed()
-        remove = partial(backup_prune.prune, self.context.root, lambda _: None, keep=keep)
+        remove = partial(pruning.prune, self.context.root, lambda _: None, keep=keep)
         _points(at, remove) if at else remove()
         assert self._listed()[-keep:] == before[-keep:]
 
@@ -251,7 +243,7 @@ class Releases(RuleBasedStateMachine):
         """See that every backup that is listed verifies, and is what was backed up."""
         self._recover()
         for own in self._listed():
-            assert backup_verify.verify(self.context.root, own).passed
+            assert verifying.verify(self.context.root, own).passed
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

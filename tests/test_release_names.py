@@ -16,7 +16,7 @@ from tests.test_promote import interrupt
 from tests.test_switch import OLD, Files, Pair, _points
 
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UnsafePathError, UsageError
-from agent_studio.release import history, switch
+from agent_studio.release.production import history, switch
 
 if TYPE_CHECKING:
     from tests.conftest import Studio

@@ -20,15 +20,8 @@ from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import EnvironmentRoot, Project
 from agent_studio.errors import AgentStudioError, BusyError, IntegrityError, StorageError, UsageError
-from agent_studio.release import (
-    backup,
-    backup_prune,
-    backup_store,
-    backup_verify,
-    restore,
-    restore_differences,
-    sessions,
-)
+from agent_studio.release.backups import backup, places, pruning, restore, restore_differences, verifying
+from agent_studio.release.production import sessions
 from agent_studio.storage import flush, journal
 
 if TYPE_CHECKING:
@@ -65,7 +58,7 @@ def test_data_become_what_they_were_and_the_way_back_is_kept(
     assert not (world.backups / "restoring").exists()
     world.restore(done.before)
     assert world.tree() == changed
-    steps = [(one["step"], one.get("backup")) for one in backup_store.steps(world.root)]
+    steps = [(one["step"], one.get("backup")) for one in places.steps(world.root)]
     assert ("restored", made.id) in steps
 
 
@@ -127,7 +120,7 @@ def test_what_others_write_while_it_goes_on_is_in_the_data_a_backup_or_kept_asid
         lines += place.read_bytes()
     for one in backup.listed(world.root):
         held = [item for item in backup.load(world.root, str(one["id"])).data.files if item.path == "hooks.jsonl"]
-        lines += b"".join(backup_store.Pieces(world.root).read(name) for item in held for name in item.pieces)
+        lines += b"".join(places.Pieces(world.root).read(name) for item in held for name in item.pieces)
     found = {json.loads(line).get("number") for line in lines.splitlines()}
     assert set(written) <= found
     told = [note for one in done for note in one.notes]
@@ -215,10 +208,10 @@ def test_killed_at_any_change_of_a_file_it_recovers_to_exactly_old_or_new(tmp_pa
         assert _points(point, partial(world.restore, own, archive=archive)) == point
         decided = (world.backups / "restore.json").exists()
         if decided:
-            with pytest.raises(backup_store.RestoreInterruptedError):
+            with pytest.raises(places.RestoreInterruptedError):
                 world.create()
             with (
-                pytest.raises(backup_store.RestoreInterruptedError),
+                pytest.raises(places.RestoreInterruptedError),
                 sessions.session(world.project, "claude", "staging"),
             ):
                 pass
@@ -228,10 +221,10 @@ def test_killed_at_any_change_of_a_file_it_recovers_to_exactly_old_or_new(tmp_pa
         assert live in (wanted, there), point
         ends.append(live == wanted)
         for one in backup.listed(world.root):
-            assert backup_verify.verify(world.root, str(one["id"])).passed, point
+            assert verifying.verify(world.root, str(one["id"])).passed, point
         world.restore(own)  # the next try succeeds and leaves nothing behind
         assert world.tree() == wanted
-        backup_prune.prune(world.root, lambda _: None, keep=50)
+        pruning.prune(world.root, lambda _: None, keep=50)
         assert _debris(world) == []
     assert ends == sorted(ends)  # once decided, never back
     assert {True, False} == set(ends)
@@ -318,7 +311,7 @@ def test_data_that_production_shares_is_restored_as_productions(staged: Studio) 
     assert staged.json("backup", "restore", own, "--dry-run", "--env", "development")["sharedBy"] == ["production"]
     project = Project(staged.path.resolve())
     with (
-        backup_store.alone(project_root(project, Environment.PRODUCTION), "a test"),
+        places.alone(project_root(project, Environment.PRODUCTION), "a test"),
         sessions.session(project, "x", "staging"),
     ):
         assert staged.run("backup", "restore", own, "--yes", "--env", "development").code == 5

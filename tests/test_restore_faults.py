@@ -14,7 +14,7 @@ from tests.test_restore import _opened
 from tests.test_switch_faults import failing
 
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import backup, backup_store, backup_verify
+from agent_studio.release.backups import backup, places, verifying
 from agent_studio.storage import flush
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_whatever_a_power_failure_leaves_it_recovers_to_exactly_old_or_new(
         assert not (world.backups / "restore.json").exists()
         if not states % (10 * EVERY):
             for one in backup.listed(world.root):
-                assert backup_verify.verify(world.root, str(one["id"])).passed, number
+                assert verifying.verify(world.root, str(one["id"])).passed, number
     assert ends == {True, False}
     assert states > 100
 
@@ -104,8 +104,8 @@ def test_a_disk_that_fails_at_any_step_leaves_old_or_what_recovers_to_new(
             assert world.tree() == tree
         else:
             assert world.tree() in (there, tree)
-        with backup_store.alone(world.root, "a test"):
-            assert backup_verify.look(world.root, own).passed
+        with places.alone(world.root, "a test"):
+            assert verifying.look(world.root, own).passed
         world.restore(own)
         assert world.tree() == tree
     assert faults <= {"storage", "busy"}
@@ -126,5 +126,5 @@ def test_a_backup_on_a_disk_that_fails_at_any_step_is_whole_or_none(tmp_path: Pa
                 assert error.code == "storage"  # noqa: PT017 - it may also pass
         assert world.tree() == there
         for one in backup.listed(world.root):
-            assert backup_verify.verify(world.root, str(one["id"])).passed, at
-        assert backup_verify.verify(world.root, world.create().id).passed
+            assert verifying.verify(world.root, str(one["id"])).passed, at
+        assert verifying.verify(world.root, world.create().id).passed

@@ -11,7 +11,7 @@ from tests.burnin_world import ERRORS, BurninWorld, error_of
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.errors import IntegrityError, UsageError
-from agent_studio.release import reviewed
+from agent_studio.release.checklists import reviewed
 
 if TYPE_CHECKING:
     from tests.conftest import Studio

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.release_world import FEW, World, git
 
-from agent_studio.release import backup, backup_verify, evidence, history, sessions
-from agent_studio.release.git import GitError
-from agent_studio.release.git import run as run_git
-from agent_studio.release.sides import open_sides
+from agent_studio.release import evidence
+from agent_studio.release.backups import backup, verifying
+from agent_studio.release.content.git import GitError
+from agent_studio.release.content.git import run as run_git
+from agent_studio.release.production import history, sessions
+from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -244,7 +246,7 @@ def test_a_promotion_backs_production_up_first_and_a_return_does_too(world: Worl
     made = [str(one["id"]) for one in backup.listed(live)]
     assert current.record["backup"] == made[-1]
     assert len(made) == 2
-    assert backup_verify.verify(live, made[-1]).passed
+    assert verifying.verify(live, made[-1]).passed
     assert backup.load(live, made[-1]).release == history.read(world.project).releases[0].release
     told = back(world, 2, "--yes", code=3)
     again = history.read(world.project).current

@@ -22,9 +22,11 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.errors import AgentStudioError, BusyError
-from agent_studio.release import history, rollout, rollout_limits, rollout_sample, rollout_switch
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
-from agent_studio.release.rollout_sample import Sample, Stage
+from agent_studio.release.production import history
+from agent_studio.release.rollouts import limits, rollout, switching
+from agent_studio.release.rollouts import sample as rollout_sample
+from agent_studio.release.rollouts.sample import Sample, Stage
 from agent_studio.storage import locks
 
 if TYPE_CHECKING:
@@ -335,7 +337,7 @@ def drawn(chance: random.Random, times: float) -> Iterator[Sample]:
 def test_no_halt_at_half_of_every_limit_however_often_one_looks(config: Any) -> None:
     chance, ends = random.Random(8), []
     for _ in range(25):
-        verdicts = [one.verdict for sample in drawn(chance, 0.5) for one in rollout_limits.limits(config, sample)]
+        verdicts = [one.verdict for sample in drawn(chance, 0.5) for one in limits.limits(config, sample)]
         assert FAIL not in verdicts
         ends += verdicts[-4:]
     assert ends.count(PASS) > 60
@@ -347,22 +349,22 @@ def test_five_times_every_limit_is_seen_soon(config: Any) -> None:
     for _ in range(25):
         seen: set[str] = set()
         for sample in itertools.islice(drawn(chance, 5), 150):
-            seen |= {one.name for one in rollout_limits.limits(config, sample) if one.verdict == FAIL}
+            seen |= {one.name for one in limits.limits(config, sample) if one.verdict == FAIL}
             if len(seen) == 4:
                 break
         assert len(seen) == 4
 
 
 def test_nothing_seen_damage_and_what_could_not_be_read_are_no_pass(config: Any) -> None:
-    assert {one.verdict for one in rollout_limits.limits(config, Sample())} == {INSUFFICIENT}
+    assert {one.verdict for one in limits.limits(config, Sample())} == {INSUFFICIENT}
     good = Sample(5, 50, 200, 0, 200, 0, 200, 0, 0, 10.0)
-    assert {one.verdict for one in rollout_limits.limits(config, good)} == {PASS}
-    damaged = rollout_limits.limits(config, good._replace(damaged=300))
+    assert {one.verdict for one in limits.limits(config, good)} == {PASS}
+    damaged = limits.limits(config, good._replace(damaged=300))
     assert {one.verdict for one in damaged} == {INSUFFICIENT}
     assert "300 damaged lines may be more of them" in damaged[0].reason
-    unread = rollout_limits.limits(config, good, unread=["hooks.2026-01-01.1.jsonl.gz"])
+    unread = limits.limits(config, good, unread=["hooks.2026-01-01.1.jsonl.gz"])
     assert {one.verdict for one in unread} == {INSUFFICIENT}
-    bad = rollout_limits.limits(config, good._replace(agent_failures=100), unread=["x"])
+    bad = limits.limits(config, good._replace(agent_failures=100), unread=["x"])
     assert bad[0].verdict == FAIL
 
 
@@ -660,7 +662,7 @@ def test_a_promotion_killed_on_its_way_never_turns_a_flag_on_for_all(world: Worl
     code = (
         "import os\n"
         "from agent_studio.cli.main import main\n"
-        "from agent_studio.release import switch\n"
+        "from agent_studio.release.production import switch\n"
         "switch.%s = lambda *_, **__: os._exit(9)\n"
         "main(['promote', '--gradual', '--yes'])\n"
     )
@@ -689,8 +691,8 @@ def test_a_rollback_killed_before_its_rollouts_follow_is_brought_to_its_end_by_r
     code = (
         "import os\n"
         "from agent_studio.cli.main import main\n"
-        "from agent_studio.release import rollout_switch\n"
-        "rollout_switch.follow = lambda *_: os._exit(9)\n"
+        "from agent_studio.release.rollouts import switching\n"
+        "switching.follow = lambda *_: os._exit(9)\n"
         "main(['rollback', '--level', '2', '--reason', 'a trial', '--yes'])\n"
     )
     killed = subprocess.run([sys.executable, "-c", code], cwd=world.project.path, check=False, capture_output=True)
@@ -709,7 +711,7 @@ def test_flags_that_cannot_be_written_stop_a_promotion_before_anything_is_switch
     world.edit("second")
     world.ready()
     context, _ = production(world)
-    monkeypatch.setattr(rollout_switch, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(switching, "_PATIENCE_S", 0.1)
     context.root.state.make()
     before = world.reads()
     with locks.exclusive(context.root.state, "flags.lock", doing="testing"):

@@ -22,7 +22,7 @@ from agent_studio.environment.roots import Project
 from agent_studio.errors import UsageError
 from agent_studio.isolation import choice, overlay, variables
 from agent_studio.isolation.variables import is_secret, joined_attributes, with_attributes, without_secrets
-from agent_studio.release import sessions
+from agent_studio.release.production import sessions
 from agent_studio.storage.descriptors import try_lock
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_studio.release import signers
+from agent_studio.release.signing import signers
 
 if TYPE_CHECKING:
     from pathlib import Path

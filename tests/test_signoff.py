@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from agent_studio import clock
 from agent_studio.errors import UsageError
-from agent_studio.release import signoff, statement, withdrawals
 from agent_studio.release.policy import Policy
-from agent_studio.release.signoff import Checked, Subject
+from agent_studio.release.signing import signoff, statement, withdrawals
+from agent_studio.release.signing.signoff import Checked, Subject
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,9 @@ from tests.conftest import Studio
 from tests.release_world import ROLES, World, git
 
 from agent_studio import clock
-from agent_studio.release import evidence, history, signoff
+from agent_studio.release import evidence
+from agent_studio.release.production import history
+from agent_studio.release.signing import signoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,10 @@ from tests.conftest import Studio, add_artifacts
 from tests.release_world import ROLES, World
 
 from agent_studio import clock
-from agent_studio.release import candidates, evidence, facts, gate, signoff
-from agent_studio.release.sides import open_sides
+from agent_studio.release import evidence, facts, gate
+from agent_studio.release.content import candidates
+from agent_studio.release.production.sides import open_sides
+from agent_studio.release.signing import signoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,12 +11,13 @@ from tests.conftest import Studio
 from tests.release_world import World
 
 from agent_studio import clock
-from agent_studio.release import evidence, promote, sides
+from agent_studio.release import evidence, promote
+from agent_studio.release.production import sides
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agent_studio.release.proof import Proof
+    from agent_studio.release.production.proof import Proof
 
 
 def findings(studio: Studio, *arguments: str, **options: object) -> dict[str, dict[str, str]]:

@@ -15,7 +15,7 @@ import pytest
 
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import Project, environment_root
-from agent_studio.release.candidate import candidate
+from agent_studio.release.content.candidate import candidate
 from agent_studio.staging.suite import last_evidence
 from agent_studio.staging.suite_output import SuiteOutput
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from agent_studio.environment.roots import Project
 from agent_studio.errors import AgentStudioError, StorageError, UnsafePathError
-from agent_studio.release import history, manifest, switch
-from agent_studio.release.store import Store
-from agent_studio.release.tree import Tree
+from agent_studio.release.content import manifest
+from agent_studio.release.content.store import Store
+from agent_studio.release.content.tree import Tree
+from agent_studio.release.production import history, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from tests import disk_model
 from tests.test_switch import NEW, OLD, Pair
 
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import history, switch
+from agent_studio.release.production import history, switch
 from agent_studio.storage import flush
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ import pytest
 from tests.conftest import Studio
 from tests.release_world import World, git
 
-from agent_studio.release import history, promote, proof, switch, whose
-from agent_studio.release.sides import open_sides
-from agent_studio.release.store import Store
+from agent_studio.release import promote
+from agent_studio.release.content.store import Store
+from agent_studio.release.production import history, proof, switch, whose
+from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,10 @@ import pytest
 from tests.release_world import World
 
 from agent_studio import clock
-from agent_studio.release import evidence, facts, gate, history, signoff
-from agent_studio.release.sides import open_sides
+from agent_studio.release import evidence, facts, gate
+from agent_studio.release.production import history
+from agent_studio.release.production.sides import open_sides
+from agent_studio.release.signing import signoff
 
 if TYPE_CHECKING:
     from pathlib import Path

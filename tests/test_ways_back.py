@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent_studio.release.history import History
+from agent_studio.release.production.history import History
 from agent_studio.storage.chain import Head
 
 

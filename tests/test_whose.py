@@ -12,8 +12,10 @@ from tests.release_world import FEW, World, git
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.release import candidates, evidence, gate, history, promote
-from agent_studio.release.sides import open_sides
+from agent_studio.release import evidence, gate, promote
+from agent_studio.release.content import candidates
+from agent_studio.release.production import history
+from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
     from pathlib import Path

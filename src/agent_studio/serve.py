@@ -292,7 +292,7 @@ class _Halting:
         self._problem = ""
 
     def __call__(self) -> Context:
-        from agent_studio.release import rollout  # noqa: PLC0415 - only a look needs it
+        from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - only a look needs it
 
         context = self._fresh()
         problem = ""

@@ -30,7 +30,7 @@ GATE, CHECKLIST, PLAN = b"### Gate: ", b"# Checklist: ", b"# Deployment and roll
 
 def definitions_of(session: Session) -> list[Path]:
     """Return the folders of definitions of the project and of its production, as far as those are known."""
-    from agent_studio.release.sides import open_sides  # noqa: PLC0415 - only where a file is written
+    from agent_studio.release.production.sides import open_sides  # noqa: PLC0415 - only where a file is written
 
     own = session.project.definitions
     try:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "statusline": "Print the status line of Claude Code",
     "cost": "Report and keep what model responses used and cost",
     "kb": "Build and search the knowledge base",
+    "elicit": "Let reasoning methods look at a text; take or leave the changes they propose",
     "mcp": "Offer the knowledge base to agents: an MCP server over stdio",
     "party": "Ask several agents one question: separate answers, an exact tally, proof",
     "scan": "Look for secrets in what would be seeded or released, and in records",

@@ -36,8 +36,8 @@ class Standing:
 
 def burnin(context: Context, variables: Mapping[str, str]) -> dict[str, Any]:
     """Return `{environment, burnin: `burnin status --json`}`, whatever environment is asked about: there is but one."""
-    from agent_studio.release import burnin as kept  # noqa: PLC0415 - store and journals come with it
-    from agent_studio.release.sides import open_sides  # noqa: PLC0415 - the same
+    from agent_studio.release.burnin import progress as kept  # noqa: PLC0415 - store and journals come with it
+    from agent_studio.release.production.sides import open_sides  # noqa: PLC0415 - the same
 
     found = kept.status(open_sides(context.project, variables))
     return {"environment": str(Environment.STAGING), "burnin": kept.data_of(found)}

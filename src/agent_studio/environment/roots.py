@@ -26,7 +26,7 @@ STATE = ".agent-studio"
 STAGING_ROOT = f"{DEFINITIONS}/staging"
 SHARED_ROOT = DEFINITIONS
 DEFINITION_FOLDERS = (
-    "agents", "commands", "hooks", "output-styles", "plugins", "rules", "skills", "teams", "workflows",
+    "agents", "commands", "hooks", "methods", "output-styles", "plugins", "rules", "skills", "teams", "workflows",
 )  # fmt: skip
 
 LOGS: Mapping[str, tuple[str, ...]] = {

@@ -133,8 +133,8 @@ KEYS: tuple[Key, ...] = (
     Key(
         f"{_ELICIT}.methods",
         Form.STRINGS,
-        ("first-principles", "pre-mortem", "socratic", "red-team-blue-team"),
-        "Methods on offer.",
+        (),
+        "Methods on offer; all of them where none is named.",
     ),
     Key(
         f"{_ELICIT}.costBudget",

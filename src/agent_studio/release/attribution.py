@@ -14,16 +14,16 @@ from agent_studio import clock
 from agent_studio.capture.ingest import run
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import history, whose
-from agent_studio.release.backup_store import refuse_interrupted
-from agent_studio.release.candidate import candidate
-from agent_studio.release.fence import changed_at
+from agent_studio.release.backups.places import refuse_interrupted
+from agent_studio.release.content.candidate import candidate
+from agent_studio.release.content.fence import changed_at
+from agent_studio.release.production import history, whose
 
 if TYPE_CHECKING:
     from agent_studio.capture.ingest.report import Report
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import Project
-    from agent_studio.release.history import Release
+    from agent_studio.release.production.history import Release
 
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 

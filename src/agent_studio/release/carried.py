@@ -9,10 +9,10 @@ from agent_studio.environment.detect import Environment
 from agent_studio.environment.edit import set_value
 from agent_studio.environment.flag_journal import history
 from agent_studio.errors import ConfigurationError
-from agent_studio.release import manifest
-from agent_studio.release.manifest import Entry
+from agent_studio.release.content import manifest
+from agent_studio.release.content.manifest import Entry
+from agent_studio.release.content.store import Store
 from agent_studio.release.policy import Stored
-from agent_studio.release.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

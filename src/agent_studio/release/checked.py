@@ -11,7 +11,7 @@ from agent_studio.environment.detect import Environment
 from agent_studio.errors import AgentStudioError, UsageError
 from agent_studio.isolation.probe import BLOCKED, REACHES
 from agent_studio.release import evidence
-from agent_studio.release.candidate import candidate
+from agent_studio.release.content.candidate import candidate
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 
 if TYPE_CHECKING:

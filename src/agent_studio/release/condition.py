@@ -8,15 +8,17 @@ from agent_studio.environment.detect import Environment
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.environment.roots import EnvironmentRoot
 from agent_studio.errors import AgentStudioError, IntegrityError, UsageError
-from agent_studio.release import evidence, history, switch, whose
-from agent_studio.release.backup_store import RestoreInterruptedError, refuse_interrupted
-from agent_studio.release.sides import SOURCE, open_sides
+from agent_studio.release import evidence
+from agent_studio.release.backups.places import RestoreInterruptedError, refuse_interrupted
+from agent_studio.release.burnin import beginning
+from agent_studio.release.production import history, switch, whose
+from agent_studio.release.production.sides import SOURCE, open_sides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from agent_studio.environment.roots import Project
-    from agent_studio.release.history import History
+    from agent_studio.release.production.history import History
 
 RECOVER = "agent-studio recover"
 
@@ -92,6 +94,10 @@ def _target(project: Project, past: History, variables: Mapping[str, str]) -> It
         sides = open_sides(project, variables, looking=True)
     except AgentStudioError:
         return  # the configuration is a finding of its own
+    try:
+        beginning.check(sides.staging)
+    except AgentStudioError as error:
+        yield Finding("burnin-damage", Severity.ERROR, error.message, "agent-studio burnin start --restart")
     if sides.target.absent:
         yield Finding("production-absent", Severity.INFO, sides.target.absent, "run it where production is")
         return

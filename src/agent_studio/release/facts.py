@@ -8,39 +8,32 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.errors import IntegrityError
-from agent_studio.release import candidates as made
-from agent_studio.release import (
-    evidence,
-    gate,
-    grave,
-    history,
-    manifest,
-    policy,
-    signoff,
-    statement,
-    switch,
-    whose,
-    withdrawals,
-)
+from agent_studio.release import evidence, gate, policy
+from agent_studio.release.burnin import progress
 from agent_studio.release.carried import carried
+from agent_studio.release.checklists import grave
+from agent_studio.release.content import candidates as made
+from agent_studio.release.content import manifest
+from agent_studio.release.content.store import Store
+from agent_studio.release.content.tree import Content
 from agent_studio.release.gate import Facts
-from agent_studio.release.sides import SOURCE, TO
-from agent_studio.release.signoff import WAIVES, Subject
-from agent_studio.release.store import Store
-from agent_studio.release.tree import Content
+from agent_studio.release.production import history, switch, whose
+from agent_studio.release.production.sides import SOURCE, TO
+from agent_studio.release.signing import signoff, statement, withdrawals
+from agent_studio.release.signing.signoff import WAIVES, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from agent_studio.environment.roots import Project
-    from agent_studio.release.candidates import Made
     from agent_studio.release.carried import Carried
+    from agent_studio.release.content.candidates import Made
+    from agent_studio.release.content.manifest import Entry
     from agent_studio.release.evidence import Evidence, Found
-    from agent_studio.release.history import History
-    from agent_studio.release.manifest import Entry
     from agent_studio.release.policy import Policy
-    from agent_studio.release.sides import Sides
-    from agent_studio.release.signoff import Checked
+    from agent_studio.release.production.history import History
+    from agent_studio.release.production.sides import Sides
+    from agent_studio.release.signing.signoff import Checked
 
 
 class Gathered(NamedTuple):
@@ -94,7 +87,7 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         unsettled=unsettled(content),
         issues=opened.grave, unclear=opened.unclear,
         unsignable=statement.unmeetable(then, clock.now()),
-        absent=sides.target.absent,
+        absent=sides.target.absent, broken=progress.broken(sides, candidate),
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import ExitCode
-from agent_studio.release import people
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS, age_fault
-from agent_studio.release.signoff import NOBODY, ROLES, WAIVES
+from agent_studio.release.signing import people
+from agent_studio.release.signing.signoff import NOBODY, ROLES, WAIVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from agent_studio.release.evidence import Evidence
     from agent_studio.release.policy import Policy
-    from agent_studio.release.signoff import Checked
+    from agent_studio.release.signing.signoff import Checked
 
 WAIVED = "WAIVED"
+BURNIN = "burnin"
 REQUIRED: Mapping[str, str] = {
     "smoke": "the smoke tests of staging",
     "test": "the project's full test suite",
@@ -30,7 +31,7 @@ REQUIRED: Mapping[str, str] = {
     "errors": "a look at the error log",
     "isolation": "how staging is kept apart",
     "comparison": "staging's figures beside production's",
-    "burnin": "a burn-in",
+    BURNIN: "a burn-in",
     "plan": "a plan of deployment and rollback",
     "checklist.pre": "the checklist before deployment to staging",
     "checklist.deploy": "the checklist of that deployment",
@@ -84,6 +85,8 @@ class Facts(NamedTuple):
     """What is open in staging and CRITICAL or HIGH, alerts among it."""
     unclear: Sequence[str] = ()
     """What staging's issues file does not say clearly."""
+    broken: str = ""
+    """Why the burn-in fails now, whatever its report said."""
     unsignable: Sequence[str] = ()
     """Why nobody could sign a promotion any more once the candidate is live."""
     absent: str = ""
@@ -155,6 +158,8 @@ def _found(kind: str, about: str, facts: Facts) -> Requirement:
     fault = age_fault(one.time, facts.now, facts.policy.evidence_days)
     if fault:
         return Requirement(kind, INSUFFICIENT, fault)
+    if kind == BURNIN and one.verdict == PASS and facts.broken:
+        return Requirement(kind, FAIL, f"it passed at {one.time}, and fails since: {facts.broken}")
     return Requirement(kind, one.verdict, str(one.data.get("reason") or f"found at {one.time}"))
 
 

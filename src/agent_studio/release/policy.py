@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio.environment.config import load
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.schema import BY_NAME
-from agent_studio.release import history
-from agent_studio.release.store import Store
+from agent_studio.release.content.store import Store
+from agent_studio.release.production import history
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent_studio.environment.config import Config
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import Project
-    from agent_studio.release.manifest import Entry
+    from agent_studio.release.content.manifest import Entry
 
 SIGNERS = "allowed_signers"
 _SECTION = "release.policy."

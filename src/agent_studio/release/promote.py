@@ -8,31 +8,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio.environment import flags
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UnsafePathError, UsageError
-from agent_studio.release import (
-    candidates,
-    facts,
-    gate,
-    history,
-    manifest,
-    proof,
-    rollout_switch,
-    safety,
-    sessions,
-    switch,
-    whose,
-)  # fmt: skip
+from agent_studio.release import facts, gate, safety
 from agent_studio.release.carried import FILE as CONFIGURATION
-from agent_studio.release.sides import SOURCE, TO
-from agent_studio.release.store import Store
+from agent_studio.release.content import candidates, manifest
+from agent_studio.release.content.store import Store
+from agent_studio.release.production import history, proof, sessions, switch, whose
+from agent_studio.release.production.sides import SOURCE, TO
+from agent_studio.release.rollouts import switching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent_studio.release.candidates import Made
+    from agent_studio.release.content.candidates import Made
     from agent_studio.release.facts import Gathered
     from agent_studio.release.gate import Gate
-    from agent_studio.release.proof import Proof, Settled
-    from agent_studio.release.sides import Sides
+    from agent_studio.release.production.proof import Proof, Settled
+    from agent_studio.release.production.sides import Sides
 
 
 _GRAVE = {ExitCode.INTEGRITY, ExitCode.RECOVERY, ExitCode.BUSY}
@@ -142,7 +133,7 @@ def plan(sides: Sides, made: Made, *, drift_is_settled: bool = False, gradual: b
         made, gathered, gate.decide(asked), manifest.name_of(manifest.render(gathered.release)),
         "" if current is None else current.release, [*gathered.facts.drift, *gathered.facts.unsettled],
         manifest.differences(gathered.live, gathered.release),
-        rollout_switch.turned_on(sides, gathered.release, made.candidate), gradual, _configured(sides),
+        switching.turned_on(sides, gathered.release, made.candidate), gradual, _configured(sides),
     )  # fmt: skip
 
 
@@ -241,12 +232,12 @@ def _switch(
     project, tree, gathered = sides.project, sides.target.tree, found.gathered
     Store(project).put(manifest.render(gathered.release))
     who = flags.default_who(project)
-    rollout_switch.begin(sides, found.turned_on, gradually=found.gradual, who=who, release=found.release)
+    switching.begin(sides, found.turned_on, gradually=found.gradual, who=who, release=found.release)
     try:
         switch.switch(project, tree, live, gathered.release, _record(sides, found, options, backup, live))
     except AgentStudioError:
         if switch.pending(project) is None:
-            rollout_switch.follow(project, tree)  # nothing was switched: what was begun ends
+            switching.follow(project, tree)  # nothing was switched: what was begun ends
         raise
 
 

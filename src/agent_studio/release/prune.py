@@ -15,18 +15,21 @@ from agent_studio.environment.detect import Environment
 from agent_studio.environment.flags import default_who
 from agent_studio.environment.roots import STATE
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import candidates, evidence, history, manifest, signoff, switch
-from agent_studio.release.candidate import candidate
-from agent_studio.release.store import FOLDER as OBJECTS
-from agent_studio.release.store import Store
+from agent_studio.release import evidence
+from agent_studio.release.content import candidates, manifest
+from agent_studio.release.content.candidate import candidate
+from agent_studio.release.content.store import Store
+from agent_studio.release.production import history, switch
+from agent_studio.release.signing import signoff
 from agent_studio.storage import chained
+from agent_studio.storage.contents import FOLDER as OBJECTS
 from agent_studio.storage.folder import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent_studio.environment.roots import Project
-    from agent_studio.release.history import History
+    from agent_studio.release.production.history import History
 
 KEEP = 10
 YOUNG_DAYS = 30

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.detect import VARIABLE
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import history, proof, sessions, sides, switch, whose
+from agent_studio.release.production import history, proof, sessions, sides, switch, whose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agent_studio.environment.roots import Project
-    from agent_studio.release.proof import Proof, Settled
-    from agent_studio.release.tree import Tree
+    from agent_studio.release.content.tree import Tree
+    from agent_studio.release.production.proof import Proof, Settled
 
 
 class Recovered(NamedTuple):

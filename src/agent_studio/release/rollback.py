@@ -11,26 +11,15 @@ from agent_studio import clock
 from agent_studio.capture.otlp import daemon
 from agent_studio.environment import disabled, flags
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, StorageError
-from agent_studio.release import (
-    backup,
-    backup_store,
-    burnin,
-    checked,
-    evidence,
-    git,
-    history,
-    proof,
-    restore,
-    rollback_checks,
-    safety,
-    sessions,
-    switch,
-    whose,
-)
-from agent_studio.release.backup import SUSPECT
-from agent_studio.release.candidate import candidate
+from agent_studio.release import checked, evidence, rollback_checks, safety
+from agent_studio.release.backups import backup, places, restore, verifying
+from agent_studio.release.backups.backup import SUSPECT
+from agent_studio.release.burnin import progress
+from agent_studio.release.content import git
+from agent_studio.release.content.candidate import candidate
+from agent_studio.release.production import history, proof, sessions, switch, whose
+from agent_studio.release.production.sides import SOURCE
 from agent_studio.release.rollback_checks import Step
-from agent_studio.release.sides import SOURCE
 from agent_studio.staging import init, runners, suite
 from agent_studio.staging.smoke import run_smoke
 from agent_studio.staging.subject import Subject
@@ -38,9 +27,9 @@ from agent_studio.staging.subject import Subject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_studio.release.backup import Backup
-    from agent_studio.release.proof import Proof
-    from agent_studio.release.sides import Sides
+    from agent_studio.release.backups.backup import Backup
+    from agent_studio.release.production.proof import Proof
+    from agent_studio.release.production.sides import Sides
     from agent_studio.staging.smoke import SmokeReport
 
 RESTART, REVERT, NUCLEAR = 1, 2, 3
@@ -113,10 +102,10 @@ class _Run:
     def _chosen(self) -> Backup | None:
         """Return the backup that level 3 restores, before one of what is there now is made; None for none."""
         root = self.sides.staging.root
-        own = self.options.backup or safety.newest(self.sides.staging, but_by=SUSPECT)
+        own = self.options.backup or verifying.newest(self.sides.staging, but_by=SUSPECT)
         if not own:
             return None
-        with backup_store.alone(root, "a rollback"):
+        with places.alone(root, "a rollback"):
             return restore.plan(root, own).backup
 
     @property
@@ -170,7 +159,7 @@ class _Run:
         reason = f"staging was rolled back (level {self.options.level}): the burn-in starts anew"
         staging, sha256 = self.sides.staging, candidate(self.project).sha256
         evidence.confirm(staging, "burnin", sha256, evidence.INSUFFICIENT, {"reason": reason})
-        evidence.void(staging, burnin.EVIDENCE, sha256, reason)
+        evidence.void(staging, progress.EVIDENCE, sha256, reason)
 
     # Level 2
 

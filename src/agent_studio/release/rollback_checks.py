@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_studio.environment import disabled
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, BusyError, IntegrityError, StorageError
-from agent_studio.release import backup_data, backup_store, evidence, git, history, sessions
-from agent_studio.release.candidate import candidate
-from agent_studio.release.sides import SOURCE
+from agent_studio.release import evidence
+from agent_studio.release.backups import contents, places
+from agent_studio.release.content import git
+from agent_studio.release.content.candidate import candidate
+from agent_studio.release.production import history, sessions
+from agent_studio.release.production.sides import SOURCE
 from agent_studio.storage import chained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent_studio.environment.roots import EnvironmentRoot, Project
-    from agent_studio.release.history import History
-    from agent_studio.release.sides import Sides
+    from agent_studio.release.production.history import History
+    from agent_studio.release.production.sides import Sides
 
 STAGING_DATA = "staging data"
 
@@ -91,10 +94,10 @@ def _room(sides: Sides) -> str:
     free = shutil.disk_usage(sides.project.path).free
     try:
         root = sides.staging.root
-        needed = sum(one.st_size for kind in KINDS for one in backup_data.listed(root, kind).files.values())
+        needed = sum(one.st_size for kind in KINDS for one in contents.listed(root, kind).files.values())
     except AgentStudioError:
         return f"{free:,} bytes are free"
-    if free < needed + backup_store.SPARE_BYTES:
+    if free < needed + places.SPARE_BYTES:
         raise StorageError(
             f"staging's data has {needed:,} bytes and {free:,} are free on its disk",
             hint="free space on the disk, then run the command again",

@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cost import ledger
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import backup as making
-from agent_studio.release import backup_verify
+from agent_studio.release.backups import backup as making
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import Project
-    from agent_studio.release.sides import Sides
+    from agent_studio.release.production.sides import Sides
 
 
 def backup(
@@ -39,11 +36,6 @@ def of(
     """Back an environment's data up, as `backup` does; `home` keeps the history of releases."""
     made = making.create(context, reason, home=home, whole_ledger=whole_ledger, by=by)
     return made.id, [f"backup {made.id}: {note}" for note in made.notes]
-
-
-def newest(context: Context, *, but: str = "", but_by: Collection[str] = ()) -> str:
-    """Return the id of an environment's newest backup that verifies, or empty when there is none."""
-    return backup_verify.newest(context, but=but, but_by=but_by)
 
 
 def ledger_head(sides: Sides) -> dict[str, Any]:

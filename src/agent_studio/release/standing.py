@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_studio import clock
 from agent_studio.environment.config import load
 from agent_studio.errors import AgentStudioError
-from agent_studio.release import burnin_since, evidence, gate, history, policy, whose
-from agent_studio.release.candidate import candidate
+from agent_studio.release import evidence, gate, policy
+from agent_studio.release.burnin import beginning
+from agent_studio.release.content.candidate import candidate
 from agent_studio.release.evidence import PASS
-from agent_studio.release.sides import SOURCE
+from agent_studio.release.production import history, whose
+from agent_studio.release.production.sides import SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent_studio.environment.roots import Project
     from agent_studio.release.evidence import Evidence
-    from agent_studio.release.history import Release
+    from agent_studio.release.production.history import Release
 
 _STEPS: Mapping[str, str] = {
     "test": f"test --env {SOURCE}",
@@ -85,7 +87,7 @@ def standing(project: Project) -> Standing:
         try:
             sha256 = candidate(project).sha256
             found = evidence.of(project, SOURCE, sha256).evidence
-            begun = burnin_since.started_in(project.state(SOURCE))
+            begun = beginning.started_in(project.state(SOURCE))
             is_observed = begun is not None and begun.candidate == sha256
             stale = _stale(project, found)
         except AgentStudioError as error:

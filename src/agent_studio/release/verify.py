@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import IntegrityError
-from agent_studio.release import facts, history, manifest, switch
-from agent_studio.release.store import Store
+from agent_studio.release import facts
+from agent_studio.release.content import manifest
+from agent_studio.release.content.store import Store
+from agent_studio.release.production import history, switch
 
 if TYPE_CHECKING:
     from agent_studio.environment.roots import Project
-    from agent_studio.release.manifest import Difference, Entry
-    from agent_studio.release.tree import Tree
+    from agent_studio.release.content.manifest import Difference, Entry
+    from agent_studio.release.content.tree import Tree
     from agent_studio.storage.chain import Head
 
 

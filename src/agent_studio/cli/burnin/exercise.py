@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.release import burnin_exercise
-from agent_studio.release.sides import SOURCE, open_sides
+from agent_studio.release.burnin import exercise
+from agent_studio.release.production.sides import SOURCE, open_sides
 
 if TYPE_CHECKING:
     import argparse
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.release.burnin_exercise import Ran
-    from agent_studio.release.sides import Sides
+    from agent_studio.release.burnin.exercise import Ran
+    from agent_studio.release.production.sides import Sides
 
 _ROUNDS, _ROUNDS_MAX = 10, 10_000
 _STDERR = 2
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.dry_run:
         return _would_run(args, sides)
     with working("running hooks") as told:
-        ran = burnin_exercise.replay(sides.staging, session.variables, args.runs, told)
+        ran = exercise.replay(sides.staging, session.variables, args.runs, told)
     data = {
         "exercise": ran.exercise, "candidate": ran.candidate, "hooks": [one._asdict() for one in ran.hooks],
         "runs": ran.runs, "failures": ran.failures, "blocked": ran.blocked,
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 def _would_run(args: argparse.Namespace, sides: Sides) -> Result:
     """Say what would be run; hooks have effects."""
-    found = burnin_exercise.hooks_of(sides.staging)
+    found = exercise.hooks_of(sides.staging)
     fit = [one.name for one in found if not one.refusal]
     data = {
         "hooks": fit, "runs": args.runs * len(fit), "dryRun": True,
@@ -98,7 +98,7 @@ def _sessions(args: argparse.Namespace, session: Session, sides: Sides) -> Resul
         *overrides, "--", *args.command,
     ]  # fmt: skip
     codes = []
-    with burnin_exercise.synthetic(sides.staging) as name:
+    with exercise.synthetic(sides.staging) as name:
         for _ in range(args.runs):
             out = _STDERR if session.common.json else None  # the one JSON object stays alone on stdout
             codes.append(subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, check=False).returncode)

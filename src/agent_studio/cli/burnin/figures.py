@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from agent_studio import clock
 from agent_studio.cli.output import harmless
-from agent_studio.release.burnin_rules import CLOCK, ERRORS, HOURS, PRODUCTION
+from agent_studio.release.burnin.rules import CLOCK, ERRORS, HOURS, PRODUCTION
 from agent_studio.release.evidence import FAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent_studio.release.burnin import Burnin
-    from agent_studio.release.burnin_rules import Requirement
+    from agent_studio.release.burnin.progress import Burnin
+    from agent_studio.release.burnin.rules import Requirement
 
 _UNITS = {HOURS: " h", ERRORS: " /h"}
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from agent_studio.cli.burnin.status import CODES, render
 from agent_studio.cli.output import Problem, Result, working
-from agent_studio.release import burnin, burnin_report
-from agent_studio.release.sides import open_sides
+from agent_studio.release.burnin import progress, report
+from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
     import argparse
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.release.burnin_report import Report
+    from agent_studio.release.burnin.report import Report
 
 _MARKS = {"PASS": "ok", "FAIL": "bad"}
 
@@ -28,13 +28,13 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Keep the evidence; the worst verdict is the exit code."""
     del args
     with working("reading the journals"):
-        found = burnin_report.report(open_sides(session.project, session.variables, session.overrides))
+        found = report.report(open_sides(session.project, session.variables, session.overrides))
     evidence = [
         {"kind": one.kind, "verdict": one.verdict, "reason": one.reason, "recorded": one.recorded}
         for one in found.findings
     ]
     problems = [] if found.is_kept else [_changed()]
-    data = {**burnin.data_of(found.burnin), "evidence": evidence}
+    data = {**progress.data_of(found.burnin), "evidence": evidence}
     return Result(data, lambda screen: _render(screen, found), CODES[found.verdict], problems)
 
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock, log
 from agent_studio.cli.output import Problem, Result, working
-from agent_studio.release import burnin, burnin_since
-from agent_studio.release.sides import open_sides
+from agent_studio.release.burnin import beginning, progress
+from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
     import argparse
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.release.burnin import Minimum
-    from agent_studio.release.burnin_since import Since
+    from agent_studio.release.burnin.beginning import Since
+    from agent_studio.release.burnin.progress import Minimum
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,16 +28,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Say what it takes, then start; one that runs on this candidate goes on."""
     sides = open_sides(session.project, session.variables, session.overrides)
-    aside = burnin_since.set_damaged_aside(sides.staging) if args.restart and not args.dry_run else ""
+    aside = beginning.set_damaged_aside(sides.staging) if args.restart and not args.dry_run else ""
     with working("reading the last week"):
-        least = burnin.minimum(sides)
+        least = progress.minimum(sides)
     if args.dry_run:
         data = {"candidate": least.candidate, "since": None, "started": False, "dryRun": True, **_data(least)}
         return Result(data, lambda screen: _render(screen, least, None, is_new=False))
-    begun, is_new = burnin.start(sides, restart=args.restart)
+    begun, is_new = progress.start(sides, restart=args.restart)
     if is_new:
         log.info(sides.staging, "burnin.started", candidate=begun.candidate)
-    since = burnin_since.since(sides.staging, begun)
+    since = beginning.since(sides.staging, begun)
     data = {
         "candidate": begun.candidate, "since": clock.timestamp(since.at), "who": begun.who, "started": is_new,
         "dryRun": False, **_data(least),

@@ -10,15 +10,15 @@ from agent_studio import clock
 from agent_studio.cli.burnin import figures
 from agent_studio.cli.output import Result, working
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.release import burnin
-from agent_studio.release.sides import open_sides
+from agent_studio.release.burnin import progress
+from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
     import argparse
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.release.burnin import Burnin
+    from agent_studio.release.burnin.progress import Burnin
 
 CODES = {"PASS": ExitCode.DONE, "FAIL": ExitCode.FAILED, "INSUFFICIENT": ExitCode.INSUFFICIENT}
 _LEAST_S = 5.0
@@ -36,8 +36,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.live:
         return Result({}, lambda screen: _watch(screen, session))
     with working("reading the journals"):
-        found = burnin.status(open_sides(session.project, session.variables, session.overrides))
-    return Result(burnin.data_of(found), lambda screen: _render(screen, found), CODES[found.verdict])
+        found = progress.status(open_sides(session.project, session.variables, session.overrides))
+    return Result(progress.data_of(found), lambda screen: _render(screen, found), CODES[found.verdict])
 
 
 def _render(screen: Screen, found: Burnin) -> None:
@@ -69,7 +69,7 @@ def _watch(screen: Screen, session: Session) -> None:
         while True:
             began = time.monotonic()
             again = session.anew()
-            found = burnin.status(open_sides(again.project, again.variables, again.overrides))
+            found = progress.status(open_sides(again.project, again.variables, again.overrides))
             lines = figures.lines(found, f"{clock.timestamp(clock.now())[:19]}Z  Ctrl-C ends")
             live.update(Text("\n".join(lines)), refresh=True)
             time.sleep(max(_LEAST_S, 3 * (time.monotonic() - began)))  # never more than a quarter of a processor

@@ -70,7 +70,7 @@ def _list(args: argparse.Namespace, context: Context) -> Result:
         found = alerts.current(context)
     else:
         from agent_studio.monitor.watch import look  # noqa: PLC0415 - figures are read only when asked for
-        from agent_studio.release import rollout  # noqa: PLC0415 - as above
+        from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - as above
 
         rollout.check(context)
         found = look(context).alerts

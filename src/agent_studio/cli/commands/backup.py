@@ -17,17 +17,9 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result, ask, working
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError
-from agent_studio.release import (
-    backup,
-    backup_prune,
-    backup_repair,
-    backup_store,
-    backup_verify,
-    history,
-    restore,
-    whose,
-)
-from agent_studio.release.sides import open_sides
+from agent_studio.release.backups import backup, places, pruning, repairing, restore, verifying
+from agent_studio.release.production import history, whose
+from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
     import argparse
@@ -36,8 +28,8 @@ if TYPE_CHECKING:
     from agent_studio.cli.output import Screen
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot, Project
-    from agent_studio.release.backup_prune import Pruned
-    from agent_studio.release.restore import Plan
+    from agent_studio.release.backups.pruning import Pruned
+    from agent_studio.release.backups.restore import Plan
 
 _LISTED = 10
 _DRY = "nothing was changed (--dry-run)"
@@ -61,8 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     prune = verbs.add_parser("prune", help="remove old backups")
     prune.add_argument("backups", metavar="ID", nargs="*", default=[], help="only these (default: all that are old)")
     prune.add_argument(
-        "--keep", type=int, default=backup_prune.KEEP, metavar="N",
-        help=f"how many of the newest stay (default: {backup_prune.KEEP})",
+        "--keep", type=int, default=pruning.KEEP, metavar="N",
+        help=f"how many of the newest stay (default: {pruning.KEEP})",
     )  # fmt: skip
     prune.add_argument("--older-than", type=int, default=0, metavar="DAYS", help="remove only those older than that")
     for changing in (put_back, prune):
@@ -118,7 +110,7 @@ def _verify(args: argparse.Namespace, session: Session) -> Result:
     if not held and not args.backup:
         raise UsageError(f"{root.environment} has no backup", hint="make one: agent-studio backup create")
     with working("Verifying"):
-        found = backup_verify.verify(root, args.backup or str(held[-1]["id"]))
+        found = verifying.verify(root, args.backup or str(held[-1]["id"]))
     problems = [Problem("integrity", fault, "agent-studio backup list: use another") for fault in found.faults]
     data = {
         "backup": found.id, "files": found.files, "bytes": found.size_bytes,
@@ -139,7 +131,7 @@ def _verify(args: argparse.Namespace, session: Session) -> Result:
 def _repaired(root: EnvironmentRoot) -> list[str]:
     """Repair the journal and return what there is to say of it."""
     with working("Repairing"):
-        done = backup_repair.repair(root)
+        done = repairing.repair(root)
     if done is None:
         return ["the journal of backups is whole: there was nothing to repair"]
     kept = f"it is kept as {done.aside}" if done.aside else "it was gone"
@@ -154,7 +146,7 @@ def _restore(args: argparse.Namespace, session: Session) -> Result:
     root, others = context.root, list(restore.shared_by(context))
     whose_data = " and ".join((str(context.environment), *others))
     if args.dry_run:
-        with backup_store.alone(root, "a restore is planned"):
+        with places.alone(root, "a restore is planned"):
             found = restore.plan(root, args.backup)
         return Result(_restored(found, None, others), lambda screen: _render_plan(screen, found, whose_data))
     if str(Environment.PRODUCTION) in {str(context.environment), *others} and not args.yes:
@@ -239,7 +231,7 @@ def _prune(args: argparse.Namespace, session: Session) -> Result:
         if found.gone:
             ask(f"remove {len(found.gone)} backups of {root.environment}?", yes=args.yes)
 
-    found = backup_prune.prune(
+    found = pruning.prune(
         root, agree, keep=args.keep, older_than_days=args.older_than, named=named, only=args.backups,
         dry_run=args.dry_run,
     )  # fmt: skip

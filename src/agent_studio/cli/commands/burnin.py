@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.cli import subverbs
-from agent_studio.release import whose
-from agent_studio.release.sides import refuse_development
+from agent_studio.release.production import whose
+from agent_studio.release.production.sides import refuse_development
 
 if TYPE_CHECKING:
     import argparse

@@ -9,17 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Result
-from agent_studio.release import candidates, diff, evidence, history, manifest, whose
-from agent_studio.release.sides import SOURCE, open_sides, refuse_development
-from agent_studio.release.store import Store
-from agent_studio.release.tree import Tree
+from agent_studio.release import evidence
+from agent_studio.release.content import candidates, diff, manifest
+from agent_studio.release.content.store import Store
+from agent_studio.release.content.tree import Tree
+from agent_studio.release.production import history, whose
+from agent_studio.release.production.sides import SOURCE, open_sides, refuse_development
 
 if TYPE_CHECKING:
     import argparse
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.release.candidates import Made
+    from agent_studio.release.content.candidates import Made
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -18,11 +18,13 @@ from agent_studio.cli import files
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError, did_you_mean
-from agent_studio.release import attestations, candidates, checklist, policy
-from agent_studio.release.checklists import ACKNOWLEDGING, CHECKLISTS, POST, PROMOTION, How, attested, grave_error
+from agent_studio.release import policy
+from agent_studio.release.checklists import attestations, deciding
+from agent_studio.release.checklists.items import ACKNOWLEDGING, CHECKLISTS, POST, PROMOTION, How, attested, grave_error
+from agent_studio.release.checklists.scene import Scene
+from agent_studio.release.content import candidates
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
-from agent_studio.release.scene import Scene
-from agent_studio.release.sides import open_sides, refuse_development
+from agent_studio.release.production.sides import open_sides, refuse_development
 
 if TYPE_CHECKING:
     import argparse
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
     from agent_studio.environment.context import Context
-    from agent_studio.release.checklist import Checklist, Decided
-    from agent_studio.release.sides import Sides
+    from agent_studio.release.checklists.deciding import Checklist, Decided
+    from agent_studio.release.production.sides import Sides
 
 _CODES = {PASS: ExitCode.DONE, FAIL: ExitCode.FAILED, INSUFFICIENT: ExitCode.INSUFFICIENT}
 _MARKS = {PASS: "ok", FAIL: "bad", INSUFFICIENT: "none"}
@@ -86,13 +88,13 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         if getattr(args, "plan", None) is not None:
             done["plan"] = _plan(args.plan, scene)
         scene = Scene(sides, made, draw)  # what was done just now is seen as well
-        found = checklist.decide(args.subverb, scene)
+        found = deciding.decide(args.subverb, scene)
         recorded, problems = _record(found, scene)
         kept = not problems
     if args.markdown is not None:
-        from agent_studio.release import checklist_text  # noqa: PLC0415 - only for an export
+        from agent_studio.release.checklists import markdown  # noqa: PLC0415 - only for an export
 
-        _write(args.markdown, checklist_text.markdown(found), scene)
+        _write(args.markdown, markdown.markdown(found), scene)
     problems += [Problem("evidence", fault, "gather it again", is_note=True) for fault in scene.found.faults]
     data = {**_data(found), "recorded": recorded, **done, "markdown": args.markdown}
     code = _CODES[found.verdict] if kept or found.verdict != PASS else ExitCode.INSUFFICIENT
@@ -158,7 +160,7 @@ def _signed(
 
 def _acknowledge(args: argparse.Namespace, session: Session, scene: Scene) -> dict[str, Any]:
     from agent_studio.environment.flag_journal import default_who  # noqa: PLC0415 - only who acknowledges is asked
-    from agent_studio.release import reviewed  # noqa: PLC0415 - the same
+    from agent_studio.release.checklists import reviewed  # noqa: PLC0415 - the same
 
     if args.key is not None:
         one = reviewed.find(scene.staging, args.acknowledge)
@@ -172,7 +174,7 @@ def _acknowledge(args: argparse.Namespace, session: Session, scene: Scene) -> di
 
 
 def _plan(file: str, scene: Scene) -> dict[str, Any]:
-    from agent_studio.release import plan, plan_text  # noqa: PLC0415 - only for a plan
+    from agent_studio.release.checklists import plan, plan_text  # noqa: PLC0415 - only for a plan
 
     scene.refuse_outside()
     scene.sides.refuse_absent()
@@ -195,7 +197,7 @@ def _definitions(sides: Sides) -> tuple[Path, ...]:
 
 def _record(found: Checklist, scene: Scene) -> tuple[bool, list[Problem]]:
     try:
-        return checklist.record(found, scene), []
+        return deciding.record(found, scene), []
     except IntegrityError:
         raise
     except AgentStudioError as error:

@@ -26,7 +26,8 @@ from agent_studio.guards import wired
 from agent_studio.isolation import choice
 from agent_studio.monitor import notify, retention
 from agent_studio.reasoning.models import findings as model_findings
-from agent_studio.release import backup_repair, condition
+from agent_studio.release import condition
+from agent_studio.release.backups import repairing
 from agent_studio.staging import diagnosis
 from agent_studio.staging.init import Options, initialise
 
@@ -87,7 +88,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from notify.checks(context)
         yield from model_findings.checks(context)
         yield from wired.findings(context)
-        yield from backup_repair.findings(context.root)
+        yield from repairing.findings(context.root)
     yield from condition.checks(session.project, session.variables)
     yield from build.findings(session.project)
     yield from wiring.findings(session.project)

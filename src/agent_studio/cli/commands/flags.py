@@ -91,7 +91,7 @@ def _meant(args: argparse.Namespace, session: Session) -> Context:
     """Return what a sub-verb acts on: of production what is live, wherever the command was given."""
     if session.choice.environment is not Environment.PRODUCTION:
         return session.context
-    from agent_studio.release import sides  # noqa: PLC0415 - only for production
+    from agent_studio.release.production import sides  # noqa: PLC0415 - only for production
 
     place = sides.production_project(session.project, session.variables, session.overrides)
     if place == session.project:
@@ -176,7 +176,7 @@ def _is_released(context: Context) -> bool:
     """Tell whether an environment's configuration is what a promotion from elsewhere has written."""
     if context.environment is not Environment.PRODUCTION:
         return False
-    from agent_studio.release import whose  # noqa: PLC0415 - only for production
+    from agent_studio.release.production import whose  # noqa: PLC0415 - only for production
 
     return whose.is_production(context.project)
 

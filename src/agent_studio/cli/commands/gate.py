@@ -15,10 +15,12 @@ from agent_studio.cli import files
 from agent_studio.cli.output import Problem, Result
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError
-from agent_studio.release import candidates, facts, gate, gate_report, manifest, policy, statement
+from agent_studio.release import facts, gate, gate_report, policy
+from agent_studio.release.content import candidates, manifest
 from agent_studio.release.gate import Gate, Requirement
-from agent_studio.release.sides import refuse_development
-from agent_studio.release.signoff import WAIVES
+from agent_studio.release.production.sides import refuse_development
+from agent_studio.release.signing import statement
+from agent_studio.release.signing.signoff import WAIVES
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from agent_studio.cli.output import Screen
     from agent_studio.release.facts import Gathered
     from agent_studio.release.policy import Policy
-    from agent_studio.release.sides import Sides
+    from agent_studio.release.production.sides import Sides
 
 _MARKS = {"PASS": "ok", gate.WAIVED: "note", "FAIL": "bad"}
 _REFUSED = "the gate refuses: {} of {} requirements hold"

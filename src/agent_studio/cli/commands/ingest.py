@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.release.rollout import Regularly
+    from agent_studio.release.rollouts.rollout import Regularly
 
 WAIT_S = 5.0
 """How long to wait while another process ingests."""
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     interval = _INTERVAL_S if args.interval is None else args.interval
     if not 0 < interval <= _LONGEST_S:
         raise UsageError(f"--interval {interval:g} is no time to wait", hint=f"seconds, up to {_LONGEST_S}")
-    from agent_studio.release import rollout  # noqa: PLC0415 - a third of the start otherwise
+    from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - a third of the start otherwise
 
     if args.follow:
         report, tidied = _follow(session, interval)
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 
 def _follow(session: Session, interval: float) -> tuple[Report, Tidied]:
-    from agent_studio.release import rollout  # noqa: PLC0415 - as in `run`
+    from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - as in `run`
 
     total, tidying, tidied, rollouts = Report(), Tidying(), Tidied.nothing(), rollout.Regularly()
     with _stopping() as stopped:

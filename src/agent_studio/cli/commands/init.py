@@ -15,12 +15,19 @@ from agent_studio.environment.detect import VARIABLE, Environment
 from agent_studio.environment.roots import EnvironmentRoot
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.isolation.secrets import baseline
-from agent_studio.release import placing
-from agent_studio.release.backup_store import refuse_interrupted
+from agent_studio.reasoning.client.install import CREATED, DIFFERS, KEPT, install
+from agent_studio.release.backups.places import refuse_interrupted
+from agent_studio.release.production import placing, whose
 from agent_studio.staging.init import Item, Options, Report, initialise, preflight
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent_studio.cli.dispatch import Session
+    from agent_studio.reasoning.client.install import Placed
+
+_PLANNED = {CREATED: "would be created", KEPT: "is there", DIFFERS: "is another one, and would be kept"}
+_PLACED = {CREATED: "Created", KEPT: "kept", DIFFERS: "kept, it is another one"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with --env production: make DIR production, a git worktree of this checkout unless it is there; "
         "~/.claude or a plugin's folder for definitions alone",
     )  # fmt: skip
+    parser.add_argument(
+        "--skills", action="store_true", help="also place the skills and commands `party` and `elicit` for Claude Code"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of the generated activity (default: 1)")
 
 
@@ -49,17 +59,22 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         placed, session = _of_target(args, session)
     arguments = (session.project, session.choice, session.variables, session.overrides, options)
     refuse_interrupted(EnvironmentRoot(session.project, session.choice.environment, "", {}))
+    if args.skills:
+        _refuse_skills(session, is_placed=placed is not None)
     if args.dry_run:
-        return _plan(preflight(*arguments).path, options, session)
+        skills = install(session.project, dry_run=True) if args.skills else []
+        return _plan(preflight(*arguments).path, options, skills)
     if args.reset:
         preflight(*arguments)
         ask(f"archive staging's data and create it anew in {session.project.path}?", yes=args.yes)
     accepted = baseline.load(session.project)
+    skills = install(session.project) if args.skills else []  # first, so that they are in the index
     with working(f"Initialising {session.choice.environment}"):
         report = initialise(*arguments)
         if placed is not None:
             placing.note_baseline(placed)
     problems = [
+        *(_differs(one.path) for one in skills if one.state == DIFFERS),
         *(
             Problem(
                 "secret",
@@ -75,7 +90,20 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     code = report.failure.exit_code if report.failure else ExitCode.DONE
     _note(session, report)
     with_option = "" if VARIABLE in session.variables else f" --env {session.choice.environment}"
-    return Result(_data(report), lambda screen: _render(screen, report, with_option), code, problems)
+    return Result(_data(report, skills), lambda screen: _render(screen, report, skills, with_option), code, problems)
+
+
+def _refuse_skills(session: Session, *, is_placed: bool) -> None:
+    """Raise `UsageError` in production: skills are definitions, and go live with a release."""
+    if is_placed or whose.is_production(session.project):
+        raise UsageError("--skills is for the checkout that is worked in", hint="place them there, and promote them")
+
+
+def _differs(place: object) -> Problem:
+    return Problem(
+        "differs", f"{place} is not as we would write it, and was kept",
+        "remove it and run the command again for ours", is_note=True,
+    )  # fmt: skip
 
 
 def _of_target(args: argparse.Namespace, session: Session) -> tuple[placing.Placed, Session]:
@@ -107,18 +135,27 @@ def _days(text: str) -> int:
     return int(text)
 
 
-def _plan(root: object, options: Options, session: Session) -> Result:
+def _plan(root: object, options: Options, skills: Sequence[Placed]) -> Result:
     action = "archive the data in" if options.reset else "create what is missing in"
     text = f"would {action} {root}; nothing was changed"
-    return Result({"root": str(root), "plan": text}, lambda screen: screen.line(text))
+    data = {"root": str(root), "plan": text, "skills": [{"file": str(one.path), "state": one.state} for one in skills]}
+
+    def render(screen: Screen) -> None:
+        for one in skills:
+            screen.mark("none", f"{one.path}: {_PLANNED[one.state]}")
+        screen.line(text)
+
+    return Result(data, render)
 
 
-def _data(report: Report) -> dict[str, object]:
+def _data(report: Report, skills: Sequence[Placed]) -> dict[str, object]:
     items = [*report.items, *report.activity]
+    placed = [str(one.path) for one in skills if one.state == CREATED]
+    there = [str(one.path) for one in skills if one.state != CREATED]
     return {
         "root": str(report.root),
-        "created": [str(item.path) for item in items if item.created],
-        "kept": [str(item.path) for item in items if not item.created],
+        "created": [*(str(item.path) for item in items if item.created), *placed],
+        "kept": [*(str(item.path) for item in items if not item.created), *there],
         "archived": str(report.archived) if report.archived else None,
         "artifacts": report.rows,
         "testArtifactsCreated": report.test_artifacts,
@@ -127,7 +164,7 @@ def _data(report: Report) -> dict[str, object]:
     }
 
 
-def _render(screen: Screen, report: Report, with_option: str) -> None:
+def _render(screen: Screen, report: Report, skills: Sequence[Placed], with_option: str) -> None:
     name = report.environment.title()
     screen.box(f"Agent-Studio {name} Environment Initialization")
     screen.line(f"\nEnvironment: {report.environment}\n")
@@ -151,6 +188,8 @@ def _render(screen: Screen, report: Report, with_option: str) -> None:
     for item in report.project_files:
         screen.mark("ok", f"{_verb(item)}: {item.path.name}")
     _render_recording(screen, report)
+    for one in skills:
+        screen.mark("ok" if one.state != DIFFERS else "none", f"{_PLACED[one.state]}: {one.path}")
     screen.line()
     if report.failure:
         screen.mark("bad", f"Initialization failed: {report.failure.message}")

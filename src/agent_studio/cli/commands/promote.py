@@ -12,12 +12,13 @@ from agent_studio import log
 from agent_studio.cli.output import Problem, Result, ask, warn, working
 from agent_studio.environment.flag_rollout import STAGES
 from agent_studio.errors import ExitCode
-from agent_studio.release import diff, statement
 from agent_studio.release import promote as promotion
+from agent_studio.release.content import diff
 from agent_studio.release.gate import WAIVED
+from agent_studio.release.production.sides import open_sides, refuse_development
+from agent_studio.release.production.target import IN_PLACE
 from agent_studio.release.promote import Options
-from agent_studio.release.sides import open_sides, refuse_development
-from agent_studio.release.target import IN_PLACE
+from agent_studio.release.signing import statement
 
 if TYPE_CHECKING:
     import argparse

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from agent_studio.cli.output import Problem, Result
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import AgentStudioError, ExitCode
-from agent_studio.release import recovery, restore, switch, whose
-from agent_studio.release.sides import open_sides, refuse_development
+from agent_studio.release import recovery
+from agent_studio.release.backups import restore
+from agent_studio.release.production import switch, whose
+from agent_studio.release.production.sides import open_sides, refuse_development
 
 if TYPE_CHECKING:
     import argparse

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Problem, Result, ask, working
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.release import history, prune, verify, whose
-from agent_studio.release.sides import open_sides, refuse_development
-from agent_studio.release.signoff import WAIVES
-from agent_studio.release.store import Store
+from agent_studio.release import prune, verify
+from agent_studio.release.content.store import Store
+from agent_studio.release.production import history, whose
+from agent_studio.release.production.sides import open_sides, refuse_development
+from agent_studio.release.signing.signoff import WAIVES
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.release.history import Release
+    from agent_studio.release.production.history import Release
     from agent_studio.release.prune import Pruned
 
 _SHORTEST = 6

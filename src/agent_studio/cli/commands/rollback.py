@@ -13,8 +13,8 @@ from agent_studio.cli.output import Result, ask, working
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import UsageError
 from agent_studio.release import rollback
+from agent_studio.release.production.sides import SOURCE, TO, open_sides_to_return, refuse_development
 from agent_studio.release.rollback import REVERT, Options
-from agent_studio.release.sides import SOURCE, TO, open_sides_to_return, refuse_development
 
 if TYPE_CHECKING:
     import argparse

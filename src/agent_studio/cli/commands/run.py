@@ -35,7 +35,7 @@ from agent_studio.isolation.launch import Launch, start
 from agent_studio.isolation.policy import COPY, make_written, policy
 from agent_studio.isolation.reports import ReportFile
 from agent_studio.redaction import redact
-from agent_studio.release import sessions
+from agent_studio.release.production import sessions
 
 if TYPE_CHECKING:
     import argparse

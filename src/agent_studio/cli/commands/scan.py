@@ -29,7 +29,7 @@ from agent_studio.isolation.secrets import baseline, registered
 from agent_studio.isolation.secrets.scan import Source, below, scan
 from agent_studio.knowledge import places
 from agent_studio.redaction import redact
-from agent_studio.release import candidate
+from agent_studio.release.content import candidate
 
 if TYPE_CHECKING:
     import argparse

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from agent_studio import log
 from agent_studio.cli import evidence, files
 from agent_studio.cli.output import Result, Screen
-from agent_studio.release import checked, whose
-from agent_studio.release.sides import SOURCE
+from agent_studio.release import checked
+from agent_studio.release.production import whose
+from agent_studio.release.production.sides import SOURCE
 from agent_studio.staging.smoke import SmokeReport, junit, run_smoke
 from agent_studio.staging.subject import Subject
 

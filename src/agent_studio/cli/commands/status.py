@@ -19,10 +19,11 @@ from agent_studio.knowledge import table
 from agent_studio.monitor import alerts
 from agent_studio.monitor.alert import FIRING
 from agent_studio.monitor.rules import is_watched
-from agent_studio.release import condition, gate, whose
+from agent_studio.release import condition, gate
 from agent_studio.release.condition import RECOVER
 from agent_studio.release.evidence import PASS
-from agent_studio.release.sides import SOURCE
+from agent_studio.release.production import whose
+from agent_studio.release.production.sides import SOURCE
 from agent_studio.release.standing import standing
 from agent_studio.staging.suite import last_evidence
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result, ask
 from agent_studio.cli.signoff import shared, verify
 from agent_studio.errors import ExitCode, UsageError, did_you_mean
-from agent_studio.release import facts, gate, signoff
-from agent_studio.release.sides import refuse_development
+from agent_studio.release import facts, gate
+from agent_studio.release.production.sides import refuse_development
+from agent_studio.release.signing import signoff
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from agent_studio.cli.output import Screen
     from agent_studio.environment.roots import Project
     from agent_studio.release.facts import Gathered
-    from agent_studio.release.signoff import Checked
+    from agent_studio.release.signing.signoff import Checked
 
 _DRY = ("", "nothing was waived (--dry-run)")
 

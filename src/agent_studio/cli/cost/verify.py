@@ -51,10 +51,10 @@ def verified(context: Context, *, note: bool = False, kept: Sequence[str] = ()) 
     """Verify an environment's ledger; `note` where a sound one ends now, `kept` names files with checkpoints."""
     from agent_studio.cost import checkpoints  # noqa: PLC0415 - only what the chosen sub-verb needs
     from agent_studio.cost.verify import verify  # noqa: PLC0415
-    from agent_studio.release import backup_store  # noqa: PLC0415
+    from agent_studio.release.backups import places  # noqa: PLC0415
 
     roots = list(sharing(context).values())
-    returns = [one for root in mingled(context).values() for one in backup_store.returns(root)]
+    returns = [one for root in mingled(context).values() for one in places.returns(root)]
     verdict = verify(roots, [one for file in kept for one in checkpoints.kept(Path(file))], returns)
     if note and verdict.passed and verdict.head.seq:
         done = checkpoints.write(roots[0], verdict.head)

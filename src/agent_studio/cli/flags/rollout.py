@@ -12,9 +12,9 @@ from agent_studio.cli.output import Problem, Result, working
 from agent_studio.environment import flag_rollout, flags
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import ExitCode, UsageError, did_you_mean
-from agent_studio.release import rollout
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
-from agent_studio.release.sides import production_context
+from agent_studio.release.production.sides import production_context
+from agent_studio.release.rollouts import rollout
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
     from agent_studio.environment.context import Context
-    from agent_studio.release.rollout import Status
+    from agent_studio.release.rollouts.rollout import Status
 
 _MARKS = {PASS: "ok", FAIL: "bad"}
 _WAIT_S = 5.0

@@ -27,7 +27,7 @@ _ROWS = 12
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Show one of the four."""
     from agent_studio.dashboard import burnin  # noqa: PLC0415 - as in `look`
-    from agent_studio.release import rollout  # noqa: PLC0415 - as in `look`
+    from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - as in `look`
 
     hours = _hours(args)
     if args.live:
@@ -53,7 +53,7 @@ def _is_trial(session: Session) -> bool:
 def _halt_broken(session: Session) -> None:
     """Halt gradual rollouts that break a limit, so that the look after it shows that."""
     if not _is_trial(session):
-        from agent_studio.release import rollout  # noqa: PLC0415 - as in `look`
+        from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - as in `look`
 
         rollout.check(session.context)
 
@@ -160,7 +160,7 @@ def _watch(screen: Screen, session: Session, hours: float) -> None:
 
     from agent_studio.dashboard import burnin, watch  # noqa: PLC0415 - Rich, and only for people
     from agent_studio.monitor import notify  # noqa: PLC0415 - as in `look`
-    from agent_studio.release import rollout  # noqa: PLC0415 - as in `look`
+    from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - as in `look`
 
     if not screen.is_terminal:
         raise UsageError("--live needs a terminal", hint="leave --live out")

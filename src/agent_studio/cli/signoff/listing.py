@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from agent_studio.cli.output import Result
 from agent_studio.cli.signoff import shared, verify
-from agent_studio.release import facts, gate, signoff, statement
+from agent_studio.release import facts, gate
+from agent_studio.release.signing import signoff, statement
 
 if TYPE_CHECKING:
     import argparse
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.release.signoff import Checked
+    from agent_studio.release.signing.signoff import Checked
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from agent_studio.cli.output import Problem, Result
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import UsageError
-from agent_studio.release import facts, gate, safety, signoff, statement
+from agent_studio.release import facts, gate, safety
+from agent_studio.release.signing import signoff, statement
 
 if TYPE_CHECKING:
     import argparse

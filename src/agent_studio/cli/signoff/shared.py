@@ -9,11 +9,13 @@ from agent_studio.cli import files
 from agent_studio.cli.output import echo, harmless, warn
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.redaction import redact
-from agent_studio.release import candidates, diff, evidence, facts, manifest, signoff, statement
+from agent_studio.release import evidence, facts
+from agent_studio.release.content import candidates, diff, manifest
+from agent_studio.release.content.store import Store
 from agent_studio.release.policy import SIGNERS
-from agent_studio.release.sides import SOURCE, open_sides
-from agent_studio.release.signoff import LONGEST_DAYS, NOBODY
-from agent_studio.release.store import Store
+from agent_studio.release.production.sides import SOURCE, open_sides
+from agent_studio.release.signing import signoff, statement
+from agent_studio.release.signing.signoff import LONGEST_DAYS, NOBODY
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from agent_studio.cli.output import Screen
     from agent_studio.release.facts import Gathered
     from agent_studio.release.policy import Policy
-    from agent_studio.release.sides import Sides
+    from agent_studio.release.production.sides import Sides
 
 _LARGEST_BYTES = 16 * 1024 * 1024
 

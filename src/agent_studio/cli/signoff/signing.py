@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result, ask
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
-from agent_studio.release import facts, signoff, statement
-from agent_studio.release.candidate import candidate
+from agent_studio.release import facts
+from agent_studio.release.content.candidate import candidate
+from agent_studio.release.signing import signoff, statement
 
 if TYPE_CHECKING:
     import argparse

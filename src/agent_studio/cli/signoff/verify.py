@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.output import Problem, Result, harmless
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.release import attestations, candidates, facts, policy, signoff, statement, withdrawals
+from agent_studio.release import facts, policy
+from agent_studio.release.checklists import attestations
+from agent_studio.release.content import candidates
+from agent_studio.release.signing import signoff, statement, withdrawals
 
 if TYPE_CHECKING:
     import argparse
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.release.signoff import Checked
-    from agent_studio.release.withdrawals import Withdrawal
+    from agent_studio.release.signing.signoff import Checked
+    from agent_studio.release.signing.withdrawals import Withdrawal
 
 _NOT_HERE = "nothing is known here of candidate {} and its evidence"
 _ELSEWHERE = "hand the file back to who asked: agent-studio signoff verify FILE tells it there"

@@ -8,7 +8,7 @@ from agent_studio.cli import files
 from agent_studio.cli.output import Result, ask
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import UsageError
-from agent_studio.release import signoff, statement, withdrawals
+from agent_studio.release.signing import signoff, statement, withdrawals
 from agent_studio.storage import signatures
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.release.history import History
+    from agent_studio.release.production.history import History
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

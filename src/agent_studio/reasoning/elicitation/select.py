@@ -26,8 +26,8 @@ _PASSAGE_WORDS = 80
 """Hints count together only where they stand so near to each other."""
 _GAP = 2
 _KIND_WORDS: Mapping[str, str] = {
-    "architecture": "architecture component module interface service layer dependency database schema deployment scaling",
-    "security": "security permission authentication authorization token credential encryption attack trust secret audit",
+    "architecture": "architecture component module interface service dependency database schema deployment scaling",
+    "security": "security permission authentication authorization token credential encryption attack secret audit",
     "strategy": "strategy market competitor revenue customer roadmap vision budget investment growth pricing",
     "specification": "specification requirement shall acceptance criterion scope definition normative interface field",
 }
@@ -36,7 +36,8 @@ _KIND_LEAST, _KIND_WEIGHT = 4, 0.72
 _ORDERS = frozenset(
     """fix rename run print show open bump add remove delete format sort convert translate merge copy send close install
     update upload restart list turn insert replace increase decrease attach give remind create set change commit
-    move download start stop log make implement generate put book scaffold extract draw call summarise summarize wire enable disable""".split()  # noqa: SIM905 - a list of texts would be 50 lines
+    move download start stop log make implement generate put book scaffold extract draw call summarise summarize wire
+    enable disable""".split()  # noqa: SIM905 - a list of texts would be 50 lines
 )
 _FRAME = frozenset(
     """would could should might may ought will ever plan design proposal idea strategy decide decision worry nervous

@@ -1,0 +1,173 @@
+"""Applying and rejecting what a run found: on the file as the run saw it, in one step, and on the record."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio.environment.detect import DEFINITIONS
+from agent_studio.environment.roots import STAGING_ROOT, STATE, overlap
+from agent_studio.errors import AgentStudioError, ExitCode, UsageError
+from agent_studio.reasoning.elicitation import draft as drafts
+from agent_studio.reasoning.elicitation import proposal, store
+from agent_studio.storage import locks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from agent_studio.environment.context import Context
+    from agent_studio.reasoning.elicitation.draft import Draft
+    from agent_studio.reasoning.elicitation.store import Run
+
+_LOCK = "applying.lock"
+_WAIT_S = 5.0
+_KEPT_BY_US = (STATE, ".git", STAGING_ROOT)
+
+
+class DriftError(AgentStudioError):
+    """A file is not what a run looked at."""
+
+    code = "drift"
+    exit_code = ExitCode.BUSY
+
+
+class Applied(NamedTuple):
+    """What was applied, or would be."""
+
+    run: Run
+    findings: list[int]
+    left: list[tuple[int, str]]
+    """Findings whose changes do not fit beside the others, and why."""
+    text: str
+    """The text as it is now."""
+    difference: str
+
+
+def apply(context: Context, run_id: str, numbers: Sequence[int], *, dry_run: bool = False) -> Applied:
+    """Make the changes of findings, of all that are offered and undecided where none is named.
+
+    A run on standard input has no file: its text is returned, and that it was applied is kept all the same.
+    Raises `DriftError` when the file is not as the run, or what was applied of it before, left it.
+    """
+    door = store.folder(context)
+    if dry_run:
+        return _apply(context, store.load(context, run_id), numbers, dry_run=True)
+    door.make()
+    with locks.exclusive(door, _LOCK, doing="applying findings", wait_s=_WAIT_S):
+        return _apply(context, store.load(context, run_id), numbers, dry_run=False)
+
+
+def _apply(context: Context, run: Run, numbers: Sequence[int], *, dry_run: bool) -> Applied:
+    chosen = _chosen(run, numbers, applying=True)
+    data = _current(context, run)
+    draft = _draft(run, data)
+    proposed = proposal.propose(draft, chosen)
+    if numbers and proposed.left:
+        finding, why = proposed.left[0]
+        raise UsageError(f"finding {finding['number']} cannot be applied: {why}", hint="apply the others without it")
+    made = [finding["number"] for finding in proposed.made]
+    name = run.began["file"] or "text"
+    difference = proposal.difference(draft.text, proposed.text, name)
+    applied = Applied(run, made, [(one["number"], why) for one, why in proposed.left], proposed.text, difference)
+    if dry_run or not made:
+        return applied
+    after = draft.data(proposed.text)
+    if run.began["file"]:
+        context.project.folder.replace(run.began["file"], after)
+    record = {"before": drafts.digest(data), "after": drafts.digest(after)}
+    store.settle(context, run.id, store.APPLIED, {**_decided(run, made), **record})
+    return applied
+
+
+def reject(context: Context, run_id: str, numbers: Sequence[int], reason: str) -> tuple[Run, list[int]]:
+    """Keep that findings are rejected, all that are undecided where none is named; no text is touched."""
+    door = store.folder(context)
+    door.make()
+    with locks.exclusive(door, _LOCK, doing="rejecting findings", wait_s=_WAIT_S):
+        run = store.load(context, run_id)
+        chosen = [finding["number"] for finding in _chosen(run, numbers, applying=False)]
+        if chosen:
+            store.settle(context, run.id, store.REJECTED, {**_decided(run, chosen), "reason": reason})
+    return run, chosen
+
+
+def _chosen(run: Run, numbers: Sequence[int], *, applying: bool) -> list[dict[str, Any]]:
+    """Return findings by their numbers; raise `UsageError` for one that is not there, or is decided already."""
+    by_number = {finding["number"]: finding for finding in run.findings}
+    states = {store.OFFERED} if applying else {store.OFFERED, store.ADVICE, store.KEPT}
+    decided = run.decisions
+    if not numbers:
+        return [one for number, one in by_number.items() if one["state"] in states and number not in decided]
+    chosen = []
+    for number in dict.fromkeys(numbers):
+        finding = by_number.get(number)
+        if finding is None:
+            known = ", ".join(map(str, by_number)) or "none"
+            raise UsageError(f"the run {run.id} has no finding {number}", hint=f"it has: {known}")
+        if number in decided:
+            raise UsageError(f"finding {number} is {decided[number]} already", hint=f"elicit show {run.id}")
+        if applying and finding["state"] != store.OFFERED:
+            raise UsageError(f"finding {number} offers no change: {_why(finding)}", hint=f"elicit show {run.id}")
+        chosen.append(finding)
+    return chosen
+
+
+def _why(finding: Mapping[str, Any]) -> str:
+    if finding["state"] == store.UNSOUND:
+        return "; ".join(finding["faults"])
+    return "it is advice" if finding["state"] == store.ADVICE else "the judge did not prefer it in both orders"
+
+
+def _current(context: Context, run: Run) -> bytes:
+    """Return the bytes that changes are made to; raise `DriftError` where they are not those that were left."""
+    applied = [one for one in run.decided if one["kind"] == store.APPLIED]
+    expected = applied[-1]["after"] if applied else run.began["sha256"]
+    original = store.original(context, run)
+    name = run.began["file"]
+    if not name:
+        if applied:
+            text = proposal.propose(_draft(run, original), _made(run)).text
+            return _draft(run, original).data(text)
+        return original
+    refuse_place(context, name)
+    try:
+        data = context.project.folder.read(name)
+    except FileNotFoundError:
+        raise DriftError(f"{name} is gone", hint=f"its text is kept: elicit show {run.id} --original") from None
+    if drafts.digest(data) != expected:
+        raise DriftError(
+            f"{name} has changed since the run {run.id} looked at it",
+            hint=f"run the methods again, or take the change over by hand: elicit show {run.id}",
+        )
+    return data
+
+
+def _made(run: Run) -> list[dict[str, Any]]:
+    done = {number for number, kind in run.decisions.items() if kind == store.APPLIED}
+    return [finding for finding in run.findings if finding["number"] in done]
+
+
+def _draft(run: Run, data: bytes) -> Draft:
+    return drafts.read(data, run.began["file"] or "the text", run.began["section"])
+
+
+def refuse_place(context: Context, name: str) -> None:
+    """Raise `UsageError` for a file of the project that holds data, evidence or history."""
+    for place in (*_KEPT_BY_US, *context.root.kinds.values()):
+        if place != DEFINITIONS and overlap(name, place):
+            raise UsageError(f"{name} is in {place}/, which is not changed", hint="name a file that you wrote")
+
+
+def _decided(run: Run, numbers: Sequence[int]) -> dict[str, Any]:
+    methods: dict[str, int] = {}
+    for finding in run.findings:
+        if finding["number"] in numbers and finding["state"] == store.OFFERED:  # there was something to take
+            methods[finding["method"]] = methods.get(finding["method"], 0) + 1
+    return {"findings": list(numbers), "methods": methods, "who": _who()}
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

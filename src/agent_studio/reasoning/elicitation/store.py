@@ -1,0 +1,159 @@
+"""What is kept of runs: `context/elicitation/`, a journal of all runs and a folder for each, both chained.
+
+`runs.jsonl` says that a run began and ended, and what was applied or rejected of it. `<id>/journal.jsonl` holds its
+calls and findings, `<id>/original` the file as it was, byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio import clock
+from agent_studio.errors import IntegrityError, UsageError, did_you_mean
+from agent_studio.reasoning.elicitation import draft
+from agent_studio.redaction.structure import redacted
+from agent_studio.storage import chained
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent_studio.environment.context import Context
+    from agent_studio.storage.folder import Folder
+
+FOLDER = "elicitation"
+INDEX, JOURNAL, ORIGINAL = "runs.jsonl", "journal.jsonl", "original"
+BEGAN, ENDED, APPLIED, REJECTED = "began", "ended", "applied", "rejected"
+CALL, FINDING, REFUSED = "call", "finding", "refused"
+OFFERED, KEPT, UNSOUND, ADVICE = "offered", "kept", "unsound", "advice"
+"""What became of a finding: its change is offered, the judge kept the original, a check failed, or it has none."""
+DONE, FAILED, STOPPED = "done", "failed", "stopped"
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+
+
+class Run(NamedTuple):
+    """A run as it is kept."""
+
+    id: str
+    began: dict[str, Any]
+    findings: list[dict[str, Any]]
+    """In their order, each with its `number` from 1."""
+    calls: list[dict[str, Any]]
+    refused: list[dict[str, Any]]
+    """What of answers was not taken, and methods that failed."""
+    ended: dict[str, Any] | None
+    """None while it runs, or where it was killed."""
+    decided: list[dict[str, Any]]
+    """What was applied and rejected."""
+
+    @property
+    def decisions(self) -> dict[int, str]:
+        """What was decided of findings, by number; the last decision counts."""
+        return {number: one["kind"] for one in self.decided for number in one["findings"]}
+
+
+def folder(context: Context) -> Folder:
+    """Return the door to all runs of an environment."""
+    return context.root.folder("context").at(FOLDER)
+
+
+def new_id() -> str:
+    """Return a name for a run that sorts by time."""
+    return f"{clock.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def began(context: Context, record: Mapping[str, Any], original: bytes, *, most: int) -> None:
+    """Keep the original and that a run began; raise `UsageError` where its session has had as many as it may."""
+    run_id, session = record["id"], record["session"]
+    kept = {"kind": BEGAN, "timestamp": clock.timestamp(clock.now()), **_clean(record)}
+    door = folder(context)
+    fits = chained.append(door, INDEX, kept, unless=lambda past: _runs_of(past, session) >= most)
+    if not fits:
+        raise UsageError(
+            f"the session {session} has had its {most} runs: features.advancedElicitation.maxInvocationsPerSession",
+            hint="raise the key, or go on in another session",
+        )
+    own = door.at(run_id)
+    own.make()
+    own.replace(ORIGINAL, original)
+    chained.append(own, JOURNAL, kept)
+
+
+def _runs_of(past: list[dict[str, Any]], session: str) -> int:
+    return sum(one["kind"] == BEGAN and one["session"] == session for one in past)
+
+
+def note(context: Context, run_id: str, kind: str, record: Mapping[str, Any]) -> None:
+    """Add to a run's own journal."""
+    chained.append(folder(context).at(run_id), JOURNAL, {"kind": kind, "timestamp": _now(), **_clean(record)})
+
+
+def settle(context: Context, run_id: str, kind: str, record: Mapping[str, Any]) -> None:
+    """Add the end of a run, or what was decided of it, to the journal of all."""
+    chained.append(folder(context), INDEX, {"kind": kind, "timestamp": _now(), "id": run_id, **_clean(record)})
+
+
+def index(context: Context) -> list[dict[str, Any]]:
+    """Return the journal of all runs; raise `IntegrityError` where it was changed."""
+    return chained.read(folder(context), INDEX).records
+
+
+def load(context: Context, run_id: str) -> Run:
+    """Return a run; raise `UsageError` for one that is not there, `IntegrityError` for one that was changed."""
+    past = index(context)
+    begun = next((one for one in past if one["kind"] == BEGAN and one["id"] == run_id), None)
+    if not _ID.fullmatch(run_id) or begun is None:
+        known = [one["id"] for one in reversed(past) if one["kind"] == BEGAN]
+        hint = did_you_mean(run_id, known) if known else "there are none yet: agent-studio elicit run"
+        raise UsageError(f"there is no run {run_id!r} in {context.environment}", hint=hint)
+    own = [one for one in past if one["id"] == run_id]
+    lines = chained.read(folder(context).at(run_id), JOURNAL).records
+    if lines and _bare(lines[0]) != _bare(begun):
+        raise IntegrityError(f"the journal of the run {run_id} is another run's", hint="restore it from a copy")
+    return Run(
+        run_id, begun,
+        [one for one in lines if one["kind"] == FINDING], [one for one in lines if one["kind"] == CALL],
+        [one for one in lines if one["kind"] == REFUSED],
+        next((one for one in own if one["kind"] == ENDED), None),
+        [one for one in own if one["kind"] in {APPLIED, REJECTED}],
+    )  # fmt: skip
+
+
+def original(context: Context, run: Run) -> bytes:
+    """Return the file as it was when a run began; raise `IntegrityError` where that copy was changed."""
+    door = folder(context).at(run.id)
+    try:
+        data = door.read(ORIGINAL)
+    except FileNotFoundError:
+        data = b""
+    if draft.digest(data) != run.began["sha256"]:
+        raise IntegrityError(f"{door.path / ORIGINAL} is not the text that was looked at", hint="restore it")
+    return data
+
+
+def spent_usd(context: Context, session: str) -> Decimal:
+    """Return what the runs of a session cost so far, those that were killed by the calls that they had noted."""
+    past = index(context)
+    ended = {one["id"]: Decimal(one["costUsd"]) for one in past if one["kind"] == ENDED}
+    runs = [one["id"] for one in past if one["kind"] == BEGAN and one["session"] == session]
+    return sum((ended[one] if one in ended else _noted_usd(context, one) for one in runs), Decimal(0))
+
+
+def _noted_usd(context: Context, run_id: str) -> Decimal:
+    lines = chained.read(folder(context).at(run_id), JOURNAL).records
+    return sum((Decimal(one["costUsd"] or 0) for one in lines if one["kind"] == CALL), Decimal(0))
+
+
+def _bare(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if not key.startswith("_")}
+
+
+def _clean(record: Mapping[str, Any]) -> dict[str, Any]:
+    cleaned: dict[str, Any] = redacted(dict(record))
+    return cleaned
+
+
+def _now() -> str:
+    return clock.timestamp(clock.now())

@@ -1,0 +1,1 @@
+"""What a release consists of: its files, their manifest, the hash that names them, and the store of their bytes."""

@@ -1,0 +1,1 @@
+"""Signatures: who may sign in which role, over which statement, and who took theirs back."""
