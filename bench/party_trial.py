@@ -37,7 +37,18 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.models.model import Model, Request
 
 _OPTIONS = ("Alpha", "Beta", "Gamma")
-_STABLE = ("state", "share", "option", "unweightedShare", "blindShare", "flips", "seats", "dissent", "decision", "reason")
+_STABLE = (
+    "state",
+    "share",
+    "option",
+    "unweightedShare",
+    "blindShare",
+    "flips",
+    "seats",
+    "dissent",
+    "decision",
+    "reason",
+)
 """What of an outcome does not depend on when it came about."""
 
 
@@ -53,7 +64,7 @@ class _Watched:
 
 
 def leaks(sessions: int, *, seed: int, folder: Path) -> list[str]:
-    """Hold random parties with canaries in personas, notes, methods and answers; return where one was not to be seen."""
+    """Hold random parties with canaries in personas, notes, methods and answers; return where one was seen wrongly."""
     chance, faults = random.Random(seed), []
     for number in range(sessions):
         faults += [f"session {number}: {fault}" for fault in _leaks(chance, folder)]
@@ -61,7 +72,7 @@ def leaks(sessions: int, *, seed: int, folder: Path) -> list[str]:
 
 
 def _leaks(chance: random.Random, folder: Path) -> list[str]:
-    count, is_open = chance.randint(2, 5), chance.random() < 0.4  # noqa: PLR2004 - two in five are open questions
+    count, is_open = chance.randint(2, 5), chance.random() < 0.4
     seats = range(1, count + 1)
     own = {seat: [f"CANARY{secrets.token_hex(8)}" for _ in range(3)] for seat in seats}
     said = {seat: _answers(chance, seat, is_open=is_open) for seat in seats}
@@ -88,12 +99,12 @@ def _leaks(chance: random.Random, folder: Path) -> list[str]:
 def _answers(chance: random.Random, seat: int, *, is_open: bool) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = []
     for _ in range(chance.randint(1, 4)):
-        if chance.random() < 0.1:  # noqa: PLR2004 - one answer in ten is none
+        if chance.random() < 0.1:
             answers.append({"error": chance.choice(("timeout", "malformed", "refused"))})
             continue
         reason = f"REASON{seat}-{secrets.token_hex(6)}"
         what = {"claim": f"claim {chance.randint(1, 3)}"} if is_open else {"option": chance.choice(_OPTIONS)}
-        change = {"from": "", "reason": f"new {secrets.token_hex(4)}"} if chance.random() < 0.5 else None  # noqa: PLR2004
+        change = {"from": "", "reason": f"new {secrets.token_hex(4)}"} if chance.random() < 0.5 else None
         answers.append({**what, "stance": chance.choice(("support", "support", "oppose", "abstain")),
                         "confidence": chance.random(), "rationale": reason, "change": change})  # fmt: skip
     return answers
@@ -137,7 +148,7 @@ def _arguments(project: Path) -> tuple[str, ...]:
 
 
 def _killed(project: Path, after: float) -> bool:
-    """Start a party, kill it somewhere on its way from the first line to the last, and tell whether it was under way."""
+    """Start a party, kill it somewhere on its way, and tell whether it was under way."""
     command = [sys.executable, "-m", "agent_studio", "party", "run", *_arguments(project), "--project", str(project)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
     until = time.monotonic() + 60
@@ -182,7 +193,9 @@ def _called(project: Path, *arguments: str) -> dict[str, Any]:
 
 def canaries(sessions: int, seed: int) -> Trial:
     """Run the trial of canaries."""
-    trial = Trial(f"{sessions:,} random parties with canaries: no seat sees another's own, a blind round nothing of peers")
+    trial = Trial(
+        f"{sessions:,} random parties with canaries: no seat sees another's own, a blind round nothing of peers"
+    )
     with tempfile.TemporaryDirectory() as folder:
         trial.faults += leaks(sessions, seed=seed, folder=Path(folder))
     trial.figures.append(f"{sessions:,} parties, {len(trial.faults)} leaks")

@@ -1,4 +1,4 @@
-"""What tests of parties share: scripted seats, parties of which nothing is kept, statements to agree and disagree on."""
+"""What tests of parties share: scripted seats, parties of which nothing is kept, statements that agree or do not."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from agent_studio.reasoning.party.consensus import ABSTAIN, NONE, OPPOSE, STRONG
 from agent_studio.reasoning.party.words import are_opposed, normal
 
 if TYPE_CHECKING:
+    import random
     from pathlib import Path
 
 OPTIONS = ("Alpha", "Beta", "Gamma")
@@ -41,16 +41,16 @@ def oracle(ballots: list[Ballot], seats: int) -> tuple[str, str | None, Fraction
     heads: dict[str, int] = {}
     whole = voters = 0
     for one in ballots:
-        ((option, stance),) = one.stances.items() or [("", "abstain")]
+        ((named, stance),) = one.stances.items() or [("", "abstain")]
         if stance == "abstain":
             continue
         sure = one.confidence if one.confidence is not None else 0
         worth = int(one.weight * 60) * (3 if sure >= 0.8 else 2 if sure >= 0.5 else 1)
         whole, voters = whole + worth, voters + 1
-        points.setdefault(option, 0)
+        points.setdefault(named, 0)
         if stance == "support":
-            points[option] += worth
-            heads[option] = heads.get(option, 0) + 1
+            points[named] += worth
+            heads[named] = heads.get(named, 0) + 1
     best = max(points.values(), default=0)
     share = Fraction(best, whole) if whole else Fraction(0)
     first = [name for name, worth in points.items() if worth == best and best]
@@ -71,15 +71,13 @@ def test_a_count_is_what_an_oracle_of_its_own_says(ballots: list[Ballot], missin
 
 @given(votes(), st.randoms(use_true_random=False))
 def test_neither_the_order_of_seats_nor_that_of_options_matters(ballots: list[Ballot], chance: random.Random) -> None:
-    mixed = [one._replace(stances=dict(reversed(one.stances.items()))) for one in ballots]
+    mixed = [one._replace(stances=dict(reversed(list(one.stances.items())))) for one in ballots]
     chance.shuffle(mixed)
     assert count(mixed, seats=7) == count(ballots, seats=7)
 
 
 @given(votes(), WEIGHTS, CONFIDENCES)
-def test_a_seat_that_agrees_never_lowers_the_share(
-    ballots: list[Ballot], weight: Fraction, sure: float | None
-) -> None:
+def test_a_seat_that_agrees_never_lowers_the_share(ballots: list[Ballot], weight: Fraction, sure: float | None) -> None:
     before = count(ballots, seats=8)
     if before.option is None:
         return
@@ -106,7 +104,8 @@ def test_who_abstains_changes_no_share(ballots: list[Ballot], more: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("support", "against", "state"), [(4, 1, STRONG), (3, 2, WEAK), (2, 2, NONE), (2, 1, WEAK), (1, 1, NONE), (2, 0, STRONG)]
+    ("support", "against", "state"),
+    [(4, 1, STRONG), (3, 2, WEAK), (2, 2, NONE), (2, 1, WEAK), (1, 1, NONE), (2, 0, STRONG)],
 )
 def test_states_begin_exactly_at_four_and_at_three_fifths(support: int, against: int, state: str) -> None:
     ballots = [Ballot(n, {"Alpha": SUPPORT}, confidence=0.9) for n in range(support)]
@@ -181,9 +180,13 @@ def test_one_option_and_another_that_only_negates_it_stay_two(tmp_path: Path) ->
 def test_wordings_of_one_claim_that_all_seats_would_sign_are_one_consensus(tmp_path: Path) -> None:
     missed = []
     for wordings in PARAPHRASES:
-        yes = {"votes": [{"claim": one, "stance": "support"} for one in wordings], "confidence": 0.9, "rationale": "Same."}
+        yes = {
+            "votes": [{"claim": one, "stance": "support"} for one in wordings],
+            "confidence": 0.9,
+            "rationale": "Same.",
+        }
         found = held(tmp_path, [[claims(one), yes] for one in wordings])
-        if (found.state, found.tally.share) != (STRONG, 1):
+        if (found.state, found.tally.share) != (STRONG, Fraction(1)):
             missed.append((wordings, found.tally))
     assert missed == []
 
@@ -238,6 +241,8 @@ def test_plain_negations_are_known(one: str, other: str, are: bool) -> None:  # 
     assert are_opposed(one, other) is are
 
 
-@pytest.mark.parametrize(("one", "other"), [("C", "C#"), ("C", "C++"), ("10⁶ rows", "106 rows"), ("A", "not A"), ("x?", "x")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("C", "C#"), ("C", "C++"), ("10⁶ rows", "106 rows"), ("A", "not A"), ("x?", "x")]
+)
 def test_what_differs_in_a_sign_stays_apart(one: str, other: str) -> None:
     assert normal(one) != normal(other)

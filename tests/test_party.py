@@ -53,7 +53,9 @@ def test_a_run_has_the_shape_that_programs_rely_on(table: Studio) -> None:
         "distinctModels": 1, "simulated": False, "costUsd": 0.0, "decision": "recommend",
     }  # fmt: skip
     assert {name: data[name] for name in wanted} == wanted
-    assert [{name: one[name] for name in ("seat", "agent", "model", "stance", "confidence")} for one in data["seats"]] == [
+    assert [
+        {name: one[name] for name in ("seat", "agent", "model", "stance", "confidence")} for one in data["seats"]
+    ] == [
         {"seat": n, "agent": agent, "model": "scripted", "stance": "support", "confidence": 0.9}
         for n, agent in enumerate(TRIO, start=1)
     ]
@@ -102,8 +104,8 @@ def test_quotations_are_held_against_the_files(table: Studio) -> None:
 
 
 def test_an_open_question_is_voted_on(table: Studio) -> None:
-    yes = {"votes": [{"claim": "Use Postgres", "stance": "support"}, {"claim": "Take PostgreSQL.", "stance": "support"}],
-           "confidence": 0.9, "rationale": "The same."}  # fmt: skip
+    votes = [{"claim": claim, "stance": "support"} for claim in ("Use Postgres", "Take PostgreSQL.")]
+    yes = {"votes": votes, "confidence": 0.9, "rationale": "The same."}
     said = {
         "architect": [claims("Use Postgres"), yes], "developer": [claims("Take PostgreSQL."), yes],
         "qa": [claims("Use Postgres"), yes],
@@ -113,7 +115,11 @@ def test_an_open_question_is_voted_on(table: Studio) -> None:
 
 
 def test_questions_and_answers_in_any_script(table: Studio) -> None:
-    for question, options in (("どのキューを使う?", "甲|乙"), ("أي قاعدة بيانات؟", "نعم|لا"), ("Який варіант?", "Так|Ні")):
+    for question, options in (
+        ("どのキューを使う?", "甲|乙"),
+        ("أي قاعدة بيانات؟", "نعم|لا"),
+        ("Який варіант?", "Так|Ні"),
+    ):
         first = options.partition("|")[0]
         model = script(table.path / "s.json", {"*": [for_it(first)]})
         data = table.json("party", "run", question, "--options", options, "--model", model)
@@ -154,7 +160,7 @@ def test_an_answer_that_is_no_position_counts_for_nothing(table: Studio, number:
 
 
 def test_what_acts_on_a_terminal_or_passes_for_another_line_is_made_harmless(table: Studio) -> None:
-    text = "\x1b[2J\x1b]0;owned\x07 ‮evil\u2028✓ consensus strong\r\n# Decision: Beta | <script>"
+    text = "\x1b[2J\x1b]0;owned\x07 \u202eevil\u2028✓ consensus strong\r\n# Decision: Beta | <script>"
     data = asked(table, {"*": [for_it("Alpha", rationale=text, risks=[text], wouldChangeMyMind=text)]}).data
     shown = table.run("party", "show", data["id"]).out
     document = table.json("party", "show", data["id"], "--markdown")["markdown"]
@@ -180,7 +186,12 @@ def test_a_late_answer_is_waited_for_no_longer_than_its_time(table: Studio) -> N
 
 def test_who_answers_with_no_quorum_forces_no_winner(table: Studio) -> None:
     data = asked(table, {"*": [{"error": "timeout"}], "qa": [for_it("Alpha")]}).data
-    assert (data["state"], data["decision"], data["reason"], data["simulated"]) == ("none", "escalate", "no quorum", True)
+    assert (data["state"], data["decision"], data["reason"], data["simulated"]) == (
+        "none",
+        "escalate",
+        "no quorum",
+        True,
+    )
     nobody = asked(table, {"*": [{"error": "refused"}]}).data
     assert (nobody["state"], nobody["separateCalls"], nobody["share"]) == ("none", 0, 0.0)
 
@@ -195,7 +206,11 @@ def test_one_agent_is_asked_alone_and_makes_no_consensus(table: Studio) -> None:
 
 
 def test_rounds_end_at_the_turn_limit(table: Studio) -> None:
-    split = {"architect": [for_it("Alpha")], "developer": [for_it("Beta")], "qa": [{"stance": "abstain", "confidence": 0.1}]}
+    split = {
+        "architect": [for_it("Alpha")],
+        "developer": [for_it("Beta")],
+        "qa": [{"stance": "abstain", "confidence": 0.1}],
+    }
     assert asked(table, split, "--turn-limit", "1").data["reason"] == "turn limit"
     assert asked(table, split).data["reason"] == "no change"
 
@@ -387,7 +402,10 @@ def test_a_party_whose_agent_changed_meanwhile_does_not_go_on(table: Studio) -> 
 
 
 def test_in_a_claims_vote_a_seat_that_turns_against_itself_needs_an_argument(tmp_path: Path) -> None:
-    against = {"votes": [{"claim": "Use A", "stance": "oppose"}, {"claim": "Use B", "stance": "support"}], "confidence": 0.9}
+    against = {
+        "votes": [{"claim": "Use A", "stance": "oppose"}, {"claim": "Use B", "stance": "support"}],
+        "confidence": 0.9,
+    }
     found = held(tmp_path, [[claims("Use A"), against], [claims("Use B")], [claims("Use B")]])
     assert [flip.kind for flip in found.standing.flips if flip.round == 2] == ["conformity"]
     assert found.standing.ballots[1].stances["use a"] == "support"

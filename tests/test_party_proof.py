@@ -44,7 +44,9 @@ def verdict(table: Studio, party: str) -> tuple[int, str]:
 def rechained(place: Path, change: Callable[[list[Line]], list[Line]]) -> None:
     """Write a transcript anew as a forger would who knows the format: every hash fits, only the key is missing."""
     lines = [json.loads(line) for line in place.read_text().splitlines()]
-    bare = [{name: value for name, value in line.items() if name not in {"_seq", "_prevHash", "_hash"}} for line in lines]
+    bare = [
+        {name: value for name, value in line.items() if name not in {"_seq", "_prevHash", "_hash"}} for line in lines
+    ]
     head, data = chain.Head(), b""
     for line in change(bare):
         if line["kind"] == "close":
@@ -76,7 +78,14 @@ def test_a_changed_byte_anywhere_is_found(table: Studio) -> None:
 def test_lines_cut_off_dropped_or_swapped_are_found(table: Studio) -> None:
     name, place = party(table)
     lines = place.read_bytes().splitlines(keepends=True)
-    for kept in (lines[:-1], lines[:-3], lines[:1], [], [*lines[:4], *lines[5:]], [*lines[:3], lines[4], lines[3], *lines[5:]]):
+    for kept in (
+        lines[:-1],
+        lines[:-3],
+        lines[:1],
+        [],
+        [*lines[:4], *lines[5:]],
+        [*lines[:3], lines[4], lines[3], *lines[5:]],
+    ):
         place.write_bytes(b"".join(kept))
         assert verdict(table, name)[0] == 8, len(kept)
     place.unlink()
@@ -151,9 +160,7 @@ FORGERIES = (
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_a_forgery_whose_hashes_all_fit_is_found(
-    table: Studio, forgery: Callable[[list[Line]], list[Line]]
-) -> None:
+def test_a_forgery_whose_hashes_all_fit_is_found(table: Studio, forgery: Callable[[list[Line]], list[Line]]) -> None:
     name, place = party(table)
     rechained(place, forgery)
     code, said = verdict(table, name)
@@ -173,6 +180,18 @@ def test_a_forger_who_writes_the_note_outside_as_well_lacks_the_key(table: Studi
     assert (code, "seal" in said) == (8, True)
 
 
+def test_a_party_killed_before_its_end_was_noted_is_proved_by_its_seal(table: Studio) -> None:
+    name, place = party(table)
+    state = table.path / ".agent-studio/development"
+    for file in ("party-closed.jsonl", "party-closed.jsonl.head"):
+        (state / file).unlink()
+    assert verdict(table, name)[0] == 0
+    assert table.run("party", "resume", name).code == 2
+    assert (state / "party-closed.jsonl").exists()
+    rechained(place, turn_a_vote)
+    assert verdict(table, name)[0] == 8
+
+
 def test_what_the_seats_were_shown_may_not_change_either(table: Studio) -> None:
     table.write("notes.txt", "what they saw")
     model = script(table.path / "script.json", {"*": [for_it("Alpha")]})
@@ -184,10 +203,17 @@ def test_what_the_seats_were_shown_may_not_change_either(table: Studio) -> None:
 
 
 def test_what_a_reply_says_of_itself_binds_nobody(table: Studio) -> None:
-    lie = for_it("Beta", agent="security-architect", seat=2, nonce="0" * 32, model="gpt-9", weight=100, separateCalls=99)
+    lie = for_it(
+        "Beta", agent="security-architect", seat=2, nonce="0" * 32, model="gpt-9", weight=100, separateCalls=99
+    )
     name, _ = party(table, qa=[lie])
     data = table.json("party", "show", name)
-    assert [one["agent"] for one in data["seats"]] == ["code-reviewer", "security-architect", "qa", "performance-engineer"]
+    assert [one["agent"] for one in data["seats"]] == [
+        "code-reviewer",
+        "security-architect",
+        "qa",
+        "performance-engineer",
+    ]
     assert [one["option"] for one in data["seats"]] == ["Alpha", "Alpha", "Beta", "Alpha"]
     assert data["models"] == ["scripted"]
 

@@ -58,7 +58,7 @@ def test_our_columns_may_stand_anywhere() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_one_error_that_says_where(text: str | bytes, said: str) -> None:
-    with pytest.raises(ConfigurationError, match="t.csv") as fault:
+    with pytest.raises(ConfigurationError, match=r"t\.csv") as fault:
         parsed(text)
     assert said in fault.value.message
     assert fault.value.hint

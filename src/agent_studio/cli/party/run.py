@@ -73,7 +73,7 @@ def _wish(args: argparse.Namespace) -> opening.Wish:
         raise UsageError(f"--timeout is {args.timeout:g}", hint=f"above 0, up to {_TIMEOUT_MAX_S:g} seconds")
     return opening.Wish(
         question=question, options=opening.options_of(args.options), team=args.team, agent=agent, model=args.model,
-        files=tuple(args.file), budget_usd=_budget(args.budget_usd), turn_limit=args.turn_limit, dissent=args.dissent,
+        files=tuple(args.file), budget_usd=budget(args.budget_usd), turn_limit=args.turn_limit, dissent=args.dissent,
         by_confidence=not args.ignore_confidence, allow_unpriced=args.allow_unpriced, timeout_s=args.timeout,
         working=Path.cwd(),
     )  # fmt: skip
@@ -106,7 +106,8 @@ def _decoded(data: bytes, name: str) -> str:
         raise UsageError(f"{name} is not UTF-8 (byte {error.start})", hint="write the question as UTF-8") from None
 
 
-def _budget(text: str | None) -> Decimal | None:
+def budget(text: str | None) -> Decimal | None:
+    """Return an amount in USD; raise `UsageError` for what is none."""
     if text is None:
         return None
     try:

@@ -63,7 +63,7 @@ def render(screen: Screen, found: Outcome) -> None:
     option = f": {data['option']}" if data["option"] else ""
     screen.told(_STATES[found.state], f"{label}{option} ({outcome.needed(found)})")
     screen.line(f"  {_decision(found)}")
-    rows = [_row(found, one) for one in data["seats"]]
+    rows = [_row(one) for one in data["seats"]]
     screen.table(("seat", "agent", "model", "stance", "sure", "holds"), rows, numbers={"seat"})
     _arguments(screen, found)
     for flip in data["flips"]:
@@ -73,7 +73,7 @@ def render(screen: Screen, found: Outcome) -> None:
         screen.told("note", f"rejected by {outcome.percent(share)}: {rounds.named(session, name)}")
     cost = "unknown" if data["costUsd"] is None else f"${data['costUsd']:.4f}"
     models = ", ".join(data["models"]) or "none"
-    screen.line(f"\n{data['separateCalls']} separate calls by {data['distinctModels']} models ({models}), cost {cost}")
+    screen.line(f"\n{outcome.calls(found)} ({models}), cost {cost}")
     if data["distinctModels"] == 1 and not found.is_simulated:
         screen.told("note", "one model holds every seat: that it agrees with itself says little")
     screen.line(f"  proof: agent-studio party verify {session.id}")
@@ -103,7 +103,7 @@ def _arguments(screen: Screen, found: Outcome) -> None:
                         screen.line(f"    {line}")
 
 
-def _row(found: Outcome, seat: dict[str, object]) -> tuple[object, ...]:
+def _row(seat: dict[str, object]) -> tuple[object, ...]:
     persona = "" if seat["persona"] == "project" else " (built-in)"
     holds = seat["option"] or f"no answer: {seat['fault']}"
     return seat["seat"], f"{seat['agent']}{persona}", seat["model"], seat["stance"], seat["confidence"], holds

@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults()
 
 
-def run(args: argparse.Namespace, session: Session) -> Result:
+def run(_: argparse.Namespace, session: Session) -> Result:
     """List teams; a file that is wrong is a problem, and the others are listed all the same."""
     rows: list[dict[str, Any]] = []
     problems = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent_studio.cli.output import Problem, Result
 from agent_studio.cli.party import shared
 from agent_studio.errors import ExitCode
-from agent_studio.reasoning.party import verify
+from agent_studio.reasoning.party import outcome, verify
 
 if TYPE_CHECKING:
     import argparse
@@ -42,8 +42,7 @@ def _render(screen: Screen, party: str, found: Verified) -> None:
     told = found.found
     if told is None:
         return
-    count, models = len(told.counted), ", ".join(told.models) or "none"
-    screen.line(f"  {count} separate calls of {told.voices} seats, by {len(told.models)} models ({models})")
+    screen.line(f"  {outcome.calls(told)} ({', '.join(told.models) or 'none'}), of {told.voices} seats")
     screen.line(f"  {found.receipts} of them with a receipt of the provider")
     if told.is_simulated:
         screen.line("  SIMULATED: one voice spoke; this is no consensus, whatever was said")

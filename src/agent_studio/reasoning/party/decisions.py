@@ -55,8 +55,7 @@ def _entry(found: Outcome, option: str, reason: str, who: str) -> str:
         f"## {clock.timestamp(clock.now())[:10]}: {text(title)}", "",
         f"- decision: {text(decided)}",
         f"- by: {text(who) if who else 'recommendation of the party'}",
-        f"- party: {session.id}, consensus {found.state} ({outcome.needed(found)}), "
-        f"{data['separateCalls']} separate calls by {data['distinctModels']} models",
+        f"- party: {session.id}, consensus {found.state} ({outcome.needed(found)}), {outcome.calls(found)}",
     ]  # fmt: skip
     lines += [f"- reason: {text(reason)}"] if reason else []
     lines += [f"- dissent: {text(one['agent'])}: {text(one.get('rationale') or 'no reason given')}" for one in away]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 from contextlib import suppress
 from decimal import Decimal
@@ -13,8 +14,11 @@ from agent_studio.errors import AgentStudioError
 from agent_studio.reasoning.asking import Asker
 from agent_studio.reasoning.depth import refuse_nested
 from agent_studio.reasoning.models.choice import open_model
-from agent_studio.reasoning.party import evidence, opening, own, seats, store
+from agent_studio.reasoning.party import evidence, opening, own, seats, store, strategies
+from agent_studio.reasoning.party.prompts import Private
 from agent_studio.reasoning.party.session import Party
+from agent_studio.reasoning.party.strategies import Table
+from agent_studio.reasoning.party.team import load as load_team
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.party.outcome import Outcome
     from agent_studio.reasoning.party.seats import Bound
     from agent_studio.reasoning.party.store import Place
+    from agent_studio.reasoning.party.strategies import Question, Score
 
 _CLIENT = "claude"
 """The model that knows the client's own names, such as `opus`."""
@@ -132,3 +137,24 @@ def unopened(context: Context, bound: Sequence[Bound]) -> Iterator[AgentStudioEr
             open_model(context, _chosen(context, None, one))
         except AgentStudioError as fault:
             yield fault
+
+
+async def compared(
+    context: Context, questions: Sequence[Question], *, team: str | None, model: str | None, limit_usd: Decimal,
+    wanted: Sequence[str], timeout_s: float, tell: Callable[[int, int], None],
+) -> tuple[list[Score], int]:  # fmt: skip
+    """Ask questions in several ways and return what each came to, and how many seats there are."""
+    refuse_nested(os.environ)
+    opening.refuse_off(context)
+    bound = seats.bind(context.project, load_team(context, team))
+    models = {one.seat.number: open_model(context, _chosen(context, model, one)) for one in bound}
+    asker = Asker(context, limit_usd=limit_usd, purpose="party bench", session=f"bench-{secrets.token_hex(4)}")
+    table = Table(
+        tuple({"agent": one.seat.agent, "role": one.seat.role, "weight": str(one.seat.weight)} for one in bound),
+        models, {one.seat.number: own.of(context, one) for one in bound}, Private("You answer questions."), timeout_s,
+    )  # fmt: skip
+    try:
+        return await strategies.compared(questions, table, asker, wanted, tell), len(bound)
+    finally:
+        for opened in {id(one): one for one in models.values()}.values():
+            await opened.close()

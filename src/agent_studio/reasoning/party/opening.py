@@ -1,4 +1,4 @@
-"""A party is opened: what was wished is checked and fixed before any call, or a session that was interrupted goes on."""
+"""A party is opened: what was wished is checked and fixed before any call; an interrupted one goes on."""
 
 from __future__ import annotations
 
@@ -152,6 +152,7 @@ def again(context: Context, transcript: Transcript) -> Opened:
     place = transcript.place
     session = records.fold(transcript.records, place.shown)
     if session.closed is not None:
+        transcript.note_closed()
         raise UsageError(
             f"{place.id} has ended: {session.closed['reason']}",
             hint=f"see it: agent-studio party show {place.id}; or ask anew: agent-studio party run",

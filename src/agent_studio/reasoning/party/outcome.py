@@ -110,12 +110,19 @@ def needed(found: Outcome) -> str:
     if found.is_simulated:
         return "SIMULATED: one voice spoke, so there is nothing to agree on"
     if not tally.has_quorum:
-        return f"no quorum: {tally.present} of {seats} seats answered and {tally.votes} voted, {consensus.needed(seats)} needed"
+        least = consensus.needed(seats)
+        return f"no quorum: {tally.present} of {seats} seats answered and {tally.votes} voted, {least} needed"
     if tally.contested:
         return "contested: two options have enough support each, from different seats"
     if tally.option is None:
         return "nothing has more support than the rest"
     return f"{percent(tally.share)} of the weight, {percent(tally.unweighted)} of the seats"
+
+
+def calls(found: Outcome) -> str:
+    """Return in words how many separate calls there were, by how many models."""
+    count, models = len(found.counted), len(found.models)
+    return f"{count} separate call{'s' * (count != 1)} by {models} model{'s' * (models != 1)}"
 
 
 def percent(share: Fraction) -> str:

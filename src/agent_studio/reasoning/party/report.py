@@ -31,10 +31,11 @@ def _lines(found: Outcome) -> Iterator[str]:
     yield f"- {outcome.needed(found)}; seen blind {outcome.percent(found.blind.share)}"
     yield f"- decision: {data['decision']}" + (f" (ended: {data['reason']})" if data["reason"] else " (not ended)")
     cost = "unknown" if data["costUsd"] is None else f"{data['costUsd']:.4f} USD"
-    yield f"- {data['separateCalls']} separate calls by {data['distinctModels']} models ({text(', '.join(data['models']))}); {cost}"
+    yield f"- {outcome.calls(found)} ({text(', '.join(data['models']))}); {cost}"
     for name, share in found.tally.rejected.items():
         yield f"- rejected by {outcome.percent(share)}: {text(rounds.named(session, name))}"
-    yield "\n## Seats\n\n| seat | agent | persona | model | weight | stance | confidence | holds |\n|--:|---|---|---|--:|---|--:|---|"
+    yield "\n## Seats\n\n| seat | agent | persona | model | weight | stance | confidence | holds |"
+    yield "|--:|---|---|---|--:|---|--:|---|"
     for one in data["seats"]:
         holds = one["option"] or f"no answer: {one['fault']}"
         yield (
@@ -46,7 +47,8 @@ def _lines(found: Outcome) -> Iterator[str]:
     for flip in data["flips"]:
         kept = "counted" if flip["counted"] else "not counted: no new argument"
         reason = f": {text(flip['reason'])}" if flip["reason"] else ""
-        yield f"- {text(flip['agent'])}, round {flip['round']}: {text(flip['from'])} → {text(flip['to'])} ({kept}){reason}"
+        turned = f"{text(flip['from'])} → {text(flip['to'])}"
+        yield f"- {text(flip['agent'])}, round {flip['round']}: {turned} ({kept}){reason}"
     away = {turn.call for turn in found.dissent}
     held = [turn for _, turn in sorted(found.standing.turns.items()) if turn.call not in away]
     for title, turns in (("Reasons", held), ("Dissent, in full", found.dissent)):

@@ -237,7 +237,7 @@ def _vote(session: Session, standing: Standing, turn: Turn, position: Position) 
 
 
 def _revealed(session: Session, standing: Standing, turn: Turn, position: Position) -> None:
-    """Take a later position: another vote counts only for an argument that was not known, the same one changes nothing."""
+    """Take a later position: another vote counts only for an argument that was not known."""
     before = dict(standing.ballots[turn.seat].stances)
     stances = position.stances
     if not session.options:

@@ -81,12 +81,14 @@ class Party:
         models: Mapping[int, Model], own: Mapping[int, Private], files: Sequence[Material],
         read: Callable[[str], str | None], timeout_s: float, tell: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`models` and `own` are by seat; `read` returns the text of a file for quotations; `tell` hears of progress."""
+        """`models` and `own` are by seat; `read` returns a file's text for quotations; `tell` hears of progress."""
         self.session = session
         self._journal, self._asker = journal, asker
         self._models, self._own, self._files, self._read = models, own, files, read
         self._timeout_s, self._tell = timeout_s, tell
-        self._over_budget: BudgetError | None = None
+        self._answered: list[Mapping[str, Any]] = []
+        self.over_budget: BudgetError | None = None
+        """Why a call was not made, where the limit forbade it."""
 
     async def run(self) -> Outcome:
         """Ask until nothing is left to ask, and close; a cancelled task closes with what there is and is cancelled."""
@@ -99,8 +101,8 @@ class Party:
             self.close()
             raise
         found = self.close()
-        if self._over_budget is not None and not found.counted:
-            raise self._over_budget
+        if self.over_budget is not None and not found.counted:
+            raise self.over_budget
         return found
 
     def halt(self, reason: str) -> None:
@@ -116,7 +118,7 @@ class Party:
         return outcome.of(self.session)
 
     async def _asked(self, asks: Sequence[Ask]) -> None:
-        """Make calls side by side; when somebody wants the session to end, or one fails for good, break off the rest."""
+        """Make calls side by side; where somebody wants the session to end, break them off."""
         calls = [self._prepared(ask, len(self.session.turns) + number) for number, ask in enumerate(asks, start=1)]
         self._append([self._dispatch(call) for call in calls])
         tasks = [asyncio.create_task(self._call(call)) for call in calls]
@@ -130,13 +132,14 @@ class Party:
             for task in (*tasks, watching):
                 task.cancel()
             await asyncio.gather(*tasks, watching, return_exceptions=True)
+            self._write_answered()
         if self._journal.is_wished_cancelled():
             self.halt(CANCELLED)
-        elif self._over_budget is not None:
+        elif self.over_budget is not None:
             self.halt(COST_LIMIT)
 
     async def _watch(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        while not self._journal.is_wished_cancelled():
+        while not self._journal.is_wished_cancelled():  # noqa: ASYNC110 - another process wishes it, by a file
             await asyncio.sleep(_LOOK_S)
         for task in tasks:
             task.cancel()
@@ -163,13 +166,21 @@ class Party:
         try:
             answer = await self._asker.ask(model, call.request)
         except BudgetError as error:
-            self._over_budget = error
-            self._append([{**_failed("budget", error.message), **bound}])
+            self.over_budget = error
+            line = _failed("budget", error.message)
         except ModelError as error:
             tokens = sum(error.usage) if error.usage else 0
-            self._append([{**_failed(error.kind, error.message, tokens, _cost(model, error)), **bound}])
+            line = _failed(error.kind, error.message, tokens, _cost(model, error))
         else:
-            self._append([{**self._reply(answer, call.shown.claims), **bound}])
+            line = self._reply(answer, call.shown.claims)
+        self._answered.append({**line, **bound})
+        await asyncio.sleep(0)  # what comes at the same moment is made durable by the same write
+        self._write_answered()
+
+    def _write_answered(self) -> None:
+        lines, self._answered = self._answered, []
+        if lines:
+            self._append(lines)
 
     def _reply(self, answer: Answer, claims: Sequence[str]) -> dict[str, Any]:
         reply, position, fault = answer.reply, None, ""

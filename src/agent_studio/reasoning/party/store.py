@@ -1,4 +1,4 @@
-"""Where parties are kept: `context/party/<id>/` with the transcript, what seats were shown, a lock, a wish to cancel."""
+"""Where parties are kept: `context/party/<id>/` with the transcript, what seats were shown, a lock, a wish to end."""
 
 from __future__ import annotations
 
@@ -114,8 +114,14 @@ class Transcript:
         secret = key(place.root, create=True) or b""
         sealed = {**record, "lines": head.seq, "head": head.hash, "seal": seal(secret, place.id, head)}
         line = self.append([sealed])[0]
-        note_closed(place.root, place.id, self._file.head)
+        self.note_closed()
         return line
+
+    def note_closed(self) -> None:
+        """Note outside the transcript how long it was when it was closed, so that what is cut off later is missed."""
+        place, head = self.place, self._file.head
+        if noted(place.root, place.id) is None:
+            chained.append(place.root.state, CLOSED, {"party": place.id, "lines": head.seq, "head": head.hash})
 
     def is_wished_cancelled(self) -> bool:
         """Tell whether somebody wants it to end."""
@@ -163,11 +169,6 @@ def key(root: EnvironmentRoot, *, create: bool = False) -> bytes | None:
         return root.state.read(KEY)
     except FileNotFoundError:
         return None
-
-
-def note_closed(root: EnvironmentRoot, party: str, head: Head) -> None:
-    """Note outside the transcript how long it was when it was closed, so that what is cut off later is missed."""
-    chained.append(root.state, CLOSED, {"party": party, "lines": head.seq, "head": head.hash})
 
 
 def noted(root: EnvironmentRoot, party: str) -> Head | None:

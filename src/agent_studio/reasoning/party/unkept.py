@@ -42,7 +42,7 @@ class Unkept:
 def session(
     question: str, options: Sequence[str], seats: Sequence[Mapping[str, Any]], *, turn_limit: int = 20, seed: str = ""
 ) -> Session:
-    """Return a session that is about to begin; of a seat `agent` is needed, `role`, `weight` and `model` may be said."""
+    """Return a session that is about to begin; of a seat `agent` is needed, `role` and `weight` may be said."""
     plain = {"role": "", "weight": "1", "model": "", "source": "", "file": "", "sha256": "", "method": ""}
     line = {
         "kind": records.OPEN, "id": "unkept", "timestamp": "", "question": question, "options": list(options),
@@ -56,8 +56,11 @@ def session(
 async def hold(
     begun: Session, asker: Asking, models: Mapping[int, Model], own: Mapping[int, Private], *, timeout_s: float = 120.0
 ) -> Outcome:
-    """Hold it and return what it came to."""
+    """Hold it and return what it came to; raise `BudgetError` where the limit forbade a call."""
     party = Party(
         begun, Unkept(), asker, models=models, own=own, files=(), read=lambda _: None, timeout_s=timeout_s
     )  # fmt: skip
-    return await party.run()
+    found = await party.run()
+    if party.over_budget is not None:
+        raise party.over_budget
+    return found

@@ -99,7 +99,8 @@ def _ending(place: Place, session: Session, lines: Sequence[Mapping[str, Any]]) 
     if (session.closed["lines"], session.closed["head"]) != (before.seq, before.hash):
         yield "its last line counts other lines than there are"
     if noted is None:
-        yield "nobody noted its end: it was not closed here, or the note is gone"
+        if not _is_sealed(place, session, lines):  # with a seal its writer was killed before it could note the end
+            yield "nobody noted its end: it was not closed here, or the note is gone"
     elif noted != Head(len(lines), str(lines[-1]["_hash"])):
         yield f"it was closed as another one: {noted.seq} lines ending in {noted.hash[:12]}"
     if _is_sealed(place, session, lines) is False:

@@ -72,7 +72,7 @@ def is_known(argument: str, revealed: list[str]) -> bool:
 
 
 def clean(value: Any, most: int) -> str:
-    """Return a text of at most `most` characters, control characters but line ends made spaces; other values as none."""
+    """Return a text of at most `most` characters, what acts on a terminal made spaces; nothing for no text."""
     if not isinstance(value, str):
         return ""
     shown = value[: 4 * most].replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode()
