@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER, TRANSCRIPT, FILES, LOCK, CANCEL = "party", "transcript.jsonl", "files.json", "lock", "cancel"
 KEY, CLOSED = "party.key", "party-closed.jsonl"
-_ID = re.compile(r"p-\d{8}-\d{9}-[0-9a-f]{6}")
+_ID = re.compile(r"p-\d{8}-\d{9}-\d{6}")
 _KEY_BYTES = 32
 _NO_FILES = b"[]"
 
@@ -132,7 +132,7 @@ def new(context: Context) -> Place:
     """Make the folder of a new party."""
     moment = clock.now()
     stamp = f"{moment:%Y%m%d-%H%M%S}{moment.microsecond // 1000:03d}"
-    place = _place(context, f"p-{stamp}-{secrets.token_hex(3)}")
+    place = _place(context, f"p-{stamp}-{secrets.randbelow(1_000_000):06d}")
     place.folder.make()
     return place
 
