@@ -197,6 +197,22 @@ def test_seats_that_take_over_one_wording_are_one_consensus(tmp_path: Path) -> N
         assert (found.state, found.tally.option) == (STRONG, normal(wordings[0])), wordings
 
 
+def test_seats_that_take_over_each_others_wordings_are_one_consensus(tmp_path: Path) -> None:
+    for one, other, *_ in PARAPHRASES[::4]:
+        found = held(tmp_path, [[claims(one), claims(other)], [claims(other), claims(one)]])
+        assert (found.state, found.tally.share) == (STRONG, Fraction(1)), (one, other)
+
+
+def test_a_seat_that_takes_over_the_plain_opposite_without_an_argument_keeps_its_own(tmp_path: Path) -> None:
+    for one, other in (pair for pair in CONTRADICTIONS[::5] if are_opposed(*pair)):
+        turned = claims(one, change={"from": other, "reason": "The licence ends in March."})
+        weak = held(tmp_path, [[claims(one)]] * 3 + [[claims(other), claims(one)]] * 2)
+        assert (weak.state, weak.tally.share) == (WEAK, Fraction(3, 5)), (one, other)
+        assert {flip.kind for flip in weak.standing.flips} == {"conformity"}
+        convinced = held(tmp_path, [[claims(one)]] * 3 + [[claims(other), turned]] * 2)
+        assert (convinced.state, convinced.tally.share) == (STRONG, Fraction(1)), (one, other)
+
+
 def test_the_same_words_in_other_letters_need_no_vote(tmp_path: Path) -> None:
     for wordings in PARAPHRASES[::4]:
         text = wordings[0].rstrip(".")

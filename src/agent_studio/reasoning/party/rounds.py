@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.reasoning.party import consensus
-from agent_studio.reasoning.party.consensus import OPPOSE, STRONG, VOICES_LEAST, Ballot, Tally
+from agent_studio.reasoning.party.consensus import STRONG, SUPPORT, VOICES_LEAST, Ballot, Tally
 from agent_studio.reasoning.party.records import BLIND, DISSENT, MALFORMED, REVEAL, VOTE
-from agent_studio.reasoning.party.words import is_known, normal
+from agent_studio.reasoning.party.words import are_opposed, is_known, normal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -215,41 +215,53 @@ def _stand(session: Session, standing: Standing, turn: Turn, stances: dict[str, 
 
 
 def _vote(session: Session, standing: Standing, turn: Turn, position: Position) -> None:
-    """Take a seat's votes on the claims; its own stays supported unless it is opposed with a new argument."""
-    stances = {name: stance for name, stance in position.stances.items() if name in claims(session)}
-    own = standing.ballots[turn.seat].stances
-    if not stances:
-        return  # it repeated nothing that is voted on: what it claimed stands
-    turned = {
-        name: stance for name, stance in stances.items() if stance == OPPOSE and own.get(name) not in {None, OPPOSE}
-    }
-    if position.votes and len(position.votes) > 1:
-        stances = {**own, **stances}
+    """Add a seat's votes on the claims to its own; what it held stays unless it is taken back with a new argument."""
+    ballot = standing.ballots[turn.seat]
+    own, stances = dict(ballot.stances), _among(session, position)
+    turned = {name for name, stance in stances.items() if own.get(name, stance) != stance or _denies(own, name, stance)}
+    merged = _merged(own, stances)
     if turned:
         kind = _kind(session, turn, position)
-        standing.flips.append(_flip(turn, dict(own), stances, kind, position))
+        standing.flips.append(_flip(turn, own, merged, kind, position))
         if kind == CONFORMITY:
-            stances = {**stances, **own}
-    confidence = position.confidence if position.confidence is not None else standing.ballots[turn.seat].confidence
-    kept = standing.turns[turn.seat]
-    standing.ballots[turn.seat] = Ballot(turn.seat, stances, session.chair(turn.seat).weight, confidence)
-    standing.turns[turn.seat] = kept
+            merged = {**{name: stance for name, stance in stances.items() if name not in turned}, **own}
+    confidence = ballot.confidence if position.confidence is None or not stances else position.confidence
+    standing.ballots[turn.seat] = Ballot(turn.seat, merged, ballot.weight, confidence)
 
 
 def _revealed(session: Session, standing: Standing, turn: Turn, position: Position) -> None:
     """Take a later position: another vote counts only for an argument that was not known."""
     before = dict(standing.ballots[turn.seat].stances)
-    stances = position.stances
-    if not session.options:
-        stances = {name: stance for name, stance in stances.items() if name in claims(session)} or before
-        if position.votes and len(position.votes) > 1:
-            stances = {**before, **stances}
+    stances = position.stances if session.options else _merged(before, _among(session, position))
     if stances == before:
         return
     kind = _kind(session, turn, position)
     standing.flips.append(_flip(turn, before, stances, kind, position))
     if kind == ARGUMENT:
         _stand(session, standing, turn, stances)
+
+
+def _among(session: Session, position: Position) -> dict[str, str]:
+    """Return what a position says to the claims that are voted on."""
+    known = claims(session)
+    return {name: stance for name, stance in position.stances.items() if name in known}
+
+
+def _merged(before: dict[str, str], stances: dict[str, str]) -> dict[str, str]:
+    """Return votes with later ones added; support that the later ones plainly deny is gone."""
+    later = [name for name, stance in stances.items() if stance == SUPPORT]
+    kept = {
+        name: stance for name, stance in before.items()
+        if stance != SUPPORT or not any(are_opposed(name, other) for other in later)
+    }  # fmt: skip
+    return {**kept, **stances}
+
+
+def _denies(held: dict[str, str], name: str, stance: str) -> bool:
+    """Tell whether support of a claim denies one that is supported already."""
+    return stance == SUPPORT and any(
+        other != name and one == SUPPORT and are_opposed(other, name) for other, one in held.items()
+    )
 
 
 def _kind(session: Session, turn: Turn, position: Position) -> str:
