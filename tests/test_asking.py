@@ -191,6 +191,12 @@ def test_secrets_are_labels_before_anything_is_sent(asker: Callable[..., Asker])
     assert "[REDACTED:" in answer.sent.system
 
 
+def test_what_is_no_character_is_sent_as_a_question_mark(asker: Callable[..., Asker]) -> None:
+    request = Request("a", "", "half a pair: \ud800")
+    assert ask(asker(), Told([said()]), request).sent.prompt == "half a pair: ?"
+    assert len(request.sha256) == 64
+
+
 def test_a_request_is_never_longer_in_tokens_than_its_bound() -> None:
     request = Request("a", "ü" * 10, "語" * 10, schema={"type": "object", "title": "é"})
     assert bounds.input_tokens(request, 0) >= 20 + 30 + len('{"type": "object", "title": "é"}')
@@ -274,6 +280,17 @@ def test_a_claim_that_cannot_be_is_taken_for_the_worst_case(
     answer = ask(one, Told([claim]))
     assert (answer.cost_usd, answer.cost_source) == (worst, RESERVED)
     assert ledger(context)[0]["priceSource"] == RESERVED
+
+
+def test_usage_of_a_kind_without_a_price_is_taken_for_the_worst_case(context: Context) -> None:
+    price = {"model": "house-model", "provider": "house", "inputUsd": 1, "outputUsd": 5}
+    overrides = [f"cost.prices={json.dumps([price])}"]
+    own = open_context(context.project, context.choice, {}, overrides)
+    asker = Asker(own, limit_usd=Decimal(1), purpose="party", session="p-1")
+    cached = said(model="house-model", usage=Usage(1, 1, 0, 10**6))
+    model = Told([cached], model="house-model", provider="house")
+    assert ask(asker, model).cost_source == RESERVED
+    assert asker.spent_usd == asker.worst_usd(model, ASKED)
 
 
 @pytest.mark.parametrize("claim", ["7", "1e30", "Infinity"])

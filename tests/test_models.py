@@ -281,6 +281,15 @@ def test_the_configuration_chooses_by_an_alias_and_an_endpoint(tmp_path: Path, m
     assert api.asked[0].headers["authorization"] == "Bearer house-secret"
 
 
+def test_an_endpoint_whose_key_is_missing_says_which_variable(tmp_path: Path) -> None:
+    endpoint = {"name": "house", "url": "http://127.0.0.1:9/v1", "keyVariable": "HOUSE_KEY"}
+    context = context_of(tmp_path, f"models.endpoints={json.dumps([endpoint])}")
+    with pytest.raises(UsageError, match="HOUSE_KEY is not set"):
+        open_model(context, "house:tiny")
+    choice = next(choice for choice in usable(context) if choice.name == "house:NAME")
+    assert (choice.usable, choice.why) == (False, "HOUSE_KEY is not set")
+
+
 @pytest.mark.parametrize(("override", "said"), [
     ('models.endpoints=[{"name": "house", "urll": "x"}]', 'did you mean "url"'),
     ('models.endpoints=[{"name": "claude", "url": "http://127.0.0.1/v1"}]', "not taken"),

@@ -48,8 +48,12 @@ class Answer:
 
 
 def sendable(request: Request) -> Request:
-    """Return the request as it is sent: what looks like a secret is a label."""
-    return replace(request, system=redact(request.system), prompt=redact(request.prompt))
+    """Return the request as it is sent: what looks like a secret is a label, what is no character a question mark."""
+    return replace(request, system=_clean(request.system), prompt=_clean(request.prompt))
+
+
+def _clean(text: str) -> str:
+    return redact(text).encode("utf-8", "replace").decode()
 
 
 class Asker:

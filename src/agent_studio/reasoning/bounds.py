@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agent_studio.cost.counting import Tokens
@@ -12,7 +13,7 @@ from agent_studio.cost.money import PICO
 from agent_studio.reasoning.models.model import Capped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from agent_studio.cost.prices.table import PriceTable
     from agent_studio.reasoning.models.model import Model, Request
@@ -34,7 +35,8 @@ def worst_usd(prices: PriceTable, model: Model, request: Request, at_ns: int) ->
     Of the models that a name may stand for (`priced_as`, patterns of names) the dearest counts.
     """
     asked = input_tokens(request, getattr(model, "overhead_tokens", OVERHEAD_TOKENS))
-    names = _meant(prices, model.provider, getattr(model, "priced_as", (model.model,)))
+    patterns: Iterable[str] = getattr(model, "priced_as", (model.model,))
+    names = [name for pattern in patterns for name in _meant(prices, model.provider, pattern)]
     kinds = _kinds(asked, request.max_output_tokens, hour=isinstance(model, Capped))
     found = [_dearest(prices, name, model.provider, kinds, at_ns) for name in names]
     known = [pico for pico in found if pico is not None]
@@ -53,9 +55,8 @@ def _dearest(prices: PriceTable, name: str, provider: str, kinds: list[Tokens], 
     return None if costs[0] is None else max(cost.pico_usd for cost in costs if cost is not None)
 
 
-def _meant(prices: PriceTable, provider: str, patterns: Iterable[str]) -> Iterator[str]:
-    for pattern in patterns:
-        if "*" in pattern:
-            yield from (name for owner, name in prices.models if owner == provider and fnmatchcase(name, pattern))
-        else:
-            yield pattern
+@lru_cache(maxsize=32)
+def _meant(prices: PriceTable, provider: str, pattern: str) -> tuple[str, ...]:
+    if "*" not in pattern:
+        return (pattern,)
+    return tuple(name for owner, name in prices.models if owner == provider and fnmatchcase(name, pattern))

@@ -11,7 +11,7 @@ _NOTHING = Decimal(0)
 
 
 class BudgetError(AgentStudioError):
-    """A call was not made: it could pass the limit, or nobody knows what it costs."""
+    """A model was not asked: the call could pass the limit, or has no known price."""
 
     code = "budget"
 

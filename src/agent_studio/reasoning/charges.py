@@ -32,54 +32,65 @@ def of_reply(ledger: Ledger, model: Model, reply: Reply, worst_usd: Decimal) -> 
     """Return what an answer cost.
 
     A free model costs nothing. A reported cost is taken as it is; without one the usage is priced, by the dearer of the
-    model that was asked and the one that says it answered. A cost or usage that cannot be is taken for the worst case.
+    model that was asked and the one that says it answered. A cost or usage that cannot be, and usage of a kind without
+    a price, is taken for the worst case.
     """
-    names = dict.fromkeys(name for name in (reply.model, model.model) if name.strip()) or {model.name: None}
-    used = reply.usage if _can_be(reply.usage) else Usage()
+    call = _Call(ledger, model, reply.request_id, reply.usage if _can_be(reply.usage) else Usage())
+    names = [name for name in (reply.model, model.model) if name.strip()]
     if model.is_free:
-        return Charge(_NOTHING, FREE, _record(ledger, model, next(iter(names)), reply.request_id, used, _NOTHING))
-    cost, source = None, RESERVED
+        return Charge(_NOTHING, FREE, call.record(names[0], _NOTHING))
     if reply.cost_source == REPORTED:
-        cost, source = _reported(reply.cost_usd), REPORTED
-    elif used.output and (used.input or used.cache_read or used.cache_write):
-        records = [_record(ledger, model, name, reply.request_id, used, None) for name in names]
-        priced = [record for record in records if record.cost_usd is not None]
-        if not priced:
-            return Charge(None, UNKNOWN, records[0])
-        dearest = max(priced, key=lambda record: Decimal(record.cost_usd or 0))
-        return Charge(Decimal(dearest.cost_usd or 0), PRICED, dearest)
-    if cost is None and not worst_usd:  # no price is known, so no worst case either
-        return Charge(None, UNKNOWN, _record(ledger, model, next(iter(names)), reply.request_id, used, None))
-    if cost is None:
-        record = _record(ledger, model, next(iter(names)), reply.request_id, used, worst_usd)
-        return Charge(worst_usd, RESERVED, replace(record, price_source=RESERVED))
-    return Charge(cost, source, _record(ledger, model, next(iter(names)), reply.request_id, used, cost))
+        cost = _reported(reply.cost_usd)
+        return (
+            call.reserved(names[0], worst_usd) if cost is None else Charge(cost, REPORTED, call.record(names[0], cost))
+        )
+    used = call.used
+    if not used.output or not (used.input or used.cache_read or used.cache_write):
+        return call.reserved(names[0], worst_usd)
+    return call.priced(names, worst_usd)
 
 
 def of_failure(ledger: Ledger, model: Model, error: ModelError, worst_usd: Decimal) -> Charge:
     """Return what a failed call cost: what it says it used, nothing if it was refused, else the worst case."""
     if model.is_free:
         return Charge(_NOTHING, FREE)
+    is_known = error.usage is not None and _can_be(error.usage)
+    call = _Call(ledger, model, "", error.usage if error.usage is not None and is_known else Usage())
     cost = _reported(error.cost_usd)
-    used = error.usage if error.usage is not None and _can_be(error.usage) else None
     if cost is not None:
-        return Charge(cost, REPORTED, _record(ledger, model, model.model, "", used or Usage(), cost))
-    if used is not None and any(used):
-        record = _record(ledger, model, model.model, "", used, None)
-        if record.cost_usd is not None:
-            return Charge(Decimal(record.cost_usd), PRICED, record)
-        return Charge(None, UNKNOWN, record)
+        return Charge(cost, REPORTED, call.record(model.model, cost))
+    if any(call.used):
+        return call.priced([model.model], worst_usd)
     return Charge(worst_usd, RESERVED) if error.is_owed else Charge(_NOTHING, FREE)
 
 
-def _record(
-    ledger: Ledger, model: Model, name: str, request_id: str, used: Usage, cost_usd: Decimal | None
-) -> LlmUsage:
-    return ledger.prepared(
-        model=name or model.name, provider=model.provider, request_id=request_id, input_tokens=used.input,
-        output_tokens=used.output, cache_read_tokens=used.cache_read, cache_write5m_tokens=used.cache_write,
-        cost_usd=cost_usd,
-    )  # fmt: skip
+class _Call(NamedTuple):
+    ledger: Ledger
+    model: Model
+    request_id: str
+    used: Usage
+
+    def record(self, name: str, cost_usd: Decimal | None) -> LlmUsage:
+        used = self.used
+        return self.ledger.prepared(
+            model=name, provider=self.model.provider, request_id=self.request_id, input_tokens=used.input,
+            output_tokens=used.output, cache_read_tokens=used.cache_read, cache_write5m_tokens=used.cache_write,
+            cost_usd=cost_usd,
+        )  # fmt: skip
+
+    def priced(self, names: list[str], worst_usd: Decimal) -> Charge:
+        records = [self.record(name, None) for name in dict.fromkeys(names)]
+        costs = [(Decimal(record.cost_usd), record) for record in records if record.cost_usd is not None]
+        if not costs:
+            return self.reserved(names[0], worst_usd)
+        cost, dearest = max(costs, key=lambda one: one[0])
+        return Charge(cost, PRICED, dearest)
+
+    def reserved(self, name: str, worst_usd: Decimal) -> Charge:
+        """Return the worst case; where there is none, for want of a price, nothing is known."""
+        if not worst_usd:
+            return Charge(None, UNKNOWN, self.record(name, None))
+        return Charge(worst_usd, RESERVED, replace(self.record(name, worst_usd), price_source=RESERVED))
 
 
 def _can_be(used: Usage) -> bool:

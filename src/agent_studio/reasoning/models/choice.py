@@ -88,10 +88,11 @@ def endpoints(context: Context) -> dict[str, Endpoint]:
             raise ConfigurationError(
                 f"{where}: speaks is {OPENAI} or {ANTHROPIC}, free is true or false", hint="leave them out"
             )
-        key = os.environ.get(str(entry.get("keyVariable", "")), "")
+        variable = str(entry.get("keyVariable") or "")
         found[name] = Endpoint(
-            str(entry.get("provider", name)), url, key, entry.get("speaks", OPENAI), is_free=entry.get("free", False)
-        )
+            str(entry.get("provider", name)), url, os.environ.get(variable, ""), variable,
+            entry.get("speaks", OPENAI), is_free=entry.get("free", False),
+        )  # fmt: skip
     return found
 
 
@@ -110,7 +111,10 @@ def usable(context: Context) -> list[Choice]:
         why = f"found at {server.url}" if installed else f"found at {server.url}, but: {remote.INSTALL}"
         found.append(Choice(f"{server.name}:NAME", installed, why, list(server.models)))
     for name, endpoint in endpoints(context).items():
-        found.append(Choice(f"{name}:NAME", installed, f"configured: {endpoint.url}" if installed else remote.INSTALL))
+        missing = "" if installed else remote.INSTALL
+        if endpoint.key_variable and not endpoint.key:
+            missing = missing or f"{endpoint.key_variable} is not set"
+        found.append(Choice(f"{name}:NAME", not missing, missing or f"configured: {endpoint.url}"))
     return [*found, local.choice()]
 
 
@@ -125,12 +129,8 @@ def _aliases(context: Context) -> dict[str, str]:
 def _of_provider(asked: _Asked) -> Model:
     provider = asked.name.partition(":")[0]
     key = os.environ.get(KEYS[provider], "")
-    if not remote.is_installed():
-        raise UsageError(f"{asked.name} needs the extra `models`, which is not installed", hint=remote.INSTALL)
-    if not key:
-        raise UsageError(f"{asked.name} needs a key, and {KEYS[provider]} is not set", hint=f"export {KEYS[provider]}")
     url = os.environ.get(_BASES[provider]) or _HOMES[provider]
-    return _remote(asked, Endpoint(provider, url, key, provider))
+    return _remote(asked, Endpoint(provider, url, key, KEYS[provider], provider))
 
 
 def _compatible(asked: _Asked) -> Model:
@@ -149,6 +149,9 @@ def _on_this_machine(asked: _Asked) -> Model:
 def _remote(asked: _Asked, endpoint: Endpoint) -> Model:
     if not asked.rest.strip():
         raise UsageError(f"{asked.name!r} names no model", hint=f"{asked.name.partition(':')[0]}:NAME")
+    variable = endpoint.key_variable
+    if remote.is_installed() and variable and not endpoint.key:
+        raise UsageError(f"{asked.name} needs a key, and {variable} is not set", hint=f"export {variable}")
     return Remote(asked.name, asked.rest, endpoint)
 
 

@@ -40,6 +40,7 @@ _SET = {
     depth.VARIABLE: "1",
 }
 _DROPPED = ("OTEL_", "AGENT_STUDIO_", "CLAUDECODE", "CLAUDE_PROJECT_DIR", "CLAUDE_ENV_FILE", "CLAUDE_CODE_SESSION_ID")
+_FAMILIES = ("haiku", "sonnet", "opus")
 _LOOK_S = 30.0
 _INSTALL = "npm install -g @anthropic-ai/claude-code"
 
@@ -60,9 +61,7 @@ class ClaudeCli:
             raise UsageError(f"{name}: {fault}", hint=_INSTALL)
         self.name, self.model = name, model or "claude"
         self._place, self._chosen = place, model
-        # A family's name, or none, is whatever the client makes of it: the dearest that it can be counts.
-        is_full = model.startswith("claude-")
-        self.priced_as = (model,) if is_full else (f"*claude*{model}*",)
+        self.priced_as = _priced_as(model)
 
     async def complete(self, request: Request) -> Reply:
         """Ask without a budget of the client's own."""
@@ -106,6 +105,13 @@ def choice() -> Choice:
     """Return whether the client can be asked now; its login is only tried by asking."""
     place, fault = _found()
     return Choice("claude", not fault, fault or f"{place}, by its own login")
+
+
+def _priced_as(model: str) -> tuple[str]:
+    """Return which models a name can mean: itself, the family that it names, or any that the client may choose."""
+    if model.startswith("claude-"):
+        return (model,)
+    return (f"claude-*{next((family for family in _FAMILIES if family in model.lower()), '')}*",)
 
 
 def _words(request: Request, model: str, system: str) -> list[str]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from agent_studio.environment.context import Context
     from agent_studio.reasoning.models.model import Choice
 
-_CODE = "models"
 _SHOWN = 3
 
 
@@ -23,15 +22,17 @@ def checks(context: Context) -> Iterator[Finding]:
     try:
         choices = usable(context)
     except AgentStudioError as error:
-        yield Finding(_CODE, Severity.ERROR, error.message, error.hint)
+        yield Finding("models", Severity.ERROR, error.message, error.hint)
         return
     ready = [_named(choice) for choice in choices if choice.usable]
     rest = "; ".join(f"{choice.name}: {choice.why}" for choice in choices if not choice.usable)
     if ready:
         more = f" (not usable: {rest})" if rest else ""
-        yield Finding(_CODE, Severity.OK, f"usable now: {', '.join(ready)}{more}")
+        yield Finding("models", Severity.OK, f"usable now: {', '.join(ready)}{more}")
     else:
-        yield Finding(_CODE, Severity.INFO, f"no model can be asked: {rest}", "one of them is enough: docs/models.md")
+        yield Finding(
+            "models", Severity.INFO, f"no model can be asked: {rest}", "one of them is enough: docs/models.md"
+        )
     chosen = context.config["models.default"]
     if chosen:
         yield _default(context, chosen)
@@ -48,5 +49,5 @@ def _default(context: Context, chosen: str) -> Finding:
     try:
         open_model(context, chosen)
     except AgentStudioError as error:
-        return Finding(_CODE, Severity.WARNING, f"models.default: {error.message}", error.hint)
-    return Finding(_CODE, Severity.OK, f"models.default is {chosen}")
+        return Finding("models", Severity.WARNING, f"models.default: {error.message}", error.hint)
+    return Finding("models", Severity.OK, f"models.default is {chosen}")

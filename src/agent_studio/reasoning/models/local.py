@@ -58,7 +58,7 @@ class Local:
     async def complete(self, request: Request) -> Reply:
         """Answer by the schema, which the engine enforces; raise `ModelError`."""
         started = time.perf_counter()
-        asked = {"weights": str(self._weights), "threads": _cores(), "body": _body(request)}
+        asked = {"weights": str(self._weights), "body": _body(request)}
         with tempfile.TemporaryDirectory(prefix="agent-studio-ask-") as folder:
             try:
                 said = await processes.ask(
@@ -124,7 +124,3 @@ def _body(request: Request) -> dict[str, Any]:
         wanted = {"name": "answer", "schema": dict(request.schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": wanted}
     return body
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

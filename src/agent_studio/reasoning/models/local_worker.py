@@ -11,7 +11,7 @@ _STDOUT, _STDERR = 1, 2
 
 
 def main() -> None:
-    """Read `{"weights", "threads", "body"}`, write the engine's answer as JSON; what the engine logs goes to stderr."""
+    """Read `{"weights", "body"}`, write the engine's answer as JSON; what the engine logs goes to stderr."""
     answer = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)
     with open(0, "rb") as given:
@@ -28,7 +28,7 @@ def _answered(asked: dict[str, Any]) -> Any:
     settings = xllamacpp.CommonParams()
     settings.model.path = asked["weights"]
     settings.n_ctx, settings.n_parallel, settings.warmup = _CONTEXT_TOKENS, 1, False
-    settings.cpuparams.n_threads = asked["threads"]
+    settings.cpuparams.n_threads = 1  # several are asked at once; two threads waiting for each other are slower
     return xllamacpp.Server(settings).handle_chat_completions(asked["body"])
 
 

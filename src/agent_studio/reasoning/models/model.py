@@ -40,7 +40,7 @@ class Request:
     def sha256(self) -> str:
         """Hash of what is asked, as sorted compact JSON."""
         asked = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(asked.encode()).hexdigest()
+        return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Usage(NamedTuple):
@@ -77,7 +77,10 @@ class Reply:
 
 
 class ModelError(AgentStudioError):
-    """A call failed; `kind` says how, `usage` what was used all the same, where that is known."""
+    """A model was asked and gave no answer that can be used.
+
+    `kind` says how, `usage` what was used all the same, where that is known.
+    """
 
     code = "model"
 

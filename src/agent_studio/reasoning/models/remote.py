@@ -36,6 +36,8 @@ class Endpoint:
     """Who bills it: what the price table and the ledger call it."""
     url: str
     key: str = ""
+    key_variable: str = ""
+    """Where the key was looked for; empty where none is needed."""
     speaks: str = OPENAI
     """anthropic (the Messages API) or openai (chat completions)."""
     is_free: bool = False
