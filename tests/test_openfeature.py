@@ -31,6 +31,8 @@ features:
     costLimit: 12
   slowMode:
     enabled: false
+  advancedElicitation:
+    methods: [pre-mortem]
 models: {default: opus}
 """
 
@@ -87,8 +89,7 @@ def test_parameters_come_in_their_types(client: OpenFeatureClient) -> None:
     assert number.value == 12.0
     assert type(number.value) is float
     methods = client.get_object_value("advancedElicitation.methods", [])
-    assert isinstance(methods, list)
-    assert "pre-mortem" in methods
+    assert methods == ["pre-mortem"]
 
 
 @pytest.mark.parametrize("key", ["partMode", "partyMode.maxAgent", "models.default", "", "partyMode."])

@@ -55,12 +55,12 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Initialise the chosen environment."""
     options = Options(args.reset, args.with_activity, args.seed, hooks=not args.no_hooks)
     placed = None
+    if args.skills and (args.target is not None or whose.is_production(session.project)):
+        raise UsageError("--skills is for the checkout that is worked in", hint="place them there, and promote them")
     if args.target is not None:
         placed, session = _of_target(args, session)
     arguments = (session.project, session.choice, session.variables, session.overrides, options)
     refuse_interrupted(EnvironmentRoot(session.project, session.choice.environment, "", {}))
-    if args.skills:
-        _refuse_skills(session, is_placed=placed is not None)
     if args.dry_run:
         skills = install(session.project, dry_run=True) if args.skills else []
         return _plan(preflight(*arguments).path, options, skills)
@@ -91,12 +91,6 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     _note(session, report)
     with_option = "" if VARIABLE in session.variables else f" --env {session.choice.environment}"
     return Result(_data(report, skills), lambda screen: _render(screen, report, skills, with_option), code, problems)
-
-
-def _refuse_skills(session: Session, *, is_placed: bool) -> None:
-    """Raise `UsageError` in production: skills are definitions, and go live with a release."""
-    if is_placed or whose.is_production(session.project):
-        raise UsageError("--skills is for the checkout that is worked in", hint="place them there, and promote them")
 
 
 def _differs(place: object) -> Problem:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agent_studio.cli.elicit import inputs, shown
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
+from agent_studio.reasoning import depth
 from agent_studio.reasoning.asking import Asker
 from agent_studio.reasoning.elicitation import draft, limits, store
 from agent_studio.reasoning.elicitation.methods import chosen, on_offer
@@ -58,12 +59,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     methods = _methods(args.method, args.goal or text.part, context)
     if not methods:
         return _none(context)
-    spent = store.spent_usd(context, name)
-    asker = Asker(
-        context, limit_usd=limits.budget_usd(context, spent, _budget(args.budget_usd)), purpose="elicit", session=name,
-        allow_unpriced=args.allow_unpriced,
-    )  # fmt: skip
-    asker.already(spent)
+    depth.refuse_nested(session.variables)
     opened = _open(context, args.model)
     task = Task(store.new_id(), text, methods, args.goal, judged=not args.no_judge)
     began = {
@@ -71,13 +67,22 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "file": given.file, "name": given.name, "section": args.section, "sha256": draft.digest(given.data),
         "judged": task.judged,
     }  # fmt: skip
-    store.began(context, began, given.data, most=limits.runs_most(context))
-    with working(f"{len(methods)} methods at work"):
+    budget = _budget(args.budget_usd)
+    with working(f"{len(methods)} methods at work"), store.alone(context, name):
+        spent = store.spent_usd(context, name)
+        asker = Asker(
+            context, limit_usd=limits.budget_usd(context, spent, budget), purpose="elicit", session=name,
+            allow_unpriced=args.allow_unpriced,
+        )  # fmt: skip
+        asker.already(spent)
+        store.began(context, began, given.data, most=limits.runs_most(context))
         status = asyncio.run(_run(Running(context, task, asker, opened), opened))
-    found = store.load(context, task.id)
-    problems = [*shown.problems(found), *(Problem("ledger", why, is_note=True) for why in asker.unrecorded)]
+    return _result(shown.View(store.load(context, task.id), text, given.name), status, asker)
+
+
+def _result(view: shown.View, status: str, asker: Asker) -> Result:
+    problems = [*shown.problems(view.run), *(Problem("ledger", why, is_note=True) for why in asker.unrecorded)]
     code = ExitCode.DONE if status == store.DONE else ExitCode.FAILED
-    view = shown.View(found, text, given.name)
     return Result(shown.data(view), lambda screen: shown.render(screen, view), code, problems)
 
 

@@ -138,6 +138,9 @@ class Running:
         """Ask once and note the call; a call that failed is noted, too."""
         async with self._places:
             noted = {"agent": request.agent, "method": method, "request": request.sha256, "costUsd": None}
+            worst = self._asker.worst_usd(self._model, request)
+            asked = {"request": request.sha256, "worstUsd": None if worst is None else str(worst)}
+            store.note(self._context, self._task.id, store.ASKED, asked)
             try:
                 answer = await self._asker.ask(self._model, request)
             except AgentStudioError as error:

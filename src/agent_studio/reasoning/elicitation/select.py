@@ -32,12 +32,12 @@ _KIND_WORDS: Mapping[str, str] = {
     "specification": "specification requirement shall acceptance criterion scope definition normative interface field",
 }
 _KIND_LEAST, _KIND_WEIGHT = 4, 0.72
-"""Different words of a kind that make a text one of that kind, and what that says for its methods."""
+"""Different words of a kind that make a text one of it, as its own name does, and what that says for its methods."""
 _ORDERS = frozenset(
     """fix rename run print show open bump add remove delete format sort convert translate merge copy send close install
     update upload restart list turn insert replace increase decrease attach give remind create set change commit
     move download start stop log make implement generate put book scaffold extract draw call summarise summarize wire
-    enable disable""".split()  # noqa: SIM905 - a list of texts would be 50 lines
+    enable disable shorten""".split()  # noqa: SIM905 - a list of texts would be 50 lines
 )
 _FRAME = frozenset(
     """would could should might may ought will ever plan design proposal idea strategy decide decision worry nervous
@@ -105,7 +105,13 @@ def _is_order(text: str) -> bool:
 
 def _kinds(passages: Sequence[_Passage]) -> set[str]:
     seen = {stem for passage in passages for stem in passage.stems}
-    return {kind for kind, known in _KIND_WORDS.items() if len(seen & _stems(frozenset(known.split()))) >= _KIND_LEAST}
+    if any(passage.is_order for passage in passages):
+        return set()
+    return {
+        kind
+        for kind, known in _KIND_WORDS.items()
+        if _stem(kind) in seen or len(seen & _stems(frozenset(known.split()))) >= _KIND_LEAST
+    }
 
 
 def _fit(method: Method, passages: Sequence[_Passage], kinds: set[str]) -> Fit:

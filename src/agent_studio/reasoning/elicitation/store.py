@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,10 +16,10 @@ from agent_studio import clock
 from agent_studio.errors import IntegrityError, UsageError, did_you_mean
 from agent_studio.reasoning.elicitation import draft
 from agent_studio.redaction.structure import redacted
-from agent_studio.storage import chained
+from agent_studio.storage import chained, locks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from agent_studio.environment.context import Context
     from agent_studio.storage.folder import Folder
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 FOLDER = "elicitation"
 INDEX, JOURNAL, ORIGINAL = "runs.jsonl", "journal.jsonl", "original"
 BEGAN, ENDED, APPLIED, REJECTED = "began", "ended", "applied", "rejected"
-CALL, FINDING, REFUSED = "call", "finding", "refused"
+ASKED, CALL, FINDING, REFUSED = "asked", "call", "finding", "refused"
 OFFERED, KEPT, UNSOUND, ADVICE = "offered", "kept", "unsound", "advice"
 """What became of a finding: its change is offered, the judge kept the original, a check failed, or it has none."""
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
-_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_WAIT_S = 300.0
+_ID = re.compile(r"\d{8}-\d{6}-\d{6}")
 
 
 class Run(NamedTuple):
@@ -61,7 +63,7 @@ def folder(context: Context) -> Folder:
 
 def new_id() -> str:
     """Return a name for a run that sorts by time."""
-    return f"{clock.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return f"{clock.now():%Y%m%d-%H%M%S}-{secrets.randbelow(1_000_000):06d}"
 
 
 def began(context: Context, record: Mapping[str, Any], original: bytes, *, most: int) -> None:
@@ -83,6 +85,19 @@ def began(context: Context, record: Mapping[str, Any], original: bytes, *, most:
 
 def _runs_of(past: list[dict[str, Any]], session: str) -> int:
     return sum(one["kind"] == BEGAN and one["session"] == session for one in past)
+
+
+@contextmanager
+def alone(context: Context, session: str) -> Iterator[None]:
+    """Let no two runs of a session count what is left of its budget at the same time; wait for the other one's end.
+
+    Raises `BusyError` when that takes longer than a run may take.
+    """
+    door = folder(context)
+    door.make()
+    name = f"session-{draft.digest(session.encode())[:2]}.lock"  # some sessions share one: they wait, no more
+    with locks.exclusive(door, name, doing="elicitation", wait_s=_WAIT_S):
+        yield
 
 
 def note(context: Context, run_id: str, kind: str, record: Mapping[str, Any]) -> None:
@@ -134,7 +149,7 @@ def original(context: Context, run: Run) -> bytes:
 
 
 def spent_usd(context: Context, session: str) -> Decimal:
-    """Return what the runs of a session cost so far, those that were killed by the calls that they had noted."""
+    """Return what the runs of a session cost so far; calls of killed runs whose end nobody saw, at their worst."""
     past = index(context)
     ended = {one["id"]: Decimal(one["costUsd"]) for one in past if one["kind"] == ENDED}
     runs = [one["id"] for one in past if one["kind"] == BEGAN and one["session"] == session]
@@ -143,7 +158,9 @@ def spent_usd(context: Context, session: str) -> Decimal:
 
 def _noted_usd(context: Context, run_id: str) -> Decimal:
     lines = chained.read(folder(context).at(run_id), JOURNAL).records
-    return sum((Decimal(one["costUsd"] or 0) for one in lines if one["kind"] == CALL), Decimal(0))
+    costs = {one["request"]: Decimal(one["worstUsd"] or 0) for one in lines if one["kind"] == ASKED}
+    known = {one["request"]: Decimal(one["costUsd"]) for one in lines if one["kind"] == CALL and one["costUsd"]}
+    return sum({**costs, **known}.values(), Decimal(0))
 
 
 def _bare(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""Skills and commands for the client: placed where they are missing, and never over somebody's own."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent_studio.cli.dispatch import whole_parser
+from agent_studio.environment.roots import Project
+from agent_studio.knowledge import front_matter
+from agent_studio.reasoning.client import install as module
+from agent_studio.reasoning.client.install import CREATED, DIFFERS, KEPT, install, names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Studio
+
+FILES = ["commands/elicit.md", "commands/party.md", "skills/elicit/SKILL.md", "skills/party/SKILL.md"]
+
+
+def test_init_places_them_on_request_and_says_what_it_created(bare: Studio) -> None:
+    before = bare.snapshot()
+    planned = bare.json("init", "--skills", "--no-hooks", "--dry-run")
+    assert [one["state"] for one in planned["skills"]] == [CREATED] * 4
+    assert bare.snapshot() == before
+    assert not any("skills/elicit" in path for path in bare.json("init", "--no-hooks")["created"])
+    created = bare.json("init", "--skills", "--no-hooks")["created"]
+    assert [path for path in created if path.endswith(tuple(FILES))] == [
+        str(bare.path / ".claude" / one) for one in FILES
+    ]
+    kept = bare.json("init", "--skills", "--no-hooks")
+    assert not kept["created"]
+    assert {path for path in kept["kept"] if path.endswith(tuple(FILES))} == {
+        str(bare.path / ".claude" / one) for one in FILES
+    }
+    assert bare.json("kb", "search", "pre-mortem of a draft")["hits"][0]["name"] == "elicit"
+
+
+def test_a_file_that_differs_is_kept_and_named(bare: Studio) -> None:
+    own = bare.write(".claude/skills/party/SKILL.md", "mine\n")
+    done = bare.run("init", "--skills", "--no-hooks", "--json")
+    assert (done.code, own.read_text()) == (0, "mine\n")
+    (told,) = [one for one in done.envelope["problems"] if one["code"] == "differs"]
+    assert str(own) in told["message"]
+    assert [one.state for one in install(Project(bare.path))] == [KEPT, KEPT, KEPT, DIFFERS]
+
+
+def test_a_link_on_the_way_is_not_followed(bare: Studio, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (bare.path / ".claude/skills/party").symlink_to(elsewhere)
+    assert bare.run("init", "--skills", "--no-hooks").code == 2
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_they_are_not_placed_in_production(bare: Studio) -> None:
+    done = bare.run("init", "--env", "production", "--target", "../live", "--skills", "--no-hooks", "--json")
+    assert (done.code, "promote them" in done.out) == (2, True)
+    assert not (bare.path / "../live").exists()
+
+
+@pytest.mark.parametrize("name", names())
+def test_each_is_sound_and_calls_commands_that_there_are(name: str) -> None:
+    text = (module._FILES / name).read_text()
+    read = front_matter.read(text)
+    assert not read.repairs
+    assert read.fields["description"]
+    assert len(str(read.fields["description"])) <= 1_024
+    assert f"agent-studio {'elicit' if 'elicit' in name else 'party'}" in text
+    parser = whole_parser()
+    for command in re.findall(r"`agent-studio (elicit \w+ [^`]+)`", text):
+        parser.parse_args(shlex.split(command.replace("--finding N", "--finding 1")))
