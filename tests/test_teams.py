@@ -148,3 +148,15 @@ def test_the_default_team_is_the_projects_own(bare: Studio) -> None:
 
 def test_built_in_personas_say_who_they_are() -> None:
     assert all(len(text) > 100 for text in seats.personas().values())
+
+
+def test_doctor_says_which_team_cannot_sit_down(bare: Studio) -> None:
+    def told() -> list[tuple[str, str]]:
+        return [(one["severity"], one["message"]) for one in bare.json("doctor")["findings"] if one["code"] == "teams"]
+
+    assert told() == []
+    bare.write(".claude/teams/mine.csv", f"{HEADER}\ncode-reviewer,r,1,,\n")
+    assert told() == [("ok", "every seat of 1 team has an agent")]
+    bare.write(".claude/teams/other.csv", f"{HEADER}\nnobody,r,1,,\n")
+    bare.write(".claude/teams/third.csv", "a,b\n")
+    assert [severity for severity, _ in told()] == ["warning", "warning"]
