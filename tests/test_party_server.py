@@ -60,7 +60,9 @@ def test_a_model_without_a_price_is_refused_under_a_limit_before_anything_is_sen
         (Turn(ANSWER, delay_s=30), "timeout"),
     ],
 )
-def test_a_server_that_fails_counts_for_nothing_and_ends_the_party_in_order(bare: Studio, turn: Turn, fault: str) -> None:
+def test_a_server_that_fails_counts_for_nothing_and_the_party_ends_in_order(
+    bare: Studio, turn: Turn, fault: str
+) -> None:
     code, envelope, _ = asked(bare, [turn], "--allow-unpriced", "--timeout", "3" if turn.delay_s else "60")
     data = envelope["data"]
     assert (code, data["state"], data["decision"], data["separateCalls"]) == (0, "none", "escalate", 0)
