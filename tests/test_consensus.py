@@ -171,6 +171,14 @@ def test_seats_that_support_a_claim_and_its_plain_negation_agree_on_neither(tmp_
         assert found.state == NONE, (one, other)
 
 
+def test_a_seat_that_supports_both_sides_adds_to_neither(tmp_path: Path) -> None:
+    one, other = "Use the queue", "Do not use the queue"
+    votes = [{"claim": claim, "stance": "support"} for claim in (one, other)]
+    torn = {"votes": votes, "confidence": 0.9, "change": {"reason": "Both have their points in an audit."}}
+    found = held(tmp_path, [[claims(one)]] * 3 + [[claims(other), torn]] * 2)
+    assert (found.state, found.tally.share) == (WEAK, Fraction(3, 5))
+
+
 def test_one_option_and_another_that_only_negates_it_stay_two(tmp_path: Path) -> None:
     for one, other in CONTRADICTIONS[::5]:
         found = held(tmp_path, [[for_it(one)], [for_it(one)], [for_it(other)], [for_it(other)]], (one, other))

@@ -192,6 +192,15 @@ def test_a_party_killed_before_its_end_was_noted_is_proved_by_its_seal(table: St
     assert verdict(table, name)[0] == 8
 
 
+def test_a_party_that_was_held_elsewhere_is_not_proved_here(table: Studio) -> None:
+    name, place = party(table)
+    for file in ("party-closed.jsonl", "party-closed.jsonl.head", "party.key"):
+        (table.path / ".agent-studio/development" / file).unlink()
+    assert verdict(table, name)[0] == 3
+    rechained(place, better_the_outcome)
+    assert verdict(table, name)[0] == 8
+
+
 def test_what_the_seats_were_shown_may_not_change_either(table: Studio) -> None:
     table.write("notes.txt", "what they saw")
     model = script(table.path / "script.json", {"*": [for_it("Alpha")]})

@@ -25,11 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
-    """Look at a transcript; exit code 8 where it was changed, 3 where the party has not ended."""
+    """Look at a transcript; exit code 8 where it was changed, 3 where nothing is proved yet."""
     place = shared.place_of(session, args.party)
     found = verify.verify(session.context, place)
     problems = [Problem("integrity", fault, "restore the transcript from a copy") for fault in found.faults]
-    if found.verdict == verify.INSUFFICIENT:
+    if found.verdict == verify.INSUFFICIENT and found.found is not None and found.found.session.closed is not None:
+        message = "nothing here vouches for its end: it was held elsewhere, or key and note are gone"
+        problems.append(Problem("not-vouched", message, "verify it where it was held"))
+    elif found.verdict == verify.INSUFFICIENT:
         hint = f"agent-studio party resume {place.id}"
         problems.append(Problem("not-ended", "the party has not ended: there is no outcome to prove yet", hint))
     return Result(

@@ -22,6 +22,8 @@ VOICES_LEAST = 2
 _BUCKETS = ((0.8, 3), (0.5, 2))
 """Confidences from which a vote weighs so much, else 1: stated confidence is overconfident, so it cannot say more."""
 _NOTHING = Fraction(0)
+_TORN = "torn"
+"""Of a claim that is supported together with its negation: neither support nor opposition."""
 
 
 class Ballot(NamedTuple):
@@ -105,14 +107,12 @@ def count(ballots: Sequence[Ballot], *, seats: int, by_confidence: bool = True) 
 
 
 def consistent(ballot: Ballot) -> Ballot:
-    """Return a ballot that supports no claim together with its plain negation: of such pairs it is taken to abstain."""
+    """Return a ballot that supports no claim together with its plain negation: it counts, but for neither."""
     held = [name for name, stance in ballot.stances.items() if stance == SUPPORT]
     torn = {one for one in held for other in held if one != other and are_opposed(one, other)}
     if not torn:
         return ballot
-    return ballot._replace(
-        stances={name: ABSTAIN if name in torn else stance for name, stance in ballot.stances.items()}
-    )
+    return ballot._replace(stances={name: _TORN if name in torn else stance for name, stance in ballot.stances.items()})
 
 
 def _share(votes: Sequence[Ballot], weights: Sequence[Fraction], name: str, stance: str) -> Fraction:

@@ -54,8 +54,8 @@ def resume(context: Context, place: Place, tell: Callable[[Opened], Callable[[st
     refuse_nested(os.environ)
     opening.refuse_off(context)
     with place.held() as transcript:
+        models = {chair.number: open_model(context, chair.model) for chair in opening.seats_of(transcript)}
         opened = opening.again(context, transcript)
-        models = {chair.number: open_model(context, chair.model) for chair in opened.session.seats}
         return asyncio.run(_held(context, opened, models, tell(opened)))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agent_studio.environment.context import Context
     from agent_studio.reasoning.party.materials import Material
-    from agent_studio.reasoning.party.records import Session
+    from agent_studio.reasoning.party.records import Chair, Session
     from agent_studio.reasoning.party.seats import Bound
     from agent_studio.reasoning.party.store import Place, Transcript
     from agent_studio.reasoning.party.team import Seat, Team
@@ -142,6 +142,11 @@ def begin(transcript: Transcript, prepared: Prepared) -> Opened:
     line = {**prepared.line, "id": place.id, "filesSha256": place.keep_files(prepared.files)}
     session = records.opened(transcript.append([line])[0], place.shown)
     return Opened(transcript, session, prepared.bound, prepared.files, tuple(line["notes"]))
+
+
+def seats_of(transcript: Transcript) -> tuple[Chair, ...]:
+    """Return the seats of a party that was begun."""
+    return records.fold(transcript.records, transcript.place.shown).seats
 
 
 def again(context: Context, transcript: Transcript) -> Opened:

@@ -94,6 +94,9 @@ class Party:
         """Ask until nothing is left to ask, and close; a cancelled task closes with what there is and is cancelled."""
         try:
             while (plan := rounds.plan(self.session)).asks:
+                if self._journal.is_wished_cancelled():
+                    self.halt(CANCELLED)
+                    continue
                 self._tell(f"round {plan.asks[0].round}: {plan.asks[0].phase}, {len(plan.asks)} seats")
                 await self._asked(plan.asks)
         except asyncio.CancelledError:

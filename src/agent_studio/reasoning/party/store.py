@@ -29,6 +29,8 @@ FOLDER, TRANSCRIPT, FILES, LOCK, CANCEL = "party", "transcript.jsonl", "files.js
 KEY, CLOSED = "party.key", "party-closed.jsonl"
 _ID = re.compile(r"p-\d{8}-\d{9}-\d{6}")
 _KEY_BYTES = 32
+_WAIT_S = 0.3
+"""Who only looks whether somebody is at work lets go at once."""
 _NO_FILES = b"[]"
 
 
@@ -72,7 +74,7 @@ class Place(NamedTuple):
     def held(self) -> Iterator[Transcript]:
         """Be the only process at work on it; raise `BusyError` where another one is."""
         with (
-            locks.exclusive(self.folder, LOCK, doing=f"the party {self.id}"),
+            locks.exclusive(self.folder, LOCK, doing=f"the party {self.id}", wait_s=_WAIT_S),
             chain_file.opened(self.folder, TRANSCRIPT) as file,
         ):
             yield Transcript(self, file)

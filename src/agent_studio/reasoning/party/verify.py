@@ -31,7 +31,7 @@ class Verified(NamedTuple):
     """What was found."""
 
     verdict: str
-    """INSUFFICIENT for a session that has not ended."""
+    """INSUFFICIENT for a session that has not ended, and where nothing here vouches for its end."""
     faults: tuple[str, ...]
     lines: int
     head: str
@@ -53,11 +53,13 @@ def verify(context: Context, place: Place) -> Verified:
         faults = [*_dispatches(session), *_ending(place, session, held.records)]
     except IntegrityError as error:
         return Verified(FAIL, (error.message,), 0, "", None, 0, (), None)
-    verdict = FAIL if faults else PASS if session.closed else INSUFFICIENT
+    is_sealed = _is_sealed(place, session, held.records)
+    is_vouched = bool(is_sealed) or store.noted(place.root, place.id) is not None
+    verdict = FAIL if faults else PASS if session.closed and is_vouched else INSUFFICIENT
     receipts = sum(bool(turn.request_id) for turn in session.answered)
     return Verified(
         verdict, tuple(faults), held.head.seq, held.head.hash, outcome.of(session), receipts,
-        tuple(_changed(context, session)), _is_sealed(place, session, held.records),
+        tuple(_changed(context, session)), is_sealed,
     )  # fmt: skip
 
 
@@ -98,10 +100,7 @@ def _ending(place: Place, session: Session, lines: Sequence[Mapping[str, Any]]) 
     before = Head(len(lines) - 1, str(lines[-2]["_hash"]))
     if (session.closed["lines"], session.closed["head"]) != (before.seq, before.hash):
         yield "its last line counts other lines than there are"
-    if noted is None:
-        if not _is_sealed(place, session, lines):  # with a seal its writer was killed before it could note the end
-            yield "nobody noted its end: it was not closed here, or the note is gone"
-    elif noted != Head(len(lines), str(lines[-1]["_hash"])):
+    if noted is not None and noted != Head(len(lines), str(lines[-1]["_hash"])):
         yield f"it was closed as another one: {noted.seq} lines ending in {noted.hash[:12]}"
     if _is_sealed(place, session, lines) is False:
         yield "its seal is not by this environment's key"
