@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.party_world import for_it, script
 
+from agent_studio.errors import IntegrityError
+from agent_studio.reasoning.party import records
 from agent_studio.storage import chain
 
 if TYPE_CHECKING:
@@ -168,6 +170,23 @@ def test_a_forgery_whose_hashes_all_fit_is_found(table: Studio, forgery: Callabl
     assert said
 
 
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        add_a_voice, answer_for_another, one_call_for_all, answer_without_a_call, see_the_others_blind,
+        speak_after_the_end,
+    ],
+)  # fmt: skip
+def test_lines_that_contradict_each_other_are_refused_whoever_has_the_key(
+    table: Studio, forgery: Callable[[list[Line]], list[Line]]
+) -> None:
+    _, place = party(table)
+    lines = [json.loads(line) for line in place.read_text().splitlines()]
+    records.fold(lines, "transcript")
+    with pytest.raises(IntegrityError, match="transcript:"):
+        records.fold(forgery(lines), "transcript")
+
+
 def test_a_forger_who_writes_the_note_outside_as_well_lacks_the_key(table: Studio) -> None:
     name, place = party(table)
     rechained(place, turn_a_vote)
@@ -190,6 +209,16 @@ def test_a_party_killed_before_its_end_was_noted_is_proved_by_its_seal(table: St
     assert (state / "party-closed.jsonl").exists()
     rechained(place, turn_a_vote)
     assert verdict(table, name)[0] == 8
+
+
+def test_an_outcome_that_does_not_follow_is_found_without_the_note(table: Studio) -> None:
+    name, place = party(table)
+    state = table.path / ".agent-studio/development"
+    for file in ("party-closed.jsonl", "party-closed.jsonl.head"):
+        (state / file).unlink()
+    rechained(place, better_the_outcome)  # the seal, of the lines before, is right
+    code, said = verdict(table, name)
+    assert (code, "does not follow" in said) == (8, True)
 
 
 def test_a_party_that_was_held_elsewhere_is_not_proved_here(table: Studio) -> None:
