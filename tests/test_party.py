@@ -77,6 +77,9 @@ def test_a_change_of_mind_without_an_argument_is_conformity_and_not_counted(tabl
         ({"from": "Beta", "reason": "The vendor ends support in March."}, True),
         ({"from": "Beta", "reason": ""}, False),
         ({"from": "Beta", "reason": "It fits."}, False),  # what the others were seen to say
+        ({"from": "Beta", "reason": "I agree with the majority: Alpha is better."}, False),
+        ({"from": "Beta", "reason": "Position 2 convinced me"}, False),
+        ({"from": "Beta", "reason": "Latency doubles under load."}, True),
         ({"from": "Beta", "reason": "", "newEvidence": ["LIMIT is 100 in app.py"]}, True),
         (None, False),
     ],

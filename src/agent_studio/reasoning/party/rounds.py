@@ -268,12 +268,12 @@ def _kind(session: Session, turn: Turn, position: Position) -> str:
     """Tell an argument from conformity: a reason, or a quotation that is verified, which nobody was shown before."""
     if position.change is None:
         return CONFORMITY
-    known = revealed(session, turn.round)
+    known, names = revealed(session, turn.round), session.options or tuple(claims(session).values())
     said = [position.change.reason, *position.change.new_evidence]
-    if any(not is_known(one, known) for one in said):
+    if any(not is_known(one, known, names) for one in said):
         return ARGUMENT
     quotes = [one.quote for one in position.evidence if one.verified]
-    return ARGUMENT if any(not is_known(one, known) for one in quotes) else CONFORMITY
+    return ARGUMENT if any(not is_known(one, known, names) for one in quotes) else CONFORMITY
 
 
 def _flip(turn: Turn, before: dict[str, str], after: dict[str, str], kind: str, position: Position) -> Flip:

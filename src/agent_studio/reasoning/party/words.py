@@ -4,42 +4,30 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-NEGATIONS = frozenset(
-    [
-        "not",
-        "no",
-        "never",
-        "none",
-        "cannot",
-        "can't",
-        "don't",
-        "doesn't",
-        "won't",
-        "isn't",
-        "aren't",
-        "shouldn't",
-        "mustn't",
-        "without",
-        "nicht",
-        "kein",
-        "keine",
-        "nie",
-        "niemals",
-        "ne",
-        "pas",
-        "jamais",
-        "nunca",
-        "não",
-        "nicht",
-        "non",
-        "не",
-        "нет",
-        "никогда",
-    ]
-)
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NO = """
+not no never none cannot can't don't doesn't won't isn't aren't shouldn't mustn't without nicht kein keine nie
+niemals ne pas jamais nunca não non не нет никогда
+"""
+NEGATIONS = frozenset(_NO.split())
 """Words that turn a claim into its opposite; used only to deny that two claims agree."""
+_WHO = """
+i me my we us our you your he she they them their it its this that these those there here who which what a an the of
+to by in on at for from with and or but so as than too also more most much very now then after before because since
+if is are was were be been being am do does did have has had will would should can could may not no yes agree agrees
+agreed agreeing agreement majority minority others other another everyone everybody all both one position positions
+opinion opinions view views vote votes voted voting consensus convinced convincing convinces persuaded persuasive
+team colleagues peers panel experts seat seats argument arguments think thought believe feel same reconsidered
+reconsider reconsidering changed change changing mind right correct wrong better best good great fine ok okay sounds
+seems looks prefer prefers preferred support supports supported reading read seeing seen hearing heard saw option
+options choice choose side join joining follow following go going
+"""
+_APPEALS = frozenset(_WHO.split())
+"""Words of which no reason is made: they say who holds something, or that it is held."""
 _QUOTES = "\"'`“”‘’«»„"
 _WORD = re.compile(r"[\w'’+#]+")
 _CUT = " […]"
@@ -62,13 +50,16 @@ def are_opposed(one: str, other: str) -> bool:
     return negated[0] != negated[1] and _without(first) == _without(second)
 
 
-def is_known(argument: str, revealed: list[str]) -> bool:
-    """Tell whether an argument says no more than one of the texts that were shown before."""
-    said = normal(argument)
-    if not said:
+def is_known(argument: str, revealed: list[str], names: Iterable[str] = ()) -> bool:
+    """Tell whether an argument says no more than one of the texts that were shown before, or nothing but who agrees.
+
+    `names` are what is chosen among: to name an option is no reason for it.
+    """
+    said, chosen = normal(argument), {word for name in names for word in _words(name)}
+    words = set(_words(argument)) - _APPEALS - chosen
+    if not words or all(word.isdecimal() for word in words):
         return True
-    words = set(_words(argument))
-    return any(said in normal(text) or (words and words <= set(_words(text))) for text in revealed)
+    return any(said in normal(text) or words <= set(_words(text)) for text in revealed)
 
 
 def clean(value: Any, most: int) -> str:
