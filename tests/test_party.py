@@ -145,6 +145,7 @@ HOSTILE: tuple[dict[str, Any], ...] = (
     {"option": "Alpha", "stance": "support", "confidence": True},
     {"option": {"$ref": "#"}, "confidence": 0.9},
     {"agent": "architect", "seat": 1, "nonce": "0", "positions": [for_it("Alpha")] * 3},
+    for_it("Alpha", rationale="x" * 5_000_000),
     {"error": "timeout"},
     {"error": "refused"},
     {"error": "malformed"},
