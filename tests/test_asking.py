@@ -41,6 +41,7 @@ from agent_studio.reasoning.models.model import (
     Request,
     Usage,
 )
+from agent_studio.reasoning.models.replay import recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -370,6 +371,22 @@ def test_a_program_with_a_budget_of_its_own_is_given_half_of_what_is_set_aside(a
     ask(one, client)
     assert client.most > (one.worst_usd(Told(), ASKED) or 0)
     assert one.worst_usd(client, ASKED) == 2 * client.most
+
+
+def test_a_recording_of_such_a_program_keeps_its_budget(
+    context: Context, asker: Callable[..., Asker], tmp_path: Path
+) -> None:
+    class Client(Told):
+        async def complete_within(self, request: Request, most_usd: Decimal) -> Reply:
+            return await self.complete(replace(request, nonce=str(most_usd)))
+
+    client, tape = Client([said()]), tmp_path / "tape.jsonl"
+    taped, one = recording(str(tape), client), asker()
+    ask(one, taped)
+    assert client.asked[0].nonce
+    assert one.worst_usd(taped, ASKED) == one.worst_usd(client, ASKED)
+    assert ask(one, open_model(context, f"replay:{tape}")).cost_usd == 0
+    assert len(ledger(context)) == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 80)), max_size=30), st.integers(0, 200))

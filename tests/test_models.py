@@ -139,6 +139,7 @@ def test_a_compatible_server_gets_the_older_limit_and_nobodys_key(
         reply = asked(context, f"compatible:tiny@{api.url}/v1")
     assert reply.data == {"option": "A", "confidence": 0.5}
     assert api.asked[0].body["max_tokens"] == 4_000
+    assert api.asked[0].headers["accept-encoding"] == "identity"
     assert "sk-" not in json.dumps(dict(api.asked[0].headers))
 
 
@@ -159,7 +160,6 @@ def test_plain_text_is_asked_for_without_a_schema(context: Context) -> None:
     (Turn(ANSWER[:-4], finish="length"), MALFORMED, True),
     (Turn(raw=b"<html>a gateway</html>"), MALFORMED, True),
     (Turn(raw=b'{"choices": []}'), MALFORMED, True),
-    (Turn(raw=b"x" * (answers.ANSWER_BYTES_MAX + 1)), MALFORMED, True),
     (Turn(raw=b"\x1f\x8b", headers={"content-encoding": "gzip"}), UNAVAILABLE, True),
     (Turn(hangs_up=True), UNAVAILABLE, True),
     (Turn("boom", status=500), UNAVAILABLE, True),
@@ -168,7 +168,6 @@ def test_plain_text_is_asked_for_without_a_schema(context: Context) -> None:
     (Turn("who are you", status=401), REFUSED, False),
     (Turn("no such model", status=404), REFUSED, False),
     (Turn("too long", status=400), REFUSED, False),
-    (Turn("elsewhere", status=307, headers={"location": "http://127.0.0.1:9/"}), REFUSED, False),
     (Turn("no", finish="content_filter"), REFUSED, True),
 ])  # fmt: skip
 def test_what_a_provider_does_wrong_is_an_error_of_the_right_kind(
@@ -180,10 +179,42 @@ def test_what_a_provider_does_wrong_is_an_error_of_the_right_kind(
     assert len(error.message) < 700
 
 
+def test_an_answer_without_end_is_broken_off(context: Context) -> None:
+    error = failed(context, "compatible:tiny", [Turn("x" * (answers.ANSWER_BYTES_MAX + 1))], schema=None)
+    assert error.kind == MALFORMED
+    assert "more than can be an answer" in error.message
+
+
+def test_a_redirect_is_not_followed_with_the_key_and_the_question(context: Context) -> None:
+    with ModelApi([Turn(ANSWER)]).serving() as other:
+        away = Turn("elsewhere", status=307, headers={"location": f"{other.url}/v1/chat/completions"})
+        error = failed(context, "compatible:tiny", [away])
+    assert error.kind == REFUSED
+    assert other.asked == []
+
+
+def test_no_error_shows_a_secret_of_anyones(context: Context) -> None:
+    error = failed(context, "compatible:tiny", [Turn(f"you sent {KEY}", status=400)])
+    assert KEY not in error.message
+
+
 def test_a_malformed_answer_says_what_was_used_and_shows_a_little_of_itself(context: Context) -> None:
     error = failed(context, "compatible:tiny", [Turn("x" * 10_000)])
     assert error.usage == Usage(10, 5)
     assert 0 < len(error.raw) <= 2_000
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": -5, "completion_tokens": 3, "total_tokens": 1}])
+def test_usage_that_is_missing_or_cannot_be_is_none(context: Context, usage: Mapping[str, Any] | None) -> None:
+    message = {"role": "assistant", "content": ANSWER}
+    body = {
+        "id": "c", "object": "chat.completion", "created": 1, "model": "tiny", "usage": usage,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+    }  # fmt: skip
+    turn = Turn(raw=json.dumps(body).encode(), headers={"content-type": "application/json"})
+    with ModelApi([turn]).serving() as api:
+        reply = asked(context, f"compatible:tiny@{api.url}/v1")
+    assert (reply.data, reply.usage) == ({"option": "A", "confidence": 0.5}, Usage())
 
 
 def test_a_provider_that_throttles_is_asked_once_and_says_how_long_to_wait(context: Context) -> None:

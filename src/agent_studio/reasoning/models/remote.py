@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,8 @@ class Remote:
         if self._opened is None:
             from agent_studio.reasoning.models import wire  # noqa: PLC0415 - the extra may be missing
 
+            # Usage that cannot be is judged where it is charged; a line on stderr says nothing to anybody.
+            warnings.filterwarnings("ignore", message="Failed to extract usage")
             client = wire.client(self._endpoint.url)
             self._opened = client, _model(self.model, self._endpoint, client)
         return self._opened[1]
