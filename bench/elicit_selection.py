@@ -2,7 +2,8 @@
 
 Labels came in rounds, each committed before the cues were run on it. Of the first, one half (by the hash of each text)
 was tuned on; but whoever wrote labels also wrote cues, and remembered them: the second round, in other words, showed
-that. So cues were widened after each of rounds two to four. The last round is untouched: nothing was changed after it.
+that. So cues were widened after each of rounds two to four, and after the fifth what asks for no method was told apart
+better. The last round is untouched: nothing was changed after it.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 CASES = Path(__file__).with_name("elicit_cases.jsonl")
-LAST = 5
+LAST = 6
 """The round after which nothing was changed."""
-AT_FIRST = {2: (0.04, 0.97), 3: (0.51, 0.83), 4: (0.61, 0.88), 5: (0.94, 1.00)}
+AT_FIRST = {2: (0.04, 0.97), 3: (0.51, 0.83), 4: (0.61, 0.88), 5: (0.94, 1.00), 6: (0.88, 0.90)}
 """hit@3 and none-fits recall of each round when it was run for the first time."""
 SHOWN = 3
 LEAST = 0.80

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -12,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.elicit_world import BETTER, FOR_THE_CHANGE, PLAN, WEAK, ElicitWorld, finding
+from tests.elicit_world import BETTER, FOR_THE_CHANGE, ON, PLAN, WEAK, ElicitWorld, finding
 
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
@@ -127,8 +131,27 @@ def test_a_section_is_all_that_is_shown_and_changed(world: ElicitWorld) -> None:
     done = world.look("--section", "rollback")
     assert [(one["state"], one["faults"]) for one in done["findings"]] == [
         ("offered", []), ("unsound", ["its quote is outside the section"])]  # fmt: skip
+    world.plan.write_text(f"{PLAN}\n# Keys\n\n{SECRET}\n")
+    words = ("run", "--method", "fmea", "--file", "docs/plan.md", "--model", "scripted:replies.json")
+    assert "md:13 holds a credential" in world.error(*words, "--section", "rollback")
+    world.plan.write_text(PLAN)
     said = world.error("run", "--file", "docs/plan.md", "--section", "rolback", "--model", "scripted:replies.json")
     assert 'did you mean "Rollback"?' in said
+
+
+def test_of_a_section_the_judge_sees_no_more_either(bare: Studio) -> None:
+    seen: list[Request] = []
+
+    class Watching(Priced):
+        async def complete(self, request: Request) -> Reply:
+            seen.append(request)
+            return await super().complete(request)
+
+    answers = {"fmea": {"findings": [finding()]}, "judge": {"verdict": "tie"}}
+    run_with(context_of(bare), Watching(answers, is_free=True), section="Rollback")
+    assert [one.agent for one in seen] == ["fmea", "judge", "judge"]
+    assert not any("Monday" in one.prompt for one in seen)
+    assert all(WEAK in one.prompt for one in seen)
 
 
 def test_standard_input_is_looked_at_and_its_text_comes_back(world: ElicitWorld) -> None:
@@ -386,16 +409,23 @@ def context_of(studio: Studio, *overrides: str) -> Context:
 
 
 def run_with(
-    context: Context, model: Any, *methods: str, limit: Decimal | None = None, text: str = PLAN, session: str = "s"
+    context: Context,
+    model: Any,
+    *methods: str,
+    limit: Decimal | None = None,
+    text: str = PLAN,
+    session: str = "s",
+    section: str = "",
 ) -> store.Run:
     """Run methods by a model of the test."""
     asker = Asker(context, limit_usd=limit, purpose="elicit", session=session)
     spent = store.spent_usd(context, session)
     asker.already(spent)
     chosen = [built_in()[name] for name in methods or ("fmea",)]
-    task = Task(store.new_id(), draft.read(text.encode(), "x"), chosen, "", judged=True)
+    task = Task(store.new_id(), draft.read(text.encode(), "x", section), chosen, "", judged=True)
     began = {"id": task.id, "session": session, "methods": [one.id for one in chosen], "model": model.name, "goal": "",
-             "file": "", "name": "x", "section": "", "sha256": draft.digest(text.encode()), "judged": True}  # fmt: skip
+             "file": "", "name": "x", "section": section, "sha256": draft.digest(text.encode()),
+             "judged": True}  # fmt: skip
     store.began(context, began, text.encode(), most=100)
     asyncio.run(Running(context, task, asker, model).run())
     return store.load(context, task.id)
@@ -443,6 +473,31 @@ def test_a_call_of_a_killed_run_counts_at_its_worst(bare: Studio) -> None:
     store.note(context, killed, store.ASKED, {"request": "b", "worstUsd": str(worst)})
     store.note(context, killed, store.CALL, {"request": "b", "costUsd": "0.001"})
     assert store.spent_usd(context, "s") == once + worst + Decimal("0.001")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code", "status"), [(signal.SIGINT, 130, "stopped"), (signal.SIGKILL, -9, None)])
+def test_a_run_that_is_ended_leaves_the_text_and_is_counted(
+    world: ElicitWorld, number: signal.Signals, code: int, status: str | None
+) -> None:
+    world.script(**{"pre-mortem": [{"delayMs": 60_000}]})
+    words = ("elicit", "run", "--method", "pre-mortem", "--file", "docs/plan.md", "--model", "scripted:replies.json")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agent_studio", *words, "--session", "mine", "--set", ON], cwd=world.studio.path,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    kept = world.studio.path / ".claude/context/elicitation"
+    deadline = time.monotonic() + 30
+    while not any('"asked"' in one.read_text() for one in kept.glob("*/journal.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(20) == code
+    (run,) = world.run("list").data["runs"]
+    assert (run["status"], run["session"]) == (status, "mine")
+    assert world.run("show", run["id"]).data["findings"] == []
+    assert world.run("apply", run["id"]).code == 1
+    assert world.plan.read_text() == PLAN
 
 
 def test_a_session_has_so_many_runs_and_a_run_so_many_methods(world: ElicitWorld) -> None:

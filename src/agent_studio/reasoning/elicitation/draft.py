@@ -62,11 +62,10 @@ def read(data: bytes, name: str, section: str = "") -> Draft:
     if (size := len(draft.part.encode())) > PART_BYTES:
         hint = "choose a part of it: --section HEADING" if not section else "choose a smaller section"
         raise UsageError(f"{what} has {size:,} bytes; at most {PART_BYTES:,} are looked at", hint=hint)
-    for secret in find_secrets(draft.part):
-        line = text.count("\n", 0, start) + secret.line
+    for secret in find_secrets(text):  # of a section, too: the whole is kept
         raise UsageError(
-            f"{name}:{line} holds a credential ({secret.kind}): it is sent to no model",
-            hint="take it out and revoke it, or choose a section without it",
+            f"{name}:{secret.line} holds a credential ({secret.kind}): it is sent to no model, and kept nowhere",
+            hint="take it out and revoke it",
         )
     return draft
 

@@ -128,10 +128,11 @@ class Running:
     def _passages(self, finding: Finding) -> tuple[str, str]:
         if finding.fix is None:
             raise ValueError("only a change can be judged")
-        text, fix = self._task.draft.text, finding.fix
-        at = text.index(fix.quote)
-        left = text[max(at - _PASSAGE, 0) : at]
-        right = text[at + len(fix.quote) : at + len(fix.quote) + _PASSAGE]
+        draft, fix = self._task.draft, finding.fix
+        at = draft.text.index(fix.quote)
+        end = at + len(fix.quote)
+        left = draft.text[max(at - _PASSAGE, draft.start) : at]
+        right = draft.text[end : min(end + _PASSAGE, draft.end)]
         return f"{left}{fix.quote}{right}", f"{left}{fix.replacement}{right}"
 
     async def _ask(self, request: Request, method: str) -> Mapping[str, Any] | None:

@@ -2,7 +2,8 @@
 
 A cue is a row of words, each with others that may stand for it (`what|how could|might fail`), found as stems in that
 order with at most two words between them. Cues count as independent hints, `1 - (1 - a)(1 - b)`, each word of a request
-for one cue of a method only. A short order to do something (run, rename, print) says little for any method.
+for one cue of a method only. Of a long draft, headings and beginning are looked at, and its kind. A short order to do
+something (run, rename, print) says little for any method.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_studio.knowledge import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agent_studio.reasoning.elicitation.methods import Method
 
@@ -24,6 +25,8 @@ READ_CHARACTERS = 20_000
 WEIGHTS: Mapping[str, float] = {"strong": 0.72, "medium": 0.46, "weak": 0.2}
 _PASSAGE_WORDS = 80
 """Hints count together only where they stand so near to each other."""
+_PASSAGES_OF_A_REQUEST = 4
+"""A text of more passages is a draft."""
 _GAP = 2
 _KIND_WORDS: Mapping[str, str] = {
     "architecture": "architecture component module interface service dependency database schema deployment scaling",
@@ -37,8 +40,15 @@ _ORDERS = frozenset(
     """fix rename run print show open bump add remove delete format sort convert translate merge copy send close install
     update upload restart list turn insert replace increase decrease attach give remind create set change commit
     move download start stop log make implement generate put book scaffold extract draw call summarise summarize wire
-    enable disable shorten""".split()  # noqa: SIM905 - a list of texts would be 50 lines
+    enable disable shorten use write refactor build deploy push rebase revert type mock pin""".split()  # noqa: SIM905 - a list of texts would be 50 lines
 )
+_POLITE = frozenset(
+    """please can could would will you mind i we want need to lets let us should now just think that id like a the also
+    then and kindly""".split()  # noqa: SIM905 - as above
+)
+"""What an order may begin with."""
+_LOOKED_UP = ("how do i ", "how can i ", "how to ", "is there a ")
+"""How questions begin whose answer is looked up."""
 _FRAME = frozenset(
     """would could should might may ought will ever plan design proposal idea strategy decide decision worry nervous
     suspect doubt fair assume estimate forecast risk consequence argument opinion review critique anything nobody
@@ -46,6 +56,13 @@ _FRAME = frozenset(
 )
 """Words of somebody who weighs something up: beside them, one hint of medium strength is enough."""
 _FRAME_WEIGHT = 0.46
+_NAMED = 0.95
+"""The score of a method whose own name is in the request, in an order, too."""
+_ORDINARY = frozenset(
+    """inversion invert cascade subtraction decomposition analogy analogical sensitivity assumptions stakeholders
+    simplify fundamentals debiasing""".split()  # noqa: SIM905 - as above
+)
+"""Names that are everyday words, and name no method by themselves."""
 _ORDER_WORDS = 14
 _ORDER_FACTOR = 0.8
 
@@ -64,9 +81,17 @@ def select(text: str, methods: Iterable[Method], *, least: float, limit: int) ->
     """Return the methods that fit from a score up, the best first; none where none fits."""
     passages = _passages(text[:READ_CHARACTERS])
     kinds = _kinds(passages)
+    if len(passages) > _PASSAGES_OF_A_REQUEST:
+        passages = _passages(_about(text[:READ_CHARACTERS]))
     scored = (_fit(method, passages, kinds) for method in methods)
     fitting = [fit for fit in scored if fit.score >= least and fit.score > 0]
     return sorted(fitting, key=lambda fit: (-fit.score, fit.method.id))[:limit]
+
+
+def _about(draft: str) -> str:
+    """Return headings and beginning of a long text: among all its words are cues of every method."""
+    headings = [line.lstrip("# ") for line in draft.splitlines() if line.startswith("#")]
+    return " ".join([*headings, *draft.split()[:_PASSAGE_WORDS]])
 
 
 def is_read(text: str) -> bool:
@@ -99,8 +124,11 @@ def _passage(stems: list[str], *, is_order: bool) -> _Passage:
 
 
 def _is_order(text: str) -> bool:
-    said = [word for word in words.words(text) if word != "please"]
-    return bool(said) and said[0] in _ORDERS
+    """Tell whether a text asks for something to be done or looked up, however politely."""
+    said = words.words(text.replace("'", ""))
+    if " ".join(said).startswith(_LOOKED_UP):
+        return True
+    return next((word for word in said if word not in _POLITE), "") in _ORDERS
 
 
 def _kinds(passages: Sequence[_Passage]) -> set[str]:
@@ -130,11 +158,19 @@ def _fit(method: Method, passages: Sequence[_Passage], kinds: set[str]) -> Fit:
         if passage.is_weighing and any(miss < 1 - WEIGHTS["weak"] for miss in misses):
             misses.append(1 - _FRAME_WEIGHT)
         score = (1 - prod(misses)) * (_ORDER_FACTOR if passage.is_order else 1)
+        if name := next((name for name in _names(method) if _found(_compiled(name), passage)), ""):
+            score, found = max(score, _NAMED), [f"name: {name}", *found]
         if score > best:
             best, because = score, found
     if kind is not None:
         best, because = 1 - (1 - best) * (1 - _KIND_WEIGHT), [*because, f"kind: {kind}"]
     return Fit(method, round(best, 4), tuple(because))
+
+
+def _names(method: Method) -> Iterator[str]:
+    for name in (method.id, *method.aliases):
+        if "-" in name or name not in _ORDINARY:
+            yield name.replace("-", " ")
 
 
 def _found(cue: tuple[frozenset[str], ...], passage: _Passage) -> tuple[int, ...]:

@@ -69,18 +69,17 @@ def new_id() -> str:
 def began(context: Context, record: Mapping[str, Any], original: bytes, *, most: int) -> None:
     """Keep the original and that a run began; raise `UsageError` where its session has had as many as it may."""
     run_id, session = record["id"], record["session"]
-    kept = {"kind": BEGAN, "timestamp": clock.timestamp(clock.now()), **_clean(record)}
-    door = folder(context)
-    fits = chained.append(door, INDEX, kept, unless=lambda past: _runs_of(past, session) >= most)
-    if not fits:
+    kept = {"kind": BEGAN, "timestamp": _now(), **_clean(record)}
+    door, own = folder(context), folder(context).at(run_id)
+    own.make()
+    own.replace(ORIGINAL, original)
+    chained.append(own, JOURNAL, kept)  # before it is in the journal of all: what that names is whole
+    if not chained.append(door, INDEX, kept, unless=lambda past: _runs_of(past, session) >= most):
+        door.remove_tree(run_id)
         raise UsageError(
             f"the session {session} has had its {most} runs: features.advancedElicitation.maxInvocationsPerSession",
             hint="raise the key, or go on in another session",
         )
-    own = door.at(run_id)
-    own.make()
-    own.replace(ORIGINAL, original)
-    chained.append(own, JOURNAL, kept)
 
 
 def _runs_of(past: list[dict[str, Any]], session: str) -> int:
