@@ -1,11 +1,12 @@
-"""What a party recommends, or a person decided after it, written to `decisions.md` on request."""
+"""What a party recommends, or a person decided after it, added to the project's decisions on request."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agent_studio import clock
-from agent_studio.errors import UsageError
+from agent_studio.errors import AgentStudioError, UsageError
 from agent_studio.reasoning.party import outcome
 from agent_studio.reasoning.party.report import text
 from agent_studio.redaction import redact
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.party.outcome import Outcome
 
 FILE = "decisions.md"
-_LOCK = "decisions.lock"
+_LOCK = ".memory.lock"
 _WAIT_S = 10.0
-_TITLE_MAX = 120
+_TITLE_MAX, _REASON_MAX = 110, 500
+_KNOWN = "known"
 
 
 def record(context: Context, found: Outcome, *, option: str = "", reason: str = "", who: str = "") -> str | None:
@@ -31,32 +33,52 @@ def record(context: Context, found: Outcome, *, option: str = "", reason: str = 
             f"{found.session.id} recommends nothing: a person decides",
             hint=f'agent-studio party decide {found.session.id} --option "..." --reason "..."',
         )
-    entry = _entry(found, option, reason, who)
+    title = _cut(text(found.session.question), _TITLE_MAX)
+    body = redact(_body(found, option, reason, who))
+    try:
+        memory = import_module("agent_studio.memory.book")
+    except ModuleNotFoundError:  # a build without memory
+        return _appended(context, title, body)
+    try:
+        note = memory.open_memory(context).add("decision", body, title=title, source=f"party {found.session.id}")
+    except AgentStudioError as error:
+        if error.code == _KNOWN:
+            return None
+        raise
+    return str(note.text)
+
+
+def _appended(context: Context, title: str, body: str) -> str | None:
     folder = context.root.folder("memory")
     folder.make()
-    with locks.exclusive(context.root.state, _LOCK, doing="recording a decision", wait_s=_WAIT_S):
+    entry = f"## {title}\n\n- **Date**: {clock.timestamp(clock.now())[:10]}\n- **Status**: Accepted\n\n{body}\n"
+    with locks.exclusive(folder, _LOCK, doing="memory is changed", wait_s=_WAIT_S):
         try:
             known = folder.read(FILE).decode("utf-8", "replace")
         except FileNotFoundError:
             known = "# Decisions\n"
-        if entry.partition("\n")[2] in known:
+        if body in known:
             return None
         folder.replace(FILE, (known.rstrip("\n") + "\n\n" + entry).encode())
     return entry
 
 
-def _entry(found: Outcome, option: str, reason: str, who: str) -> str:
-    data, session = outcome.data(found), found.session
-    title = " ".join(session.question.split())
-    title = title if len(title) <= _TITLE_MAX else title[: _TITLE_MAX - 1] + "…"
-    decided = option or str(data["option"])
-    away = [one for one in data["dissent"] if not one["requested"]]
+def _body(found: Outcome, option: str, reason: str, who: str) -> str:
+    data = outcome.data(found)
+    state = f"consensus {found.state} ({outcome.needed(found)}), {outcome.calls(found)}"
     lines = [
-        f"## {clock.timestamp(clock.now())[:10]}: {text(title)}", "",
-        f"- decision: {text(decided)}",
+        f"- decision: {text(option or str(data['option']))}",
         f"- by: {text(who) if who else 'recommendation of the party'}",
-        f"- party: {session.id}, consensus {found.state} ({outcome.needed(found)}), {outcome.calls(found)}",
-    ]  # fmt: skip
-    lines += [f"- reason: {text(reason)}"] if reason else []
-    lines += [f"- dissent: {text(one['agent'])}: {text(one.get('rationale') or 'no reason given')}" for one in away]
-    return redact("\n".join(lines)) + "\n"
+        f"- party: {found.session.id}, {state}",
+    ]
+    lines += [f"- reason: {text(_cut(reason, _REASON_MAX))}"] if reason else []
+    for one in data["dissent"]:
+        if not one["requested"]:
+            said = _cut(one.get("rationale") or "no reason given", _REASON_MAX)
+            lines.append(f"- dissent: {text(one['agent'])}: {text(said)}")
+    return "\n".join(lines)
+
+
+def _cut(words: str, most: int) -> str:
+    whole = " ".join(words.split())
+    return whole if len(whole) <= most else whole[: most - 1].rstrip() + "…"
