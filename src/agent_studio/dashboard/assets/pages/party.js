@@ -12,6 +12,7 @@ export default {
   draw({ parties, party, verified, id }, shown, app) {
     if (parties) return list(parties, app);
     const crumb = app.link("party", "", "Parties");
+    if (!verified) return lead(`Party ${id}`, "There is none of this name here.", { crumb });
     if (!party) return [lead(`Party ${id}`, "Its transcript is damaged.", { crumb, state: "BREACH" }), faults(verified)];
     return [
       lead(party.question, party.why, { crumb, state: STATES[party.state] }),
