@@ -413,3 +413,12 @@ def test_in_a_claims_vote_a_seat_that_turns_against_itself_needs_an_argument(tmp
     found = held(tmp_path, [[claims("Use A"), against], [claims("Use B")], [claims("Use B")]])
     assert [flip.kind for flip in found.standing.flips if flip.round == 2] == ["conformity"]
     assert found.standing.ballots[1].stances["use a"] == "support"
+
+
+def test_a_team_may_mix_models_and_each_seat_is_asked_by_its_own(table: Studio) -> None:
+    one, other = (script(table.path / f"{name}.json", {"*": [for_it(name)]}) for name in ("Alpha", "Beta"))
+    rows = f"qa,r,1,,{one}\nqa,r,2,,{other}\ndeveloper,r,3,,{one}\n"
+    table.write(".claude/teams/mixed.csv", f"{HEADER}\n{rows}")
+    data = table.json("party", "run", "Which?", "--options", "Alpha|Beta", "--team", "mixed")
+    assert [seat["option"] for seat in data["seats"]] == ["Alpha", "Beta", "Alpha"]
+    assert (data["state"], data["option"]) == ("weak", "Alpha")

@@ -42,7 +42,7 @@ def run(context: Context, wish: Wish, tell: Callable[[Opened], Callable[[str], N
     opening.refuse_off(context)
     asked = opening.seated(context, wish)
     bound = seats.bind(context.project, asked)
-    models = {one.seat.number: open_model(context, _chosen(context, wish.model, one)) for one in bound}
+    models = _opened(context, {one.seat.number: _chosen(context, wish.model, one) for one in bound})
     prepared = opening.prepare(context, wish, {seat: model.name for seat, model in models.items()}, asked, bound)
     with store.new(context).held() as transcript:
         opened = opening.begin(transcript, prepared)
@@ -54,7 +54,7 @@ def resume(context: Context, place: Place, tell: Callable[[Opened], Callable[[st
     refuse_nested(os.environ)
     opening.refuse_off(context)
     with place.held() as transcript:
-        models = {chair.number: open_model(context, chair.model) for chair in opening.seats_of(transcript)}
+        models = _opened(context, {chair.number: chair.model for chair in opening.seats_of(transcript)})
         opened = opening.again(context, transcript)
         return asyncio.run(_held(context, opened, models, tell(opened)))
 
@@ -105,14 +105,23 @@ async def _held(context: Context, opened: Opened, models: dict[int, Model], tell
             await model.close()
 
 
+def _opened(context: Context, names: dict[int, str | None]) -> dict[int, Model]:
+    """Return the model of each seat; seats of one model share it."""
+    models: dict[str | None, Model] = {}
+    for name in names.values():
+        if name not in models:
+            models[name] = open_model(context, name)
+    return {seat: models[name] for seat, name in names.items()}
+
+
 def _go_on(opened: Opened, models: dict[int, Model]) -> None:
     """Let a scripted model go on where it was: its answers are taken in order."""
-    for seat, model in models.items():
+    for model in {id(one): one for one in models.values()}.values():
         forward = getattr(model, "resume", None)
         if forward is not None:
-            agents = [opened.session.chair(turn.seat).agent for turn in opened.session.turns if turn.is_settled]
+            turns = [one for one in opened.session.turns if one.is_settled and models[one.seat] is model]
+            agents = [opened.session.chair(one.seat).agent for one in turns]
             forward({agent: agents.count(agent) for agent in agents})
-            models[seat] = model
 
 
 def _chosen(context: Context, wished: str | None, one: Bound) -> str | None:
@@ -147,7 +156,7 @@ async def compared(
     refuse_nested(os.environ)
     opening.refuse_off(context)
     bound = seats.bind(context.project, load_team(context, team))
-    models = {one.seat.number: open_model(context, _chosen(context, model, one)) for one in bound}
+    models = _opened(context, {one.seat.number: _chosen(context, model, one) for one in bound})
     asker = Asker(context, limit_usd=limit_usd, purpose="party bench", session=f"bench-{secrets.token_hex(4)}")
     table = Table(
         tuple({"agent": one.seat.agent, "role": one.seat.role, "weight": str(one.seat.weight)} for one in bound),
