@@ -361,10 +361,11 @@ def test_another_process_cancels_a_party_and_it_closes_with_what_there_is(table:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_an_interrupt_closes_a_party_with_what_there_is(table: Studio) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_closes_a_party_with_what_there_is(table: Studio, name: str) -> None:
     process, party = begun(table, SLOW)
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert json.loads(out)["data"]["reason"] == "interrupted"

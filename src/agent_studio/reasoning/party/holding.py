@@ -21,7 +21,7 @@ from agent_studio.reasoning.party.strategies import Table
 from agent_studio.reasoning.party.team import load as load_team
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from agent_studio.environment.context import Context
     from agent_studio.reasoning.asking import Answer
@@ -46,7 +46,7 @@ def run(context: Context, wish: Wish, tell: Callable[[Opened], Callable[[str], N
     prepared = opening.prepare(context, wish, {seat: model.name for seat, model in models.items()}, asked, bound)
     with store.new(context).held() as transcript:
         opened = opening.begin(transcript, prepared)
-        return asyncio.run(_held(context, opened, models, tell(opened)))
+        return _ran(_held(context, opened, models, tell(opened)))
 
 
 def resume(context: Context, place: Place, tell: Callable[[Opened], Callable[[str], None]]) -> Outcome:
@@ -56,7 +56,7 @@ def resume(context: Context, place: Place, tell: Callable[[Opened], Callable[[st
     with place.held() as transcript:
         models = _opened(context, {chair.number: chair.model for chair in opening.seats_of(transcript)})
         opened = opening.again(context, transcript)
-        return asyncio.run(_held(context, opened, models, tell(opened)))
+        return _ran(_held(context, opened, models, tell(opened)))
 
 
 def cancel(context: Context, place: Place) -> Outcome | None:
@@ -71,6 +71,14 @@ def cancel(context: Context, place: Place) -> Outcome | None:
         )  # fmt: skip
         party.halt("cancelled")
         return party.close()
+
+
+def _ran(held: Coroutine[None, None, Outcome]) -> Outcome:
+    """Run a party; SIGTERM ends it as Ctrl-C does."""
+    try:
+        return asyncio.run(held)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 class _Nobody:
