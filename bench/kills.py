@@ -7,6 +7,7 @@ where it was planned: on entry of the call, when everything before it is done an
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -172,14 +173,20 @@ def _traced(project: Path, arguments: Sequence[str], log: Path, *inject: str) ->
     options = ["-qqq", "-y", "-s", "4096", "-e", "signal=none", "-e", f"trace={','.join(_CALLS)}", "-o", str(log)]
     done = subprocess.run(
         ["strace", *options, *inject, *command_line(project, arguments)],
-        capture_output=True, env=_variables(log.parent), check=False,
+        capture_output=True, env=_variables(), check=False,
     )  # fmt: skip
     return done.returncode
 
 
-def _variables(folder: Path) -> dict[str, str]:
+def _variables() -> dict[str, str]:
     """Return variables under which one run makes the calls of the next: nobody else's byte code comes in between."""
-    return clean_variables() | {"PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
+    return clean_variables() | {"PYTHONHASHSEED": "0", "PYTHONPYCACHEPREFIX": _compiled().name}
+
+
+@functools.cache
+def _compiled() -> tempfile.TemporaryDirectory[str]:
+    """Return where the byte code of all that this process kills goes: to compile it anew takes longer than a kill."""
+    return tempfile.TemporaryDirectory(prefix="compiled-")
 
 
 def _points(log: Path, project: Path) -> Iterator[Point]:
@@ -225,7 +232,7 @@ class Matrix:
         """Return the points of an undisturbed run; an untraced run before it compiles what is to be compiled."""
         log = self._folder / "log"
         subprocess.run(
-            command_line(self._copy("undisturbed"), self.scenario.command), env=_variables(self._folder),
+            command_line(self._copy("undisturbed"), self.scenario.command), env=_variables(),
             capture_output=True, check=False,
         )  # fmt: skip
         undisturbed = self._copy("undisturbed")

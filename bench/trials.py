@@ -29,6 +29,7 @@ from bench import (
     corpus,
     elicit_client,
     elicit_selection,
+    evolution_journey,
     kills,
     ledger,
     measure,
@@ -112,6 +113,10 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _generated(place / "generated \u00fcn\u00ef", args.artifacts, args.seed)
         yield _packed(place / "tree", args.tree)
         yield search_quality.trial(place / "search", args.tree, args.queries, args.groups)
+        for number, source in enumerate((measure.REPOSITORY / "examples/bookshop", args.tree, *args.repository)):
+            if source and Path(source).exists():
+                project = evolution_journey.copied(Path(source), place / f"evolved-{number}")
+                yield evolution_journey.trial(project, Path(source).resolve().name)
         for number, repository in enumerate(args.repository):
             yield _checkout(place / f"repository-{number}", repository)
     if not args.repository:

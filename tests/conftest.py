@@ -42,6 +42,17 @@ for _name in ("SIGHUP", "SIGINT", "SIGQUIT"):  # started by nohup or in the back
     if (_number := getattr(signal, _name, None)) and signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
 
+
+def _fsync(descriptor: int) -> None:
+    """Take a descriptor as `os.fsync` does, and wait for no disk: of a test's own process only a power cut would tell.
+
+    What the product asks to be durable is recorded by `disk_model`, above this; processes that tests start wait for it.
+    """
+    os.fstat(descriptor)
+
+
+setattr(os, "fsync", _fsync)  # noqa: B010 - the type checker knows only the real one
+
 _JOURNEYS = frozenset(("bare", "staged", "compiled", "recorder", "collector", "desk"))
 """Fixtures that stand for whole processes, servers or projects."""
 

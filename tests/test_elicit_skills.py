@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-FILES = ["commands/elicit.md", "commands/party.md", "skills/elicit/SKILL.md", "skills/party/SKILL.md"]
+FILES = [
+    "commands/elicit.md", "commands/party.md", "skills/elicit/SKILL.md", "skills/evolve/SKILL.md",
+    "skills/party/SKILL.md",
+]  # fmt: skip
 
 
 def test_init_places_them_on_request_and_says_what_it_created(bare: Studio) -> None:
     before = bare.snapshot()
     planned = bare.json("init", "--skills", "--no-hooks", "--dry-run")
-    assert [one["state"] for one in planned["skills"]] == [CREATED] * 4
+    assert [one["state"] for one in planned["skills"]] == [CREATED] * 5
     assert bare.snapshot() == before
     assert not any("skills/elicit" in path for path in bare.json("init", "--no-hooks")["created"])
     created = bare.json("init", "--skills", "--no-hooks")["created"]
@@ -46,7 +49,7 @@ def test_a_file_that_differs_is_kept_and_named(bare: Studio) -> None:
     assert (done.code, own.read_text()) == (0, "mine\n")
     (told,) = [one for one in done.envelope["problems"] if one["code"] == "differs"]
     assert str(own) in told["message"]
-    assert [one.state for one in install(Project(bare.path))] == [KEPT, KEPT, KEPT, DIFFERS]
+    assert [one.state for one in install(Project(bare.path))] == [KEPT, KEPT, KEPT, KEPT, DIFFERS]
 
 
 def test_a_link_on_the_way_is_not_followed(bare: Studio, tmp_path: Path) -> None:
@@ -65,12 +68,12 @@ def test_they_are_not_placed_in_production(bare: Studio) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_each_is_sound_and_calls_commands_that_there_are(name: str) -> None:
-    text = (module._FILES / name).read_text()
+    text = module._files()[name].read_text()
     read = front_matter.read(text)
     assert not read.repairs
     assert read.fields["description"]
     assert len(str(read.fields["description"])) <= 1_024
-    assert f"agent-studio {'elicit' if 'elicit' in name else 'party'}" in text
+    assert any(verb in name and f"agent-studio {verb}" in text for verb in ("elicit", "evolve", "party"))
     parser = whole_parser()
     for command in re.findall(r"`agent-studio (elicit \w+ [^`]+)`", text):
         parser.parse_args(shlex.split(command.replace("--finding N", "--finding 1")))

@@ -142,8 +142,8 @@ def server(staged: Studio) -> Iterator[Server]:
         yield server
 
 
-def test_its_tools_are_described_as_reading_only_and_have_schemas(server: Server) -> None:
-    tools = {tool["name"]: tool for tool in server.ask("tools/list")["result"]["tools"]}
+def test_its_tools_are_described_as_reading_only_and_have_schemas(standing: Server) -> None:
+    tools = {tool["name"]: tool for tool in standing.ask("tools/list")["result"]["tools"]}
     assert list(tools) == ["search_artifacts", "get_artifact"]
     for tool in tools.values():
         assert tool["annotations"] | {"title": ""} == {
@@ -161,21 +161,23 @@ def test_it_introduces_itself_by_name_and_says_when_to_search(staged: Studio) ->
         assert "search_artifacts" in said["instructions"]
 
 
-def test_a_search_returns_a_short_line_for_each_artifact(server: Server) -> None:
-    lines = server.text("search_artifacts", query="database migrations").splitlines()
+def test_a_search_returns_a_short_line_for_each_artifact(standing: Server) -> None:
+    lines = standing.text("search_artifacts", query="database migrations").splitlines()
     assert lines[0].startswith("writing-migrations (skill, .claude/skills/writing-migrations/SKILL.md, ")
     assert lines[0].endswith(": Writes database migrations that can be rolled back.")
-    found = server.data("search_artifacts", query="database migrations", limit=1)
+    found = standing.data("search_artifacts", query="database migrations", limit=1)
     assert [hit["path"] for hit in found["hits"]] == [".claude/skills/writing-migrations/SKILL.md"]
     assert set(found["hits"][0]) == {"name", "domain", "path", "description", "score"}
 
 
-def test_a_search_is_narrowed_by_kind_and_by_all_of_its_tags(server: Server) -> None:
-    assert server.data("search_artifacts", query="code", domain="agent")["hits"][0]["name"] == "code-reviewer"
-    assert server.data("search_artifacts", query="code", domain="workflow")["hits"] == []
-    named = {hit["name"] for hit in server.data("search_artifacts", query="beehives", tags=["winter", "bees"])["hits"]}
+def test_a_search_is_narrowed_by_kind_and_by_all_of_its_tags(standing: Server) -> None:
+    assert standing.data("search_artifacts", query="code", domain="agent")["hits"][0]["name"] == "code-reviewer"
+    assert standing.data("search_artifacts", query="code", domain="workflow")["hits"] == []
+    named = {
+        hit["name"] for hit in standing.data("search_artifacts", query="beehives", tags=["winter", "bees"])["hits"]
+    }
     assert named == {"guide"}
-    assert server.data("search_artifacts", query="beehives", tags=["winter", "cats"])["hits"] == []
+    assert standing.data("search_artifacts", query="beehives", tags=["winter", "cats"])["hits"] == []
 
 
 def test_a_search_that_fits_nothing_says_so_is_no_error_and_is_kept(staged: Studio, server: Server) -> None:
@@ -187,9 +189,9 @@ def test_a_search_that_fits_nothing_says_so_is_no_error_and_is_kept(staged: Stud
     assert (json.loads(kept)["query"], json.loads(kept)["source"]) == ("xylophone quartet zanzibar", "mcp")
 
 
-def test_a_question_that_is_blank_or_filtered_away_is_told_so(server: Server) -> None:
-    assert server.refusal("search_artifacts", query="  ").startswith("nothing to search for")
-    said = server.data("search_artifacts", query="beehives", tags=["none"])["said"]
+def test_a_question_that_is_blank_or_filtered_away_is_told_so(standing: Server) -> None:
+    assert standing.refusal("search_artifacts", query="  ").startswith("nothing to search for")
+    said = standing.data("search_artifacts", query="beehives", tags=["none"])["said"]
     assert said == "Nothing passes the filters; without them guide fits best."
 
 
@@ -199,19 +201,19 @@ def test_an_artifact_that_was_just_written_is_found(staged: Studio, server: Serv
     assert [hit["name"] for hit in server.data("search_artifacts", query="glockenspiel")["hits"]] == ["bells"]
 
 
-def test_an_artifact_is_disclosed_in_steps(server: Server) -> None:
-    summary = server.text("get_artifact", name="guide")
+def test_an_artifact_is_disclosed_in_steps(standing: Server) -> None:
+    summary = standing.text("get_artifact", name="guide")
     assert "Sets up beehives before winter." in summary
     assert "call the Skill tool with guide" in summary
     assert "Open the hive" not in summary
-    headings = server.data("get_artifact", name="guide", part="headings")["headings"]
+    headings = standing.data("get_artifact", name="guide", part="headings")["headings"]
     assert [(one["number"], one["level"], one["title"]) for one in headings] == [
         (1, 1, "Guide"), (2, 2, "Hives"), (3, 2, "Honey"), (4, 3, "Jars"),
     ]  # fmt: skip
-    honey = server.data("get_artifact", name="guide", section="3")
+    honey = standing.data("get_artifact", name="guide", section="3")
     assert honey["text"] == "## Honey\n\nSpin it.\n\n### Jars\n\nBoil them."
-    assert server.data("get_artifact", name="guide", section="honey")["text"] == honey["text"]
-    assert server.data("get_artifact", name="guide", part="body")["text"] == GUIDE.strip("\n")
+    assert standing.data("get_artifact", name="guide", section="honey")["text"] == honey["text"]
+    assert standing.data("get_artifact", name="guide", part="body")["text"] == GUIDE.strip("\n")
 
 
 def test_what_the_client_does_not_offer_is_to_be_read(staged: Studio, server: Server) -> None:
@@ -223,8 +225,8 @@ def test_what_the_client_does_not_offer_is_to_be_read(staged: Studio, server: Se
         assert "part=body" in said
 
 
-def test_a_path_names_an_artifact_too(server: Server) -> None:
-    assert server.data("get_artifact", name=".claude/agents/code-reviewer.md")["name"] == "code-reviewer"
+def test_a_path_names_an_artifact_too(standing: Server) -> None:
+    assert standing.data("get_artifact", name=".claude/agents/code-reviewer.md")["name"] == "code-reviewer"
 
 
 def test_a_long_text_comes_in_pages_that_together_are_the_text(staged: Studio, server: Server) -> None:
@@ -262,12 +264,12 @@ def test_credentials_in_artifacts_are_not_handed_out(staged: Studio, server: Ser
     assert not any(secret in text for text in said)
 
 
-def test_unknown_names_are_answered_with_near_ones(server: Server) -> None:
-    said = server.refusal("get_artifact", name="code-reviwer")
+def test_unknown_names_are_answered_with_near_ones(standing: Server) -> None:
+    said = standing.refusal("get_artifact", name="code-reviwer")
     assert "no artifact has the name or path 'code-reviwer'" in said
     assert "code-reviewer" in said
-    assert "it has: 1 Guide, 2 Hives" in server.refusal("get_artifact", name="guide", section="Wax")
-    assert "did you mean" in server.refusal("search_artifact", query="x")
+    assert "it has: 1 Guide, 2 Hives" in standing.refusal("get_artifact", name="guide", section="Wax")
+    assert "did you mean" in standing.refusal("search_artifact", query="x")
 
 
 def test_a_name_that_two_artifacts_have_is_asked_about(staged: Studio, server: Server) -> None:
@@ -301,8 +303,8 @@ def test_an_artifact_that_has_become_a_way_out_is_not_read(staged: Studio, serve
         ({"query": "x" * 2_001}, "is too long"),
     ],
 )
-def test_wrong_arguments_are_named(server: Server, arguments: dict[str, Any], said: str) -> None:
-    assert said in server.refusal("search_artifacts", **arguments)
+def test_wrong_arguments_are_named(standing: Server, arguments: dict[str, Any], said: str) -> None:
+    assert said in standing.refusal("search_artifacts", **arguments)
 
 
 @pytest.mark.parametrize(
@@ -320,18 +322,18 @@ def test_wrong_arguments_are_named(server: Server, arguments: dict[str, Any], sa
         (b'{"jsonrpc":"2.0","id":9,"method":"tools/call","params":[]}', -32_600, 9),
     ],
 )
-def test_what_is_no_message_is_answered_and_ends_nothing(server: Server, line: bytes, code: int, number: Any) -> None:
-    server.write(line + b"\n")
-    answer = server.read()
+def test_what_is_no_message_is_answered_and_ends_nothing(standing: Server, line: bytes, code: int, number: Any) -> None:
+    standing.write(line + b"\n")
+    answer = standing.read()
     assert (answer["error"]["code"], answer["id"]) == (code, number)
-    assert server.ask("ping")["result"] == {}
+    assert standing.ask("ping")["result"] == {}
 
 
-def test_a_message_without_an_end_is_not_kept(server: Server) -> None:
-    server.write(b'{"jsonrpc": "' + b"x" * (5 << 20))
-    assert "at most" in server.read()["error"]["message"]
-    server.write(b'"}\n')
-    assert server.ask("ping")["result"] == {}
+def test_a_message_without_an_end_is_not_kept(standing: Server) -> None:
+    standing.write(b'{"jsonrpc": "' + b"x" * (5 << 20))
+    assert "at most" in standing.read()["error"]["message"]
+    standing.write(b'"}\n')
+    assert standing.ask("ping")["result"] == {}
 
 
 _JSON = st.recursive(
@@ -365,6 +367,16 @@ def test_whatever_is_sent_the_server_goes_on(running: Server, lines: list[bytes]
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server for all examples of a property."""
+    yield from _lasting(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for all tests that only ask: its start takes longer than they do."""
+    yield from _lasting(tmp_path_factory)
+
+
+def _lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     from tests.conftest import Studio, add_artifacts
 
     path = tmp_path_factory.mktemp("shop")

@@ -15,15 +15,18 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.forked import forked
 from tests.planted import HEADER, KEY, MARKS, PASSWORD, TEXTS, TOKENS, URL
 from tests.test_ingest import Desk
 
+from agent_studio.cli.main import main
 from agent_studio.dashboard.questions import VIEWS
 
 if TYPE_CHECKING:
@@ -167,7 +170,8 @@ def test_no_command_writes_or_says_a_secret_that_it_was_given(planted: Studio, t
     replaced = {"{client}": str(place.parents[2]), "{report}": str(tmp_path / "report.json")}
     for command in COMMANDS:
         words = [replaced.get(word, word) for word in command]
-        done = planted.process(*words[:1], *(() if words[0] in TOKENS else STAGING), *words[1:])
+        line = [*words[:1], *(() if words[0] in TOKENS else STAGING), *words[1:]]
+        done = forked(partial(main, line), cwd=planted.path, variables=os.environ)
         assert not said(done), (command, said(done))
         assert done.code != 70, (command, done.err)
         assert not leaks(planted), command

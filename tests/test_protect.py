@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import Studio, add_artifacts
+from tests.forked import forked
 
-from agent_studio.guards import shell
+from agent_studio.guards import cold, shell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.conftest import Studio
+    from collections.abc import Callable, Mapping
 
 pytestmark = pytest.mark.slow
 STAGING = ("--env", "staging")
@@ -28,20 +29,54 @@ def _asked(
     studio: Studio, tool: str, given: Mapping[str, Any], *, environment: str = "staging", **payload: Any
 ) -> tuple[int, str]:
     """Ask the cold command as the client does."""
-    state = str(studio.path / ".agent-studio")
-    event = {"hook_event_name": "PreToolUse", "session_id": "s", "cwd": str(studio.path), "tool_name": tool,
-             "tool_input": dict(given), **payload}  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", "import sys; from agent_studio.guards.cold import main; main(sys.argv[1:])", state],
-        input=json.dumps(event), cwd=studio.path, capture_output=True, text=True, timeout=30, check=False,
-        env={"AGENT_STUDIO_ENV": environment, "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"},
+        [sys.executable, "-c", "import sys; from agent_studio.guards.cold import main; main(sys.argv[1:])",
+         str(studio.path / ".agent-studio")],
+        input=_event(studio, tool, given, payload), cwd=studio.path, capture_output=True, timeout=30, check=False,
+        env=_variables(environment),
     )  # fmt: skip
-    return done.returncode, done.stderr
+    return done.returncode, done.stderr.decode()
+
+
+def _event(studio: Studio, tool: str, given: Mapping[str, Any], more: Mapping[str, Any]) -> bytes:
+    event = {"hook_event_name": "PreToolUse", "session_id": "s", "cwd": str(studio.path), "tool_name": tool}
+    return json.dumps({**event, "tool_input": dict(given), **more}).encode()
+
+
+def _variables(environment: str) -> dict[str, str]:
+    return {"AGENT_STUDIO_ENV": environment, "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"}
+
+
+_LOOKED_AT: list[Studio] = []
+
+
+@pytest.fixture
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[int, str]]:
+    """The same in a forked process, of a project that no question changes: made once in a process."""
+    if not _LOOKED_AT:
+        studio = Studio(tmp_path_factory.mktemp("guarded") / "my project ünï")
+        add_artifacts(studio)
+        assert studio.run("init", *STAGING, "--set", "testData.artifactsCount=20").code == 0
+        _LOOKED_AT.append(_guarded(studio))
+    (studio,) = _LOOKED_AT
+
+    def ask(tool: str, given: Mapping[str, Any]) -> tuple[int, str]:
+        filled = json.loads(json.dumps(given).replace("{project}", str(studio.path)))
+        call = partial(cold.main, [str(studio.path / ".agent-studio")])
+        event = _event(studio, tool, filled, {})
+        done = forked(call, cwd=studio.path, variables=_variables("staging"), given=event)
+        return done.code, done.err
+
+    return ask
 
 
 @pytest.fixture
 def guarded(staged: Studio) -> Studio:
     """Staging with the guard, production's data beside it, links into both, and sidecars of two agents."""
+    return _guarded(staged)
+
+
+def _guarded(staged: Studio) -> Studio:
     staged.run("init", "--env", "production", "--no-hooks")
     staged.write(".claude/config.staging.yaml", GUARD)
     staged.write(".claude/staging/agents/reviewer/hot.jsonl", "")
@@ -184,17 +219,20 @@ ALLOWED: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("tool", "given"), DENIED, ids=str)
-def test_what_is_not_the_agents_is_denied_with_a_reason(guarded: Studio, tool: str, given: dict[str, Any]) -> None:
-    filled = json.loads(json.dumps(given).replace("{project}", str(guarded.path)))
-    code, said = _asked(guarded, tool, filled)
+def test_what_is_not_the_agents_is_denied_with_a_reason(
+    asked: Callable[..., tuple[int, str]], tool: str, given: dict[str, Any]
+) -> None:
+    code, said = asked(tool, given)
     assert code == 2, said
     assert said.startswith("agent-studio: ")
     assert len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("tool", "given"), ALLOWED, ids=str)
-def test_what_is_its_own_or_only_read_goes_on(guarded: Studio, tool: str, given: dict[str, Any]) -> None:
-    assert _asked(guarded, tool, given) == (0, "")
+def test_what_is_its_own_or_only_read_goes_on(
+    asked: Callable[..., tuple[int, str]], tool: str, given: dict[str, Any]
+) -> None:
+    assert asked(tool, given) == (0, "")
 
 
 def test_an_agent_writes_its_own_sidecar_and_no_other(guarded: Studio) -> None:

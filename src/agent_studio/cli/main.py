@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "elicit": "Let reasoning methods look at a text; take or leave the changes they propose",
     "mcp": "Offer the knowledge base to agents: an MCP server over stdio",
     "party": "Ask several agents one question: separate answers, an exact tally, proof",
+    "evolve": "Bring a new agent, skill, command or workflow in, through research and gates",
     "scan": "Look for secrets in what would be seeded or released, and in records",
     "candidate": "Make the candidate that would go live, show it, compare it with production",
     "burnin": "Observe a candidate in staging until its figures show that it keeps its limits",

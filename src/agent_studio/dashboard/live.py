@@ -71,6 +71,7 @@ class Revision:
         for name in _STATE:
             status = self._root.state.status(name)
             seen.update(f"{name} {(status.st_size, status.st_mtime_ns) if status else 0}\n".encode())
+        seen.update(f"evolution {_size(self._root.folder('context'), 'evolution.jsonl')}\n".encode())
         return seen.hexdigest()[:16]
 
 

@@ -41,7 +41,7 @@ def open_context(
     return Context(project, choice, config, root)
 
 
-def other_roots(project: Project, environment: Environment) -> list[EnvironmentRoot]:
-    """Return the roots of the other environments, as their files place them."""
+def other_roots(project: Project, environment: Environment | None) -> list[EnvironmentRoot]:
+    """Return the roots of the other environments, as their files place them; of all beside None."""
     others = [other for other in Environment if other is not environment]
     return [environment_root(project, other, inspect(project, other, {})[0].values()) for other in others]

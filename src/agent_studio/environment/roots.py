@@ -181,6 +181,7 @@ def _written(key: str, value: object) -> str:
     return place
 
 
+@lru_cache(maxsize=256)
 def _check_place(key: str, place: str, environment: Environment, root: str) -> None:
     staging, shared = environment is Environment.STAGING, root == SHARED_ROOT
     definitions = [f"{DEFINITIONS}/{name}" for name in DEFINITION_FOLDERS]

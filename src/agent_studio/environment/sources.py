@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "AGENT_STUDIO_"
 _SHARED_VARIABLES = {VARIABLE, "AGENT_STUDIO_SERVE_TOKEN", "AGENT_STUDIO_ISOLATION", "AGENT_STUDIO_ASKING"}
+_ESTABLISHED = {key.variable: key.name for key in KEYS if key.variable}
 _WORDS = {
     "true": True,
     "1": True,
@@ -195,11 +196,9 @@ def read_outside(
 def _from_variables(
     variables: Mapping[str, str], added_flags: Iterable[str], problems: list[ConfigurationError]
 ) -> Iterator[tuple[str, str, str, str]]:
-    keys = [*KEYS, *(key for flag in added_flags for key in flag_keys(flag))]
-    own = {key.own_variable: key.name for key in keys}
-    established = {key.variable: key.name for key in KEYS if key.variable}
+    own = _own_variables(tuple(added_flags))
     for variable in sorted(variables, key=lambda name: name.startswith(_PREFIX)):  # our own names win
-        if name := own.get(variable) or established.get(variable):
+        if name := own.get(variable) or _ESTABLISHED.get(variable):
             yield name, variables[variable], "environment variable", variable
         elif variable.startswith(_PREFIX) and variable not in _SHARED_VARIABLES:
             problems.append(
@@ -208,6 +207,13 @@ def _from_variables(
                     hint=did_you_mean(variable, [*own, *_SHARED_VARIABLES]),
                 )
             )
+
+
+@lru_cache(maxsize=16)
+def _own_variables(added_flags: tuple[str, ...]) -> dict[str, str]:
+    """Return the key of every generated variable; a command resolves every environment, some of them many times."""
+    keys = (*KEYS, *(key for flag in added_flags for key in flag_keys(flag)))
+    return {key.own_variable: key.name for key in keys}
 
 
 def _from_overrides(

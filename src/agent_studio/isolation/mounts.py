@@ -49,7 +49,8 @@ def parse(table: bytes) -> list[Mount]:
 def aliases(paths: Iterable[Path], mounts: list[Mount]) -> Iterator[tuple[Path, Path]]:
     """Yield each path with another one to the same files, or to some of them, as far as mounts tell."""
     for path in paths:
-        holder = next((mount for mount in reversed(mounts) if _is_in(path, mount.point, mounts)), None)
+        around = (mount for mount in reversed(mounts) if path.is_relative_to(mount.point))
+        holder = max(around, key=lambda mount: len(mount.point.parts), default=None)  # the innermost, the last made
         if holder is None:
             continue
         place = holder.root / path.relative_to(holder.point)
@@ -64,13 +65,6 @@ def aliases(paths: Iterable[Path], mounts: list[Mount]) -> Iterator[tuple[Path, 
                 inner = path / mount.root.relative_to(place)
                 if _is_same(mount.point, inner):
                     yield path, mount.point
-
-
-def _is_in(path: Path, point: Path, mounts: list[Mount]) -> bool:
-    """Tell whether a mount is the innermost one around a path."""
-    return path.is_relative_to(point) and not any(
-        path.is_relative_to(mount.point) and len(mount.point.parts) > len(point.parts) for mount in mounts
-    )
 
 
 def _is_same(one: Path, other: Path) -> bool:

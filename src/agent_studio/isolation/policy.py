@@ -111,6 +111,8 @@ class _Draft:
 
     def add(self, access: Access, path: Path, *, guarded: bool = False) -> None:
         """Add a path that is there, as the disk knows it; the stricter one of two that are the same wins."""
+        if not os.path.lexists(path):  # as most of what is named
+            return
         real = Path(os.path.realpath(path))
         if real == Path("/") or not os.path.lexists(real) or real.is_symlink():  # a link to itself leads nowhere
             return

@@ -22,6 +22,7 @@ from agent_studio.cost import findings as cost_findings
 from agent_studio.environment import checks as environment_checks
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.errors import ConfigurationError, ExitCode
+from agent_studio.evolution import findings as evolution_findings
 from agent_studio.guards import wired
 from agent_studio.isolation import choice
 from agent_studio.monitor import notify, retention
@@ -90,6 +91,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from model_findings.checks(context)
         yield from team_findings.checks(context)
         yield from wired.findings(context)
+        yield from evolution_findings.checks(context)
         yield from repairing.findings(context.root)
     yield from condition.checks(session.project, session.variables)
     yield from build.findings(session.project)

@@ -45,9 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with --env production: make DIR production, a git worktree of this checkout unless it is there; "
         "~/.claude or a plugin's folder for definitions alone",
     )  # fmt: skip
-    parser.add_argument(
-        "--skills", action="store_true", help="also place the skills and commands `party` and `elicit` for Claude Code"
-    )
+    told = "also place our skills and commands for Claude Code: party, elicit, evolve"
+    parser.add_argument("--skills", action="store_true", help=told)
     parser.add_argument("--seed", type=int, default=1, help="seed of the generated activity (default: 1)")
 
 

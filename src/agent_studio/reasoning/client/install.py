@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 CREATED, KEPT, DIFFERS = "created", "kept", "differs"
 """What became of a file: it was missing, was there as it is, or is somebody's own and stays."""
-_FILES = Path(__file__).with_name("files")
+_SOURCES = (Path(__file__).with_name("files"), Path(__file__).parents[2] / "evolution" / "client")
+"""Folders of files as they lie in `.claude/`; those of a floor above are data here."""
 
 
 class Placed(NamedTuple):
@@ -22,7 +23,11 @@ class Placed(NamedTuple):
 
 def names() -> list[str]:
     """Return the files, by their paths in `.claude/`."""
-    return sorted(place.relative_to(_FILES).as_posix() for place in _FILES.rglob("*.md"))
+    return sorted(_files())
+
+
+def _files() -> dict[str, Path]:
+    return {place.relative_to(folder).as_posix(): place for folder in _SOURCES for place in folder.rglob("*.md")}
 
 
 def install(project: Project, *, dry_run: bool = False) -> list[Placed]:
@@ -34,7 +39,7 @@ def install(project: Project, *, dry_run: bool = False) -> list[Placed]:
 
 
 def _placed(project: Project, name: str, *, dry_run: bool) -> Placed:
-    data, shown = _FILES.joinpath(*name.split("/")).read_bytes(), project.shown(name)
+    data, shown = _files()[name].read_bytes(), project.shown(name)
     place = project.definition(name)
     try:
         there = project.folder.read(shown)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_studio.capture.wiring import moved, settings
 from agent_studio.capture.wiring.exact import Exact
 from agent_studio.environment.context import other_roots
-from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import STAGING_ROOT, STATE, Project
 from agent_studio.errors import StorageError, UnsafePathError
 from agent_studio.release.content import manifest
@@ -387,9 +386,8 @@ def _mode(place: str) -> int | None:
 
 def _data(project: Project) -> set[str]:
     """Return the places of a project that hold data or state, not definitions."""
-    both = (Environment.STAGING, Environment.PRODUCTION)
-    roots = [root for environment in both for root in other_roots(project, environment)]
-    return {STATE, STAGING_ROOT, ".git"} | {place for root in roots for place in root.kinds.values()}
+    places = {place for root in other_roots(project, None) for place in root.kinds.values()}
+    return {STATE, STAGING_ROOT, ".git"} | places
 
 
 def _sha256(data: bytes) -> str:

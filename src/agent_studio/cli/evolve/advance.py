@@ -1,0 +1,60 @@
+"""`evolve advance`: what the gates of the phase say, and the next phase when all pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_studio import log
+from agent_studio.cli.evolve import shared
+from agent_studio.cli.output import Result, working
+from agent_studio.evolution import phases, store, workflow
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.output import Screen
+    from agent_studio.evolution.workflow import Step
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    told = "the phase to enter; any but the next one is refused"
+    parser.add_argument("phase", metavar="PHASE", nargs="?", default="", help=told)
+    told = "in lock: the file that was drafted, or of a skill the folder"
+    parser.add_argument("--from", dest="given", metavar="PATH", help=told)
+    shared.add_unlike(parser)
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Ask the gates; their verdict is the exit code."""
+    context = session.context
+    with working("asking the gates"):
+        step = workflow.advance(shared.asker(session), to=args.phase, given=args.given, unlike=shared.unlike(args))
+    log.info(context, "evolution.judged", evolution=step.one.id, phase=step.left, verdict=step.verdict)
+    state = store.read(context).state
+    following = workflow.next_command(context, state)
+    if step.one.outcome == phases.STOPPED:
+        following = phases.START
+    data = {
+        "evolution": shared.told(context, step.one), "left": step.left, "verdict": step.verdict,
+        "gates": [gate.as_json() for gate in step.gates], "placed": step.placed or None, "next": following,
+    }  # fmt: skip
+    return Result(data, lambda screen: _render(screen, step, following), shared.CODES[step.verdict])
+
+
+def _render(screen: Screen, step: Step, following: str) -> None:
+    one = step.one
+    screen.line(f"{shared.title(one)}, {step.left}: {step.verdict}")
+    shared.gates(screen, (gate.as_json() for gate in step.gates))
+    if step.placed:
+        screen.line(f"\nIt lies in the working checkout, {step.placed}; production gets it with the next candidate.")
+    elif one.outcome:
+        screen.line("\nThis evolution is stopped.")
+    elif one.phase == step.left:
+        screen.line(f"\nIt stays in {one.phase}.")
+    elif step.verdict == "PASS":
+        screen.line(f"\nIt is in {one.phase} now.")
+    else:
+        screen.line(f"\nIt is back in {one.phase}: mend the draft; it is locked and verified anew.")
+    screen.line(f"next: {following}")

@@ -1,0 +1,1 @@
+"""New agents, skills, commands and workflows: from a need through research and checks into the working checkout."""

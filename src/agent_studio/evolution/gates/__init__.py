@@ -1,0 +1,1 @@
+"""What the gates look at, one module a question."""

@@ -1,0 +1,125 @@
+"""The state files of the original, in both shapes: what is read from them, and that nothing of them is lost.
+
+Seeded: `currentPhase, researchEntries, history, patterns, suggestionsQueue`. In use: `state, currentEvolution,
+evolutions, patterns, suggestions` and more. What is under way there is taken over at its first phase: which of its
+gates held is not recorded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio.evolution import phases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_LISTS = {"seeded": ("history", "patterns", "suggestionsQueue"), "used": ("evolutions", "patterns", "suggestions")}
+_KNOWN = ("version", "currentPhase", "state", "currentEvolution", "lastUpdated", "journal")
+_NOTHING: tuple[Any, ...] = ([], {}, None, "")
+_TEXTS = ("need", "text", "title", "suggestion", "description", "reason", "name", "type")
+_OURS = {"id", "kind", "text", "count", "first", "last", "evidence"}
+"""What a suggestion of ours has, in a state file whose journal was lost."""
+_TEXT_MAX = 500
+_AT_REST = frozenset(("", "idle", "none", "null"))
+
+
+class Original(NamedTuple):
+    """What a state file of the original says."""
+
+    kept: dict[str, Any]
+    """history, patterns, and all else under `other`."""
+    suggestions: list[dict[str, Any]]
+    """As `state.Suggestion` has them."""
+    evolution: dict[str, Any] | None
+    """What is under way, as the fields of `state.Evolution`."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing in it that could be lost."""
+        return not (self.suggestions or self.evolution or any(self.kept.values()))
+
+
+def shape(value: Mapping[str, Any]) -> str:
+    """Return `seeded` or `used`, or nothing where it is neither."""
+    if "currentPhase" in value:
+        return "seeded"
+    return "used" if "state" in value else ""
+
+
+def read(value: Mapping[str, Any], stamp: str) -> Original:
+    """Return what a file of either shape says; `stamp` is its time where it names none."""
+    history, patterns, queue = _LISTS[shape(value)]
+    known = {*_KNOWN, history, patterns, queue}
+    other = {name: one for name, one in value.items() if name not in known and one not in _NOTHING}
+    running = value.get("currentEvolution")
+    phase = value.get("currentPhase", value.get("state"))
+    evolution = _evolution(running, stamp) if isinstance(running, dict) else None
+    if running is not None and evolution is None:
+        other["currentEvolution"] = running
+    if str(phase or "").casefold() not in _AT_REST:
+        other["phase"] = phase
+    kept = {"history": _listed(value, history), "patterns": _listed(value, patterns), "other": other}
+    if "journal" in value:  # ours, and its patterns are those of its suggestions
+        kept["patterns"] = []
+    found = {one["id"]: one for one in _suggestions(_listed(value, queue), stamp)}
+    return Original(kept, list(found.values()), evolution)
+
+
+def _listed(value: Mapping[str, Any], name: str) -> list[Any]:
+    found = value.get(name)
+    if isinstance(found, list):
+        return found
+    return [] if found in _NOTHING else [found]
+
+
+def unique(kind: str, key: str) -> str:
+    """Return the id of a suggestion: the same of the same thing, whoever finds it."""
+    return hashlib.sha256(f"{kind}\x1f{key}".encode("utf-8", "backslashreplace")).hexdigest()[:8]
+
+
+def _suggestions(found: Iterable[Any], stamp: str) -> Iterator[dict[str, Any]]:
+    for one in found:
+        if isinstance(one, dict) and one.keys() >= _OURS:
+            yield {name: one[name] for name in _OURS}
+            continue
+        text = _text(one)
+        at = str(one.get("timestamp", stamp)) if isinstance(one, dict) else stamp
+        yield {
+            "id": unique("said", text), "kind": "said", "text": text, "count": 1, "first": at, "last": at,
+            "evidence": [{"original": one}],
+        }  # fmt: skip
+
+
+def _text(one: Any) -> str:
+    if isinstance(one, dict):
+        said = next((one[name] for name in _TEXTS if isinstance(one.get(name), str) and one[name].strip()), None)
+        one = json.dumps(one, ensure_ascii=False, sort_keys=True) if said is None else said
+    return " ".join(str(one).split())[:_TEXT_MAX]
+
+
+def _evolution(running: Mapping[str, Any], stamp: str) -> dict[str, Any] | None:
+    """Return what is under way, or None where its kind or its name cannot be told."""
+    names = ("type", "artifactType", "kind")
+    kind = next((str(running[name]).casefold() for name in names if running.get(name)), "")
+    name = str(running.get("name") or running.get("artifactName") or "").strip()
+    if kind not in phases.KINDS or not name:
+        return None
+    said = (running.get(one) for one in ("need", "reason", "description"))
+    need = next((one for one in said if isinstance(one, str)), name)
+    found = running.get("research", running.get("researchEntries", []))
+    number = running.get("id")
+    return {
+        "id": number if isinstance(number, int) else 1, "kind": kind, "name": name, "need": need,
+        "description": str(running.get("description") or need),
+        "started": str(running.get("started") or running.get("startedAt") or stamp), "who": "imported",
+        "research": list(map(_source, found if isinstance(found, list) else [])),
+    }  # fmt: skip
+
+
+def _source(one: Any) -> dict[str, Any]:
+    if isinstance(one, dict) and {"kind", "source", "says"} <= one.keys():
+        return one
+    return {"kind": "imported", "source": _text(one), "original": one}

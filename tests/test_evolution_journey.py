@@ -1,0 +1,46 @@
+"""The trial of an evolution on a foreign project, here on the example: it passes, and it would see what is wrong."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
+
+from bench import evolution_gates, evolution_journey  # noqa: E402 - only after the line above
+
+EXAMPLE = REPOSITORY / "examples" / "bookshop"
+
+
+@pytest.mark.slow
+def test_a_new_skill_is_enabled_and_four_are_stopped(tmp_path: Path) -> None:
+    found = evolution_journey.trial(evolution_journey.copied(EXAMPLE, tmp_path / "shop"), "the example")
+    assert found.faults == []
+    assert len(found.figures) == 5
+
+
+@pytest.mark.slow
+def test_the_trial_sees_a_gate_that_lets_everything_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_studio.evolution.gates.placeholders.in_body", lambda _: [])
+    monkeypatch.setattr("agent_studio.evolution.gates.placeholders.in_field", lambda _: "")
+    monkeypatch.setattr("agent_studio.evolution.workflow.AN_HOUR", 9)
+    monkeypatch.setattr("agent_studio.evolution.gates.need.COVERS", 2.0)
+    found = evolution_journey.trial(evolution_journey.copied(EXAMPLE, tmp_path / "shop"), "the example")
+    told = " ".join(found.faults)
+    for fault in ("a twin of", "placeholders are not found", "exit code 0, not 2"):
+        assert fault in told
+
+
+@pytest.mark.slow
+def test_the_gates_are_counted_over_what_is_there(tmp_path: Path) -> None:
+    project = evolution_journey.copied(EXAMPLE, tmp_path / "shop")
+    before = {place: place.read_bytes() for place in (project / ".claude").rglob("*") if place.is_file()}
+    rows = {name: counts for name, *counts in evolution_gates.figures(project)}
+    assert rows["placeholders"] == [rows["references to artifacts"][0], 0, 0]
+    assert rows["references to artifacts"][1] == 0
+    of, failing, near = rows["description beside all of other names"]
+    assert 0 <= failing + near <= of == rows["placeholders"][0]
+    assert {place: place.read_bytes() for place in before} == before
