@@ -33,17 +33,19 @@ from bench import (
     kills,
     ledger,
     measure,
+    memory,
     model_trials,
     party_bench,
     party_trial,
     release_kills,
     search_quality,
 )
-from bench.client import claude, finding, isolated, released, verdict
+from bench.client import claude, finding, isolated, released, remembering, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
 
 from agent_studio.isolation.backends import bubblewrap, landlock
+from agent_studio.memory.book import open_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=1_000, help="of writers of the ledger")
     parser.add_argument("--parties", type=int, default=1_000, help="random parties with canaries")
     parser.add_argument("--party-kills", type=int, default=200, help="parties killed and gone on with")
+    parser.add_argument("--writers", type=int, default=50, help="of memory at once, each with 100 additions")
     parser.add_argument("--no-client", action="store_true", help="leave the real client out")
     parser.add_argument("--no-attacks", action="store_true", help="leave the attacks on what run protects out")
     parser.add_argument("--no-releases", action="store_true", help="leave the kills of promotion and restore out")
@@ -90,10 +93,12 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     for scenario in () if args.no_releases else release_kills.SCENARIOS:
         yield _killed(scenario, release_kills.matrix, args.points, args.seed)
     yield _ledger(args.kills, args.seed)
+    yield _remembered(args.writers)
     yield _counted(wanted=not args.no_client)
     for version in claude.VERSIONS:
         yield _client(f"what Claude Code {version} did is what the records say", verdict.trial, version, args)
         yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
+        yield _client(f"memory in Claude Code {version}, sidecars apart", remembering.trial, version, args)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
     newest = next(iter(claude.VERSIONS))
@@ -152,6 +157,21 @@ def _ledger(count: int, seed: int) -> Trial:
     started = time.perf_counter()
     trial.faults += ledger.killed(count, seed)
     trial.figures.append(f"{count} kills, {time.perf_counter() - started:.0f} s")
+    return trial
+
+
+def _remembered(count: int) -> Trial:
+    trial = Trial("memory and a sidecar under many writers at once: nothing lost, nothing twice, the size kept")
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for what in ("notes", "entries"):
+            trial.faults += memory.writers(Path(folder) / what, what, count, 100)
+        answers = memory.recall(open_memory(memory.context_of(Path(folder) / "recall")), 0)
+    if answers.at_5 < 0.9:
+        trial.faults.append(f"recall@5 of search is {answers.at_5:.2f}: {answers.missed}")
+    trial.figures.append(
+        f"2 x {count} x 100 additions, recall@5 {answers.at_5:.2f}, {time.perf_counter() - started:.0f} s"
+    )
     return trial
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.release.checklists.issues import parse, read
+from agent_studio.memory.issues import parse, read
 
 if TYPE_CHECKING:
     from pathlib import Path

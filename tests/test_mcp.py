@@ -142,12 +142,14 @@ def server(staged: Studio) -> Iterator[Server]:
         yield server
 
 
-def test_its_tools_are_described_as_reading_only_and_have_schemas(standing: Server) -> None:
+def test_its_tools_say_whether_they_only_read_and_have_schemas(standing: Server) -> None:
     tools = {tool["name"]: tool for tool in standing.ask("tools/list")["result"]["tools"]}
-    assert list(tools) == ["search_artifacts", "get_artifact"]
-    for tool in tools.values():
+    assert list(tools) == ["search_artifacts", "get_artifact", "memory_search", "memory_add"]
+    for name, tool in tools.items():
+        reads = name != "memory_add"
         assert tool["annotations"] | {"title": ""} == {
-            "title": "", "readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False,
+            "title": "", "readOnlyHint": reads, "destructiveHint": False, "idempotentHint": reads,
+            "openWorldHint": False,
         }  # fmt: skip
         assert tool["inputSchema"]["additionalProperties"] is False
         assert tool["outputSchema"]["required"]
@@ -549,3 +551,28 @@ def test_a_pipe_in_an_artifacts_place_holds_nobody(bare: Studio) -> None:
 def test_foreign_bytes_and_line_ends_are_read(bare: Studio) -> None:
     bare.write(".claude/agents/old.md", b"\xef\xbb\xbf# A\r\nb\rc\xff\n")
     assert reading.text(Project(bare.path), _entry(".claude/agents/old.md")) == "# A\nb\nc\ufffd\n"
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_one_session_keeps_another_finds_as_data(staged: Studio, server: Server) -> None:
+    said = server.data(
+        "memory_add", kind="gotcha", text="The emulator clock drifts after sleep; restart it", tags=["ci"]
+    )
+    assert said["kept"] is True
+    again = server.data("memory_add", kind="learning", text="The emulator clock drifts after sleep, restart it.")
+    assert again == {"id": said["id"], "kept": False} | ({"said": again["said"]} if "said" in again else {})
+    with _serving(staged) as other:
+        other.start()
+        text = other.text("memory_search", query="clock of the emulator")
+        assert text.startswith("<agent-studio-notes-")
+        assert "not instructions" in text.splitlines()[0]
+        assert other.data("memory_search", query="clock of the emulator")["hits"][0]["id"] == said["id"]
+        assert other.data("memory_search", query="xylophone quartet")["hits"] == []
+
+
+def test_a_secret_is_not_kept(staged: Studio, server: Server) -> None:
+    secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    assert "holds a secret" in server.refusal("memory_add", kind="learning", text=f"the token is {secret}")
+    assert secret not in (staged.path / ".claude/staging/memory/learnings.md").read_text()

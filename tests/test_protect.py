@@ -238,7 +238,10 @@ def test_what_is_its_own_or_only_read_goes_on(
 def test_an_agent_writes_its_own_sidecar_and_no_other(guarded: Studio) -> None:
     own, other = ".claude/staging/agents/reviewer/hot.jsonl", SIDECAR
     assert _asked(guarded, "Write", {"file_path": own}, agent_type="reviewer")[0] == 0
-    assert _asked(guarded, "Write", {"file_path": own}, agent_type="plugin:reviewer")[0] == 0
+    assert _asked(guarded, "Write", {"file_path": own}, agent_type="plugin:reviewer")[0] == 2
+    assert _asked(
+        guarded, "Write", {"file_path": own.replace("reviewer", "plugin-reviewer")}, agent_type="plugin:reviewer"
+    ) == (0, "")
     assert _asked(guarded, "Bash", {"command": f"echo x >> {own}"}, agent_type="reviewer")[0] == 0
     for agent in ("reviewer", "..", "../agents/writer", "", "REVIEWERS"):
         code, said = _asked(guarded, "Write", {"file_path": other}, agent_type=agent)

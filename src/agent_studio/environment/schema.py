@@ -12,13 +12,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.detect import Environment
+from agent_studio.environment.memory_keys import MEMORY_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SECTIONS = (
     "features", "monitoring", "paths", "testData", "capture", "cost", "knowledge", "isolation", "secrets", "test",
-    "release", "models", "evals", "fleet", "environments",
+    "release", "models", "evals", "fleet", "environments", "memory",
 )  # fmt: skip
 KINDS = ("knowledge", "metrics", "memory", "agents", "sessions", "context")
 
@@ -153,14 +154,7 @@ KEYS: tuple[Key, ...] = (
         minimum=0,
         maximum=1,
     ),
-    Key(
-        f"{_ELICIT}.maxMethodsPerInvocation",
-        Form.INTEGER,
-        5,
-        "Methods in one call at most.",
-        minimum=1,
-        maximum=50,
-    ),
+    Key(f"{_ELICIT}.maxMethodsPerInvocation", Form.INTEGER, 5, "Methods in one call at most.", minimum=1, maximum=50),
     Key(
         f"{_ELICIT}.maxInvocationsPerSession",
         Form.INTEGER,
@@ -279,6 +273,10 @@ KEYS: tuple[Key, ...] = (
         may_differ=True,
     ),
     *(Key(f"isolation.{name}", form, default, doc, may_differ=True) for name, form, default, doc in _ISOLATION),
+    *(
+        Key(f"memory.{name}", Form.BOOLEAN if least is None else Form.INTEGER, value, doc, minimum=least, maximum=most)
+        for name, value, doc, least, most in MEMORY_KEYS
+    ),
     Key("isolation.passed", Form.STRINGS, (), "More names that pass where variables are listed; * ends one."),
     *(
         Key(f"secrets.{environment}", Form.STRINGS, (), f"Secret variables a command may see in {environment}.")

@@ -32,22 +32,29 @@ class Answer(NamedTuple):
 
 
 def denies(context: Context) -> str:
-    """Return why the guard does not stop a forged piece of evidence, or an empty text when it does."""
+    """Return why the guard does not stop what nobody may write, or an empty text when it does."""
     words = decision.command(context.project)
     if not words:
         return "the decision client is not in place"
-    forbidden = context.project.path / STATE / str(context.environment) / "probe-of-the-guard.json"
+    what, refused = forbidden(context)
     harmless = Path(tempfile.gettempdir()) / "agent-studio-probe-of-the-guard.txt"
     try:
-        stopped = _asked(context, words, forbidden)
+        stopped = _asked(context, words, refused)
         passed = _asked(context, words, harmless)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if stopped.code != _DENIED or not stopped.said:
-        return f"a write of evidence goes through (exit code {stopped.code} {stopped.said})".replace(" )", ")")
+        return f"a write of {what} goes through (exit code {stopped.code} {stopped.said})".replace(" )", ")")
     if passed.code and passed.said == stopped.said:
         return f"a harmless write is stopped as well: {passed.said}"
     return ""
+
+
+def forbidden(context: Context) -> tuple[str, Path]:
+    """Return something that no agent may write, in words and as a path: evidence, or where only they are, a sidecar."""
+    if context.config["isolation.guard"]:
+        return "evidence", context.project.path / STATE / str(context.environment) / "probe-of-the-guard.json"
+    return "another agent's sidecar", context.root.folder("agents").path / "probe-of-the-guard" / "hot.jsonl"
 
 
 def _asked(context: Context, words: tuple[str, ...], path: Path) -> Answer:

@@ -9,7 +9,7 @@ from agent_studio.capture.wiring.settings import FILES, read
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.errors import ConfigurationError
 from agent_studio.guards.handlers import asked, fails_closed
-from agent_studio.guards.probe import denies
+from agent_studio.guards.probe import denies, forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,4 +55,6 @@ def _proved(context: Context) -> Finding:
     fault = denies(context)
     if fault:
         return Finding("guard-probe", Severity.ERROR, f"the guard does not hold: {fault}", "agent-studio hooks install")
-    return Finding("guard-probe", Severity.OK, "a write of evidence was stopped, a harmless one was not")
+    return Finding(
+        "guard-probe", Severity.OK, f"a write of {forbidden(context)[0]} was stopped, a harmless one was not"
+    )

@@ -21,12 +21,12 @@ from agent_studio.capture.recorder import routes
 from agent_studio.cost import pricing, watch
 from agent_studio.environment.sharing import sharing
 from agent_studio.errors import AgentStudioError, BusyError, StorageError
-from agent_studio.records import LlmUsage, event_id
+from agent_studio.records import LlmUsage, SessionEvent, event_id
 from agent_studio.redaction import redact_head
 from agent_studio.storage import locks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from agent_studio.capture.ingest.work import ReleaseOf
     from agent_studio.environment.context import Context
@@ -78,6 +78,7 @@ def ingest(
                 artifacts.follow(context, opened, report)
                 masking.mask(context.project, opened)
                 report.sealed += sealing.seal(opened, context, inbox.roots)
+            _sum_up(context, inbox.roots.values(), report)
             if report.records.get(LlmUsage.file):
                 with suppress(AgentStudioError):  # a budget that is wrong is told by those who look at budgets
                     report.budget_notices = watch.standing(context).fresh
@@ -87,6 +88,20 @@ def ingest(
         told = ("events", "records", "damaged", "unknown", "cut", "unrouted", "altered", "seconds")
         log.write(context, level, "ingest.finished", {name: getattr(report, name) for name in told})
     return report
+
+
+def _sum_up(context: Context, roots: Iterable[EnvironmentRoot], report: Report) -> None:
+    """Keep in memory what sessions did that are over; whatever goes wrong there, records were written."""
+    if not (context.config["memory.sessions"] and report.records.get(SessionEvent.file)):
+        return
+    from agent_studio.memory import book, rotation, sessions  # noqa: PLC0415 - every command that ingests imports this module
+
+    try:
+        kept = sum(sessions.follow(root) for root in roots)
+        if kept and context.config["memory.rotation.automatic"]:
+            rotation.rotate(book.Memory(context.root), rotation.limits(context))
+    except Exception as error:  # noqa: BLE001 - as above
+        log.exception(context, "ingest.memory", error)
 
 
 def _inbox(context: Context) -> _Inbox:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.guards.handler import EVENTS, checked
-from agent_studio.guards.handlers import budget, ledger, protect, suggest
+from agent_studio.guards.handlers import budget, ledger, protect, remember, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ __all__ = ["EVENTS", "HANDLERS", "asked", "fails_closed"]
 
 HANDLERS: Mapping[str, tuple[Handler, ...]] = checked(
     {
-        "SessionStart": (budget.HANDLER,),
+        "SessionStart": (budget.HANDLER, remember.HANDLER),
         "UserPromptSubmit": (budget.HANDLER, suggest.HANDLER),
         "PreToolUse": (ledger.HANDLER, protect.HANDLER, budget.HANDLER),
     }
@@ -26,7 +26,7 @@ HANDLERS: Mapping[str, tuple[Handler, ...]] = checked(
 
 def asked(context: Context) -> frozenset[str]:
     """Return the events on which an environment's configuration wants something decided; others are not wired."""
-    return budget.asked(context) | ledger.asked(context) | protect.asked(context) | suggest.asked(context)
+    return frozenset().union(*(one.asked(context) for one in (budget, ledger, protect, remember, suggest)))
 
 
 def fails_closed(context: Context) -> bool:

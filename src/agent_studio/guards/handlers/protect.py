@@ -11,7 +11,7 @@ import os
 import unicodedata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.guards import programs, reach, shell
+from agent_studio.guards import own_memory, programs, reach, shell
 from agent_studio.guards.handler import Call, Handler, Outcome
 from agent_studio.guards.lexer import UNKNOWN
 
@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
 def asked(context: Context) -> frozenset[str]:
     """Return the events that the configuration needs."""
-    return frozenset({"PreToolUse"} if context.config[KEY] else ())
+    return frozenset({"PreToolUse"} if context.config[KEY] or context.config[own_memory.KEY] else ())
 
 
 def decide(call: Call) -> Outcome | None:
@@ -64,12 +64,23 @@ def decide(call: Call) -> Outcome | None:
         if _may_want(call):
             raise
         return None
-    if not context.config[KEY]:
+    if not asked(context):
         return None
+    return _judged(call, context, tool, given)
+
+
+def _judged(call: Call, context: Context, tool: str, given: Mapping[str, Any]) -> Outcome | None:
     folder = str(call.payload.get("cwd") or context.project.path)
-    places = list(_places(context, str(call.payload.get("agent_type") or "")))
+    agent = str(call.payload.get("agent_type") or "")
+    for command in reach.commands(tool, given):
+        if reason := own_memory.foreign_call(command, agent):
+            return Outcome(deny=f"agent-studio: a sidecar is its agent's own, and {reason}.")
+    private = list(_private(context, agent))
+    places = [*private, *(_places(context) if context.config[KEY] else ())]
     found = _written(tool, given, folder, places)
-    if found is None and context.config[READS_KEY]:
+    if found is None and context.config[own_memory.KEY]:
+        found = _read(tool, given, folder, private) or _looked_through(context, tool, given, folder, private)
+    if found is None and context.config[KEY] and context.config[READS_KEY]:
         found = _read(tool, given, folder, [place for place in places if place.is_hidden])
     if found is None:
         return None
@@ -102,8 +113,35 @@ def _may_want(call: Call) -> bool:
     return False
 
 
-def _places(context: Context, agent: str) -> Iterator[Place]:
-    """Yield what one agent must leave alone in one environment, what is told first before what holds it."""
+def _private(context: Context, agent: str) -> Iterator[Place]:
+    """Yield where the sidecars of other agents are."""
+    sidecars = context.root.folder("agents").path
+    name = own_memory.folder_of(agent)
+    mine = (_compared(sidecars / name),) if name else ()
+    yield Place(_compared(sidecars), "another agent's own memory", "Only that agent opens it.", True, mine)
+    for place in own_memory.index_places(context):
+        yield Place(_compared(place), "the index of agents' own memories", "Only agent-studio opens it.", True)
+
+
+def _looked_through(
+    context: Context, tool: str, given: Mapping[str, Any], folder: str, private: list[Place]
+) -> Found | None:
+    """Return what a search through a whole folder would show of other agents' memories."""
+    if own_memory.is_kept_apart(context):
+        return None
+    looked = list(own_memory.searched(tool, given, folder))
+    for command in reach.commands(tool, given):
+        for part in shell.parts(command) or ():
+            looked += own_memory.read_whole(part)
+    found = _above(looked, folder, private)
+    if found is None:
+        return None
+    hint = f"Leave it out of the search: glob !**/{os.path.basename(found[1].path)}/**"  # noqa: PTH119 - text
+    return found[0], found[1]._replace(hint=hint)
+
+
+def _places(context: Context) -> Iterator[Place]:
+    """Yield what an agent must leave alone in one environment, what is told first before what holds it."""
     from agent_studio.environment.context import other_roots  # noqa: PLC0415 - only where the guard is on
     from agent_studio.environment.detect import Environment  # noqa: PLC0415
     from agent_studio.environment.roots import STATE  # noqa: PLC0415
@@ -111,9 +149,6 @@ def _places(context: Context, agent: str) -> Iterator[Place]:
     project, root = context.project, context.root
     base = project.path
     own = tuple(_compared(base / place) for place in {root.root, *root.kinds.values()})
-    sidecars = base / root.kinds["agents"]
-    mine = tuple(_compared(sidecars / name) for name in _sidecar_names(agent))
-    yield Place(_compared(sidecars), "another agent's own memory", "Only that agent writes it.", False, mine)
     yield Place(
         _compared(base / STATE), "what Agent Studio keeps as evidence",
         "Only agent-studio writes it; agent-studio status and doctor read it.", False,
@@ -137,12 +172,6 @@ def _target(context: Context) -> Iterator[Place]:
     target = None if context.environment is Environment.PRODUCTION else target_of(context)
     if target is not None:
         yield Place(_compared(target), "production's", "It changes by a release alone.", True)
-
-
-def _sidecar_names(agent: str) -> set[str]:
-    """Return the folders that an agent's sidecar may have; one of a plugin is called `plugin:agent`."""
-    names = {agent, agent.rpartition(":")[2], agent.replace(":", "-")} - {"", ".", ".."}
-    return set() if {"/", "\\", "\0"} & set(agent) else names
 
 
 Found = tuple[str, Place]

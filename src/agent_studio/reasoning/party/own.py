@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agent_studio.environment import flags
 from agent_studio.environment.flag_journal import history
 from agent_studio.errors import ConfigurationError, did_you_mean
+from agent_studio.memory.sidecar import open_sidecar
 from agent_studio.reasoning.elicitation import methods
 from agent_studio.reasoning.party.prompts import Private
 
@@ -28,12 +28,7 @@ def notes(context: Context, agent: str) -> str:
     """Return the digest of an agent's own memory; nothing where sidecar memory is off."""
     if not flags.evaluate(context.config, history(context.root), _FLAG).value:
         return ""
-    try:
-        sidecar = import_module("agent_studio.memory.sidecar")
-    except ModuleNotFoundError:  # a build without memory
-        return ""
-    digest: str = sidecar.open_sidecar(context, agent).digest(NOTES_BYTES)
-    return digest
+    return open_sidecar(context, agent).digest(NOTES_BYTES)
 
 
 def method(context: Context, name: str) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_studio.memory import issues
 from agent_studio.monitor import alerts
 from agent_studio.monitor.alert import FIRING
-from agent_studio.release.checklists import issues
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from agent_studio.environment.config import file_name
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, IntegrityError
+from agent_studio.memory import issues
 from agent_studio.monitor import alerts, metrics, rules
 from agent_studio.monitor.alert import FIRING
 from agent_studio.monitor.verdict import BREACH
-from agent_studio.release.checklists import grave, issues, plan, probes
+from agent_studio.release.checklists import grave, plan, probes
 from agent_studio.release.checklists.scene import Scene, Seen
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 from agent_studio.release.production.sides import SOURCE

@@ -1,0 +1,1 @@
+"""What a project's agents have learned: notes in Markdown for all, and a sidecar for each agent alone."""
