@@ -35,6 +35,8 @@ from bench import (
     measure,
     memory,
     model_trials,
+    party_bench,
+    party_trial,
     release_kills,
     search_quality,
 )
@@ -65,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--artifacts", type=int, default=10_000, help="size of the generated project")
     parser.add_argument("--points", type=int, help="kill at so many system calls of a command only, spread evenly")
     parser.add_argument("--kills", type=int, default=1_000, help="of writers of the ledger")
+    parser.add_argument("--parties", type=int, default=1_000, help="random parties with canaries")
+    parser.add_argument("--party-kills", type=int, default=200, help="parties killed and gone on with")
     parser.add_argument("--writers", type=int, default=50, help="of memory at once, each with 100 additions")
     parser.add_argument("--no-client", action="store_true", help="leave the real client out")
     parser.add_argument("--no-attacks", action="store_true", help="leave the attacks on what run protects out")
@@ -104,6 +108,9 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _released(next(iter(claude.VERSIONS)), repository, args)
     yield from model_trials.trials(args.sessions, args.seed, with_client=not args.no_client, wanted=not args.no_models)
     yield _attacked(wanted=not args.no_attacks)
+    yield party_trial.canaries(args.parties, args.seed)
+    yield party_trial.kills(args.party_kills, args.seed)
+    yield party_bench.trial()
     yield _properties(wanted=not args.no_properties)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()

@@ -320,6 +320,7 @@ def test_every_code_of_a_finding_is_in_the_page_on_doctor() -> None:
             source / "monitor/notify.py",
             source / "monitor/retention.py",
             source / "reasoning/models/findings.py",
+            source / "reasoning/party/findings.py",
             source / "release/condition.py",
         )
         for call in ast.walk(ast.parse(place.read_text(encoding="utf-8")))

@@ -41,6 +41,7 @@ PAGES = (
     "session?of=s-1",
     "alerts",
     "burnin",
+    "party",
     "evolution",
     "knowledge",
     "knowledge?of=review",
@@ -154,9 +155,27 @@ def test_every_page_is_drawn_without_a_complaint_and_nobody_else_is_asked(desk: 
         settled(window)
         assert window.locator("h1").count() == 1, page
         assert window.get_by_role("alert").count() == 0, (page, window.inner_text("main"))
-        assert window.get_by_role("navigation", name="Pages").get_by_role("link").count() == 10
+        assert window.get_by_role("navigation", name="Pages").get_by_role("link").count() == 11
     assert desk.complaints == []
     assert desk.asked == {desk.url.removeprefix("http://")}
+
+
+def test_a_party_has_a_page_at_its_own_address_on_which_nothing_said_is_markup(desk: Desk) -> None:
+    said = [{"option": "Alpha", "stance": "support", "confidence": 0.9, "rationale": text, "risks": [text]}
+            for text in CORPUS[:5]]  # fmt: skip
+    names = ("architect", "developer", "qa", "security-architect", "sceptic")
+    replies = {name: [one] for name, one in zip(names, said, strict=True)}
+    script = desk.studio.write("script.json", json.dumps({"replies": replies}))
+    words = ("Which <b>one</b>?", "--options", "Alpha|Beta", "--model", f"scripted:{script}", "--env", "staging")
+    done = desk.studio.process("party", "run", *words, "--json")  # a browser has the loop of this thread
+    assert done.code == 0, done.out
+    party = done.data["id"]
+    window = desk.open(f"party/{party}")
+    assert window.inner_text("h1") == "Which <b>one</b>?"
+    assert all(text in window.inner_text("main") for text in CORPUS[:5])
+    assert window.evaluate("window.hit") is None
+    desk.open("party").get_by_role("link", name="Which <b>one</b>?").click()
+    assert desk.complaints == []
 
 
 def test_the_first_page_says_what_is_wrong_and_where_environments_stand(desk: Desk) -> None:

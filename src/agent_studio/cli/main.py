@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "kb": "Build and search the knowledge base",
     "memory": "Keep and find what the project and its agents have learned",
     "mcp": "Offer the knowledge base and memory to agents: an MCP server over stdio",
+    "party": "Ask several agents one question: separate answers, an exact tally, proof",
     "elicit": "Let reasoning methods look at a text; take or leave the changes they propose",
     "evolve": "Bring a new agent, skill, command or workflow in, through research and gates",
     "scan": "Look for secrets in what would be seeded or released, and in records",

@@ -28,7 +28,9 @@ BEAT_SECONDS = 15.0
 STREAMS = 64
 """Pages that are told at once."""
 _INBOX = "events."
-_STATE = ("alerts.jsonl", "silences.jsonl", "knowledge.sqlite3", "burnin.json")
+_STATE = ("alerts.jsonl", "silences.jsonl", "knowledge.sqlite3", "burnin.json", "party-closed.jsonl")
+_PARTIES = 5
+"""Newest parties that may be under way."""
 
 
 class Revision:
@@ -63,6 +65,9 @@ class Revision:
                 # A sealed segment says all by its name; only the live file grows.
                 size = _size(folder, name) if name.count(".") == 1 else ""
                 seen.update(f"{kind}/{name} {size}\n".encode())
+        parties = self._root.folder("context").at("party")
+        for name in _names(parties)[-_PARTIES:]:
+            seen.update(f"party/{name} {_size(parties, f'{name}/transcript.jsonl')}\n".encode())
         for name in _STATE:
             status = self._root.state.status(name)
             seen.update(f"{name} {(status.st_size, status.st_mtime_ns) if status else 0}\n".encode())

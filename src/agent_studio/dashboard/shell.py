@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HOME = "/dashboard"
 PAGES = (
     "overview", "hooks", "hook", "agents", "errors", "costs", "sessions", "session", "alerts", "knowledge",
-    "artifact", "burnin", "evolution",
+    "artifact", "burnin", "evolution", "party",
 )  # fmt: skip
 """Pages below `HOME`; what a page is about stands in its query."""
 _POLICY = (
@@ -57,7 +57,7 @@ def routes() -> list[Route]:
     }
     page = _sender(files.pop("index.html"))
     assets = [Route(f"/assets/{name}", _sender(place), methods=["GET"]) for name, place in files.items()]
-    pages = ["/", HOME, *(f"{HOME}/{name}" for name in PAGES)]
+    pages = ["/", HOME, *(f"{HOME}/{name}" for name in PAGES), f"{HOME}/party/{{party}}"]
     return [*(Route(path, page, methods=["GET"]) for path in pages), *assets]
 
 

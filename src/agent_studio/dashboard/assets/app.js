@@ -14,11 +14,12 @@ import hook from "./pages/hook.js";
 import hooks from "./pages/hooks.js";
 import knowledge from "./pages/knowledge.js";
 import overview from "./pages/overview.js";
+import party from "./pages/party.js";
 import session from "./pages/session.js";
 import sessions from "./pages/sessions.js";
 
-const PAGES = { overview, hooks, hook, agents, errors, costs, sessions, session, alerts, knowledge, artifact, burnin, evolution };
-const LISTED = ["overview", "hooks", "agents", "errors", "costs", "sessions", "alerts", "burnin", "evolution", "knowledge"];
+const PAGES = { overview, hooks, hook, agents, errors, costs, sessions, session, alerts, knowledge, artifact, burnin, evolution, party };
+const LISTED = ["overview", "hooks", "agents", "errors", "costs", "sessions", "alerts", "burnin", "evolution", "party", "knowledge"];
 const SPANS = { 1: "1 h", 6: "6 h", 24: "24 h", 168: "7 d", 720: "30 d" };
 const AGAIN_MS = 30_000; // stretches of time move on even when nothing is written
 const element = (id) => document.getElementById(id);
@@ -97,13 +98,13 @@ function clicked(event) {
 
 function show({ arrived = false } = {}) {
   const query = new URLSearchParams(location.search);
-  const page = location.pathname.split("/")[2] || "overview";
+  const [, , page = "overview", named = ""] = location.pathname.split("/");
   const before = shown;
   shown = {
     page: page in PAGES ? page : "overview",
     env: about.environments.includes(query.get("env")) ? query.get("env") : about.environment,
     hours: query.get("hours") in SPANS ? query.get("hours") : "24",
-    of: query.get("of") ?? "",
+    of: query.get("of") ?? named,
     only: query.get("only") ?? "",
   };
   frame();
