@@ -15,6 +15,9 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.knowledge.base import KnowledgeBase
+from agent_studio.memory.sidecar import Sidecar
+from agent_studio.reasoning.elicitation import gate
+from agent_studio.reasoning.party import consensus
 from agent_studio.release.checklists import probes
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ def test_every_part_of_this_version_is_tried_and_the_others_are_named(staged: St
     found = verdicts(staged)
     assert found == {
         "flags": "PASS", "knowledgeBase": "PASS", "costTracking": "PASS",
-        "partyMode": "", "advancedElicitation": "", "sidecarMemory": "", "ourOwn": "",
+        "partyMode": "PASS", "advancedElicitation": "PASS", "sidecarMemory": "PASS", "ourOwn": "",
     }  # fmt: skip
 
 
@@ -85,6 +88,9 @@ def _unfound(*_: Any) -> Any:
         ("knowledgeBase", KnowledgeBase, "search", _unfound),
         ("flags", flags, "kill", lambda *_, **__: None),
         ("flags", flags, "lift", lambda *_, **__: None),
+        ("partyMode", consensus, "state_of", lambda _: consensus.STRONG),
+        ("advancedElicitation", gate, "faults", lambda *_: ("a fault",)),
+        ("sidecarMemory", Sidecar, "search", lambda *_, **__: []),
     ],
 )
 def test_a_broken_feature_fails_and_the_others_are_tried_all_the_same(
@@ -93,7 +99,7 @@ def test_a_broken_feature_fails_and_the_others_are_tried_all_the_same(
     monkeypatch.setattr(what, name, broken)
     found = verdicts(staged)
     assert {one for one, verdict in found.items() if verdict == "FAIL"} == {feature}
-    assert sum(verdict == "PASS" for verdict in found.values()) == 2
+    assert sum(verdict == "PASS" for verdict in found.values()) == 5
 
 
 def test_a_ledger_that_verifies_whatever_is_in_it_fails(staged: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

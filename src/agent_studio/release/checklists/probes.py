@@ -149,7 +149,24 @@ def _cost(inner: Context, context: Context) -> str:
     return "3 calls were recorded and verified, and a changed one was found"
 
 
-PROBES: Mapping[str, Callable[[Context, Context], str]] = {"knowledgeBase": _knowledge, "costTracking": _cost}
+def _reasoning(name: str) -> Callable[[Context, Context], str]:
+    def probe(inner: Context, context: Context) -> str:
+        from agent_studio.release.checklists import reasoning_probes  # noqa: PLC0415 - all of reasoning is behind it
+
+        del context
+        said: str = getattr(reasoning_probes, name)(inner)
+        return said
+
+    return probe
+
+
+PROBES: Mapping[str, Callable[[Context, Context], str]] = {
+    "knowledgeBase": _knowledge,
+    "costTracking": _cost,
+    "partyMode": _reasoning("party"),
+    "advancedElicitation": _reasoning("elicitation"),
+    "sidecarMemory": _reasoning("sidecar"),
+}
 """A probe for each feature flag whose part this version has; it gets a scratch environment and the real one."""
 
 
