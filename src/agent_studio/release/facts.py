@@ -86,7 +86,7 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         unsettled=unsettled(content),
         issues=opened.grave, unclear=opened.unclear,
         unsignable=statement.unmeetable(then, clock.now()),
-        absent=sides.target.absent,
+        absent=sides.target.absent, live="" if past.current is None else past.current.release,
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)
 
