@@ -57,12 +57,12 @@ class Interval(NamedTuple):
     high: float
 
 
-def log_stake(pairs: Pairs, mean: float, sign: int) -> float:
-    """Return the logarithm of what bets that the difference is above a mean (sign 1), or below it (-1), have become."""
-    most = 1 / (1 + sign * mean)  # a larger stake could be lost whole by one pair
+def log_stake(pairs: Pairs, mean: float) -> float:
+    """Return the logarithm of what bets that the difference is above a mean have become."""
+    most = 1 / (1 + mean)  # a larger stake could be lost whole by one pair
     logs = []
     for share in _BETS:
-        stake = share * most * sign
+        stake = share * most
         logs.append(
             pairs.won * _log(1 + stake * (1 - mean))
             + pairs.lost * _log(1 + stake * (-1 - mean))
@@ -79,45 +79,42 @@ def _log(value: float) -> float:
 @cache
 def interval(pairs: Pairs) -> Interval:
     """Return the interval of the difference, of 95 % at all times at once."""
-    low = _edge(pairs, 1)
-    high = -_edge(Pairs(pairs.lost, pairs.won, pairs.same), 1)
-    return Interval(low, high)
+    return Interval(_edge(pairs), -_edge(Pairs(pairs.lost, pairs.won, pairs.same)))
 
 
-def _edge(pairs: Pairs, sign: int) -> float:
-    """Return the largest mean that is refuted from below, on a grid; -1 where none is."""
-    low, high = 0, 2 * _STEPS  # refuted at `low` or -1 itself, not refuted at `high`
-    if not _is_refuted(pairs, -1 + 1 / _STEPS, sign):
-        return -1.0
-    low = 1
+def _edge(pairs: Pairs) -> float:
+    """Return the largest mean that is refuted from above it, on a grid; -1 where none is."""
+    low, high = 0, 2 * _STEPS
     while high - low > 1:
         middle = (low + high) // 2
-        if _is_refuted(pairs, -1 + middle / _STEPS, sign):
+        if _is_refuted(pairs, -1 + middle / _STEPS):
             low = middle
         else:
             high = middle
     return -1 + low / _STEPS
 
 
-def _is_refuted(pairs: Pairs, mean: float, sign: int) -> bool:
-    return mean < 1 and log_stake(pairs, mean, sign) >= _LEVEL
+def _is_refuted(pairs: Pairs, mean: float) -> bool:
+    """Tell whether bets that the difference is larger have won enough against a mean."""
+    return log_stake(pairs, mean) >= _LEVEL
 
 
 def verdict(pairs: Pairs, margin: float) -> str:
-    """Return what pairs say: NO_DIFFERENCE when the whole interval lies within the margin."""
-    found = interval(pairs)
-    if found.low >= 0 and pairs.won > pairs.lost and _is_refuted(pairs, 0.0, 1):
+    """Return what pairs say: NO_DIFFERENCE when no difference beyond the margin is left unrefuted."""
+    mirrored = Pairs(pairs.lost, pairs.won, pairs.same)
+    if pairs.won > pairs.lost and _is_refuted(pairs, 0.0):
         return BETTER
-    if found.high <= 0 and pairs.lost > pairs.won and _is_refuted(Pairs(pairs.lost, pairs.won, pairs.same), 0.0, 1):
+    if pairs.lost > pairs.won and _is_refuted(mirrored, 0.0):
         return WORSE
-    return NO_DIFFERENCE if found.low >= -margin and found.high <= margin else INSUFFICIENT
+    within = _is_refuted(pairs, -margin) and _is_refuted(mirrored, -margin)
+    return NO_DIFFERENCE if within else INSUFFICIENT
 
 
 def is_no_worse(pairs: Pairs, margin: float) -> str:
     """Return PASS when a loss of more than the margin is refuted, FAIL when a loss is shown, else INSUFFICIENT."""
-    if verdict(pairs, margin) == WORSE:
+    if pairs.lost > pairs.won and _is_refuted(Pairs(pairs.lost, pairs.won, pairs.same), 0.0):
         return "FAIL"
-    return "PASS" if pairs.total and interval(pairs).low >= -margin else INSUFFICIENT
+    return "PASS" if _is_refuted(pairs, -margin) else INSUFFICIENT
 
 
 def needed(pairs: Pairs, margin: float) -> int | None:
