@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import attacks, browser, corpus, kills, ledger, measure, release_kills, search_quality
+from bench import attacks, browser, corpus, kills, ledger, measure, model_trials, release_kills, search_quality
 from bench.client import claude, finding, isolated, released, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-client", action="store_true", help="leave the real client out")
     parser.add_argument("--no-attacks", action="store_true", help="leave the attacks on what run protects out")
     parser.add_argument("--no-releases", action="store_true", help="leave the kills of promotion and restore out")
+    parser.add_argument("--sessions", type=int, default=1_000, help="random sessions under a limit")
+    parser.add_argument("--no-models", action="store_true", help="leave the calls of models out")
     parser.add_argument("--no-properties", action="store_true", help="leave the property tests out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=measure.REPOSITORY / "bench/TRIALS.md")
@@ -79,6 +81,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
             yield _isolated(version, backend, wanted=not args.no_client)
     for repository in (None, *args.repository):
         yield _released(next(iter(claude.VERSIONS)), repository, args)
+    yield from model_trials.trials(args.sessions, args.seed, with_client=not args.no_client, wanted=not args.no_models)
     yield _attacked(wanted=not args.no_attacks)
     yield _properties(wanted=not args.no_properties)
     with tempfile.TemporaryDirectory() as folder:

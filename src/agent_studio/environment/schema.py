@@ -302,6 +302,8 @@ KEYS: tuple[Key, ...] = (
     Key("release.policy.onePerson", Form.BOOLEAN, False, "Let one person sign in several roles, shown everywhere."),
     *(Key(name, Form(form), default, doc, minimum=low, maximum=high) for name, form, default, doc, low, high in EVALS),
     Key("models.default", Form.STRING, None, "Model that features use unless they name one."),
+    Key("models.aliases", Form.OBJECT, None, "Names of your own for models.", may_differ=True),
+    Key("models.endpoints", Form.OBJECTS, (), "More servers to ask, each with a name and a URL.", may_differ=True),
     Key("fleet.engine", Form.STRING, None, "The shared engine that journals are shipped to.", may_differ=True),
     Key("environments.development.root", Form.STRING, None, "A data folder of development's own."),
 )

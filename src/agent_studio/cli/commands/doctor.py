@@ -25,6 +25,7 @@ from agent_studio.errors import ConfigurationError, ExitCode
 from agent_studio.guards import wired
 from agent_studio.isolation import choice
 from agent_studio.monitor import notify, retention
+from agent_studio.reasoning.models import findings as model_findings
 from agent_studio.release import condition
 from agent_studio.release.backups import repairing
 from agent_studio.staging import diagnosis
@@ -85,6 +86,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from cost_findings.checks(context)
         yield from retention.checks(context)
         yield from notify.checks(context)
+        yield from model_findings.checks(context)
         yield from wired.findings(context)
         yield from repairing.findings(context.root)
     yield from condition.checks(session.project, session.variables)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from agent_studio.errors import AgentStudioError
 
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-REPORTED, PRICED, FREE, UNKNOWN = "reported", "priced", "free", "unknown"
-"""Where a cost is from: the provider, our price table, nothing to pay, no price known."""
+REPORTED, PRICED, FREE, UNKNOWN, RESERVED = "reported", "priced", "free", "unknown", "reserved"
+"""Where a cost is from: the provider, our price table, nothing to pay, no price known, the worst case set aside."""
 TIMEOUT, MALFORMED, REFUSED, THROTTLED, UNAVAILABLE = "timeout", "malformed", "refused", "throttled", "unavailable"
 """Kinds of failure of one call."""
+REHEARSED = frozenset({"scripted", "replay"})
+"""Providers whose answers no model gives: their calls are no model usage."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Request:
     def sha256(self) -> str:
         """Hash of what is asked, as sorted compact JSON."""
         asked = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(asked.encode()).hexdigest()
+        return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Usage(NamedTuple):
@@ -75,13 +77,32 @@ class Reply:
 
 
 class ModelError(AgentStudioError):
-    """A call failed; `kind` says how, `usage` what was used all the same, where that is known."""
+    """A model was asked and gave no answer that can be used.
+
+    `kind` says how, `usage` what was used all the same, where that is known.
+    """
 
     code = "model"
 
-    def __init__(self, message: str, *, kind: str, hint: str = "", usage: Usage | None = None, raw: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str,
+        hint: str = "",
+        usage: Usage | None = None,
+        raw: str = "",
+        is_owed: bool = True,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.kind, self.usage, self.raw = kind, usage, raw
+        self.is_owed = is_owed
+        """Whether the provider may bill the call; False where it surely did not begin to answer."""
+        self.retry_after_s = retry_after_s
+        """How long a provider that throttles asks to wait."""
+        self.cost_usd: Decimal | None = None
+        """What the failed call cost as the provider reports it, where it does."""
 
 
 class Model(Protocol):
@@ -101,6 +122,15 @@ class Model(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and processes."""
+        ...
+
+
+@runtime_checkable
+class Capped(Protocol):
+    """A model whose program keeps a budget of its own, and may ask its provider more than once a call."""
+
+    async def complete_within(self, request: Request, most_usd: Decimal) -> Reply:
+        """Answer one request as `complete` does; nothing more is asked once `most_usd` is spent."""
         ...
 
 
