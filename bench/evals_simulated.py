@@ -1,7 +1,7 @@
 """How often a verdict is wrong when people look after every pair, and how many pairs it takes to be right.
 
-Prints one line a setting: `python bench/evals_simulated.py [DRAWS]`. Tasks differ in difficulty; a setting says what the
-pass rates of each task are on both sides, and the order within a round is shuffled as a run shuffles it.
+Prints one line a setting: `python bench/evals_simulated.py [DRAWS]`. Tasks differ in difficulty; a setting has the pass
+rates of each task on both sides, and the order within a round is shuffled as a run shuffles it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Found(NamedTuple):
 
 def simulated(setting: str, rates: Sequence[tuple[float, float]], draws: int, most: int, seed: int = 1) -> Found:
     """Play runs of a setting, looking after every pair and believing the first verdict."""
-    drawn = random.Random(seed)  # noqa: S311 - a simulation
+    drawn = random.Random(seed)
     ends: list[tuple[str, int]] = [_run(drawn, rates, most) for _ in range(draws)]
     shares = [sum(end == verdict for end, _ in ends) / draws
               for verdict in (betting.BETTER, betting.WORSE, betting.NO_DIFFERENCE)]  # fmt: skip

@@ -126,7 +126,7 @@ class Bench:
         )  # fmt: skip
         try:
             data: dict[str, Any] = json.loads(done.stdout)["data"]
-            return data if data else {"verdict": f"{done.stdout} {done.stderr}"}
+            return data or {"verdict": f"{done.stdout} {done.stderr}"}
         except ValueError:
             raise JourneyError(f"eval compare ended with {done.returncode}: {done.stdout}{done.stderr}") from None
 
@@ -167,10 +167,8 @@ def money(bench: Bench) -> Iterator[str]:
     """Yield where journal, ledger and API do not agree on what was used."""
     lines = bench.ledger()
     runs = {str(line["taskId"]).split(":")[1] for line in lines}
-    spent = sum(
-        (Decimal(one["usd"]) for run in runs for one in bench.journal(run) if one["kind"] in {"attempt", "void", "abandoned"}),
-        Decimal(0),
-    )  # fmt: skip
+    used = [one for run in runs for one in bench.journal(run) if one["kind"] in {"attempt", "void", "abandoned"}]
+    spent = sum((Decimal(one["usd"]) for one in used if one.get("known", True)), Decimal(0))
     kept = sum((Decimal(line["costUsd"]) for line in lines), Decimal(0))
     if spent != kept:
         yield f"attempts cost {spent} USD, the ledger has {kept}"
@@ -217,7 +215,7 @@ def judged(client: Client, place: Path, repeats: Mapping[str, int]) -> Iterator[
 
 def killed(client: Client, place: Path, kills: int, seed: int) -> Iterator[str]:
     """Yield what is wrong after runs that were killed at some moment and gone on with until they were whole."""
-    drawn = random.Random(seed)  # noqa: S311 - moments
+    drawn = random.Random(seed)
     api = QualityApi(delay_s=0.1)
     with api.serving():
         bench = Bench(client, place, api)
@@ -225,35 +223,42 @@ def killed(client: Client, place: Path, kills: int, seed: int) -> Iterator[str]:
         bench.side(100)
         words, finished = bench.words(against, "--repeats", "2"), dict[str, str]()
         for number in range(kills + 1):
-            limit_s = drawn.uniform(0.5, 9.0) if number < kills else 600
-            process = subprocess.Popen(
-                words, cwd=bench.project, env=bench.variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-            try:
-                process.wait(limit_s)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            said = _broken_off(bench, words, drawn.uniform(0.5, 9.0) if number < kills else 600)
             if wrong := _alone(bench.home):
                 yield f"after kill {number}: {wrong}"
             runs = sorted((bench.project / ".agent-studio/staging/evals").glob("*/journal.jsonl"))
-            if not runs:
-                continue
-            run = runs[-1].parent.name
-            words = bench.words(against, "--resume", run)
-            for name, record in finished.items():
-                if record not in runs[-1].read_text():
-                    yield f"after kill {number}: the finished attempt {name} is gone"
-            for line in bench.journal(run):
-                if line["kind"] == "attempt":
-                    if line["attempt"] in finished and line["try"] not in finished[line["attempt"]]:
-                        yield f"after kill {number}: {line['attempt']} was made again"
-                    finished[line["attempt"]] = line["try"]
+            if runs:
+                words = bench.words(against, "--resume", runs[-1].parent.name)
+                yield from _repeated(bench, runs[-1].parent.name, finished, number)
         if len(finished) != 2 * 2 * len(_TASKS):
-            said = process.stderr.read().decode()[-500:] if process.stderr else ""
             yield f"{len(finished)} attempts were made: {said}"
         yield from money(bench)
+
+
+def _broken_off(bench: Bench, words: Sequence[str], limit_s: float) -> str:
+    """Run a command for so long, then kill it; return the end of what it said."""
+    process = subprocess.Popen(
+        list(words), cwd=bench.project, env=bench.variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        _, said = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        _, said = process.communicate()
+    return said.decode("utf-8", "replace")[-500:]
+
+
+def _repeated(bench: Bench, run: str, finished: dict[str, str], number: int) -> Iterator[str]:
+    """Yield the attempts that were finished and are gone, or were made again; note the new ones."""
+    made = [line for line in bench.journal(run) if line["kind"] == "attempt"]
+    told = {line["try"] for line in made}
+    yield from (
+        f"after kill {number}: the finished {name} is gone" for name, one in finished.items() if one not in told
+    )
+    for line in made:
+        if finished.setdefault(line["attempt"], line["try"]) != line["try"]:
+            yield f"after kill {number}: {line['attempt']} was made again"
 
 
 def _alone(home: Path) -> str:
