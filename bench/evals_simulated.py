@@ -32,6 +32,7 @@ SETTINGS: dict[str, tuple[tuple[float, float], ...]] = {
     "worse by 30 points": ((0.6, 0.9),) * 10,
 }
 MARGIN = 0.1
+_VERDICTS = {"better": betting.BETTER, "worse": betting.WORSE, "no_difference": betting.NO_DIFFERENCE}
 
 
 class Found(NamedTuple):
@@ -50,10 +51,10 @@ def simulated(setting: str, rates: Sequence[tuple[float, float]], draws: int, mo
     """Play runs of a setting, looking after every pair and believing the first verdict."""
     drawn = random.Random(seed)
     ends: list[tuple[str, int]] = [_run(drawn, rates, most) for _ in range(draws)]
-    shares = [sum(end == verdict for end, _ in ends) / draws
-              for verdict in (betting.BETTER, betting.WORSE, betting.NO_DIFFERENCE)]  # fmt: skip
+    shares = {name: sum(end == verdict for end, _ in ends) / draws for name, verdict in _VERDICTS.items()}
     settled = [count for end, count in ends if end != betting.INSUFFICIENT]
-    return Found(setting, *shares, sum(settled) / len(settled) if settled else float("nan"))
+    pairs = sum(settled) / len(settled) if settled else float("nan")
+    return Found(setting, **shares, pairs=pairs)
 
 
 def _run(drawn: random.Random, rates: Sequence[tuple[float, float]], most: int) -> tuple[str, int]:

@@ -19,7 +19,6 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -31,7 +30,7 @@ from bench.client.messages_api import MessagesApi, Served, Tool, Turn
 from bench.measure import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bench.client.claude import Client
 
@@ -126,9 +125,9 @@ class Bench:
         )  # fmt: skip
         try:
             data: dict[str, Any] = json.loads(done.stdout)["data"]
-            return data or {"verdict": f"{done.stdout} {done.stderr}"}
         except ValueError:
             raise JourneyError(f"eval compare ended with {done.returncode}: {done.stdout}{done.stderr}") from None
+        return data or {"verdict": f"{done.stdout} {done.stderr}"}
 
     def files(self) -> str:
         """Return one hash of the project's files, but for what is kept of runs and staging's data."""
@@ -272,15 +271,14 @@ def _alone(home: Path) -> str:
 def trial(version: str) -> list[str]:
     """Run both with one client and return every fault; raises `ClientMissingError` where it cannot be had."""
     client = claude.install(version)
-    found: list[str] = []
     repeats = {"BETTER": 3, "WORSE": 3, "NO_DIFFERENCE": 6, "INSUFFICIENT": 2}
-    for name, run in (
-        ("judged", lambda at: judged(client, at, repeats)),
-        ("killed", lambda at: killed(client, at, 8, 1)),
-    ):
+    found: list[str] = []
+    for name in ("judged", "killed"):
         with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder).resolve()
             try:
-                found += [f"{name}: {fault}" for fault in run(Path(folder).resolve())]
+                faults = judged(client, place, repeats) if name == "judged" else killed(client, place, 8, 1)
+                found += [f"{name}: {fault}" for fault in faults]
             except JourneyError as error:
                 found.append(f"{name}: {error}")
     return found

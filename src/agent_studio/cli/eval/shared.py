@@ -163,6 +163,7 @@ def notes(done: Done) -> list[Problem]:
             "project-changed", f"files of the project changed meanwhile: {', '.join(done.changed[:_SHOWN])}{more}",
             "by you or by an attempt: look at them", is_note=True,
         ))  # fmt: skip
+    found += [Problem("unjudged", f"pairs were not judged: {one}", is_note=True) for one in done.unjudged]
     if not done.is_whole:
         left = sum(task.repeats for task in done.header.tasks) * len(done.header.sides) - len(done.state.attempts)
         found.append(Problem(

@@ -37,6 +37,7 @@ _CLIENT_STATE = ".claude.json"
 _PAUSE_S = 0.05
 _GRACE_S = 8.0
 _GIT_SECONDS = 120
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - what may be seen of them
 _PREPARATIONS = 5
 """A file that was to be shown may have gone before it could be: then all is looked at anew."""
 _SKIPPED = frozenset(("dev", "proc", "sys", "run", "lost+found"))
@@ -241,24 +242,30 @@ class Rooms:
 def _policy(context: Context, variables: Mapping[str, str], path: Path) -> Policy:
     """Return what an attempt may reach: nothing may be written but its own folder, and what `run` hides is hidden.
 
-    Other people's temporary files are not seen either, unless the project itself is among them.
+    Other people's temporary files are not seen either, unless the project itself is among them: that folder can only be
+    shown as a whole, for it would have to be put together of what is there now, and much comes and goes.
     """
     base, project = policy_of(context, variables, is_client=True), context.project
-    temporary = Path(os.path.realpath(tempfile.gettempdir()))
-    inside = project.path.is_relative_to(temporary)
     hidden = [*base.hidden, *_there(project.definition("evals"), project.path / STATE)]
-    if inside:  # it would have to be put together of what is there now, and much comes and goes
-        hidden = [one for one in hidden if not one.is_relative_to(temporary)]
     tops = [one for one in sorted(Path("/").iterdir()) if one.name not in _SKIPPED and not one.is_symlink()]
     readonly = dict.fromkeys([*base.readonly, *(one for one in tops if one.is_dir()), project.path])
-    if temporary != Path("/"):
-        (readonly.setdefault(temporary) if inside else hidden.append(temporary))
-        if not inside:
-            readonly.pop(temporary, None)
+    for place in _temporary():
+        if project.path.is_relative_to(place):
+            hidden = [one for one in hidden if not one.is_relative_to(place)]
+            readonly[place] = None
+        else:
+            hidden.append(place)
+            readonly.pop(place, None)
     return base._replace(
         hidden=tuple(hidden), readonly=tuple(readonly), writable=(), source="writable", project=path,
         guarded=frozenset(), doors=frozenset(), closed=frozenset(), absent=(),
     )  # fmt: skip
+
+
+def _temporary() -> list[Path]:
+    """Return the folders of temporary files, none inside another."""
+    found = {Path(os.path.realpath(one)) for one in (tempfile.gettempdir(), *_TEMPORARY) if Path(one).is_dir()}
+    return [one for one in sorted(found) if not any(one != other and one.is_relative_to(other) for other in found)]
 
 
 def _there(*places: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from agent_studio.evals.attempts import backends, room, start
 from agent_studio.evals.attempts.scripted import Scripted
 from agent_studio.evals.checks import running
 from agent_studio.evals.runs import header as headers
-from agent_studio.evals.runs import log, runner
+from agent_studio.evals.runs import judging, log, runner
 from agent_studio.evals.runs.header import NONE, Header, Pinned
 from agent_studio.evals.runs.spending import Spending
 from agent_studio.release.content import candidates
@@ -69,6 +69,8 @@ class Done(NamedTuple):
     untouched: Sequence[running.Untouched] = ()
     changed: Sequence[str] = ()
     """Files of the project that are not what they were when the run began."""
+    unjudged: Sequence[str] = ()
+    """Why pairs could not be judged."""
 
     @property
     def is_whole(self) -> bool:
@@ -257,10 +259,11 @@ def _run(
     )  # fmt: skip
     before = _stamps(context.project.path)
     budget = runner.run(work)
+    judged = judging.run(context, header, folder, work.tasks, budget.limit_usd - budget.spent_usd)
     if not asked.keep:
         shutil.rmtree(place, ignore_errors=True)
     changed = sorted({name for name, _ in _stamps(context.project.path).items() ^ before.items()})
-    return Done(header, log.read(folder), budget, (), tuple(changed))
+    return Done(header, log.read(folder), budget, (), tuple(changed), tuple(judged.faults))
 
 
 def _stamps(project: Path) -> dict[str, tuple[int, int, int]]:

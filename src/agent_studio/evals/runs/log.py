@@ -68,6 +68,7 @@ def read(folder: Folder) -> State:
         elif kind == SETTLED:
             settled.add(str(line["try"]))
         elif kind == JUDGED and name in attempts:
+            spent.append(Decimal(str(line["usd"])))
             attempts[name] = {**attempts[name], **{key: line[key] for key in ("checks", "passed")}}
     unsettled = [line for one, line in used.items() if one not in settled]
     return State(attempts, begun, unsettled, spent, reading.damaged_lines)
