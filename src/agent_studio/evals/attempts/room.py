@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 _FOLDER = "agent-studio-evals"
 _CLIENT_STATE = ".claude.json"
+PREPARED = "prepared"
+"""Below a run's place: what copies are made of."""
 _PAUSE_S = 0.05
 _GRACE_S = 8.0
 _GIT_SECONDS = 120
@@ -185,6 +189,7 @@ class Rooms:
         chosen = choice.choose(
             self._policy, str(context.config["isolation.backend"]), required=bool(context.config["isolation.require"])
         )
+        self._lock = threading.Lock()
         self.backend, self.refused = chosen.name, chosen.refused
         """What keeps attempts apart; `advisory` when nothing does."""
 
@@ -200,17 +205,30 @@ class Rooms:
         room = Room(path, self._variables(path), self._for(path), self.backend, self._environment, self._cancelled)
         for inner in (room.copy, room.client, room.scratch, path / "home"):
             inner.mkdir(parents=True)
-        if snapshot is not None:
-            start.copied(snapshot, room.copy)
+        start.copied(self._prepared(snapshot, definitions), room.copy)
         for shared in task.start.share:
             if (self._project.path / shared).exists() and not (room.copy / shared).exists():
                 (room.copy / shared).parent.mkdir(parents=True, exist_ok=True)
                 (room.copy / shared).symlink_to(self._project.path / shared)
-        if definitions is not None:
-            self.place(definitions, room.copy)
         (room.client / _CLIENT_STATE).write_bytes(journal.encode(_trusted(room.copy)))
-        _committed(room.copy)
         return room
+
+    def _prepared(self, snapshot: Path | None, definitions: str | None) -> Path:
+        """Return a start with a set of definitions as a repository of its own, put together once for all attempts."""
+        name = hashlib.sha256(f"{snapshot} {definitions}".encode()).hexdigest()[:16]
+        place = self._path / PREPARED / name
+        with self._lock:
+            if not place.exists():
+                made = place.with_name(f"{name}.new")
+                start.removed(made)
+                made.mkdir(parents=True)
+                if snapshot is not None:
+                    start.copied(snapshot, made)
+                if definitions is not None:
+                    self.place(definitions, made)
+                _committed(made)
+                made.rename(place)
+        return place
 
     def place(self, definitions: str, copy: Path) -> None:
         """Write a candidate's or a release's files to where the client looks for them."""

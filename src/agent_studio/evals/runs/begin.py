@@ -178,7 +178,8 @@ def resume(
     with exclusive(context.root.state, _LOCK, doing="eval"), _room_of_run(context, run) as place:
         cancelled = threading.Event()
         rooms = room.Rooms(context, variables, place, cancelled)
-        shutil.rmtree(place / _STARTS, ignore_errors=True)
+        for kept in (_STARTS, room.PREPARED):
+            shutil.rmtree(place / kept, ignore_errors=True)
         pins, snapshots = _pinned(context, chosen, place)
         headers.refuse_changed(header, [(task, pins[task.id]) for task in chosen])
         folder.replace(f"{run}/{headers.FILE}", headers.canonical(header.data()).encode() + b"\n")

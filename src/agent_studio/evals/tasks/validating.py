@@ -79,7 +79,7 @@ def _text(value: str, schema: Mapping[str, Any], path: Path) -> Iterator[Fault]:
     if len(value) < schema.get("minLength", 0):
         yield Fault(path, "is empty")
     elif "pattern" in schema and not re.search(schema["pattern"], value):
-        hint = "a path below the folder, without .." if ".." in schema["pattern"] else f"as {schema['pattern']}"
+        hint = "a path below the folder, without .." if r"\.\." in schema["pattern"] else f"as {schema['pattern']}"
         yield Fault(path, f"is {_shown(value)}", hint)
 
 
