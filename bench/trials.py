@@ -23,7 +23,19 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import attacks, browser, corpus, kills, ledger, measure, model_trials, release_kills, search_quality
+from bench import (
+    attacks,
+    browser,
+    corpus,
+    evals_simulated,
+    evals_trial,
+    kills,
+    ledger,
+    measure,
+    model_trials,
+    release_kills,
+    search_quality,
+)
 from bench.client import claude, finding, isolated, released, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
@@ -79,6 +91,11 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
+    newest = next(iter(claude.VERSIONS))
+    yield _client(
+        f"evals by Claude Code {newest} are judged rightly, and killed runs go on", evals_trial.trial, newest, args
+    )
+    yield Trial("verdicts of evals looked at after every pair", evals_simulated.false_verdicts(300, 500))
     for repository in (None, *args.repository):
         yield _released(next(iter(claude.VERSIONS)), repository, args)
     yield from model_trials.trials(args.sessions, args.seed, with_client=not args.no_client, wanted=not args.no_models)

@@ -1,4 +1,4 @@
-"""Runs of evals: fresh copies, both sides in turn, limits, a journal to resume from, a verdict, evidence for the gate."""
+"""Runs of evals: fresh copies, both sides in turn, limits, a journal to resume from, a verdict, the gate."""
 
 from __future__ import annotations
 
@@ -305,7 +305,7 @@ def test_the_gate_asks_for_no_regression_where_the_policy_says_so(evals: Evals) 
     evals.side("good, mended")
     evals.compare("live", "--repeats", "2")
     assert asked() == ("INSUFFICIENT", "8 pairs of attempts, the policy asks for 10")
-    evals.compare("live", "winter", "--repeats", "20")
+    evals.compare("live", "winter", "--repeats", "10")
     assert asked()[1] == "8 pairs of attempts, the policy asks for 10"
     evals.studio.run("eval", "compare", "--resume", "--json")
     done = evals.compare("live", "--repeats", "6")

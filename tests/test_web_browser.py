@@ -41,6 +41,7 @@ PAGES = (
     "session?of=s-1",
     "alerts",
     "burnin",
+    "evals",
     "knowledge",
     "knowledge?of=review",
     "artifact?of=.claude/agents/code-reviewer.md",

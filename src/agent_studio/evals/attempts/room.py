@@ -298,7 +298,11 @@ def _trusted(copy: Path) -> dict[str, Any]:
 def _committed(copy: Path) -> None:
     """Make the copy a repository of its own with one commit, so that an agent sees a clean tree; best effort."""
     env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    for words in (("init", "-q"), ("add", "-A", "-f"), ("commit", "-q", "--no-verify", "--allow-empty", "-m", "Start")):
+    for words in (
+        ("init", "-q", "--template="),
+        ("add", "-A", "-f"),
+        ("commit", "-q", "--no-verify", "--allow-empty", "-m", "Start"),
+    ):
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(
                 ["git", "-C", str(copy), *_AUTHOR, *words], env=env, stdin=subprocess.DEVNULL, capture_output=True,

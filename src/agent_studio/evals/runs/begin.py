@@ -40,6 +40,8 @@ FOLDER = "evals"
 _LOCK = "evals.lock"
 _STARTS = "starts"
 LIVE = "live"
+SHOWN = "evals.json"
+"""Of the environment's state: how far the newest run is, by which pages know that there is something new."""
 
 
 class Asked(NamedTuple):
@@ -251,12 +253,20 @@ def _run(
     context: Context, header: Header, asked: Asked, rooms: room.Rooms, place: Path, snapshots: Mapping[str, Path],
     cancelled: threading.Event, tell: Tell,
 ) -> Done:  # fmt: skip
+    state = context.root.state
+
+    def told(made: int, total: int, newest: Mapping[str, Any] | None) -> None:
+        state.replace(
+            SHOWN, headers.canonical({"run": header.id, "made": made, "wanted": total}).encode(), durable=False
+        )
+        tell(made, total, newest)
+
     backend = backends.opened(asked.backend)
     folder = folder_of(context).at(header.id)
     work = runner.Work(
         header, folder, rooms, place, {task.id: task for task in asked.tasks}, snapshots, backend,
         Spending(context, header.id, backend.name, keeps=not isinstance(backend, Scripted)), asked.parallel, cancelled,
-        tell, asked.keep,
+        told, asked.keep,
     )  # fmt: skip
     before = _stamps(context.project.path)
     budget = runner.run(work)

@@ -7,6 +7,7 @@ import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent_studio.evals.attempts.facts import CANCELLED
 from agent_studio.evals.runs.header import JOURNAL
 from agent_studio.redaction.structure import redacted_json
 from agent_studio.storage import journal
@@ -29,7 +30,7 @@ class State(NamedTuple):
     unsettled: list[dict[str, Any]]
     """Records of what was used that may not be in the ledger."""
     spent: list[Decimal]
-    """What every try cost; one whose cost is not known at its worst."""
+    """What every try cost; at its worst where that is not known, or it was broken off while it may have been billed."""
     damaged: int
     """Lines that cannot be read."""
 
@@ -61,7 +62,8 @@ def read(folder: Folder) -> State:
             begun[name] = str(line["worstUsd"])
         elif kind in {ATTEMPT, VOID, ABANDONED}:
             worst = begun.pop(name, "0")
-            spent.append(Decimal(str(line.get("usd") if line.get("usd") is not None else worst)))
+            broken_off = kind == ABANDONED or line.get("facts", {}).get("ended") == CANCELLED
+            spent.append(Decimal(str(worst if broken_off or line.get("usd") is None else line["usd"])))
             used[str(line["try"])] = line
             if kind == ATTEMPT:
                 attempts[name] = line
