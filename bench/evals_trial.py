@@ -102,6 +102,7 @@ class Bench:
             for task in _TASKS
         ]  # fmt: skip
         folder = self.project / ".claude/evals"
+        shutil.rmtree(folder)  # the example's own tasks
         folder.mkdir()
         (folder / "seasons.yaml").write_text(json.dumps({"tasks": tasks}))
 
@@ -195,7 +196,7 @@ def judged(client: Client, place: Path, repeats: Mapping[str, int]) -> Iterator[
     with api.serving():
         bench = Bench(client, place, api)
         sides = {
-            "BETTER": (100, 5), "WORSE": (5, 100), "NO_DIFFERENCE": (100, 101), "INSUFFICIENT": (75, 55),
+            "BETTER": (100, 0), "WORSE": (0, 100), "NO_DIFFERENCE": (100, 101), "INSUFFICIENT": (75, 55),
         }  # fmt: skip
         for wanted, (own, other) in sides.items():
             if wanted not in repeats:
