@@ -18,10 +18,13 @@ from xml.etree import ElementTree as ET
 import pytest
 from tests.release_world import World
 
+from agent_studio.dashboard import evals as page
 from agent_studio.environment.detect import Environment
 from agent_studio.release import evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import Finished, Studio
 
 pytestmark = [
@@ -342,3 +345,73 @@ def test_results_of_other_tools_are_evidence_that_says_so_and_counts_only_where_
     assert foo.data["pairs"]["won"] == 10
     wrong = evals.studio.run("eval", "import", "foo.json", "foo.json", "--format", "inspect", "--json")
     assert (wrong.code, "is no result of inspect" in wrong.out) == (2, True)
+
+
+def test_a_cancelled_run_leaves_nothing_running_and_can_go_on(evals: Evals) -> None:
+    agent = evals.command("sleep 986 & setsid sleep 986 & sleep 986")
+    bad = evals.side("bad")
+    evals.side("good")
+    words = [sys.executable, "-m", "agent_studio", "eval", "compare", "--against", bad, "--backend", agent]
+    process = subprocess.Popen(words, cwd=evals.studio.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _until(lambda: b"sleep\x00986" in b"".join(_commands()))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    _until(lambda: b"sleep\x00986" not in b"".join(_commands()))
+    run = next((evals.studio.path / ".agent-studio/staging/evals").glob("*/journal.jsonl")).parent.name
+    assert {line["kind"] for line in evals.journal(run)} <= {"begin", "void", "settled"}
+    evals.command("true")
+    done = evals.studio.run("eval", "compare", "--resume", "--limit-usd", "50", "--json")
+    assert done.data["attempts"]["made"] == 24
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_starts_that_cannot_be_had_whole_are_refused_and_a_dirty_tree_is_taken_as_it_is(evals: Evals) -> None:
+    project = evals.studio.path
+    task = {"id": "one", "prompt": "x", "checks": [{"file": "done.txt"}]}
+    evals.studio.write("notes/draft.txt", "not committed\n")
+    other = evals.folder / "other"
+    other.mkdir()
+    evals.world.commit("Before")
+    for words in (("init", "-q"), ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x", "--allow-empty")):
+        subprocess.run(["git", *words], cwd=other, check=True)
+    subprocess.run(
+        ["git", "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other), "inner"], cwd=project,
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (project / "inner/extra.txt").write_text("of the submodule\n")
+    evals.world.commit("Submodule")
+    evals.studio.write("notes/draft.txt", "edited, not committed\n")
+
+    def said(start: dict[str, Any], *more: str) -> tuple[int, str]:
+        evals.studio.write(".claude/evals/seasons.yaml", json.dumps({**task, "start": start}))
+        done = evals.studio.run("eval", "check", "--json", *more)
+        return done.code, done.out
+
+    code, text = said({"ref": "HEAD"})
+    assert (code, "has submodules, whose files are not in it" in text) == (2, True)
+    code, text = said({}, "--set", "evals.startLimitMb=1")
+    assert code == 0, text
+    (project / "large.bin").write_bytes(b"\0" * 2_000_000)
+    code, text = said({}, "--set", "evals.startLimitMb=1")
+    assert (code, "more than evals.startLimitMb allows" in text) == (2, True)
+    seen = [{"command": "grep -q edited notes/draft.txt && test -f inner/extra.txt", "keeps": True}]
+    evals.studio.write(".claude/evals/seasons.yaml", json.dumps({**task, "checks": [*task["checks"], *seen]}))
+    done = evals.studio.run("eval", "check", "--json")
+    assert done.code == 0, done.out
+
+
+def test_the_page_of_the_dashboard_shows_the_newest_comparison_and_the_runs(evals: Evals) -> None:
+    empty = page.evals(evals.world.staging, {})
+    assert (empty["comparison"], empty["runs"]) == (None, [])
+    bad = evals.side("bad")
+    evals.side("good")
+    run = evals.compare(bad, "--repeats", "2").data["run"]
+    shown = page.evals(evals.world.staging, {}, run)
+    assert (shown["comparison"]["verdict"], shown["runs"][0]["attempts"]) == ("BETTER", 16)
+    assert shown["faults"] == []
