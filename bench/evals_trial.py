@@ -24,6 +24,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
+
 from bench.client import claude
 from bench.client.journey import JourneyError, ours
 from bench.client.messages_api import MessagesApi, Served, Tool, Turn
