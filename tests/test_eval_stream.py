@@ -84,7 +84,7 @@ def test_a_response_that_is_told_several_times_is_counted_once_at_its_largest(tm
     folder = tmp_path / "p/s/subagents"
     folder.mkdir(parents=True)
     (tmp_path / "p/s.jsonl").write_bytes(b"\n".join([*_lines(line(1), line(40)), b"torn {"]))
-    (folder / "agent-1.jsonl").write_bytes(b"\n".join(_lines(line(40), line(5, "other"))))
+    (folder / "agent-1.jsonl").write_bytes(b"\n".join(_lines(line(7), line(5, "other"))))
     (folder / "agent-1.meta.json").write_text('{"agentType": "rev"}')
     used = {one.request_id: one for one in stream.usage(tmp_path)}
     assert set(used) == {"r", "other"}
