@@ -138,7 +138,7 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
     folder = folder_of(context)
     folder.make()
     with exclusive(context.root.state, _LOCK, doing="eval"):
-        run = f"{clock.file_stamp(clock.now())[:15]}-{secrets.token_hex(3)}".lower()
+        run = f"{clock.file_stamp(clock.now())[:19].replace('.', '')}-{secrets.token_hex(3)}".lower()
         cancelled = threading.Event()
         with _room_of_run(context, run) as place:
             try:

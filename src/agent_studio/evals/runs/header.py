@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCHEMA = "agent-studio/eval-run/1"
 FILE, JOURNAL = "run.json", "journal.jsonl"
 CANDIDATE, AGAINST = "candidate", "against"
-_ID = re.compile(r"[0-9]{8}t[0-9]{6}-[0-9a-f]{6}")
+_ID = re.compile(r"[0-9]{8}t[0-9]{9}-[0-9a-f]{6}")
 NONE = "none"
 """The name of a side without any definitions."""
 
