@@ -41,6 +41,7 @@ PREPARED = "prepared"
 _PAUSE_S = 0.05
 _GRACE_S = 8.0
 _GIT_SECONDS = 120
+_KEPT_S = 14 * 86_400
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - what may be seen of them
 _PREPARATIONS = 5
 """A file that was to be shown may have gone before it could be: then all is looked at anew."""
@@ -175,6 +176,15 @@ def base() -> Path:
     if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077 or place.is_symlink()):
         raise StorageError(f"{place} is not yours alone", hint="remove it, or set TMPDIR to a folder of your own")
     return place
+
+
+def sweep() -> None:
+    """Remove what runs left that were interrupted long ago and that nobody went on with."""
+    oldest = time.time() - _KEPT_S
+    for place in base().iterdir():
+        with contextlib.suppress(OSError, StorageError):
+            if place.lstat().st_mtime < oldest:
+                start.removed(place)
 
 
 class Rooms:

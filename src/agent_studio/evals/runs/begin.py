@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import shutil
 import threading
 from collections.abc import Callable
@@ -137,6 +138,7 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
         )
     folder = folder_of(context)
     folder.make()
+    room.sweep()
     with exclusive(context.root.state, _LOCK, doing="eval"):
         run = f"{clock.file_stamp(clock.now())[:19].replace('.', '')}-{secrets.token_hex(3)}".lower()
         cancelled = threading.Event()
@@ -151,7 +153,7 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
                         _pin(task, pins[task.id], asked.repeats)
                         for task in asked.tasks
                     ),
-                    " ".join(asked.backend), asked.model, rooms.backend, f"{asked.limit_usd:f}", asked.seed,
+                    shlex.join(asked.backend), asked.model, rooms.backend, f"{asked.limit_usd:f}", asked.seed,
                 )  # fmt: skip
                 folder.make(run)
                 folder.replace(f"{run}/{headers.FILE}", headers.canonical(header.data()).encode() + b"\n")
@@ -186,7 +188,7 @@ def resume(
         headers.refuse_changed(header, [(task, pins[task.id]) for task in chosen])
         folder.replace(f"{run}/{headers.FILE}", headers.canonical(header.data()).encode() + b"\n")
         asked = Asked(
-            chosen, header.candidate, header.against, header.backend.split(" "), header.model,
+            chosen, header.candidate, header.against, shlex.split(header.backend), header.model,
             Decimal(header.limit_usd), parallel,
         )  # fmt: skip
         return _run(context, header, asked, rooms, place, snapshots, cancelled, tell)

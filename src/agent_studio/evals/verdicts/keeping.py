@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.evals.attempts.backends import SCRIPTED
 from agent_studio.evals.runs.header import NONE
 from agent_studio.evals.verdicts import betting, comparison
 from agent_studio.release import evidence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from agent_studio.release.evidence import Evidence
 
 KIND = "no-regression"
+REHEARSED = "a script"
+"""Where attempts were made by no agent: it counts only where results of others do."""
 
 
 def keep(
@@ -33,7 +36,8 @@ def keep(
     return evidence.confirm(context, KIND, header.candidate, verdict, {
         "reason": reason(counts, margin, verdict, str(header.against)), "against": header.against, "run": header.id,
         "tags": list(tags), "margin": margin, "pin": header.pin, "tasks": [task.id for task in own],
-        "backend": header.backend, "model": header.model, "isolation": header.isolation, "imported": "",
+        "backend": header.backend, "model": header.model, "isolation": header.isolation,
+        "imported": REHEARSED if header.backend.startswith(f"{SCRIPTED}:") else "",
         **_figures(counts, verdict),
     })  # fmt: skip
 
