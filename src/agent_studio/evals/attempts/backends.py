@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from decimal import Decimal
-from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from agent_studio.errors import UsageError
@@ -27,7 +25,7 @@ PROMPT = "{prompt}"
 _TOOLS = ("Bash", "Read", "Write", "Edit", "Glob", "Grep", "Task", "Agent", "Skill")
 _OUT = "client"
 _REPORT = "AGENT_STUDIO_EVAL_REPORT"
-_WATCHED_S = 0.5
+_HELP_S, _HELP_BYTES = 60.0, 200_000
 
 
 class Trying(NamedTuple):
@@ -57,6 +55,7 @@ class Claude:
 
     def __init__(self, program: str) -> None:
         self.name, self._program = CLAUDE, program
+        self._known: str | None = None
 
     def attempt(self, trying: Trying) -> Facts:
         """Run one unattended session."""
@@ -66,14 +65,21 @@ class Claude:
         found = stream.read((room.path / f"{_OUT}.out").read_bytes().split(b"\n"), room.client / "projects", ended.code)
         return _ended(found, ended, room)
 
+    def _options(self, room: Room) -> str:
+        """Return what the client says of its options, asked once, confined as an attempt is."""
+        if self._known is None:
+            room.run([self._program, "--help"], "help", _HELP_S)
+            self._known = room.said("help", _HELP_BYTES)
+        return self._known
+
     def _words(self, trying: Trying) -> list[str]:
-        task = trying.task
+        room, task = trying.room, trying.task
         prompt = f"/{task.skill} {task.prompt}" if task.skill else task.prompt
         tools = task.allowed_tools or _TOOLS
         words = [self._program, "-p", prompt, "--output-format", "stream-json", "--verbose"]
         words += ["--permission-mode", task.permission_mode, "--allowedTools", ",".join(tools)]
         words += ["--max-turns", str(task.limits.turns)]
-        known = _help(self._program)
+        known = self._options(room)
         if "--include-hook-events" in known:
             words.append("--include-hook-events")
         if "--max-budget-usd" in known:
@@ -97,17 +103,6 @@ class _Watcher:
         if self._looks % 20:
             return ""
         return facts.BUDGET if self._too_dear(list(stream.usage(self._transcripts))) else ""
-
-
-@cache
-def _help(program: str) -> str:
-    try:
-        done = subprocess.run(
-            [program, "--help"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode("utf-8", "replace")
 
 
 class Command:
