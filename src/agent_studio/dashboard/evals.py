@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.environment.detect import Environment
-from agent_studio.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +22,8 @@ def evals(context: Context, variables: Mapping[str, str], subject: str = "") -> 
     staging = open_sides(context.project, variables, looking=True).staging
     runs, faults = listed.runs(staging)
     both = [one["run"] for one in runs if one["against"] is not None]
-    if subject and subject not in both:
-        raise UsageError(f"there is no comparison {subject!r}", hint="agent-studio eval list")
     found = None
-    if chosen := subject or (both[-1] if both else ""):
+    if chosen := subject if subject in both else both[-1] if both else "":
         folder = begin.folder_of(staging).at(chosen)
         header = headers.read(folder)
         found = comparison.data(header, log.read(folder).attempts, float(staging.config["evals.margin"]))
