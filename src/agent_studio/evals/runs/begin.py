@@ -116,8 +116,14 @@ def resolved(project: Project, name: str | None) -> str:
 def _room_of_run(context: Context, run: str) -> Iterator[Path]:
     """Yield where a run's rooms are; nothing is left there but what an interrupted run needs to be settled."""
     place = room.base() / f"{context.project.path.name[:40].replace(' ', '-')}-{run}"
+    is_new = not place.exists()
     place.mkdir(exist_ok=True)
-    yield place
+    try:
+        yield place
+    except UsageError:  # nothing was tried
+        if is_new:
+            shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 def folder_of(context: Context) -> Folder:
@@ -136,6 +142,7 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
             f"both sides are {asked.candidate[:12]}: there is nothing to compare",
             hint="edit a definition first, or name another side: --against",
         )
+    backends.opened(asked.backend)  # a run that cannot be is not begun
     folder = folder_of(context)
     folder.make()
     room.sweep()
