@@ -29,6 +29,8 @@ from bench import (
     corpus,
     elicit_client,
     elicit_selection,
+    evals_simulated,
+    evals_trial,
     evolution_journey,
     kills,
     ledger,
@@ -104,6 +106,10 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     newest = next(iter(claude.VERSIONS))
     yield _client(f"elicitation asked for in Claude Code {newest}", elicit_client.trial, newest, args)
     yield elicit_selection.trial()
+    yield _client(
+        f"evals by Claude Code {newest} are judged rightly, and killed runs go on", evals_trial.trial, newest, args
+    )
+    yield _simulated(wanted=not args.no_properties)
     for repository in (None, *args.repository):
         yield _released(next(iter(claude.VERSIONS)), repository, args)
     yield from model_trials.trials(args.sessions, args.seed, with_client=not args.no_client, wanted=not args.no_models)
@@ -200,6 +206,15 @@ def _client(name: str, run: Callable[[str], list[str]], version: str, args: argp
         trial.faults += run(version)
     except claude.ClientMissingError as reason:
         trial.not_run = str(reason)
+    return trial
+
+
+def _simulated(*, wanted: bool) -> Trial:
+    trial = Trial("verdicts of evals by simulation, looked at after every pair")
+    if wanted:
+        trial.faults += evals_simulated.false_verdicts(300, 500)
+    else:
+        trial.not_run = "--no-properties"
     return trial
 
 

@@ -43,6 +43,7 @@ PAGES = (
     "burnin",
     "party",
     "evolution",
+    "evals",
     "knowledge",
     "knowledge?of=review",
     "artifact?of=.claude/agents/code-reviewer.md",
@@ -155,7 +156,7 @@ def test_every_page_is_drawn_without_a_complaint_and_nobody_else_is_asked(desk: 
         settled(window)
         assert window.locator("h1").count() == 1, page
         assert window.get_by_role("alert").count() == 0, (page, window.inner_text("main"))
-        assert window.get_by_role("navigation", name="Pages").get_by_role("link").count() == 11
+        assert window.get_by_role("navigation", name="Pages").get_by_role("link").count() == 12
     assert desk.complaints == []
     assert desk.asked == {desk.url.removeprefix("http://")}
 

@@ -24,7 +24,7 @@ _GUARDED = {
 _NOTES = frozenset(("claude.md", "claude.local.md", "agents.md", ".mcp.json"))
 """Names that clients read wherever they lie, in small letters."""
 JUNIT = b"<?xml version='1.0' encoding='utf-8'?>\n<testsuite "
-GATE, CHECKLIST, PLAN = b"### Gate: ", b"# Checklist: ", b"# Deployment and rollback plan"
+GATE, CHECKLIST, PLAN, EVALS = b"### Gate: ", b"# Checklist: ", b"# Deployment and rollback plan", b"### Evals: "
 """How our documents begin, but for those in JSON; only one of the same kind is replaced."""
 
 
@@ -100,7 +100,7 @@ def _replaces(place: Path, data: bytes) -> bool:
     old = place.read_bytes()
     if not old:
         return True
-    mark = next((one for one in (JUNIT, GATE, CHECKLIST, PLAN) if data.startswith(one)), None)
+    mark = next((one for one in (JUNIT, GATE, CHECKLIST, PLAN, EVALS) if data.startswith(one)), None)
     if mark is not None:
         return old.startswith(mark)
     before, after = _keys(old), _keys(data)

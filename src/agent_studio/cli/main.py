@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "evolve": "Bring a new agent, skill, command or workflow in, through research and gates",
     "scan": "Look for secrets in what would be seeded or released, and in records",
     "candidate": "Make the candidate that would go live, show it, compare it with production",
+    "eval": "Try the candidate's definitions on tasks, beside what is live",
     "burnin": "Observe a candidate in staging until its figures show that it keeps its limits",
     "checklist": "Go through the checklists of a release, attest to items, write the plan",
     "signoff": "Ask for sign-offs of the candidate, give them, see what they are worth",

@@ -108,7 +108,7 @@ class Api:
 
     @staticmethod
     def _looked_at(name: str, asked: Question) -> list[str]:
-        if name == "burnin":
+        if name in {"burnin", "evals"}:
             return [Environment.STAGING]
         return list(Environment) if name == "overview" else [asked.environment]
 

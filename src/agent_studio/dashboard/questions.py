@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.dashboard import artifacts, burnin, evolution, party, view
+from agent_studio.dashboard import artifacts, burnin, evals, evolution, party, view
 from agent_studio.environment.detect import Environment
 from agent_studio.errors import AgentStudioError, UsageError
 
@@ -102,6 +102,7 @@ VIEWS: Mapping[str, Callable[[Contexts, Question], dict[str, Any]]] = {
     "trends": lambda contexts, asked: view.trends(contexts.open(asked.environment)),
     "alerts": lambda contexts, asked: view.alerts(contexts.open(asked.environment)),
     "burnin": lambda contexts, asked: burnin.burnin(contexts.open(asked.environment), contexts.variables),
+    "evals": lambda contexts, asked: evals.evals(contexts.open(asked.environment), contexts.variables, asked.subject),
     "party": lambda contexts, asked: party.party(contexts.open(asked.environment), asked.subject),
     "evolution": lambda contexts, asked: evolution.evolution(contexts.open(asked.environment)),
     "knowledge": lambda contexts, asked: artifacts.search(contexts.open(asked.environment), asked.subject, asked.only),

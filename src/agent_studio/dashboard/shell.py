@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HOME = "/dashboard"
 PAGES = (
     "overview", "hooks", "hook", "agents", "errors", "costs", "sessions", "session", "alerts", "knowledge",
-    "artifact", "burnin", "evolution", "party",
+    "artifact", "burnin", "evals", "evolution", "party",
 )  # fmt: skip
 """Pages below `HOME`; what a page is about stands in its query."""
 _POLICY = (

@@ -60,6 +60,36 @@ def parse(data: bytes, file: str) -> tuple[Entry, ...]:
     return entries
 
 
+def located(data: bytes, file: str) -> tuple[dict[str, Any], dict[tuple[str | int, ...], int]]:
+    """Return a file's value and the line of every key and item in it; raise `ConfigurationError` as `parse` does."""
+    if len(data) > MAX_BYTES:
+        raise ConfigurationError(f"{file} has {len(data)} bytes; at most {MAX_BYTES} are read")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{file}: not UTF-8", hint="save the file as UTF-8") from error
+    root = _load(text, file)
+    if not _is_mapping(root):
+        raise ConfigurationError(f"{file}:1: the file must be a mapping of keys to values", hint="key: value")
+    lines: dict[tuple[str | int, ...], int] = {(): 1}
+    value: dict[str, Any] = _Reading(file).plain(root)
+    _locate(root, (), lines)
+    return value, lines
+
+
+def _locate(value: Any, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> None:
+    """Note the line of everything below a value of the parser's."""
+    if _is_mapping(value):
+        for raw, inner in value.items():
+            lines[*path, str(raw)] = _position(value, raw)[0]
+            _locate(inner, (*path, str(raw)), lines)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            at = getattr(value, "lc", None)
+            lines[*path, number] = (at.item(number)[0] if at is not None and at.data else 0) + 1
+            _locate(inner, (*path, number), lines)
+
+
 def _kept(text: str) -> tuple[Entry, ...] | None:
     """Return what was read of exactly this text before."""
     kept = user_cache.load(_name(text), hashed=False)
@@ -137,6 +167,10 @@ class _Reading:
                 continue
             else:
                 yield Entry(name, self._plain(value, depth, name), line, column)
+
+    def plain(self, value: Any) -> Any:
+        """Return a whole value as plain Python."""
+        return self._plain(value, 0, "the file")
 
     def _count(self, name: str, depth: int) -> None:
         self._values += 1

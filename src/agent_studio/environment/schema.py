@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.detect import Environment
+from agent_studio.environment.eval_keys import EVALS
 from agent_studio.environment.memory_keys import MEMORY_KEYS
 
 if TYPE_CHECKING:
@@ -297,10 +298,10 @@ KEYS: tuple[Key, ...] = (
     Key("release.policy.evidenceDays", Form.INTEGER, 30, "Days evidence counts.", minimum=1, maximum=3_650),
     Key("release.policy.roles", Form.STRINGS, _ROLES, "Roles whose signatures a promotion needs.", choices=_ROLES),
     Key("release.policy.onePerson", Form.BOOLEAN, False, "Let one person sign in several roles, shown everywhere."),
+    *(Key(name, Form(form), default, doc, minimum=low, maximum=high) for name, form, default, doc, low, high in EVALS),
     Key("models.default", Form.STRING, None, "Model that features use unless they name one."),
     Key("models.aliases", Form.OBJECT, None, "Names of your own for models.", may_differ=True),
     Key("models.endpoints", Form.OBJECTS, (), "More servers to ask, each with a name and a URL.", may_differ=True),
-    Key("evals", Form.OBJECT, None, "Settings of evaluations."),
     Key("fleet.engine", Form.STRING, None, "The shared engine that journals are shipped to.", may_differ=True),
     Key("environments.development.root", Form.STRING, None, "A data folder of development's own."),
 )

@@ -88,6 +88,7 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         issues=opened.grave, unclear=opened.unclear,
         unsignable=statement.unmeetable(then, clock.now()),
         absent=sides.target.absent, broken=progress.broken(sides, candidate),
+        live="" if past.current is None else past.current.release,
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)
 

@@ -7,9 +7,10 @@ Broken integrity, an interrupted switch, drift, grave issues that are open and m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.errors import ExitCode
+from agent_studio.release import no_regression
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS, age_fault
 from agent_studio.release.signing import people
 from agent_studio.release.signing.signoff import NOBODY, ROLES, WAIVES
@@ -91,6 +92,8 @@ class Facts(NamedTuple):
     """Why nobody could sign a promotion any more once the candidate is live."""
     absent: str = ""
     """Why nothing is known of production itself; empty where it is."""
+    live: str = ""
+    """The release in production; empty before the first."""
 
 
 class Requirement(NamedTuple):
@@ -143,8 +146,14 @@ def _holds(name: str, faults: Sequence[str], otherwise: str) -> Requirement:
     return Requirement(name, FAIL, f"{faults[0]}{more}")
 
 
+def needed(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the kinds of evidence that a policy asks for, and what each is about."""
+    more = {no_regression.KIND: no_regression.ABOUT} if no_regression.rules(values).required else {}
+    return {**REQUIRED, **more}
+
+
 def _gathered(facts: Facts) -> Iterator[Requirement]:
-    for kind, about in REQUIRED.items():
+    for kind, about in needed(facts.policy.values).items():
         found = _found(kind, about, facts)
         if found.verdict != PASS:
             found = _waived(found, [one for one in facts.waivers if one.statement.get(WAIVES) == kind], facts)
@@ -153,6 +162,8 @@ def _gathered(facts: Facts) -> Iterator[Requirement]:
 
 def _found(kind: str, about: str, facts: Facts) -> Requirement:
     one = facts.evidence.get(kind)
+    if kind == no_regression.KIND and not facts.live:
+        return Requirement(kind, PASS, "nothing is live yet that it could be worse than")
     if one is None:
         return Requirement(kind, INSUFFICIENT, f"nothing was gathered on this candidate about {about}")
     fault = age_fault(one.time, facts.now, facts.policy.evidence_days)
@@ -160,6 +171,8 @@ def _found(kind: str, about: str, facts: Facts) -> Requirement:
         return Requirement(kind, INSUFFICIENT, fault)
     if kind == BURNIN and one.verdict == PASS and facts.broken:
         return Requirement(kind, FAIL, f"it passed at {one.time}, and fails since: {facts.broken}")
+    if kind == no_regression.KIND:
+        return Requirement(kind, *no_regression.judged(no_regression.rules(facts.policy.values), one.data, facts.live))
     return Requirement(kind, one.verdict, str(one.data.get("reason") or f"found at {one.time}"))
 
 
@@ -189,7 +202,7 @@ def waiver_fault(one: Checked, authors: Sequence[str], *, one_person: bool) -> s
 
 def unwaivable(name: str) -> str:
     """Return why a requirement cannot be waived, empty when it can."""
-    if name in REQUIRED:
+    if name in REQUIRED or name == no_regression.KIND:
         return ""
     if name in STATE:
         return f"{name} cannot be waived: {STATE[name]}"

@@ -15,7 +15,7 @@ from agent_studio.cli import files
 from agent_studio.cli.output import Problem, Result
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError
-from agent_studio.release import facts, gate, gate_report, policy
+from agent_studio.release import facts, gate, gate_report, no_regression, policy
 from agent_studio.release.content import candidates, manifest
 from agent_studio.release.gate import Gate, Requirement
 from agent_studio.release.production.sides import refuse_development
@@ -51,6 +51,7 @@ _NEXT = {
     "isolation": "agent-studio doctor isolation --env staging",
     **dict.fromkeys(("performance", "errors", "comparison", "burnin"), _REPORT),
     "plan": "agent-studio checklist promotion --plan FILE",
+    no_regression.KIND: no_regression.COMMAND,
 }
 """What gathers or mends a requirement."""
 
@@ -162,6 +163,8 @@ def _in_force(rules: Policy | None, separation: str) -> Iterator[str]:
             f"minutes; evidence counts for {rules.evidence_days:g} days; "
             f"sign-offs: {', '.join(values['roles']) or 'none'}"
         )
+        if (asked := no_regression.rules(values)).required:
+            yield asked.told()
         if not values["roles"]:
             yield statement.NO_ROLES
         elif "uat" not in values["roles"]:

@@ -8,6 +8,7 @@ import alerts from "./pages/alerts.js";
 import artifact from "./pages/artifact.js";
 import burnin from "./pages/burnin.js";
 import costs from "./pages/costs.js";
+import evals from "./pages/evals.js";
 import errors from "./pages/errors.js";
 import evolution from "./pages/evolution.js";
 import hook from "./pages/hook.js";
@@ -18,8 +19,10 @@ import party from "./pages/party.js";
 import session from "./pages/session.js";
 import sessions from "./pages/sessions.js";
 
-const PAGES = { overview, hooks, hook, agents, errors, costs, sessions, session, alerts, knowledge, artifact, burnin, evolution, party };
-const LISTED = ["overview", "hooks", "agents", "errors", "costs", "sessions", "alerts", "burnin", "evolution", "party", "knowledge"];
+const PAGES = {
+  overview, hooks, hook, agents, errors, costs, sessions, session, alerts, knowledge, artifact, burnin, evals, evolution, party,
+};
+const LISTED = ["overview", "hooks", "agents", "errors", "costs", "sessions", "alerts", "burnin", "evals", "evolution", "party", "knowledge"];
 const SPANS = { 1: "1 h", 6: "6 h", 24: "24 h", 168: "7 d", 720: "30 d" };
 const AGAIN_MS = 30_000; // stretches of time move on even when nothing is written
 const element = (id) => document.getElementById(id);

@@ -17,7 +17,7 @@ from agent_studio.release.production.target import IN_PLACE, SEPARATE
 from agent_studio.release.signing import people, signers, signoff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from agent_studio.release.content.candidates import Made
@@ -155,7 +155,7 @@ def words(stated: Mapping[str, Any]) -> list[str]:
         "",
         f"Evidence {stated['evidence']}",
         *(f"  {verdict:<13} {kind}: {reason} ({time})" for kind, verdict, reason, time, _ in told["evidence"]),
-        *(f"  {'NOTHING':<13} {kind}: {gate.REQUIRED[kind]}" for kind in _lacking(stated, told["evidence"])),
+        *(f"  {'NOTHING':<13} {kind}: {about}" for kind, about in _lacking(stated, told)),
         *(f"  WAIVED        {item} by {who} as {role}: {why}" for item, why, who, role in told["waivers"]),
         "",
         f"Policy {stated['policy']}",
@@ -167,11 +167,11 @@ def words(stated: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _lacking(stated: Mapping[str, Any], evidence: Iterable[Sequence[str]]) -> list[str]:
+def _lacking(stated: Mapping[str, Any], told: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the kinds of evidence that there is nothing of: of those that a promotion needs, or of the waived one."""
-    there = {one[0] for one in evidence}
-    waived = stated.get(signoff.WAIVES)
-    return [kind for kind in gate.REQUIRED if kind not in there and waived in {None, kind}]
+    there = {one[0] for one in told["evidence"]}
+    waived, needed = stated.get(signoff.WAIVES), gate.needed(told["policy"]["values"])
+    return [(kind, about) for kind, about in needed.items() if kind not in there and waived in {None, kind}]
 
 
 def _head(stated: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:

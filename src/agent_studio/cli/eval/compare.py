@@ -1,0 +1,63 @@
+"""`eval compare`: the same tasks with two sets of definitions, interleaved, and which does better."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.cli.eval import running, shared
+from agent_studio.cli.output import Problem, Result
+from agent_studio.evals.runs.begin import LIVE
+from agent_studio.evals.tasks import loading
+from agent_studio.evals.verdicts import comparison
+from agent_studio.release import no_regression
+
+if TYPE_CHECKING:
+    import argparse
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.output import Screen
+    from agent_studio.release.evidence import Evidence
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    shared.add_selection(parser)
+    parser.add_argument(
+        "--against", default=LIVE, metavar="HASH",
+        help="the other side: live (default), the first digits of a candidate or release, or none for no definitions",
+    )  # fmt: skip
+    shared.add_running(parser)
+    shared.add_files(parser)
+
+
+def run(args: argparse.Namespace, session: Session) -> Result:
+    """Try the tasks with both, say which does better, and keep it as evidence for the gate."""
+    shared.refuse_files(args, session)
+    context = shared.context_of(session)
+    share = shared.margin(args, context)
+    done = running.done(args, session, context, args.against)
+    data = comparison.data(done.header, done.state.attempts, share)
+    tasks = loading.load(context.project, context.config)
+    evidence, why = shared.kept(context, done.header, done.state.attempts, tasks)
+    data["evidence"] = _data(evidence)
+    shared.write_files(args, session, data)
+    problems = shared.notes(done)
+    if why:
+        problems.append(
+            Problem("no-evidence", why, "agent-studio eval compare without a choice of tasks", is_note=True)
+        )
+    return Result(data, lambda screen: _render(screen, data, evidence), shared.CODES[data["verdict"]], problems)
+
+
+def _data(evidence: Evidence | None) -> dict[str, Any] | None:
+    return None if evidence is None else {
+        "kind": evidence.kind, "verdict": evidence.verdict, "reason": evidence.data["reason"], "file": evidence.file
+    }  # fmt: skip
+
+
+def _render(screen: Screen, data: dict[str, Any], evidence: Evidence | None) -> None:
+    shared.render(screen, data)
+    if evidence is not None:
+        screen.line()
+        mark = {"PASS": "ok", "FAIL": "bad"}.get(evidence.verdict, "none")
+        screen.told(mark, f"{no_regression.KIND}: {evidence.verdict}, {evidence.data['reason']}")

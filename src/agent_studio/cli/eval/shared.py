@@ -1,0 +1,276 @@
+"""What the sub-verbs of `eval` share: options, the environment, how a comparison and a run are shown."""
+
+from __future__ import annotations
+
+import shlex
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.cli import files
+from agent_studio.cli.output import Problem
+from agent_studio.errors import ExitCode, UsageError
+from agent_studio.evals.runs.header import AGAINST, CANDIDATE
+from agent_studio.evals.tasks import loading
+from agent_studio.evals.verdicts import betting, comparison, keeping, reports
+from agent_studio.release import no_regression, policy
+from agent_studio.release.production.sides import open_sides
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from agent_studio.cli.dispatch import Session
+    from agent_studio.cli.output import Screen
+    from agent_studio.environment.context import Context
+    from agent_studio.evals.runs.begin import Done
+    from agent_studio.evals.runs.header import Header
+    from agent_studio.evals.tasks.task import Task
+    from agent_studio.release.evidence import Evidence
+
+CODES = {
+    betting.BETTER: ExitCode.DONE, betting.NO_DIFFERENCE: ExitCode.DONE, betting.WORSE: ExitCode.FAILED,
+    betting.INSUFFICIENT: ExitCode.INSUFFICIENT,
+}  # fmt: skip
+_SHOWN = 8
+_MARKS = {betting.BETTER: "ok", betting.NO_DIFFERENCE: "ok", betting.WORSE: "bad", betting.INSUFFICIENT: "none"}
+
+
+def context_of(session: Session) -> Context:
+    """Return staging: evals are part of the way from there to production."""
+    return open_sides(session.project, session.variables, session.overrides, looking=True).staging
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses tasks."""
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="ids of tasks; * stands for any text (default: all)")
+    parser.add_argument(
+        "--tag", action="append", default=[], metavar="TAG", help="tasks with this tag; may be repeated"
+    )
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """Add what says how attempts are made."""
+    parser.add_argument("--candidate", metavar="HASH", help="its first digits (default: the working checkout's)")
+    parser.add_argument("--repeats", type=int, metavar="N", help="attempts of each task and side (default: as it says)")
+    parser.add_argument(
+        "--backend", metavar="COMMAND", help="claude, a command that takes a prompt, or scripted:FILE (evals.backend)"
+    )
+    parser.add_argument(
+        "--model", metavar="MODEL", help="model of the attempts (default: evals.model, else the client's)"
+    )
+    parser.add_argument("--limit-usd", metavar="USD", help="cost of the run at most (default: evals.limitUsd)")
+    parser.add_argument("--parallel", type=int, metavar="N", help="attempts at the same time (default: evals.parallel)")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="order of the tasks in each round (default: 1)"
+    )
+    parser.add_argument("--resume", nargs="?", const="", metavar="RUN", help="go on with a run (default: the newest)")
+    parser.add_argument("--keep", action="store_true", help="keep the copies of the attempts, to look at them")
+    parser.add_argument("--allow-vacuous", action="store_true", help="go on with tasks that could not fail")
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the files that a comparison can be written to."""
+    parser.add_argument("--junit", metavar="FILE", help="also write it as JUnit XML, one test case a task")
+    parser.add_argument("--markdown", metavar="FILE", help="also write it as a table for a pull request")
+    parser.add_argument(
+        "--margin",
+        type=float,
+        metavar="SHARE",
+        help="difference that counts as none, 0.01 to 0.5 (default: evals.margin)",
+    )
+
+
+def selected(args: argparse.Namespace, context: Context) -> list[Task]:
+    """Return the tasks that are meant."""
+    return loading.select(loading.load(context.project, context.config), args.tasks, args.tag)
+
+
+def backend(args: argparse.Namespace, context: Context) -> list[str]:
+    """Return the words that attempts are made with."""
+    try:
+        return shlex.split(args.backend) if args.backend else list(context.config["evals.backend"])
+    except ValueError as error:
+        raise UsageError(f"--backend {args.backend}: {error}", hint="quote it as in a shell") from None
+
+
+def limit_usd(args: argparse.Namespace, context: Context) -> Decimal:
+    """Return the most that a run may cost."""
+    written = args.limit_usd if args.limit_usd is not None else str(context.config["evals.limitUsd"])
+    try:
+        value = Decimal(written)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not value.is_finite() or value < 0:
+        raise UsageError(f"--limit-usd {written} is no amount", hint="such as --limit-usd 2.50")
+    return value
+
+
+def positive(name: str, value: int | None, otherwise: int) -> int:
+    """Return a count that was given, or another; raise `UsageError` for less than one."""
+    if value is not None and value < 1:
+        raise UsageError(f"{name} {value} is less than 1", hint=f"{name} 1 or more")
+    return otherwise if value is None else value
+
+
+def margin(args: argparse.Namespace, context: Context) -> float:
+    """Return the difference that counts as none."""
+    value = float(context.config["evals.margin"]) if args.margin is None else args.margin
+    if not 0.01 <= value <= 0.5:  # noqa: PLR2004 - as the configuration has it
+        raise UsageError(f"--margin {value:g} is out of range", hint="from 0.01 to 0.5, 0.1 for ten points")
+    return float(value)
+
+
+def refuse_files(args: argparse.Namespace, session: Session) -> None:
+    """Raise before anything is tried when a report may not be written where it should be."""
+    definitions = files.definitions_of(session)
+    for place, kind in ((args.junit, files.JUNIT), (args.markdown, files.EVALS)):
+        if place is not None:
+            files.refuse(place, kind, definitions)
+
+
+def write_files(args: argparse.Namespace, session: Session, data: dict[str, Any]) -> None:
+    """Write the reports that were asked for."""
+    for place, written in ((args.junit, reports.junit), (args.markdown, reports.markdown)):
+        if place is not None:
+            files.write(place, written(data), files.definitions_of(session))
+
+
+def kept(context: Context, header: Header, attempts: comparison.Attempts, tasks: Sequence[Task]) -> tuple[
+    Evidence | None, str
+]:  # fmt: skip
+    """Keep a comparison as evidence under the policy in force; return it, and why there is none."""
+    asked = no_regression.rules(policy.in_force(context.project, header.candidate).values)
+    wanted = {task.id for task in tasks if not asked.tags or set(asked.tags) & set(task.tags)}
+    if missing := wanted - {one.id for one in header.tasks}:
+        return None, f"it is no evidence: {len(missing)} tasks of the policy's were left out"
+    share = asked.margin or float(context.config["evals.margin"])
+    return keeping.keep(context, header, attempts, asked.tags, share), ""
+
+
+def notes(done: Done) -> list[Problem]:
+    """Return what deserves attention about how a run went."""
+    found = [
+        Problem("vacuous", f"{one.task}: passes before anything is done: {', '.join(one.vacuous)}",
+                "mend the check, or declare that it has to hold all along: keeps: true", is_note=True)
+        for one in done.untouched if one.vacuous
+    ]  # fmt: skip
+    if done.header.isolation == "advisory":
+        found.append(Problem("advisory", "nothing but their own good behaviour kept attempts in their copies",
+                             "agent-studio doctor isolation", is_note=True))  # fmt: skip
+    if done.changed:
+        more = f" and {len(done.changed) - _SHOWN} more" if len(done.changed) > _SHOWN else ""
+        found.append(Problem(
+            "project-changed", f"files of the project changed meanwhile: {', '.join(done.changed[:_SHOWN])}{more}",
+            "by you or by an attempt: look at them", is_note=True,
+        ))  # fmt: skip
+    found += [Problem("unjudged", f"pairs were not judged: {one}", is_note=True) for one in done.unjudged]
+    if not done.is_whole:
+        left = sum(task.repeats for task in done.header.tasks) * len(done.header.sides) - len(done.state.attempts)
+        found.append(Problem(
+            "incomplete", f"{left} attempts were not made: the limit of {done.header.limit_usd} USD leaves no more",
+            f"agent-studio eval compare --resume {done.header.id} --limit-usd MORE", is_note=True,
+        ))  # fmt: skip
+    if done.budget and done.budget.overruns:
+        found.append(Problem("overrun", f"cost more than was set aside: {', '.join(done.budget.overruns[:_SHOWN])}",
+                             "raise limits.usd of the task", is_note=True))  # fmt: skip
+    return found
+
+
+def render(screen: Screen, data: dict[str, Any]) -> None:
+    """Draw a comparison."""
+    shown = reports.WORDS.get(data["verdict"], data["verdict"])
+    screen.mark(_MARKS[data["verdict"]], f"{shown}: pass rate {reports.difference(data)}")
+    screen.line(
+        f"  candidate {data['candidate'][:12]} against {data['against'][:12]}, run {data['run']}, {data['backend']}"
+    )
+    screen.line()
+    rows = [("pass rate", reports.rate(data, CANDIDATE), reports.rate(data, AGAINST), reports.difference(data))]
+    screen.columns(("an attempt", CANDIDATE, AGAINST, "difference"), [*rows, *reports.figures(data)])
+    screen.line()
+    screen.columns(
+        ("task", CANDIDATE, AGAINST, "tags"),
+        [
+            (one["id"] + (" (flaky)" if one["flaky"] else ""), reports.share(one, CANDIDATE),
+             reports.share(one, AGAINST), ", ".join(one["tags"]))
+            for one in data["tasks"]
+        ],
+    )  # fmt: skip
+    _render_tags(screen, data)
+    _render_behaviour(screen, data)
+    for one in data["tasks"]:
+        for text in one["failed"][CANDIDATE][:2]:
+            screen.told("bad", f"{one['id']}, candidate: {text}")
+    if reports.needed(data):
+        screen.line()
+        screen.told("note", reports.needed(data))
+
+
+def _render_tags(screen: Screen, data: dict[str, Any]) -> None:
+    rows = [
+        (one["tag"], str(one["pairs"]), f"{one['won']}", f"{one['lost']}",
+         "-" if one["difference"] is None else f"{one['difference']:+.0%} ({one['low']:+.0%} to {one['high']:+.0%})")
+        for one in data["tags"]
+    ]  # fmt: skip
+    if rows:
+        screen.line()
+        screen.columns(("tag", "pairs", "won", "lost", "difference"), rows, numbers={"pairs", "won", "lost"})
+
+
+def _render_behaviour(screen: Screen, data: dict[str, Any]) -> None:
+    rows = [
+        (f"{one['kind']} {one['name']}", f"{one[CANDIDATE]:g}", f"{one[AGAINST]:g}", "")
+        for one in data["behaviour"] if one[CANDIDATE] != one[AGAINST]
+    ][:_SHOWN]  # fmt: skip
+    if rows:
+        screen.line()
+        screen.columns(("what they did, a mean of times", CANDIDATE, AGAINST, ""), rows, numbers={CANDIDATE, AGAINST})
+
+
+def single(header: Header, attempts: comparison.Attempts) -> dict[str, Any]:
+    """Return what a run with one side says."""
+    tasks = []
+    for task in header.tasks:
+        names = [f"{task.id}.{number}.{CANDIDATE}" for number in range(1, task.repeats + 1)]
+        own = [attempts[name] for name in names if name in attempts]
+        decided = [one for one in own if one["passed"] is not None]
+        tasks.append({
+            "id": task.id, "tags": list(task.tags), "made": len(own), "decided": len(decided),
+            "passed": sum(one["passed"] for one in decided), "failed": comparison.failures(decided),
+            "flaky": len({one["passed"] for one in decided}) > 1,
+        })  # fmt: skip
+    decided, passed = sum(one["decided"] for one in tasks), sum(one["passed"] for one in tasks)
+    interval = betting.wilson(passed, decided)
+    costs = [Decimal(one["usd"]) for one in attempts.values() if one["usd"] is not None]
+    return {
+        "run": header.id, "candidate": header.candidate, "against": None, "tasks": tasks, "decided": decided,
+        "passed": passed, "passRate": passed / decided if decided else None,
+        "interval": None if interval is None else list(interval), "costUsd": f"{sum(costs, Decimal(0)):f}",
+        "unpriced": sum(one["usd"] is None for one in attempts.values()), "backend": header.backend,
+        "model": header.model, "isolation": header.isolation, "pin": header.pin,
+    }  # fmt: skip
+
+
+def render_single(screen: Screen, data: dict[str, Any]) -> None:
+    """Draw a run with one side."""
+    good = data["decided"] and data["passed"] == data["decided"]
+    interval = f" ({data['interval'][0]:.0%} to {data['interval'][1]:.0%})" if data["interval"] else ""
+    rate = "-" if data["passRate"] is None else f"{data['passRate']:.0%}{interval}"
+    screen.mark("ok" if good else "bad" if data["decided"] else "none",
+                f"{data['passed']} of {data['decided']} attempts passed: {rate}, {data['costUsd']} USD")  # fmt: skip
+    screen.line(f"  candidate {data['candidate'][:12]}, run {data['run']}, {data['backend']}")
+    screen.line()
+    screen.columns(
+        ("task", "passed", "tags"),
+        [(one["id"] + (" (flaky)" if one["flaky"] else ""), f"{one['passed']}/{one['decided']}", ", ".join(one["tags"]))
+         for one in data["tasks"]],
+    )  # fmt: skip
+    for one in data["tasks"]:
+        for text in one["failed"][:2]:
+            screen.told("bad", f"{one['id']}: {text}")
+
+
+def single_code(data: dict[str, Any]) -> ExitCode:
+    """Return the exit code of a run with one side."""
+    if not data["decided"]:
+        return ExitCode.INSUFFICIENT
+    return ExitCode.DONE if data["passed"] == data["decided"] else ExitCode.FAILED

@@ -1,0 +1,71 @@
+"""An agent that follows a script, for trials: what it does depends on the definitions that it finds, and on luck.
+
+The file is JSON: `{"tasks": {"<task id or *>": [rule, ...]}}`; the first rule that fits counts. A rule is `{"when":
+{"file": ".claude/agents/x.md", "has": "text"}, "succeeds": 0.8, "write": {path: text}, "otherwise": {path: text},
+"tools": [...], "usd": "0.01", "sleepMs": 5}`. Luck is the hash of seed, task, number and side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.errors import UsageError
+from agent_studio.evals.attempts import facts
+from agent_studio.evals.attempts.facts import Facts, ToolUse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent_studio.evals.attempts.backends import Trying
+
+_LUCK = float(1 << 64)
+
+
+class Scripted:
+    """Follows a script; nothing is started and nothing costs anything, whatever the script says of it."""
+
+    def __init__(self, file: str) -> None:
+        """Raise `UsageError` for a script that cannot be read."""
+        self.name = f"scripted:{file}"
+        try:
+            self._script: dict[str, Any] = json.loads(Path(file).read_bytes())
+            self._tasks: dict[str, list[dict[str, Any]]] = self._script["tasks"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{file} is no script: {error}", hint="see docs/evals.md, Backends") from None
+
+    def attempt(self, trying: Trying) -> Facts:
+        """Do what the first rule that fits says."""
+        rules = self._tasks.get(trying.task.id, self._tasks.get("*", []))
+        rule = next((one for one in rules if _fits(one.get("when"), trying.room.copy)), {})
+        deadline = time.monotonic() + float(rule.get("sleepMs", 0)) / 1000
+        while time.monotonic() < deadline:
+            if trying.room.cancelled.is_set():
+                return Facts(facts.CANCELLED, "ended by us: cancelled")
+            time.sleep(0.002)
+        lucky = self._luck(trying) < float(rule.get("succeeds", 1))
+        for path, text in rule.get("write" if lucky else "otherwise", {}).items():
+            place = trying.room.copy / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8")
+        return Facts(
+            rule.get("ended", facts.DONE), tools=tuple(ToolUse(str(name), "{}") for name in rule.get("tools", ())),
+            agents=tuple(rule.get("agents", ())), skills=tuple(rule.get("skills", ())), turns=rule.get("turns"),
+            reported_usd=rule.get("usd"), answer=str(rule.get("answer", "")),
+        )  # fmt: skip
+
+    def _luck(self, trying: Trying) -> float:
+        named = f"{self._script.get('seed', 0)} {trying.task.id} {trying.number} {trying.side}"
+        return int.from_bytes(hashlib.sha256(named.encode()).digest()[:8]) / _LUCK
+
+
+def _fits(when: Mapping[str, str] | None, copy: Path) -> bool:
+    if when is None:
+        return True
+    try:
+        return when.get("has", "") in (copy / when["file"]).read_text("utf-8")
+    except OSError:
+        return False

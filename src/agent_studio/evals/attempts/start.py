@@ -1,0 +1,190 @@
+"""The files that attempts begin with: kept once for a run, named by one hash, copied for each attempt."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent_studio.environment.detect import DEFINITIONS
+from agent_studio.environment.roots import STATE
+from agent_studio.errors import ConfigurationError, StorageError, UsageError
+from agent_studio.release.content.manifest import PROJECT_FILE
+from agent_studio.storage.folder import disk_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent_studio.environment.roots import Project
+    from agent_studio.evals.tasks.task import Task
+
+_GIT_SECONDS = 120
+_LEFT_OUT = frozenset((DEFINITIONS, STATE, ".git"))
+"""Definitions are those of a side, and data, state and history belong to nobody's task."""
+_MB = 1_000_000
+_ADD_FILES = "agent-studio eval check says what each task begins with"
+
+
+def materialise(project: Project, task: Task, folder: Path, limit_mb: float) -> str:
+    """Put a task's starting files into a folder that is not there yet; return their hash.
+
+    Raises `ConfigurationError` for a folder or ref that is not there, `UsageError` for more than the limit.
+    """
+    folder.mkdir(parents=True)
+    with disk_faults(folder):
+        _base(project, task, folder, limit_mb * _MB)
+        for path, text in task.start.files.items():
+            place = folder / path
+            if place.parent.resolve().is_relative_to(folder.resolve()):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(text, encoding="utf-8")
+    return tree_hash(folder)
+
+
+def _base(project: Project, task: Task, folder: Path, most_bytes: float) -> None:
+    start = task.start
+    if start.empty:
+        return
+    if start.ref is not None:
+        _archive(project, task, folder)
+        size = sum(place.lstat().st_size for place in folder.rglob("*"))
+        _refuse_large(task, size, most_bytes)
+        return
+    base = project.path if start.folder is None else project.path / start.folder
+    if not base.is_dir():
+        raise ConfigurationError(f"{task.file}: start.folder {start.folder} is no folder", hint=_ADD_FILES)
+    names = list(listed(base))
+    _refuse_large(task, sum((base / name).lstat().st_size for name in names), most_bytes)
+    for name in names:
+        copy(base / name, folder / name)
+
+
+def _refuse_large(task: Task, size: float, most_bytes: float) -> None:
+    if size > most_bytes:
+        raise UsageError(
+            f"{task.file}: its starting files have {size / _MB:,.0f} MB, more than evals.startLimitMb allows",
+            hint="name a smaller start.folder, share what is only read (start.share), or raise the limit",
+        )
+
+
+def listed(base: Path) -> Iterator[str]:
+    """Yield the files of a folder as git has them: tracked, and new ones that are not ignored; all without git."""
+    told = _git(base, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    names = None if told is None else [os.fsdecode(name) for name in told.split(b"\0") if name]
+    for name in sorted(_walked(base)) if names is None else sorted(set(names)):
+        place = base / name.rstrip("/")
+        if _LEFT_OUT.isdisjoint(place.relative_to(base).parts) and name != PROJECT_FILE:
+            if place.is_dir() and not place.is_symlink():  # a repository inside: a submodule, or somebody's clone
+                yield from (
+                    f"{name.rstrip('/')}/{inner}" for inner in _walked(place) if ".git" not in inner.split("/")
+                )  # fmt: skip
+            elif os.path.lexists(place):
+                yield name
+
+
+def _walked(folder: Path) -> Iterator[str]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in _LEFT_OUT]
+        inner = os.path.relpath(place, folder)
+        for name in (*names, *(name for name in folders if Path(place, name).is_symlink())):
+            yield name if inner == "." else f"{inner}/{name}"
+
+
+def _git(folder: Path, *words: str) -> bytes | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_SECONDS,
+            check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _archive(project: Project, task: Task, folder: Path) -> None:
+    """Unpack a commit; a submodule's files are in another repository, so a commit with one cannot be a start."""
+    ref = str(task.start.ref)
+    listed = _git(project.path, "ls-tree", "-r", "-z", "--end-of-options", ref)
+    packed = _git(project.path, "archive", "--format=tar", "--end-of-options", ref)
+    if listed is None or packed is None:
+        raise ConfigurationError(f"{task.file}: git knows no {ref!r} here", hint="name a commit, branch or tag")
+    if any(line.startswith(b"160000 ") for line in listed.split(b"\0")):
+        raise ConfigurationError(
+            f"{task.file}: {ref} has submodules, whose files are not in it",
+            hint="leave start.ref out: the working checkout's files are taken with them",
+        )
+    import io  # noqa: PLC0415 - only for a commit
+
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
+    for name in (*_LEFT_OUT, PROJECT_FILE):
+        place = folder / name
+        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a link; what is neither is left out."""
+    mode = source.lstat().st_mode
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if stat.S_ISLNK(mode):
+        target.symlink_to(source.readlink())
+    elif stat.S_ISREG(mode):
+        shutil.copyfile(source, target, follow_symlinks=False)
+        target.chmod(stat.S_IMODE(mode) | stat.S_IRUSR | stat.S_IWUSR)
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy a whole folder that was made here."""
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+
+
+def states(folder: Path) -> dict[str, str]:
+    """Return what every file and link of a folder is, by path; a repository's own files are left out."""
+    found: dict[str, str] = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        for name in sorted((*names, *(one for one in folders if Path(place, one).is_symlink()))):
+            path = Path(place, name)
+            found[path.relative_to(folder).as_posix()] = _state(path)
+    return found
+
+
+def _state(path: Path) -> str:
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return f"link {path.readlink()}"
+    if not stat.S_ISREG(status.st_mode):
+        return "special"
+    mode = "755" if status.st_mode & stat.S_IXUSR else "644"
+    try:
+        return f"{mode} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    except PermissionError:
+        return f"{mode} unreadable"
+
+
+def tree_hash(folder: Path) -> str:
+    """Return one hash over every path, mode and content of a folder."""
+    lines = (f"{state} {path}\n" for path, state in sorted(states(folder).items()))
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def removed(folder: Path) -> None:
+    """Remove a folder of ours, whatever rights an agent gave to what is in it; raise `StorageError`."""
+
+    def again(function: object, path: str, error: object) -> None:
+        del error
+        Path(path).parent.chmod(stat.S_IRWXU)
+        if callable(function):
+            function(path)
+
+    try:
+        shutil.rmtree(folder, onerror=again)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StorageError(f"cannot remove {folder}: {error.strerror}", hint="remove it by hand") from error

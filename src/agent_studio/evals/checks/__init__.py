@@ -1,0 +1,1 @@
+"""What decides whether an attempt did its task."""

@@ -1,0 +1,124 @@
+"""Checks of files: there or not, what they hold, a value in JSON, and what changed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import subprocess
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agent_studio.evals.checks.outcome import Scene
+
+Found = tuple[bool | None, str]
+_MOST_BYTES = 20_000_000
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
+
+def file(value: Mapping[str, Any], scene: Scene) -> Found:
+    """Check one file; a link that leads out of the copy is no file."""
+    name = value["file"]
+    text = text_of(scene, name)
+    if value.get("exists") is False:
+        return text is None, f"{name} is {'not ' if text is None else ''}there"
+    if text is None:
+        return False, f"{name} is not there"
+    return text_fits(text, value, name)
+
+
+def text_fits(text: str, value: Mapping[str, Any], shown: str) -> Found:
+    """Check a text by `matches` and `lacks`, both searched for anywhere, line by line."""
+    for word, wanted in (("matches", True), ("lacks", False)):
+        if word in value and bool(search(value[word], text)) is not wanted:
+            return False, f"{shown} {'does not match' if wanted else 'matches'} {value[word]!r}"
+    return True, f"{shown} is as it should be"
+
+
+def search(pattern: str, text: str) -> re.Match[str] | None:
+    """Search for a regular expression; one that is none is looked for as it stands."""
+    try:
+        return re.search(pattern, text, re.MULTILINE)
+    except re.error:
+        return re.search(re.escape(pattern), text)
+
+
+def text_of(scene: Scene, name: str) -> str | None:
+    """Return the text of a file of the copy, None where there is none in it."""
+    place = scene.room.copy / name
+    try:
+        if not place.resolve().is_relative_to(scene.room.copy.resolve()) or not place.is_file():
+            return None
+        with place.open("rb") as opened:
+            return opened.read(_MOST_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return None
+
+
+def json_value(value: Mapping[str, Any], scene: Scene) -> Found:
+    """Check a value in a JSON file."""
+    name, at = value["json"], value.get("at", "")
+    text = text_of(scene, name)
+    if text is None:
+        return False, f"{name} is not there"
+    try:
+        found = _at(json.loads(text), at)
+    except (ValueError, RecursionError) as error:
+        return False, f"{name} is no JSON: {error}"
+    except (KeyError, IndexError, TypeError):
+        return False, f"{name} has nothing at {at}"
+    shown = f"{name} at {at or 'its top'}"
+    if "equals" in value and found != value["equals"]:
+        return False, f"{shown} is {json.dumps(found)[:100]}, not {json.dumps(value['equals'])[:100]}"
+    if "matches" in value:
+        return text_fits(found if isinstance(found, str) else json.dumps(found), {"matches": value["matches"]}, shown)
+    return True, f"{shown} is {json.dumps(found)[:100]}"
+
+
+def _at(value: Any, path: str) -> Any:
+    for name, number in _STEP.findall(path):
+        value = value[int(number)] if number else value[name]
+    return value
+
+
+def diff(value: Mapping[str, Any], scene: Scene) -> Found:
+    """Check what changed between start and end."""
+    wanted, changed = value["diff"], [path for path in scene.changed if not _is_passing(path)]
+    if "only" in wanted:
+        other = [path for path in changed if not _fits(path, wanted["only"])]
+        if other:
+            return False, f"changed besides {', '.join(wanted['only'])}: {', '.join(other[:5])}"
+    for pattern in wanted.get("changed", ()):
+        if not any(_fits(path, [pattern]) for path in changed):
+            return False, f"nothing changed in {pattern}"
+    if len(changed) > wanted.get("files", len(changed)):
+        return False, f"{len(changed)} files changed, at most {wanted['files']} may"
+    if "lines" in wanted and (count := _lines(scene, changed)) > wanted["lines"]:
+        return False, f"{count} lines changed, at most {wanted['lines']} may"
+    return True, f"{len(changed)} files changed"
+
+
+def _is_passing(path: str) -> bool:
+    """Tell whether a path is what tools leave behind."""
+    return "__pycache__/" in path or path.startswith(".pytest_cache/")
+
+
+def _fits(path: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(path, pattern) or path.startswith(f"{pattern.rstrip('/')}/") for pattern in patterns)
+
+
+def _lines(scene: Scene, changed: Iterable[str]) -> int:
+    """Count the lines that were added and removed, by the copy's own first commit."""
+    count = 0
+    for path in changed:
+        old = subprocess.run(
+            ["git", "-C", str(scene.room.copy), "show", f"HEAD:{path}"], capture_output=True, check=False,
+            stdin=subprocess.DEVNULL,
+        ).stdout.decode("utf-8", "replace")  # fmt: skip
+        new = text_of(scene, path) or ""
+        told = list(difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm=""))[2:]
+        count += sum(not line.startswith("@@") for line in told)
+    return count

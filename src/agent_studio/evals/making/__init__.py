@@ -1,0 +1,1 @@
+"""How tasks come to be, and results of others: a starter suite, a recorded session, an import."""

@@ -1,0 +1,106 @@
+"""Results of other tools, read as pairs: Inspect's logs and promptfoo's outputs. They are labelled, and never ours.
+
+Two files are compared, one a side; what both have, by the same id and repetition, is a pair. promptfoo compares
+prompts or providers in one file, so two of its names can stand for the sides as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from agent_studio.errors import UsageError, did_you_mean
+from agent_studio.evals.verdicts.betting import Pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INSPECT, PROMPTFOO = "inspect", "promptfoo"
+FORMATS = (INSPECT, PROMPTFOO)
+_MOST_BYTES = 200_000_000
+_RIGHT = {"C": True, "I": False, "P": False, "N": False}
+"""Inspect's letters: correct, incorrect, partial, no answer."""
+Results = dict[tuple[str, int], bool]
+"""Whether each repetition of each task passed."""
+
+
+def read(data: bytes, form: str, shown: str, column: str | None = None) -> Results:
+    """Return what a file says; raise `UsageError` for one that is not of the form, or without results."""
+    try:
+        found = _inspect(data) if form == INSPECT else _promptfoo(json.loads(data), column)
+    except UsageError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"{shown} is no result of {form}: {type(error).__name__}: {error}",
+            hint="inspect: a .eval or .json log; promptfoo: promptfoo eval --output FILE.json",
+        ) from None
+    if not found:
+        raise UsageError(f"{shown} holds no result", hint="run the tool to its end first")
+    return found
+
+
+def _inspect(data: bytes) -> Results:
+    samples = _inspect_packed(data) if data[:2] == b"PK" else json.loads(data)["samples"]
+    found: Results = {}
+    for one in samples:
+        scores = [score["value"] for score in (one.get("scores") or {}).values()]
+        if scores and not one.get("error"):
+            found[str(one["id"]), int(one.get("epoch", 1))] = all(map(_is_right, scores))
+    return found
+
+
+def _inspect_packed(data: bytes) -> list[dict[str, Any]]:
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        names = [name for name in packed.namelist() if name.startswith("samples/")]
+        if sum(packed.getinfo(name).file_size for name in names) > _MOST_BYTES:
+            raise ValueError("it is too large")
+        return [json.loads(packed.read(name)) for name in names]
+
+
+def _is_right(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    return value >= 1 if isinstance(value, int | float) else _RIGHT[str(value)]
+
+
+def _promptfoo(value: Mapping[str, Any], column: str | None) -> Results:
+    results = value["results"]["results"] if isinstance(value["results"], dict) else value["results"]
+    columns = {name for one in results for name in _columns(one)}
+    if column is not None and column not in columns:
+        raise UsageError(f"the file has no column {column!r}", hint=did_you_mean(column, sorted(columns)))
+    found: Results = {}
+    seen: dict[str, int] = {}
+    for one in results:
+        if column is not None and column not in _columns(one):
+            continue
+        task = str(one.get("testCase", {}).get("description") or one.get("description") or one.get("testIdx") or
+                   json.dumps(one.get("vars", {}), sort_keys=True))  # fmt: skip
+        seen[task] = seen.get(task, 0) + 1
+        found[task, seen[task]] = bool(one["success"])
+    return found
+
+
+def _columns(one: Mapping[str, Any]) -> set[str]:
+    provider, prompt = one.get("provider") or {}, one.get("prompt") or {}
+    named = provider if isinstance(provider, str) else provider.get("label") or provider.get("id")
+    return {str(name) for name in (named, prompt.get("label"), one.get("promptId")) if name}
+
+
+def paired(candidate: Results, against: Results) -> Pairs:
+    """Return how the pairs that both have came out; raise `UsageError` when there is none."""
+    both = candidate.keys() & against.keys()
+    if not both:
+        raise UsageError("the two results have no task in common", hint="run the same tasks for both sides")
+    won = sum(candidate[key] and not against[key] for key in both)
+    lost = sum(against[key] and not candidate[key] for key in both)
+    return Pairs(won, lost, len(both) - won - lost)
+
+
+def source(form: str, datas: list[bytes], results: Results, model: str | None) -> dict[str, Any]:
+    """Return what the evidence says of where it is from."""
+    digest = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in datas)).hexdigest()
+    return {"tool": form, "sha256": digest, "tasks": sorted({task for task, _ in results})[:200], "model": model}

@@ -1,0 +1,1 @@
+"""Many attempts: interleaved, within limits, resumable."""

@@ -1,0 +1,295 @@
+"""Begins a run or goes on with one: resolves the sides, pins tasks and their starts, and hands all to the runner."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent_studio import clock
+from agent_studio.errors import UsageError
+from agent_studio.evals.attempts import backends, room, start
+from agent_studio.evals.attempts.scripted import Scripted
+from agent_studio.evals.checks import running
+from agent_studio.evals.runs import header as headers
+from agent_studio.evals.runs import judging, log, runner
+from agent_studio.evals.runs.header import NONE, Header, Pinned
+from agent_studio.evals.runs.spending import Spending
+from agent_studio.release.content import candidates
+from agent_studio.release.content.store import Store
+from agent_studio.release.production import history
+from agent_studio.storage.locks import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from agent_studio.environment.context import Context
+    from agent_studio.environment.roots import Project
+    from agent_studio.evals.runs.budget import Budget
+    from agent_studio.evals.tasks.task import Task
+    from agent_studio.storage.folder import Folder
+
+Tell = Callable[[int, int, "Mapping[str, Any] | None"], None]
+"""Told how many attempts are done, of how many, and the newest."""
+FOLDER = "evals"
+_LOCK = "evals.lock"
+_STARTS = "starts"
+LIVE = "live"
+SHOWN = "evals.json"
+"""Of the environment's state: how far the newest run is, by which pages know that there is something new."""
+
+
+class Asked(NamedTuple):
+    """What somebody wants."""
+
+    tasks: Sequence[Task]
+    candidate: str
+    against: str | None
+    backend: Sequence[str]
+    model: str | None
+    limit_usd: Decimal
+    parallel: int
+    repeats: int | None = None
+    """Of every task; None: as each says."""
+    seed: int = 1
+    keep: bool = False
+    vacuous: bool = False
+    """Whether to go on with tasks that could not fail."""
+
+
+class Done(NamedTuple):
+    """A run and what became of it."""
+
+    header: Header
+    state: log.State
+    budget: Budget | None
+    untouched: Sequence[running.Untouched] = ()
+    changed: Sequence[str] = ()
+    """Files of the project that are not what they were when the run began."""
+    unjudged: Sequence[str] = ()
+    """Why pairs could not be judged."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every attempt was made."""
+        return all(slot.name in self.state.attempts for unit in headers.units(self.header) for slot in unit)
+
+
+def resolved(project: Project, name: str | None) -> str:
+    """Return the hash of the definitions that are meant, which the store then has.
+
+    None is the working checkout; `live` is the release in production; `none` no definitions; else the beginning of a
+    hash. Raises `UsageError` for what is not known.
+    """
+    if name is None:
+        return candidates.create(project).candidate
+    if name == NONE:
+        return NONE
+    past = history.read(project)
+    if name == LIVE:
+        if past.current is None:
+            raise UsageError(
+                "nothing was promoted yet, so there is no release to compare with",
+                hint="name another side: --against HASH of a candidate (candidate create), or --against none",
+            )
+        return past.current.release
+    known = dict.fromkeys([*candidates.made(project), *(one.release for one in past.releases)])
+    fit = [one for one in known if one.startswith(name.lower())]
+    if len(fit) != 1 or len(name) < 6:  # noqa: PLR2004 - as candidates are named
+        listed = ", ".join(one[:12] for one in known) or "none was made"
+        raise UsageError(
+            f"{name!r} names {'several candidates' if len(fit) > 1 else 'no candidate or release'}",
+            hint=f"at least 6 digits of one: {listed}",
+        )
+    if not Store(project).has(fit[0]):
+        raise UsageError(f"the bytes of {fit[0][:12]} are no longer in the store", hint="choose another")
+    return fit[0]
+
+
+@contextmanager
+def _room_of_run(context: Context, run: str) -> Iterator[Path]:
+    """Yield where a run's rooms are; nothing is left there but what an interrupted run needs to be settled."""
+    place = room.base() / f"{context.project.path.name[:40].replace(' ', '-')}-{run}"
+    is_new = not place.exists()
+    place.mkdir(exist_ok=True)
+    try:
+        yield place
+    except UsageError:  # nothing was tried
+        if is_new:
+            shutil.rmtree(place, ignore_errors=True)
+        raise
+
+
+def folder_of(context: Context) -> Folder:
+    """Return the folder of an environment's runs."""
+    return context.root.state.at(FOLDER)
+
+
+def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Tell) -> Done:
+    """Pin the tasks, look at their untouched starts, and make all attempts.
+
+    Raises `UsageError` for tasks that could not fail, `BusyError` where another run is at work, and what the runner
+    raises.
+    """
+    if asked.candidate == asked.against:
+        raise UsageError(
+            f"both sides are {asked.candidate[:12]}: there is nothing to compare",
+            hint="edit a definition first, or name another side: --against",
+        )
+    backends.opened(asked.backend)  # a run that cannot be is not begun
+    folder = folder_of(context)
+    folder.make()
+    room.sweep()
+    with exclusive(context.root.state, _LOCK, doing="eval"):
+        run = f"{clock.file_stamp(clock.now())[:19].replace('.', '')}-{secrets.token_hex(3)}".lower()
+        cancelled = threading.Event()
+        with _room_of_run(context, run) as place:
+            try:
+                rooms = room.Rooms(context, variables, place, cancelled)
+                pins, snapshots = _pinned(context, asked.tasks, place)
+                found = _untouched(asked, rooms, snapshots)
+                header = Header(
+                    run, clock.timestamp(clock.now()), asked.candidate, asked.against,
+                    tuple(
+                        _pin(task, pins[task.id], asked.repeats)
+                        for task in asked.tasks
+                    ),
+                    shlex.join(asked.backend), asked.model, rooms.backend, f"{asked.limit_usd:f}", asked.seed,
+                )  # fmt: skip
+                folder.make(run)
+                folder.replace(f"{run}/{headers.FILE}", headers.canonical(header.data()).encode() + b"\n")
+            except BaseException:
+                shutil.rmtree(place, ignore_errors=True)
+                raise
+            return _run(context, header, asked, rooms, place, snapshots, cancelled, tell)._replace(untouched=found)
+
+
+def resume(
+    context: Context, variables: Mapping[str, str], run: str, tasks: Sequence[Task], parallel: int,
+    tell: Tell, limit_usd: Decimal | None = None, repeats: int | None = None,
+) -> Done:  # fmt: skip
+    """Go on with a run, with a higher limit or more repeats if those are given; no finished attempt is made again.
+
+    Raises `UsageError` when its tasks are no longer the same.
+    """
+    folder = folder_of(context)
+    header = headers.read(folder.at(run))
+    if limit_usd is not None:
+        header = header._replace(limit_usd=f"{limit_usd:f}")
+    if repeats is not None:
+        header = header._replace(tasks=tuple(one._replace(repeats=max(one.repeats, repeats)) for one in header.tasks))
+    own = {one.id for one in header.tasks}
+    chosen = [task for task in tasks if task.id in own]
+    with exclusive(context.root.state, _LOCK, doing="eval"), _room_of_run(context, run) as place:
+        cancelled = threading.Event()
+        rooms = room.Rooms(context, variables, place, cancelled)
+        for kept in (_STARTS, room.PREPARED):
+            shutil.rmtree(place / kept, ignore_errors=True)
+        pins, snapshots = _pinned(context, chosen, place)
+        headers.refuse_changed(header, [(task, pins[task.id]) for task in chosen])
+        folder.replace(f"{run}/{headers.FILE}", headers.canonical(header.data()).encode() + b"\n")
+        asked = Asked(
+            chosen, header.candidate, header.against, shlex.split(header.backend), header.model,
+            Decimal(header.limit_usd), parallel,
+        )  # fmt: skip
+        return _run(context, header, asked, rooms, place, snapshots, cancelled, tell)
+
+
+def _pinned(context: Context, tasks: Sequence[Task], place: Path) -> tuple[dict[str, str], dict[str, Path]]:
+    """Keep what each task begins with, alike ones once; return the hashes and the folders."""
+    limit_mb = float(context.config["evals.startLimitMb"])
+    known: dict[str, tuple[str, Path]] = {}
+    for number, task in enumerate(tasks):
+        key = headers.canonical([task.start.folder, task.start.ref, task.start.empty, task.start.files])
+        if key not in known:
+            folder = place / _STARTS / str(number)
+            known[key] = start.materialise(context.project, task, folder, limit_mb), folder
+    keys = {task.id: headers.canonical([task.start.folder, task.start.ref, task.start.empty, task.start.files])
+            for task in tasks}  # fmt: skip
+    return {one: known[key][0] for one, key in keys.items()}, {one: known[key][1] for one, key in keys.items()}
+
+
+def _pin(task: Task, begins: str, repeats: int | None) -> Pinned:
+    return Pinned(task.id, task.sha256, begins, repeats or task.repeats, task.tags, task.is_judged)
+
+
+def _untouched(asked: Asked, rooms: room.Rooms, snapshots: Mapping[str, Path]) -> list[running.Untouched]:
+    found = look(asked.tasks, rooms, snapshots, asked.candidate)
+    unfit = [one for one in found if not one.is_sound]
+    if unfit and not asked.vacuous:
+        lazy = [one.task for one in unfit if not one.can_fail]
+        broken = [f"{one.task}: {', '.join(one.broken)}" for one in unfit if one.broken]
+        told = [f"an agent that does nothing succeeds at {', '.join(lazy)}"] if lazy else []
+        told += [f"what should hold from the start does not in {'; '.join(broken)}"] if broken else []
+        raise UsageError(
+            "; ".join(told), hint="agent-studio eval check says it of every check; --allow-vacuous goes on"
+        )
+    return found
+
+
+def look(
+    tasks: Sequence[Task], rooms: room.Rooms, snapshots: Mapping[str, Path], definitions: str
+) -> list[running.Untouched]:
+    """Run the checks of tasks on their untouched starts."""
+    found = []
+    for task in tasks:
+        made = rooms.make("untouched", task, snapshots.get(task.id), None if definitions == NONE else definitions)
+        try:
+            found.append(running.untouched(task, made))
+        finally:
+            made.remove()
+    return found
+
+
+def inspected(context: Context, variables: Mapping[str, str], tasks: Sequence[Task]) -> list[running.Untouched]:
+    """Look at the untouched starts of tasks with the working checkout's definitions, without any agent."""
+    candidate = candidates.create(context.project).candidate
+    with _room_of_run(context, f"check-{secrets.token_hex(3)}") as place:
+        try:
+            rooms = room.Rooms(context, variables, place, threading.Event())
+            return look(tasks, rooms, _pinned(context, tasks, place)[1], candidate)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _run(
+    context: Context, header: Header, asked: Asked, rooms: room.Rooms, place: Path, snapshots: Mapping[str, Path],
+    cancelled: threading.Event, tell: Tell,
+) -> Done:  # fmt: skip
+    state = context.root.state
+
+    def told(made: int, total: int, newest: Mapping[str, Any] | None) -> None:
+        state.replace(
+            SHOWN, headers.canonical({"run": header.id, "made": made, "wanted": total}).encode(), durable=False
+        )
+        tell(made, total, newest)
+
+    backend = backends.opened(asked.backend)
+    folder = folder_of(context).at(header.id)
+    work = runner.Work(
+        header, folder, rooms, place, {task.id: task for task in asked.tasks}, snapshots, backend,
+        Spending(context, header.id, backend.name, keeps=not isinstance(backend, Scripted)), asked.parallel, cancelled,
+        told, asked.keep,
+    )  # fmt: skip
+    before = _stamps(context.project.path)
+    budget = runner.run(work)
+    judged = judging.run(context, header, folder, work.tasks, budget.limit_usd - budget.spent_usd)
+    if not asked.keep:
+        shutil.rmtree(place, ignore_errors=True)
+    changed = sorted({name for name, _ in _stamps(context.project.path).items() ^ before.items()})
+    return Done(header, log.read(folder), budget, (), tuple(changed), tuple(judged.faults))
+
+
+def _stamps(project: Path) -> dict[str, tuple[int, int, int]]:
+    """Return size, time and mode of a project's own files: what attempts must leave as it is."""
+    found = {}
+    for name in start.listed(project):
+        status = (project / name).lstat()
+        found[name] = (status.st_size, status.st_mtime_ns, status.st_mode)
+    return found

@@ -1,0 +1,1 @@
+"""Tasks: data in `.claude/evals/*.yaml`, checked against one schema."""

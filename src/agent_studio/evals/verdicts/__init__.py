@@ -1,0 +1,1 @@
+"""What attempts say of two sets of definitions, and how it is shown."""

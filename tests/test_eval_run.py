@@ -1,0 +1,418 @@
+"""Runs of evals: fresh copies, both sides in turn, limits, a journal to resume from, a verdict, the gate."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from tests.release_world import World
+
+from agent_studio.dashboard import evals as page
+from agent_studio.environment.detect import Environment
+from agent_studio.release import evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Finished, Studio
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
+    ),
+    pytest.mark.skipif(os.name == "nt", reason="scripts of the tests are for a POSIX shell"),
+]
+AGENT = ".claude/agents/code-reviewer.md"
+TASKS = ("spring", "summer", "autumn", "winter")
+
+
+class Evals:
+    """A staged project with four tasks and an agent that follows a script by what its definitions say."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world, self.studio, self.folder = world, world.studio, folder
+        tasks = [
+            {"id": name, "prompt": f"Write about {name}", "tags": ["warm" if name in TASKS[:2] else "cold"],
+             "start": {"empty": True, "files": {"README.md": "Poems\n"}},
+             "checks": [{"file": "poem.txt", "matches": name}, {"diff": {"only": ["poem.txt"]}}]}
+            for name in TASKS
+        ]  # fmt: skip
+        self.studio.write(".claude/evals/seasons.yaml", json.dumps({"tasks": tasks}))
+        self.script({})
+
+    def script(self, more: dict[str, Any], **rule: Any) -> None:
+        """Let attempts succeed where the agent's file says `good`, and by `succeeds` in between."""
+        rules = {
+            name: [
+                {"when": {"file": AGENT, "has": "good"}, "write": {"poem.txt": name}, "tools": ["Write"], "usd": "0.01",
+                 "turns": 2, **rule},
+                {"write": {"poem.txt": "nothing"}, "tools": ["Bash", "Write"], "usd": "0.02", "turns": 3, **rule},
+            ]
+            for name in TASKS
+        }  # fmt: skip
+        (self.folder / "script.json").write_text(json.dumps({"tasks": {**rules, **more}}))
+
+    def side(self, text: str) -> str:
+        self.world.edit(f"---\nname: code-reviewer\ndescription: Reviews.\n---\n{text}\n")
+        found: str = self.world.data("candidate", "create")["candidate"]
+        return found
+
+    def compare(self, against: str, *more: str, backend: str = "") -> Finished:
+        words = backend or f"scripted:{self.folder / 'script.json'}"
+        return self.studio.run("eval", "compare", "--against", against, "--backend", words, *more, "--json")
+
+    def journal(self, run: str) -> list[dict[str, Any]]:
+        place = self.studio.path / ".agent-studio/staging/evals" / run / "journal.jsonl"
+        return [json.loads(line) for line in place.read_text().splitlines()]
+
+    def ledger(self) -> list[dict[str, Any]]:
+        place = self.studio.path / ".claude/staging/metrics/llm-usage.log"
+        lines = [json.loads(line) for line in place.read_bytes().splitlines()] if place.exists() else []
+        return [line for line in lines if str(line.get("taskId", "")).startswith("eval:")]
+
+    def command(self, text: str) -> str:
+        place = self.folder / "agent.sh"
+        place.write_text(f"#!/bin/sh\n{text}\n")
+        place.chmod(place.stat().st_mode | stat.S_IXUSR)
+        return str(place)
+
+
+@pytest.fixture
+def evals(bare: Studio, tmp_path: Path) -> Evals:
+    return Evals(World(bare, tmp_path), tmp_path)
+
+
+def test_better_worse_and_no_difference_are_told_apart_and_reported(evals: Evals) -> None:
+    bad = evals.side("bad")
+    good = evals.side("good")
+    done = evals.compare(bad, "--repeats", "3", "--junit", "evals.xml", "--markdown", "evals.md")
+    assert done.code == 0, done.out
+    data = done.data
+    assert (data["verdict"], data["candidate"], data["against"]) == ("BETTER", good, bad)
+    assert data["tasks"][0] == {
+        "id": "autumn", "tags": ["cold"], "attempts": 3, "passed": {"candidate": 3, "against": 0},
+        "made": {"candidate": 3, "against": 3}, "flaky": False,
+        "failed": {
+            "candidate": [], "against": ["file poem.txt: matches autumn: poem.txt does not match 'autumn' (3x)"]
+        },
+    }  # fmt: skip
+    assert data["passRate"]["difference"] == 1.0
+    assert data["passRate"]["low"] > 0
+    assert (data["costUsd"]["candidate"], data["turns"]["against"], data["needed"]) == (pytest.approx(0.01), 3.0, 0)
+    assert {"kind": "tool", "name": "Bash", "candidate": 0.0, "against": 1.0} in data["behaviour"]
+    assert [(one["tag"], one["won"], one["lost"]) for one in data["tags"]] == [("cold", 6, 0), ("warm", 6, 0)]
+    suite = ET.fromstring((evals.studio.path / "evals.xml").read_bytes())
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "0", "0")
+    assert "BETTER" in (evals.studio.path / "evals.md").read_text()
+    worse_text = evals.studio.run("eval", "show").out
+    assert "BETTER: pass rate +100%" in worse_text
+    evals.side("good again")
+    assert evals.compare(good, "--repeats", "6", "--margin", "0.25").data["verdict"] == "NO_DIFFERENCE"
+    evals.side("bad")
+    worse = evals.compare(good, "--repeats", "3")
+    assert (worse.code, worse.data["verdict"]) == (1, "WORSE")
+    few = evals.compare(good, "--repeats", "1")
+    assert (few.code, few.data["verdict"], few.data["needed"]) == (3, "INSUFFICIENT", 4)
+    more = evals.studio.run("eval", "compare", "--resume", "--repeats", "3", "--json")
+    assert (more.data["verdict"], more.data["run"]) == ("WORSE", few.data["run"])
+    listed = evals.world.data("eval", "list")["runs"]
+    assert [one["verdict"] for one in listed] == ["BETTER", "INSUFFICIENT", "WORSE", "WORSE"]  # by evals.margin
+
+
+def test_flaky_tasks_are_named_and_the_sides_are_interleaved(evals: Evals) -> None:
+    bad = evals.side("bad")
+    evals.side("good")
+    evals.script({}, succeeds=0.5, otherwise={"poem.txt": "no"})
+    data = evals.compare(bad, "--repeats", "4", "--parallel", "1").data
+    assert data["flaky"]
+    sides = [line["side"] for line in evals.journal(data["run"]) if line["kind"] == "attempt"]
+    assert all({sides[place], sides[place + 1]} == {"candidate", "against"} for place in range(0, len(sides), 2))
+    assert len({tuple(sides[place : place + 2]) for place in range(0, len(sides), 2)}) == 2
+
+
+def test_a_limit_is_never_passed_and_the_run_goes_on_with_more(evals: Evals) -> None:
+    bad = evals.side("bad")
+    evals.side("good")
+    done = evals.compare(bad, "--repeats", "3", "--limit-usd", "1.05", "--parallel", "1")
+    made = done.data["attempts"]
+    assert made["made"] < made["wanted"] == 24
+    assert any(one["code"] == "incomplete" for one in done.envelope["problems"])
+    spent = sum(float(line["usd"]) for line in evals.journal(done.data["run"]) if line["kind"] == "attempt")
+    assert spent <= 1.05
+    rest = evals.studio.run("eval", "compare", "--resume", "--limit-usd", "9", "--json")
+    assert rest.data["attempts"]["made"] == 24
+    names = [line["attempt"] for line in evals.journal(done.data["run"]) if line["kind"] == "attempt"]
+    assert len(names) == len(set(names)) == 24
+
+
+def test_tasks_that_changed_between_two_halves_of_a_run_are_named(evals: Evals) -> None:
+    bad = evals.side("bad")
+    evals.side("good")
+    evals.compare(bad, "--repeats", "1", "--limit-usd", "1")
+    place = evals.studio.path / ".claude/evals/seasons.yaml"
+    place.write_text(place.read_text().replace("Write about winter", "Write on winter"))
+    done = evals.studio.run("eval", "compare", "--resume", "--json")
+    assert done.code == 2
+    assert "tasks changed since run" in done.envelope["problems"][0]["message"]
+    assert done.envelope["problems"][0]["message"].endswith("began: winter")
+
+
+def test_a_command_is_kept_to_its_copy_and_what_it_starts_ends_with_it(evals: Evals) -> None:
+    outside = evals.studio.path / "outside.txt"
+    agent = evals.command(
+        f"grep -q good {AGENT} && echo winter > poem.txt\n"
+        f"echo x > '{outside}'; echo x >> '{evals.studio.path}/README.md'\n"
+        "sleep 987 &\nsetsid sleep 987 &\n"
+        "test -d .claude/evals && exit 9\n"
+        'echo \'{"tools": ["Bash"], "usd": "0.003", "tokens": 20, "turns": 1}\' > "$AGENT_STUDIO_EVAL_REPORT"'
+    )
+    bad = evals.side("bad")
+    evals.side("good")
+    done = evals.compare(bad, "winter", "--repeats", "2", backend=agent)
+    data = done.data
+    assert data["tasks"][0]["passed"] == {"candidate": 2, "against": 0}, done.out
+    if data["isolation"] == "advisory":
+        pytest.skip("nothing here keeps a command to its folder")
+    assert not outside.exists()
+    assert not any(one["code"] == "project-changed" for one in done.envelope["problems"])
+    assert b"sleep\x00987" not in b"".join(_commands())
+    assert sum(float(line["costUsd"]) for line in evals.ledger()) == pytest.approx(0.012)
+    assert {line["skill"] for line in evals.ledger()} == {"eval"}
+
+
+def _commands() -> list[bytes]:
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(place.read_bytes())
+    return found
+
+
+def test_a_client_that_hangs_crashes_or_is_missing_is_told_from_one_that_fails(evals: Evals) -> None:
+    bad = evals.side("bad")
+    evals.side("good")
+    hang = evals.command("sleep 60")
+    place = evals.studio.path / ".claude/evals/seasons.yaml"
+    place.write_text(
+        place.read_text().replace('"prompt": "Write about winter"', '"prompt": "w", "limits": {"seconds": 1}')
+    )
+    data = evals.compare(bad, "winter", "--repeats", "1", backend=hang).data
+    assert data["tasks"][0]["passed"]["candidate"] == 0
+    shown = evals.world.data("eval", "show", "--attempt", "winter.1.candidate")
+    assert (shown["facts"]["ended"], shown["passed"]) == ("timeout", False)
+    crash = evals.command("echo boom >&2; exit 3")
+    evals.compare(bad, "winter", "--repeats", "1", backend=crash)
+    shown = evals.world.data("eval", "show", "--attempt", "winter.1.candidate")
+    assert shown["facts"]["ended"] == "crashed"
+    assert "boom" in shown["facts"]["reason"]
+    missing = evals.compare(bad, backend="no-such-agent")
+    assert (missing.code, "no-such-agent is not there" in missing.out) == (2, True)
+
+
+def test_a_killed_run_goes_on_without_making_a_finished_attempt_again(evals: Evals) -> None:
+    bad = evals.side("bad")
+    evals.side("good")
+    evals.script({}, sleepMs=150)
+    backend = f"scripted:{evals.folder / 'script.json'}"
+    words = [sys.executable, "-m", "agent_studio", "eval", "compare", "--against", bad, "--backend", backend]
+    process = subprocess.Popen([*words, "--repeats", "2"], cwd=evals.studio.path, stdout=subprocess.DEVNULL)
+    folder = evals.studio.path / ".agent-studio/staging/evals"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        found = list(folder.glob("*/journal.jsonl"))
+        if found and found[0].read_text().count('"kind":"attempt"') >= 5:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = next(folder.glob("*/journal.jsonl")).parent.name
+    before = [line for line in evals.journal(run) if line["kind"] == "attempt"]
+    assert 5 <= len(before) < 16
+    assert evals.studio.run("eval", "compare", "--resume", "--json").data["attempts"]["made"] == 16
+    after = [line for line in evals.journal(run) if line["kind"] == "attempt"]
+    assert after[: len(before)] == before
+    assert len({line["attempt"] for line in after}) == len(after) == 16
+
+
+def test_two_runs_at_once_are_one_too_many_and_one_side_twice_is_no_comparison(evals: Evals) -> None:
+    bad = evals.side("bad")
+    same = evals.compare(bad)
+    assert (same.code, "nothing to compare" in same.out) == (2, True)
+    unknown = evals.compare("123456")
+    assert (unknown.code, "names no candidate or release" in unknown.out) == (2, True)
+    live = evals.compare("live")
+    assert (live.code, "nothing was promoted yet" in live.out) == (2, True)
+    evals.side("good")
+    lock = evals.studio.path / ".agent-studio/staging/evals.lock"
+    code = (
+        "import os, sys, time\nfrom agent_studio.storage.descriptors import try_lock\n"
+        "fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)\nassert try_lock(fd)\n"
+        "print('held', flush=True)\ntime.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(lock)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        busy = evals.compare(bad)
+        holder.kill()
+    assert (busy.code, busy.envelope["problems"][0]["code"]) == (5, "busy")
+
+
+def test_a_blinded_judge_decides_only_what_it_says_in_both_orders(evals: Evals) -> None:
+    task = {"id": "poem", "prompt": "Write", "start": {"empty": True},
+            "checks": [{"file": "poem.txt"}, {"judge": "Which is better?", "files": ["poem.txt"]}]}  # fmt: skip
+    evals.studio.write(".claude/evals/seasons.yaml", json.dumps(task))
+    evals.script({"*": [{"write": {"poem.txt": "x"}}]})
+    bad = evals.side("bad")
+    evals.side("good")
+    steady = {"replies": {"judge": [{"better": "1", "why": "a"}, {"better": "2", "why": "b"}] * 4}}
+    (evals.folder / "judge.json").write_text(json.dumps(steady))
+    model = ("--set", f"evals.judge=scripted:{evals.folder / 'judge.json'}")
+    data = evals.compare(bad, "--repeats", "1", *model).data
+    assert data["tasks"][0]["passed"] == {"candidate": 1, "against": 0}
+    (evals.folder / "judge.json").write_text(json.dumps({"replies": {"judge": [{"better": "1", "why": "always"}]}}))
+    tie = evals.compare(bad, "--repeats", "1", *model).data
+    assert tie["tasks"][0]["passed"] == {"candidate": 1, "against": 1}
+    nobody = evals.compare(bad, "--repeats", "1")
+    assert nobody.data["attempts"]["undecided"] == 2
+    assert any(one["code"] == "unjudged" for one in nobody.envelope["problems"])
+
+
+def test_the_gate_asks_for_no_regression_where_the_policy_says_so(evals: Evals) -> None:
+    world = evals.world
+    config = evals.studio.path / ".claude/config.yaml"
+    policy = "  policy:\n    evals: {required: true, attempts: 10, margin: 0.25, imported: true}\n"
+    text = config.read_text()
+    config.write_text(text + (policy if "release:" in text else f"release:\n{policy}"))
+    live = world.promoted("---\nname: code-reviewer\ndescription: Reviews.\n---\ngood\n")
+
+    def asked() -> tuple[str, str]:
+        done = world.data("gate")["requirements"]
+        return next((one["verdict"], one["reason"]) for one in done if one["name"] == "no-regression")
+
+    evals.side("bad")
+    assert asked() == ("INSUFFICIENT", "nothing was gathered on this candidate about evals against what is live")
+    evals.compare("live", "--repeats", "3")
+    assert asked()[0] == "FAIL"
+    evals.side("good, mended")
+    evals.compare("live", "--repeats", "2")
+    assert asked() == ("INSUFFICIENT", "8 pairs of attempts, the policy asks for 10")
+    evals.compare("live", "winter", "--repeats", "10")
+    assert asked()[1] == "8 pairs of attempts, the policy asks for 10"
+    evals.studio.run("eval", "compare", "--resume", "--json")
+    done = evals.compare("live", "--repeats", "6")
+    assert done.data["evidence"]["verdict"] == "PASS"
+    assert asked()[0] == "PASS"
+    assert f"against {live[:12]}" in asked()[1]
+    found = evidence.of(world.project, Environment.STAGING, done.data["candidate"]).evidence["no-regression"]
+    assert (found.data["against"], found.data["pairs"], found.data["imported"]) == (live, 24, "a script")
+
+
+def test_results_of_other_tools_are_evidence_that_says_so_and_counts_only_where_allowed(evals: Evals) -> None:
+    live = evals.world.promoted("good")
+    evals.side("other")
+    for name, passed in (("own.json", 30), ("other.json", 10)):
+        samples = [
+            {"id": one, "epoch": 1, "scores": {"match": {"value": "C" if one < passed else "I"}}} for one in range(40)
+        ]
+        (evals.studio.path / name).write_text(json.dumps({"samples": samples}))
+    done = evals.studio.run("eval", "import", "own.json", "other.json", "--format", "inspect", "--json")
+    assert done.code == 0, done.out
+    assert (done.data["verdict"], done.data["pairs"], done.data["against"]) == (
+        "BETTER",
+        {"won": 20, "lost": 0, "same": 20},
+        live,
+    )
+    assert (done.data["imported"], done.data["counts"]) == ("inspect", False)
+    rows = [
+        {"testIdx": one, "provider": {"id": side}, "success": side == "a" or one > 9}
+        for one in range(20)
+        for side in "ab"
+    ]
+    (evals.studio.path / "foo.json").write_text(json.dumps({"results": {"results": rows}}))
+    foo = evals.studio.run("eval", "import", "foo.json", "--format", "promptfoo", "--columns", "a", "b", "--json")
+    assert foo.data["pairs"]["won"] == 10
+    wrong = evals.studio.run("eval", "import", "foo.json", "foo.json", "--format", "inspect", "--json")
+    assert (wrong.code, "is no result of inspect" in wrong.out) == (2, True)
+
+
+def test_a_cancelled_run_leaves_nothing_running_and_can_go_on(evals: Evals) -> None:
+    agent = evals.command("trap '' TERM; sleep 986 & setsid sleep 986 & sleep 986")
+    bad = evals.side("bad")
+    evals.side("good")
+    words = [sys.executable, "-m", "agent_studio", "eval", "compare", "--against", bad, "--backend", agent]
+    words += ["--set", "isolation.backend=advisory"]  # no kernel that would end it all anyway
+    process = subprocess.Popen(words, cwd=evals.studio.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _until(lambda: b"sleep\x00986" in b"".join(_commands()))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    _until(lambda: b"sleep\x00986" not in b"".join(_commands()))
+    run = next((evals.studio.path / ".agent-studio/staging/evals").glob("*/journal.jsonl")).parent.name
+    assert {line["kind"] for line in evals.journal(run)} <= {"begin", "void", "settled"}
+    evals.command("true")
+    done = evals.studio.run("eval", "compare", "--resume", "--limit-usd", "50", "--json")
+    assert done.data["attempts"]["made"] == 24
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_starts_that_cannot_be_had_whole_are_refused_and_a_dirty_tree_is_taken_as_it_is(evals: Evals) -> None:
+    project = evals.studio.path
+    task = {"id": "one", "prompt": "x", "checks": [{"file": "done.txt"}]}
+    evals.studio.write("notes/draft.txt", "not committed\n")
+    other = evals.folder / "other"
+    other.mkdir()
+    evals.world.commit("Before")
+    for words in (("init", "-q"), ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x", "--allow-empty")):
+        subprocess.run(["git", *words], cwd=other, check=True)
+    subprocess.run(
+        ["git", "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(other), "inner"], cwd=project,
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (project / "inner/extra.txt").write_text("of the submodule\n")
+    evals.world.commit("Submodule")
+    evals.studio.write("notes/draft.txt", "edited, not committed\n")
+
+    def said(start: dict[str, Any], *more: str) -> tuple[int, str]:
+        evals.studio.write(".claude/evals/seasons.yaml", json.dumps({**task, "start": start}))
+        done = evals.studio.run("eval", "check", "--json", *more)
+        return done.code, done.out
+
+    code, text = said({"ref": "HEAD"})
+    assert (code, "has submodules, whose files are not in it" in text) == (2, True)
+    code, text = said({}, "--set", "evals.startLimitMb=1")
+    assert code == 0, text
+    (project / "large.bin").write_bytes(b"\0" * 2_000_000)
+    code, text = said({}, "--set", "evals.startLimitMb=1")
+    assert (code, "more than evals.startLimitMb allows" in text) == (2, True)
+    seen = [{"command": "grep -q edited notes/draft.txt && test -f inner/extra.txt", "keeps": True}]
+    evals.studio.write(".claude/evals/seasons.yaml", json.dumps({**task, "checks": [*task["checks"], *seen]}))
+    done = evals.studio.run("eval", "check", "--json")
+    assert done.code == 0, done.out
+
+
+def test_the_page_of_the_dashboard_shows_the_newest_comparison_and_the_runs(evals: Evals) -> None:
+    empty = page.evals(evals.world.staging, {})
+    assert (empty["comparison"], empty["runs"]) == (None, [])
+    bad = evals.side("bad")
+    evals.side("good")
+    run = evals.compare(bad, "--repeats", "2").data["run"]
+    shown = page.evals(evals.world.staging, {}, run)
+    assert (shown["comparison"]["verdict"], shown["runs"][0]["attempts"]) == ("BETTER", 16)
+    assert shown["faults"] == []
