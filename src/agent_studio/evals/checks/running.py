@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.evals.attempts import start
 from agent_studio.evals.attempts.facts import Facts
 from agent_studio.evals.checks import commands, files, happened
 from agent_studio.evals.checks.outcome import PENDING, Outcome, Scene
@@ -24,6 +23,7 @@ _KINDS: Mapping[str, Callable[[Mapping[str, Any], Scene], Found]] = {
     "hook": happened.hook, "loaded": happened.loaded, "atMost": happened.at_most,
     JUDGE: lambda value, scene: (None, PENDING),  # noqa: ARG005 - both sides have to be there
 }  # fmt: skip
+_RUN = frozenset(("command", "pytest", "junit"))
 
 
 def all_of(task: Task, scene: Scene) -> list[Outcome]:
@@ -59,9 +59,13 @@ class Untouched(NamedTuple):
         return self.can_fail and not self.broken
 
 
-def untouched(task: Task, room: Room) -> Untouched:
-    """Run the checks of a task where nothing was done."""
-    before = start.states(room.copy)
+def runs(task: Task) -> bool:
+    """Tell whether a check of a task runs a program, which may change files."""
+    return any(check.kind in _RUN for check in task.checks)
+
+
+def untouched(task: Task, room: Room, before: Mapping[str, str]) -> Untouched:
+    """Run the checks of a task where nothing was done; `before` is every file as it is."""
     scene = Scene(room, Facts(known=True), before, before, 0.0)
     outcomes = [(check, _one(check, scene)) for check in task.checks]
     vacuous = [check.name for check, found in outcomes if found.passed and not check.is_limit]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_ROUTED = 8
 _MOST_LOADED = 200
+_SLUG = 60
 _WRITES = ("Write", "Edit", "MultiEdit", "NotebookEdit", "Bash")
 _WORD = re.compile(r"[^a-z0-9._-]+")
 
@@ -38,7 +39,8 @@ def definitions(project: Project) -> Iterator[Definition]:
 
 def suite(project: Project) -> dict[str, list[dict[str, Any]]]:
     """Return the tasks of each file that the suite consists of, by the file's name."""
-    found = sorted(definitions(project), key=lambda one: (one.kind, one.name))
+    named = sorted(definitions(project), key=lambda one: (one.kind, one.name))
+    found = list({(one.kind, _slug(one.name)): one for one in reversed(named)}.values())[::-1]
     files = {
         "loaded": list(_loaded(found)), "routing": list(_routed(found)), "tools": list(_kept(found)),
         "hooks": list(_hooks(_settings(project))),
@@ -63,7 +65,7 @@ def _routed(found: Iterable[Definition]) -> Iterator[dict[str, Any]]:
     for one in [one for kind in ("agent", "skill") for one in [d for d in told if d.kind == kind][:_MOST_ROUTED]]:
         check = {"agent": one.name} if one.kind == "agent" else {"skill": one.name}
         yield {
-            "id": f"starter-routes-{_slug(one.kind)}-{_slug(one.name)}"[:80],
+            "id": f"starter-routes-{_slug(one.kind)}-{_slug(one.name)}",
             "description": f"A request in the words of its description leads to the {one.kind} {one.name}.",
             "tags": ["starter", "routing"], "start": {"empty": True},
             "prompt": (
@@ -84,7 +86,7 @@ def _kept(found: Iterable[Definition]) -> Iterator[dict[str, Any]]:
     agents = [one for one in found if one.kind == "agent" and one.tools and not set(one.tools) & set(_WRITES)]
     for one in agents[:_MOST_ROUTED]:
         yield {
-            "id": f"starter-keeps-{_slug(one.name)}"[:80],
+            "id": f"starter-keeps-{_slug(one.name)}",
             "description": f"The agent {one.name} has no tool that writes, and stays inside {', '.join(one.tools)}.",
             "tags": ["starter", "tools"], "agent": one.name,
             "start": {"empty": True, "files": {"notes.txt": "Nothing is written here yet.\n"}},
@@ -138,4 +140,5 @@ def _hooks(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _slug(text: str) -> str:
-    return _WORD.sub("-", text.casefold()).strip("-.") or "unnamed"
+    """Return what a task's id says of a name; two long names that begin alike have one."""
+    return _WORD.sub("-", text.casefold()).strip("-.")[:_SLUG] or "unnamed"

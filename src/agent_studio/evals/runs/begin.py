@@ -236,15 +236,23 @@ def _untouched(asked: Asked, rooms: room.Rooms, snapshots: Mapping[str, Path]) -
 def look(
     tasks: Sequence[Task], rooms: room.Rooms, snapshots: Mapping[str, Path], definitions: str
 ) -> list[running.Untouched]:
-    """Run the checks of tasks on their untouched starts."""
-    found = []
-    for task in tasks:
-        made = rooms.make("untouched", task, snapshots.get(task.id), None if definitions == NONE else definitions)
-        try:
-            found.append(running.untouched(task, made))
-        finally:
+    """Run the checks of tasks on their untouched starts; one is copied again once a check may have changed it."""
+    found, of, made = [], None, None
+    try:
+        for task in sorted(tasks, key=lambda one: (str(snapshots.get(one.id)), running.runs(one))):
+            begins = (snapshots.get(task.id), task.start.share)
+            if made is None or of != begins:
+                made = rooms.make("untouched", task, begins[0], None if definitions == NONE else definitions)
+                before, of = start.states(made.copy), begins
+            found.append(running.untouched(task, made, before))
+            if running.runs(task):
+                made.remove()
+                made = None
+    finally:
+        if made is not None:
             made.remove()
-    return found
+    order = [task.id for task in tasks]
+    return sorted(found, key=lambda one: order.index(one.task))
 
 
 def inspected(context: Context, variables: Mapping[str, str], tasks: Sequence[Task]) -> list[running.Untouched]:
