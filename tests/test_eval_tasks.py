@@ -107,9 +107,9 @@ def test_a_starter_suite_is_made_of_the_definitions_and_is_sound(staged: Studio)
         ".claude/settings.json", json.dumps({"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "true"}]}]}})
     )
     for folder in ("one", "other"):
-        staged.write(f".claude/skills/{folder}/SKILL.md", "---\nname: a-twin\ndescription: Twins.\n---\nTwin.\n")
+        staged.write(f".claude/agents/{folder}/a-twin.md", "---\nname: a-twin\ndescription: Twins.\n---\nTwin.\n")
     made = staged.run("eval", "new", "--starter", "--json").data
-    assert made["tasks"].count("starter-routes-skill-a-twin") == 1
+    assert made["tasks"].count("starter-routes-agent-a-twin") == 1
     assert {"starter-loaded", "starter-routes-agent-auditor", "starter-keeps-auditor", "starter-hooks-fire"} <= set(
         made["tasks"]
     )
