@@ -20,6 +20,7 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import choose_environment
 from agent_studio.environment.roots import Project
 from agent_studio.errors import ConfigurationError, UsageError
+from agent_studio.reasoning.elicitation import findings, prompts
 from agent_studio.reasoning.models import answers, servers
 from agent_studio.reasoning.models.choice import open_model, usable
 from agent_studio.reasoning.models.model import (
@@ -33,6 +34,7 @@ from agent_studio.reasoning.models.model import (
     Request,
     Usage,
 )
+from agent_studio.reasoning.party import positions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,6 +106,39 @@ def test_anthropic_is_asked_for_the_schema_and_every_token_is_counted_once(
     assert request.body["max_tokens"] == 4_000
     assert request.body["output_config"]["format"]["schema"]["required"] == ["option", "confidence"]
     assert request.body["system"][0]["text"] == "You are X."
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer"),
+    [
+        (findings.SCHEMA, '{"findings": [{"claim": "c", "problem": "p", "severity": "low", "fix": null, '
+                          '"confidence": 1, "evidence": []}]}'),
+        (positions.schema(["A", "B"]), None),
+        (prompts.compare("a", "b").schema, '{"verdict": "A", "reason": "r"}'),
+    ],
+    ids=["findings", "positions", "verdict"],
+)  # fmt: skip
+def test_anthropic_takes_the_schemas_that_we_ask_by(
+    context: Context, anthropic: pytest.MonkeyPatch, schema: Mapping[str, Any], answer: str | None
+) -> None:
+    with ModelApi([Turn(answer or "{}")]).serving() as api:
+        anthropic.setenv("ANTHROPIC_BASE_URL", api.url)
+        try:
+            assert asked(context, "anthropic:claude-haiku-4-5", schema=schema).data
+        except ModelError as error:
+            assert answer is None
+            assert "against the schema" in error.message
+    assert len(api.asked) == 1
+
+
+def test_what_fails_before_anything_is_sent_says_so_and_is_not_owed(
+    context: Context, anthropic: pytest.MonkeyPatch
+) -> None:
+    with ModelApi([Turn(ANSWER)]).serving() as api, pytest.raises(ModelError) as caught:
+        anthropic.setenv("ANTHROPIC_BASE_URL", api.url)
+        asked(context, "anthropic:claude-haiku-4-5", schema={"type": {"no": "schema"}})
+    assert "was not asked" in caught.value.message
+    assert (caught.value.is_owed, caught.value.was_sent, api.asked) == (False, False, [])
 
 
 def test_a_model_without_structured_output_is_given_the_schema_as_a_tool_it_must_call(
