@@ -14,6 +14,7 @@ from agent_studio.reasoning import depth
 from agent_studio.reasoning.asking import Asker
 from agent_studio.reasoning.elicitation import draft, limits, store
 from agent_studio.reasoning.elicitation.methods import chosen, on_offer
+from agent_studio.reasoning.elicitation.places import refuse_place
 from agent_studio.reasoning.elicitation.running import Running, Task
 from agent_studio.reasoning.elicitation.select import select
 
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     name = limits.session_of(args.session, session.variables)
     limits.require_on(context, name)
     given = inputs.read(args.file, session)
+    if given.file:
+        refuse_place(context, given.file)  # before anybody is paid for what could not be applied
     text = draft.read(given.data, given.name, args.section)
     if len(args.goal) > _GOAL_MAX:
         raise UsageError(f"--goal has {len(args.goal):,} characters; at most {_GOAL_MAX:,} are taken")

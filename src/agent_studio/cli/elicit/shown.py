@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.cli.output import Problem, harmless
+from agent_studio.cli.output import Problem, harmless, harmless_lines
 from agent_studio.reasoning.elicitation import proposal, store
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ def render(screen: Screen, view: View) -> None:
         screen.line("\nNothing was found.")
     if difference := view.difference:
         screen.line()
-        for line in difference.splitlines():
-            screen.line(harmless(line))
+        screen.block(harmless_lines(difference.rstrip("\n")))
         screen.line(f"\nTake it: agent-studio elicit apply {run.id} [--finding N]")
         screen.line(f"Leave it: agent-studio elicit reject {run.id} [--finding N]")
 
