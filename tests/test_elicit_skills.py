@@ -77,3 +77,12 @@ def test_each_is_sound_and_calls_commands_that_there_are(name: str) -> None:
     parser = whole_parser()
     for command in re.findall(r"`agent-studio (elicit \w+ [^`]+)`", text):
         parser.parse_args(shlex.split(command.replace("--finding N", "--finding 1")))
+
+
+@pytest.mark.parametrize("name", ["skills/elicit/SKILL.md", "commands/elicit.md"])
+def test_what_changes_a_file_is_left_to_the_client_s_own_question(name: str, bare: Studio) -> None:
+    install(Project(bare.path))
+    text = (bare.path / ".claude" / name).read_text()
+    (allowed,) = [line for line in text.splitlines() if line.startswith("allowed-tools:")]
+    assert "elicit run:*" in allowed
+    assert not any(word in allowed for word in ("elicit:*", "apply", "reject", "Write", "Edit"))

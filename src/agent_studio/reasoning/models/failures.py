@@ -46,8 +46,8 @@ def of(error: Exception, name: str, receipt: Receipt, key: str) -> ModelError:
     if 300 <= receipt.status < 400:  # noqa: PLR2004 - a redirect is not followed: the key would go along
         kind, hint = REFUSED, "name the address that it leads to"
     return ModelError(
-        f"{name}: {_WORDS[kind]}{status}: {_text(error, key)}", kind=kind, hint=hint, is_owed=is_owed, was_sent=receipt.was_sent,
-        retry_after_s=getattr(error, "retry_after", None) if kind == THROTTLED else None,
+        f"{name}: {_WORDS[kind]}{status}: {_text(error, key)}", kind=kind, hint=hint, is_owed=is_owed,
+        was_sent=receipt.was_sent, retry_after_s=getattr(error, "retry_after", None) if kind == THROTTLED else None,
     )  # fmt: skip
 
 

@@ -180,7 +180,10 @@ def _plain(schema: Any) -> Any:
     whole = [kind for kind in found["type"] if kind != "null"]
     rest = {name: inner for name, inner in found.items() if name not in {"type", "description"}}
     told = {"description": found["description"]} if "description" in found else {}
-    return {**told, "anyOf": [{"type": kind, **rest} for kind in whole] + [{"type": "null"}] * ("null" in found["type"])}
+    return {
+        **told,
+        "anyOf": [{"type": kind, **rest} for kind in whole] + [{"type": "null"}] * ("null" in found["type"]),
+    }
 
 
 def _said(response: ModelResponse) -> str:
