@@ -56,7 +56,7 @@ def data(view: View) -> dict[str, Any]:
             for one in run.findings
         ],
         "refused": [{"method": one["method"], "reason": one["reason"], "failed": one["failed"]} for one in run.refused],
-        "diff": view.difference, "calls": len(run.calls), "costUsd": ended.get("costUsd"),
+        "diff": view.difference, "calls": run.sent, "costUsd": ended.get("costUsd"),
         "unpriced": ended.get("unpriced"),
     }  # fmt: skip
 
@@ -80,7 +80,7 @@ def render(screen: Screen, view: View) -> None:
     screen.line(f"Run {run.id}: {', '.join(run.began['methods'])} on {view.name}{where}")
     cost = f"{ended['costUsd']} USD" if ended else "it has not ended"
     free = f", {ended['unpriced']} calls without a price" if ended.get("unpriced") else ""
-    screen.line(f"  {len(run.calls)} calls of {run.began['model']}, {cost}{free}")
+    screen.line(f"  {run.sent} calls of {run.began['model']}, {cost}{free}")
     for one in run.findings:
         _finding(screen, one, run.decisions.get(one["number"]))
     if not run.findings and ended.get("status") == store.DONE:
