@@ -52,6 +52,12 @@ def test_a_file_that_differs_is_kept_and_named(bare: Studio) -> None:
     assert [one.state for one in install(Project(bare.path))] == [KEPT, KEPT, KEPT, KEPT, DIFFERS]
 
 
+def test_an_empty_file_is_somebody_s_own_too(bare: Studio) -> None:
+    place = bare.write(".claude/commands/elicit.md", "")
+    assert bare.run("init", "--skills", "--no-hooks").code == 0
+    assert place.read_bytes() == b""
+
+
 def test_a_link_on_the_way_is_not_followed(bare: Studio, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -76,7 +76,8 @@ def test_a_section_whose_heading_was_changed_is_gone_on_with(world: ElicitWorld)
     [
         "vendor/x/.git/hooks/pre-commit", "s2/.git", ".GIT/config", ".claude/settings.json", ".mcp.json", ".env.local",
         ".claude/settings.local.json", ".claude/config.staging.yaml", ".claude/hooks/guard.py",
-        "sub/.claude/hooks/a.md", "plugin/hooks/hooks.json", ".claude/memory/decisions.md", "a:b.md", f"{'ghp_' + 'a1B2' * 9}.md",
+        "sub/.claude/hooks/a.md", "plugin/hooks/hooks.json", ".claude/memory/decisions.md", "a:b.md",
+        f"{'ghp_' + 'a1B2' * 9}.md",
     ],
 )  # fmt: skip
 def test_what_guards_a_session_or_cannot_be_changed_is_refused_before_anybody_is_asked(

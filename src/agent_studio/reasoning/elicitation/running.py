@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.elicitation.methods import Method
     from agent_studio.reasoning.models.model import Model, Request
 
-_AT_ONCE = 5
+AT_ONCE = 5
 _PASSAGE = 1_500
 """Characters on either side of a change that the judge sees."""
 
@@ -53,7 +53,7 @@ class Running:
 
     def __init__(self, context: Context, task: Task, asker: Asker, model: Model) -> None:
         self._context, self._task, self._asker, self._model = context, task, asker, model
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._before_usd = asker.spent_usd
         self._unpriced = 0
         self._calls = 0
