@@ -197,6 +197,7 @@ def test_plain_text_is_asked_for_without_a_schema(context: Context) -> None:
     (Turn("boom", status=500), UNAVAILABLE, True),
     (Turn("overloaded", status=503), UNAVAILABLE, False),
     (Turn("slow down", status=429, headers={"retry-after": "7"}), THROTTLED, False),
+    (Turn(raw=b"", status=429), THROTTLED, False),
     (Turn("who are you", status=401), REFUSED, False),
     (Turn("no such model", status=404), REFUSED, False),
     (Turn("too long", status=400), REFUSED, False),
@@ -208,6 +209,8 @@ def test_what_a_provider_does_wrong_is_an_error_of_the_right_kind(
     error = failed(context, "compatible:tiny", [turn])
     assert (error.kind, error.is_owed) == (kind, is_owed)
     assert "\n" not in error.message
+    assert "status_code" not in error.message
+    assert ("it failed" in error.message) == (turn.status >= 500)
     assert len(error.message) < 700
 
 

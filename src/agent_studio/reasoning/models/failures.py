@@ -46,11 +46,12 @@ def of(error: Exception, name: str, receipt: Receipt, key: str) -> ModelError:
     if 300 <= receipt.status < 400:  # noqa: PLR2004 - a redirect is not followed: the key would go along
         kind, hint = REFUSED, "name the address that it leads to"
     return ModelError(
-        f"{name}: {_WORDS[kind]}{status}: {_text(error, key)}", kind=kind, hint=hint, is_owed=is_owed,
+        f"{name}: {_FAILED if receipt.status >= _SERVER else _WORDS[kind]}{status}: {_text(error, key)}", kind=kind, hint=hint, is_owed=is_owed,
         was_sent=receipt.was_sent, retry_after_s=getattr(error, "retry_after", None) if kind == THROTTLED else None,
     )  # fmt: skip
 
 
+_FAILED = "it failed"
 _WORDS = {
     MALFORMED: "its answer cannot be read",
     REFUSED: "it refused",
@@ -68,6 +69,8 @@ def _text(error: Exception, key: str) -> str:
         inner = body.get("error")
         said = str(inner.get("message") or "") if isinstance(inner, dict) else str(body.get("message") or "")
     said = said or str(error).partition(", body: ")[0] or type(error).__name__
+    if said.startswith("status_code: "):  # the library's own words for what came without any
+        said = "it does not say why"
     if key:
         said = said.replace(key, "[REDACTED:key]")
     return redact(" ".join(said.split()))[:_SHOWN]
