@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.elicit_world import BETTER, ON, PLAN, ElicitWorld, finding
+from tests.elicit_world import BETTER, ON, PLAN, WEAK, ElicitWorld, finding
 
 from agent_studio.errors import UsageError
 from agent_studio.reasoning.elicitation import draft, findings, gate, proposal
@@ -40,6 +40,7 @@ def plain(world: ElicitWorld, *words: str) -> Finished:
 def test_a_text_comes_back_byte_for_byte_with_its_change_and_without(world: ElicitWorld, text: bytes) -> None:
     world.script(finding("old", "new"))
     run_id = piped(world, text)
+    assert f"Print the text with it: agent-studio elicit apply {run_id}" in plain(world, "show", run_id).out
     assert plain(world, "show", run_id, "--original").out.encode() == text
     assert world.run("show", run_id, "--original").data["original"].encode() == text
     assert plain(world, "apply", run_id).out.encode() == text.replace(b"old", b"new")
@@ -69,6 +70,29 @@ def test_a_section_whose_heading_was_changed_is_gone_on_with(world: ElicitWorld)
     for number in ("1", "2"):
         assert world.run("apply", run_id, "--finding", number).code == 0
     assert world.plan.read_text() == "# T\n\n## New\n\nbetter words\n"
+
+
+def test_a_change_that_was_written_and_not_noted_is_known_again(world: ElicitWorld) -> None:
+    world.script(finding(), finding("We launch on Monday.", "We launch on Tuesday."))
+    run_id = world.look("--no-judge")["id"]
+    index = list((world.studio.path / ".claude/context/elicitation").glob("runs.jsonl*"))
+    before = {place: place.read_bytes() for place in index}
+    assert world.run("apply", run_id, "--finding", "1").code == 0
+    for place, data in before.items():  # as if the command had been killed before the journal had it
+        place.write_bytes(data)
+    assert world.run("apply", run_id, "--dry-run").data["applied"] == [2]
+    assert world.run("apply", run_id).data["applied"] == [2]
+    assert world.plan.read_text() == PLAN.replace(WEAK, BETTER).replace("Monday", "Tuesday")
+    assert world.run("list").data["runs"][0]["applied"] == 2
+
+
+def test_a_run_of_a_session_that_the_feature_is_rolled_out_to_is_applied_in_it(world: ElicitWorld) -> None:
+    world.script(finding())
+    key = "features.advancedElicitation.rolloutPercentage=50"
+    words = ("--method", "pre-mortem", "--no-judge", "--file", "docs/plan.md", "--model", "scripted:replies.json")
+    runs = {name: world.run("run", *words, "--set", key, "--session", name) for name in "abcdefgh"}
+    name, done = next((name, one) for name, one in runs.items() if one.code == 0)
+    assert world.run("apply", done.data["id"], "--set", key, "--session", name).code == 0
 
 
 @pytest.mark.parametrize(

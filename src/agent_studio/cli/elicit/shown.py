@@ -88,7 +88,8 @@ def render(screen: Screen, view: View) -> None:
     if difference := view.difference:
         screen.line()
         screen.block(harmless_lines(difference.rstrip("\n")))
-        screen.line(f"\nTake it: agent-studio elicit apply {run.id} [--finding N]")
+        take = "Take it" if run.began["file"] else "Print the text with it"
+        screen.line(f"\n{take}: agent-studio elicit apply {run.id} [--finding N]")
         screen.line(f"Leave it: agent-studio elicit reject {run.id} [--finding N]")
 
 

@@ -56,6 +56,7 @@ def apply(context: Context, run_id: str, numbers: Sequence[int], *, dry_run: boo
 
 
 def _apply(context: Context, run: Run, numbers: Sequence[int], *, dry_run: bool) -> Applied:
+    run = _caught_up(context, run, dry_run=dry_run)
     chosen = _chosen(run, numbers, applying=True)
     draft = _current(context, run)
     proposed = proposal.propose(draft, chosen)
@@ -68,11 +69,27 @@ def _apply(context: Context, run: Run, numbers: Sequence[int], *, dry_run: bool)
     applied = Applied(run, made, [(one["number"], why) for one, why in proposed.left], after, difference)
     if dry_run or not made:
         return applied
+    before = drafts.digest(draft.data(draft.text))
+    record = {**_decided(run, made), "before": before, "after": drafts.digest(after)}
     if run.began["file"]:
+        store.note(context, run.id, store.APPLYING, record)
         context.project.folder.replace(run.began["file"], after)
-    record = {"before": drafts.digest(draft.data(draft.text)), "after": drafts.digest(after)}
-    store.settle(context, run.id, store.APPLIED, {**_decided(run, made), **record})
+    store.settle(context, run.id, store.APPLIED, record)
     return applied
+
+
+def _caught_up(context: Context, run: Run, *, dry_run: bool) -> Run:
+    """Return a run with what was written to its file and, for an interruption, is not on record yet."""
+    last = run.applying[-1] if run.applying else None
+    if last is None or any(number in run.decisions for number in last["findings"]):
+        return run
+    folder, name = context.project.folder, run.began["file"]
+    if not folder.has_file(name) or drafts.digest(folder.read(name)) != last["after"]:
+        return run
+    record = {key: last[key] for key in ("findings", "methods", "who", "before", "after")}
+    if not dry_run:
+        store.settle(context, run.id, store.APPLIED, record)
+    return run._replace(decided=[*run.decided, {"kind": store.APPLIED, **record}])
 
 
 def reject(context: Context, run_id: str, numbers: Sequence[int], reason: str) -> tuple[Run, list[int]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FOLDER = "elicitation"
 INDEX, JOURNAL, ORIGINAL = "runs.jsonl", "journal.jsonl", "original"
 BEGAN, ENDED, APPLIED, REJECTED = "began", "ended", "applied", "rejected"
-ASKED, CALL, FINDING, REFUSED = "asked", "call", "finding", "refused"
+ASKED, CALL, FINDING, REFUSED, APPLYING = "asked", "call", "finding", "refused", "applying"
 OFFERED, KEPT, UNSOUND, ADVICE = "offered", "kept", "unsound", "advice"
 """What became of a finding: its change is offered, the judge kept the original, a check failed, or it has none."""
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
@@ -49,6 +49,8 @@ class Run(NamedTuple):
     """None while it runs, or where it was killed."""
     decided: list[dict[str, Any]]
     """What was applied and rejected."""
+    applying: list[dict[str, Any]]
+    """What was about to be applied, noted before the file was written."""
 
     @property
     def sent(self) -> int:
@@ -155,6 +157,7 @@ def load(context: Context, run_id: str) -> Run:
         [one for one in lines if one["kind"] == REFUSED],
         next((one for one in own if one["kind"] == ENDED), None),
         [one for one in own if one["kind"] in {APPLIED, REJECTED}],
+        [one for one in lines if one["kind"] == APPLYING],
     )  # fmt: skip
 
 

@@ -45,8 +45,9 @@ def of(error: Exception, name: str, receipt: Receipt, key: str) -> ModelError:
     is_owed = receipt.was_sent and not (300 <= receipt.status < _SERVER or receipt.status in _NOT_BEGUN)  # noqa: PLR2004
     if 300 <= receipt.status < 400:  # noqa: PLR2004 - a redirect is not followed: the key would go along
         kind, hint = REFUSED, "name the address that it leads to"
+    words = _FAILED if receipt.status >= _SERVER else _WORDS[kind]
     return ModelError(
-        f"{name}: {_FAILED if receipt.status >= _SERVER else _WORDS[kind]}{status}: {_text(error, key)}", kind=kind, hint=hint, is_owed=is_owed,
+        f"{name}: {words}{status}: {_text(error, key)}", kind=kind, hint=hint, is_owed=is_owed,
         was_sent=receipt.was_sent, retry_after_s=getattr(error, "retry_after", None) if kind == THROTTLED else None,
     )  # fmt: skip
 
