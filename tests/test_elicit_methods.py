@@ -92,6 +92,7 @@ def test_a_project_s_own_methods_are_listed_selected_run_and_released(world: Eli
     [
         ("x.md", "No front matter.\n", "x.md:1: purpose is missing"),
         ("x.md", "---\npurpose: a\n---\n\n \n", "x.md:1: it says nothing"),
+        ("x.md", "---\npurpose: a\n\nDo.\n", "x.md:1: its front matter is not closed"),
         ("x.md", "---\npurpose: a\nkue: b\n---\n\nDo.\n", "x.md:3: unknown key 'kue'"),
         ("x.md", "---\npurpose: [a, b]\n---\n\nDo.\n", "x.md:2: purpose is a list"),
         ("x.md", "---\npurpose: a\naliases: one\n---\n\nDo.\n", "x.md:3: aliases is one text"),

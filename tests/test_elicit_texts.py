@@ -114,6 +114,12 @@ def test_what_guards_a_session_or_cannot_be_changed_is_refused_before_anybody_is
     assert not (world.studio.path / ".claude/context/elicitation").exists()
 
 
+def test_a_file_of_two_names_is_refused_before_anybody_is_asked(world: ElicitWorld) -> None:
+    (world.studio.path / "other.md").hardlink_to(world.plan)
+    words = ("run", "--method", "pre-mortem", "--file", "docs/plan.md", "--model", "scripted:replies.json")
+    assert "by a hard link" in world.error(*words)
+
+
 @pytest.mark.parametrize("name", [".claude/agents/a.md", ".claude/skills/hooks/SKILL.md", "docs/config.yaml", "git.md"])
 def test_definitions_and_texts_may_be_changed(world: ElicitWorld, name: str) -> None:
     world.script(finding())

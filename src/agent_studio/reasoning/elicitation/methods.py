@@ -153,6 +153,10 @@ def parse(name: str, data: bytes, source: str) -> Method:
     text = _text(data, shown)
     read = front_matter.read(text) if suffix == "md" else front_matter.read_yaml(text)
     _refuse_repairs(read, shown)
+    if suffix == "md" and text.startswith("---\n") and "\n---" not in text[3:]:
+        raise ConfigurationError(
+            f"{shown}:1: its front matter is not closed", hint="end it with a line of three dashes"
+        )
     reading = _Reading(text, read, shown, has_body=suffix == "md")
     reading.refuse_unknown()
     prompt = read.body.strip() if suffix == "md" else reading.text("prompt").strip()

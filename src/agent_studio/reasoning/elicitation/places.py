@@ -37,6 +37,9 @@ def refuse_place(context: Context, name: str) -> None:
         names.split(name)
     except UnsafePathError as error:
         raise UsageError(f"{name!r} could not be changed: {error.message}", hint=_OTHERWISE) from None
+    status = context.project.folder.status(name)
+    if status is not None and status.st_nlink > 1:
+        raise UsageError(f"{name} has another name, by a hard link, and is not changed", hint=_OTHERWISE)
     if redact(name) != name:
         raise UsageError("the file's name looks like a credential: it could not be kept", hint=_OTHERWISE)
     for place in (*_DATA, *context.root.kinds.values()):
