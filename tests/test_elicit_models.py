@@ -51,6 +51,7 @@ def test_a_server_that_speaks_as_openai_does_finds_judges_and_is_paid_for(bare: 
 def test_an_answer_against_the_schema_fails_the_method_and_is_paid_for(bare: Studio) -> None:
     pytest.importorskip("pydantic_ai")
     world = ElicitWorld(bare)
+    bare.run("init", "--no-hooks")
     with ModelApi([Turn('{"findings": [{"severity": "fatal"}]}')]).serving() as api:
         model = f"compatible:tiny@{api.url}/v1"
         words = ("run", "--method", "fmea", "--file", "docs/plan.md", "--model", model)
@@ -86,6 +87,7 @@ def test_the_client_answers_as_a_model(tmp_path: Path) -> None:
             "--model",
             "claude:claude-haiku-4-5",
         )
+        ours(project, variables, "init", "--no-hooks")
         done = ours(project, variables, "elicit", *words, "--set", ON)
     assert [one["state"] for one in done["findings"]] == ["offered"]
     assert float(done["costUsd"]) > 0

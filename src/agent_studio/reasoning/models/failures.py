@@ -34,18 +34,25 @@ def of(error: Exception, name: str, receipt: Receipt, key: str) -> ModelError:
     if receipt.is_oversized:
         return ModelError(f"{name} answered with more than can be an answer", kind=MALFORMED)
     kind, hint = next(((kind, hint) for family, kind, hint in _KINDS if isinstance(error, family)), (MALFORMED, ""))
+    if kind == MALFORMED and not receipt.was_sent:
+        return ModelError(
+            f"{name} was not asked: {_text(error, key)}", kind=REFUSED, is_owed=False, was_sent=False,
+            hint="nothing was sent",
+        )  # fmt: skip
     if isinstance(error, raised.ModelHTTPError) and kind == MALFORMED:
         kind = REFUSED if error.status_code < _SERVER else UNAVAILABLE
     status = f" (HTTP {receipt.status})" if receipt.status >= 300 else ""  # noqa: PLR2004 - no success
     is_owed = receipt.was_sent and not (300 <= receipt.status < _SERVER or receipt.status in _NOT_BEGUN)  # noqa: PLR2004
     if 300 <= receipt.status < 400:  # noqa: PLR2004 - a redirect is not followed: the key would go along
         kind, hint = REFUSED, "name the address that it leads to"
+    words = _FAILED if receipt.status >= _SERVER else _WORDS[kind]
     return ModelError(
-        f"{name}: {_WORDS[kind]}{status}: {_text(error, key)}", kind=kind, hint=hint, is_owed=is_owed,
-        retry_after_s=getattr(error, "retry_after", None) if kind == THROTTLED else None,
+        f"{name}: {words}{status}: {_text(error, key)}", kind=kind, hint=hint, is_owed=is_owed,
+        was_sent=receipt.was_sent, retry_after_s=getattr(error, "retry_after", None) if kind == THROTTLED else None,
     )  # fmt: skip
 
 
+_FAILED = "it failed"
 _WORDS = {
     MALFORMED: "its answer cannot be read",
     REFUSED: "it refused",
@@ -63,6 +70,8 @@ def _text(error: Exception, key: str) -> str:
         inner = body.get("error")
         said = str(inner.get("message") or "") if isinstance(inner, dict) else str(body.get("message") or "")
     said = said or str(error).partition(", body: ")[0] or type(error).__name__
+    if said.startswith("status_code: "):  # the library's own words for what came without any
+        said = "it does not say why"
     if key:
         said = said.replace(key, "[REDACTED:key]")
     return redact(" ".join(said.split()))[:_SHOWN]
