@@ -320,7 +320,6 @@ def test_whatever_moment_a_process_is_killed_the_state_is_the_old_or_the_new_one
         world.to("lock")
     if phase == "enable":
         world.evolve("advance", "--from", str(world.studio.path / "drafted"))
-        world.evolve("advance")
     kills = every_kill(world, tmp_path, *WORK[phase])
     assert kills >= {"begin": 6, "lock": 12, "enable": 20}[phase]
 

@@ -63,7 +63,7 @@ def read(value: Mapping[str, Any], stamp: str) -> Original:
     other = {name: one for name, one in value.items() if name not in known and one not in _NOTHING}
     running = value.get("currentEvolution")
     phase = value.get("currentPhase", value.get("state"))
-    evolution = _evolution(running, stamp) if isinstance(running, dict) else None
+    evolution = _evolution(running, stamp, is_ours="journal" in value) if isinstance(running, dict) else None
     if running is not None and evolution is None:
         other["currentEvolution"] = running
     if str(phase or "").casefold() not in _AT_REST:
@@ -94,7 +94,7 @@ def _past(one: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: one[name] for name in _EVOLUTION}, "unlike": _answers(one), "suggestion": _word(one, "suggestion"),
         "locked": _word(one, "locked"), "gates": [gate for gate in _listed(one, "gates") if _is_gate(gate)],
-        "research": [_source(source) for source in _listed(one, "research")],
+        "research": [_source(source, is_ours=True) for source in _listed(one, "research")],
     }  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def _text(one: Any) -> str:
     return " ".join(str(one).split())[:_TEXT_MAX]
 
 
-def _evolution(running: Mapping[str, Any], stamp: str) -> dict[str, Any] | None:
+def _evolution(running: Mapping[str, Any], stamp: str, *, is_ours: bool) -> dict[str, Any] | None:
     """Return what is under way, or None where its kind or its name cannot be told."""
     names = ("type", "artifactType", "kind")
     kind = next((str(running[name]).casefold() for name in names if running.get(name)), "")
@@ -159,13 +159,14 @@ def _evolution(running: Mapping[str, Any], stamp: str) -> dict[str, Any] | None:
         "description": str(running.get("description") or need),
         "started": str(running.get("started") or running.get("startedAt") or stamp), "who": "imported",
         "unlike": _answers(running), "suggestion": _word(running, "suggestion"),
-        "research": list(map(_source, found if isinstance(found, list) else [])),
+        "research": [_source(one, is_ours=is_ours) for one in (found if isinstance(found, list) else [])],
     }  # fmt: skip
 
 
-def _source(one: Any) -> dict[str, Any]:
+def _source(one: Any, *, is_ours: bool) -> dict[str, Any]:
+    """Return a source; only what was recorded here has a key, by which it counts."""
     needed = ("source", "says", "key", *(("quote",) if isinstance(one, dict) and one.get("kind") == "file" else ()))
-    is_ours = isinstance(one, dict) and one.get("kind") in ("url", "file", "document")
+    is_ours = is_ours and isinstance(one, dict) and one.get("kind") in ("url", "file", "document")
     if is_ours and all(isinstance(one.get(name), str) for name in needed):
         return {name: one[name] for name in ("kind", *needed)}
     return {"kind": "imported", "source": _text(one), "original": one}

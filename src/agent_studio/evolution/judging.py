@@ -55,14 +55,16 @@ def prove(asker: Asker, one: Evolution) -> list[Gate]:
     return gates if gates[0].verdict == FAIL else [*gates, _smoke(asker)]
 
 
-def known_names(context: Context, unlike: Mapping[str, str]) -> None:
-    """Raise `UsageError` for an answer about an artifact that is not there."""
+def known_names(context: Context, unlike: Mapping[str, str], one: Evolution | None = None) -> None:
+    """Raise `UsageError` for an answer about what is not there, and is nothing that the draft speaks of."""
     if not unlike:
         return
+    draft = drafts.read(context, one) if one else None
+    spoken_of = verifying.spoken_of(verifying.look(one, draft)) if one and draft else set()
     with knowledge(context) as base:
         entries = base.list(sort="path")
     names = [entry.name for entry in entries]
-    for name in unlike.keys() - set(names) - {entry.path for entry in entries}:
+    for name in unlike.keys() - set(names) - {entry.path for entry in entries} - spoken_of:
         raise UsageError(f"--unlike {name!r} names no artifact", hint=did_you_mean(name, names) or _LIST)
 
 

@@ -146,7 +146,6 @@ def advance(
     nothing is under way.
     """
     context = asker.context
-    known_names(context, unlike or {})
     with store.changing(context) as change:
         one = _running(change.state)
         is_back = given is not None and one.phase in (phases.VERIFY, phases.ENABLE)
@@ -154,6 +153,7 @@ def advance(
             _refuse_jump(replace(one, phase=phases.LOCK) if is_back else one, phases.known_phase(to))
         if given is not None:
             drafts.take(context, one, given)
+        known_names(context, unlike or {}, one)
         if is_back:
             change.add("judged", id=one.id, phase=one.phase, gates=[], to=phases.LOCK, locked="")
         if unlike:
