@@ -48,11 +48,6 @@ def test_no_answer_lifts_a_copied_body_and_one_does_a_body_that_has_much_of_anot
     half = "\n".join(f"Read pull request {number}, then thank whoever wrote it kindly." for number in range(12))
     world.draft(skill("release-notes", "Turns merged pull requests into announcements.", BODY + half))
     assert world.evolve("advance")["evolution"]["phase"] == "enable"  # it was answered for above, and is kept
-    place = world.draft(
-        skill("release-notes", "Turns merged pull requests into announcements.", BODY + half + "\nEnd.")
-    )
-    assert place is None
-    assert world.evolve("advance", code=1)["evolution"]["phase"] == "lock"
 
 
 def test_a_short_need_in_a_long_description_has_to_be_answered_for_and_ends_nothing(world: EvolutionWorld) -> None:
