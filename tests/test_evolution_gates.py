@@ -226,3 +226,9 @@ def test_verify_says_what_an_artifact_may_run(world: EvolutionWorld) -> None:
     assert "look at the field allowed-tools" in next(
         gate["reason"] for gate in world.evolve("advance")["gates"] if gate["name"] == "schema"
     )
+
+
+def test_a_whole_checkout_is_no_draft(world: EvolutionWorld) -> None:
+    world.to("lock")
+    world.studio.write("SKILL.md", SKILL)
+    assert "holds a project's .claude folder" in world.refused("advance", "--from", ".")["message"]

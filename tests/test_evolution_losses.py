@@ -177,3 +177,20 @@ def test_starts_ahead_of_the_clock_count_for_an_hour_once_it_is_right(
     world.refused("start", "skill", "thing-4", "--need", NEED)
     clock.passes(minutes=11)
     world.start(name="thing-4")
+
+
+def test_the_originals_file_is_taken_over_by_a_repair_and_keeps_numbers_apart(world: EvolutionWorld) -> None:
+    written = {**BASE, "evolutions": [{"id": 1, "name": "old"}], "suggestions": [], "currentEvolution": RUNNING}
+    raw = json.dumps(written).encode()
+    (world.data / FILE).write_bytes(raw)
+    assert "taken over" in world.run("status", "--repair", "--json").envelope["problems"][0]["message"]
+    assert not world.run("status", "--json").envelope["problems"]
+    assert [one.read_bytes() for one in world.data.glob("evolution-state.2*.json")] == [raw]
+    assert world.state.current is not None
+    assert world.state.current.id == 2
+
+
+def test_a_version_as_the_original_writes_it_is_known(world: EvolutionWorld) -> None:
+    (world.data / FILE).write_text(json.dumps({"version": "1.0.0", "currentPhase": "idle", "history": ["x"]}))
+    world.evolve("suggest", "a skill for logs")
+    assert world.file["history"] == ["x"]

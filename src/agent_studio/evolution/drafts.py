@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.errors import AgentStudioError, StorageError, UsageError
 from agent_studio.evolution import phases
 from agent_studio.storage.folder import Folder
@@ -155,7 +156,10 @@ def _outside(place: Path, one: Evolution) -> Draft:
 def _whole(place: Path, one: Evolution) -> Draft:
     if one.kind != "skill":
         raise UsageError(f"{place} is a folder", hint=f"name the file of the {one.kind}")
-    return read_folder(Folder(place))
+    draft = read_folder(Folder(place))
+    if any(DEFINITIONS in part.path.split("/")[:-1] for part in draft.parts):
+        raise UsageError(f"{place} holds a project's {DEFINITIONS} folder", hint="name the folder of the skill alone")
+    return draft
 
 
 def _single(place: Path, one: Evolution) -> Draft:

@@ -64,6 +64,9 @@ def read(value: Mapping[str, Any], stamp: str) -> Original:
     running = value.get("currentEvolution")
     phase = value.get("currentPhase", value.get("state"))
     evolution = _evolution(running, stamp, is_ours="journal" in value) if isinstance(running, dict) else None
+    before = [one["id"] for one in _listed(value, history) if isinstance(one, dict) and type(one.get("id")) is int]
+    if evolution is not None and not evolution["id"]:
+        evolution["id"] = 1 + max((0, *before))
     if running is not None and evolution is None:
         other["currentEvolution"] = running
     if str(phase or "").casefold() not in _AT_REST:
@@ -155,7 +158,7 @@ def _evolution(running: Mapping[str, Any], stamp: str, *, is_ours: bool) -> dict
     found = running.get("research", running.get("researchEntries", []))
     number = running.get("id")
     return {
-        "id": number if type(number) is int and number > 0 else 1, "kind": kind, "name": name, "need": need,
+        "id": number if type(number) is int and number > 0 else 0, "kind": kind, "name": name, "need": need,
         "description": str(running.get("description") or need),
         "started": str(running.get("started") or running.get("startedAt") or stamp), "who": "imported",
         "unlike": _answers(running), "suggestion": _word(running, "suggestion"),

@@ -217,7 +217,7 @@ def _ended(state: State, record: Record) -> State:
 def _suggested(state: State, record: Record) -> State:
     new = _suggestion(record["suggestion"])
     held = state.suggestions.get(new.id)
-    kept = new if held is None else replace(new, status=held.status, reason=held.reason)
+    kept = new if held is None or record.get("is_open") else replace(new, status=held.status, reason=held.reason)
     return replace(state, suggestions={**state.suggestions, new.id: kept})
 
 

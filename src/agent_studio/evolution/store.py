@@ -71,7 +71,7 @@ def _compared(state: State, journal: chained.Held, raw: bytes) -> Held:
     value = parsed(raw)
     if value is None or not imported.shape(value):
         return Held(state, head, "damaged", None, raw)
-    if "currentPhase" in value and value.get("version", 1) not in (1, VERSION):
+    if "currentPhase" in value and not _is_known(value.get("version", 1)):
         return Held(state, head, "version", None, raw)
     told = value.get("journal")
     original = imported.read(value, clock.timestamp(clock.now()))
@@ -85,6 +85,11 @@ def _compared(state: State, journal: chained.Held, raw: bytes) -> Held:
     if head.seq:
         return Held(state, head, "other", None, raw)
     return Held(fold([_import(original)]), head, "original", original, raw)
+
+
+def _is_known(version: object) -> bool:
+    """Tell whether a version is ours or the original's, which writes it as a text in its other shape."""
+    return version in (1, VERSION) or (isinstance(version, str) and version.startswith("1."))
 
 
 def parsed(raw: bytes) -> dict[str, Any] | None:
@@ -200,7 +205,7 @@ def repair(context: Context) -> str:
             held = read(context)
         except IntegrityError:
             return _go_on(context)
-        if held.file in {"current", "original"}:
+        if held.file == "current":
             return ""
         if held.file == "version":
             held = held._replace(file="other")
@@ -212,7 +217,8 @@ def repair(context: Context) -> str:
 def _told(file: str, kept: str) -> str:
     was = {
         "missing": "was missing", "behind": "was behind its history", "damaged": "was damaged",
-        "other": "was none of this history's", "changed": "was changed by another program",
+        "other": "was none of this history's", "original": "was the original's, is taken over",
+        "changed": "was changed by another program",
         "ahead": f"says more than {JOURNAL}, which goes on from it,",
     }[file]  # fmt: skip
     return f"{EVOLUTION_FILE} {was} and is written anew from {JOURNAL}" + (f"; it is kept as {kept}" if kept else "")

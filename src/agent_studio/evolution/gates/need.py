@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 NEAR = 0.5
 """How much one says that has to be looked at; so have the best hits of the search that say as much in their text."""
 SAME, RELATED = 0.85, 0.45
-"""How alike two descriptions are that no answer tells apart, and that have to be answered for. Of 466 artifacts of public
-collections that share a name with another one, 253 are the same and 90 more are related; of 400 others the nearest is the
-same as 8 and related to 111 (bench/evolution_gates.py)."""
+"""How alike two descriptions are that no answer tells apart, and that have to be answered for. Of 466 artifacts of
+public collections that share a name with another one, 253 are the same and 90 more are related; of 400 others the
+nearest is the same as 8 and related to 111 (bench/evolution_gates.py)."""
 WORDS_LEAST = 3
 """Words that say something: fewer tell no need from another."""
 _LOOKED_AT = 3
