@@ -9,8 +9,10 @@ import pytest
 from tests.evolution_world import NEED, SKILL, SOURCES, EvolutionWorld, reason, verdicts
 
 from agent_studio.environment.detect import Environment
+from agent_studio.evolution import enabling, workflow
 from agent_studio.evolution.gates.placeholders import in_body, in_field
 from agent_studio.evolution.gates.references import files, named
+from agent_studio.evolution.judging import Asker
 
 if TYPE_CHECKING:
     from tests.conftest import Studio
@@ -232,3 +234,35 @@ def test_a_whole_checkout_is_no_draft(world: EvolutionWorld) -> None:
     world.to("lock")
     world.studio.write("SKILL.md", SKILL)
     assert "holds a project's .claude folder" in world.refused("advance", "--from", ".")["message"]
+
+
+def test_what_is_stopped_or_given_up_before_it_is_proved_is_taken_back(
+    world: EvolutionWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.to("enable")
+    placed = world.studio.path / ".claude/skills/release-notes"
+
+    def stopped(*_: object) -> None:
+        assert placed.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workflow, "prove", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        workflow.advance(Asker(world.context, {}))
+    assert not placed.exists()
+    monkeypatch.setattr(enabling, "take_back", lambda *_: None)  # as if it had been killed
+    with pytest.raises(KeyboardInterrupt):
+        workflow.advance(Asker(world.context, {}))
+    monkeypatch.undo()
+    assert placed.exists()
+    world.evolve("abort", "--reason", "not now")
+    assert not placed.exists()
+
+
+def test_what_is_merely_like_another_is_let_through_with_an_answer(world: EvolutionWorld) -> None:
+    like = "Reviews pull requests for security holes and leaked keys"
+    world.start("agent", "hole-finder", "--description", like)
+    found = world.evolve("advance", code=3)
+    assert verdicts(found)["capability-conflict"] == "INSUFFICIENT"
+    answer = ("--unlike", "code-reviewer=looks at style and correctness")
+    assert world.evolve("advance", *answer)["evolution"]["phase"] == "research"

@@ -155,8 +155,6 @@ def _imported(state: State, record: Record) -> State:
         current = replace(now, unlike={**now.unlike, **current.unlike}, research=(*now.research, *more))
     if current and current.id in {one.id for one in (*state.past, *past)}:
         current = None
-    if began is None and record.get("is_ours"):
-        current = None
     own = (one for one in (*past, *filter(None, (current,))) if one.started not in state.started)
     return replace(
         state, imported=kept if any(kept.values()) else state.imported, current=current, past=(*state.past, *past),

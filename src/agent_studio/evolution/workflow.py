@@ -219,7 +219,11 @@ def _enabled(
     if one.placing != one.locked:
         change.add("placing", id=one.id, sha256=one.locked)
     placed = enabling.place(context, _current(change.state), draft)
-    proof = prove(asker, one)
+    try:
+        proof = prove(asker, one)
+    except BaseException:  # also when somebody stops it: what is not proved is not left there
+        enabling.take_back(context, _current(change.state))
+        raise
     told = [gate.as_json() for gate in (*gates, *proof)]
     if verdict(proof) != PASS:
         enabling.take_back(context, _current(change.state))
@@ -234,6 +238,7 @@ def abort(context: Context, reason: str) -> Evolution:
     said = one_line(reason, "--reason", "why it is given up")
     with store.changing(context) as change:
         one = _running(change.state)
+        enabling.take_back(context, one)
         change.add("ended", id=one.id, outcome=phases.ABORTED, reason=said)
         return change.state.past[-1]
 
