@@ -266,3 +266,18 @@ def test_what_is_merely_like_another_is_let_through_with_an_answer(world: Evolut
     assert verdicts(found)["capability-conflict"] == "INSUFFICIENT"
     answer = ("--unlike", "code-reviewer=looks at style and correctness")
     assert world.evolve("advance", *answer)["evolution"]["phase"] == "research"
+
+
+def test_nothing_is_shown_by_a_search_of_nothing(world: EvolutionWorld) -> None:
+    for place in ("agents", "commands", "skills", "workflows", "rules", "docs", "hooks"):
+        shutil.rmtree(world.studio.path / ".claude" / place, ignore_errors=True)
+    world.start()
+    assert "the knowledge base is empty" in reason(world.evolve("advance", code=3), "need")
+
+
+def test_a_suggestion_waits_on_when_only_the_name_was_refused(world: EvolutionWorld) -> None:
+    [unique] = world.evolve("suggest", NEED)["added"]
+    world.evolve("accept", unique, "command", "hotfix")
+    assert verdicts(world.evolve("advance", code=1))["name-conflict"] == "FAIL"
+    assert [one.id for one in world.state.queue] == [unique]
+    world.evolve("accept", unique, "skill", "release-notes")

@@ -23,6 +23,8 @@ JOURNAL = "evolution.jsonl"
 VERSION = 2
 """Of the state file; 1 is what `init` writes before the first evolution."""
 OPEN, DISMISSED, TAKEN = "open", "dismissed", "taken"
+_OF_NAME = {"name-form", "name-conflict"}
+"""Gates that refuse a name, and not what is needed."""
 _STARTS = 16
 """The last starts, of which some may lie ahead of the clock; more than may be in an hour."""
 
@@ -205,7 +207,8 @@ def _ended(state: State, record: Record) -> State:
     one = found.current
     if found is state or one is None:
         return found
-    if record["outcome"] == phases.ABORTED:
+    failed = {gate["name"] for gate in record.get("gates") or () if gate["verdict"] == FAIL}
+    if record["outcome"] == phases.ABORTED or (failed and failed <= _OF_NAME):  # another name may do
         found = _marked(found, one.suggestion, OPEN, "")
     elif record["outcome"] == phases.STOPPED:
         found = _marked(found, one.suggestion, DISMISSED, record["reason"])
