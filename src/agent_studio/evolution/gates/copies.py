@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent_studio.environment.roots import Project
     from agent_studio.knowledge.answers import Entry
 
-SAME, PARTLY = 0.8, 0.4
+SAME, PARTLY = 0.85, 0.4
 """How much of the longer body is in both: a copy; how much of either one: something somebody has to look at."""
 _RUN = 4
 """Words in a run."""
