@@ -67,7 +67,7 @@ def _dangles(base: KnowledgeBase, project: Path, one: Entry) -> bool:
 
 def _counted(alike: Iterator[float]) -> tuple[int, int, int]:
     found = list(alike)
-    failing = sum(one >= need.ALIKE for one in found)
+    failing = sum(one >= need.SAME for one in found)
     return len(found), failing, sum(one >= need.RELATED for one in found) - failing
 
 

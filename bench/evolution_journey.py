@@ -53,8 +53,8 @@ SOURCES = (
 )
 HARBOUR = "# Harbour\n\nBerth 4 dries at low water.\n"
 _DEFINITIONS = ("agents", "commands", "skills", "workflows")
-_LONG = 8
-"""Words that say something in a description that is taken for a need."""
+_LONG, _SHORT = 8, 1_000
+"""Words that say something in a description that is taken for a need, and characters that a need may have."""
 
 
 class Journey:
@@ -93,7 +93,7 @@ class Journey:
     def answered(self, verdict: str = "PASS") -> dict[str, Any]:
         """Advance; what is near is answered for, one look after the other, as somebody would who had read it."""
         unlike: list[str] = []
-        for _ in range(4):
+        for _ in range(6):
             code, told = self.command("evolve", "advance", *unlike)
             data: dict[str, Any] = told["data"]
             waiting = [gate for gate in data.get("gates", []) if gate["verdict"] == "INSUFFICIENT"]
@@ -106,11 +106,9 @@ class Journey:
 
     def to_lock(self) -> None:
         """Go from Evaluate to Lock with what holds."""
-        self.answered()
-        self.answered()
         for source in SOURCES:
             self.evolve("research", *source)
-        self.evolve("advance", "lock")
+        self.answered()
 
     def drafted(self, text: str) -> Path:
         """Write a draft outside the project's definitions."""
@@ -145,7 +143,7 @@ def trial(project: Path, name: str) -> Trial:
 def _enabled(journey: Journey) -> str:
     journey.evolve("start", "skill", NAME, "--need", NEED)
     journey.to_lock()
-    journey.evolve("advance", "--from", str(journey.drafted(DRAFT)))
+    journey.evolve("advance", "verify", "--from", str(journey.drafted(DRAFT)))
     journey.answered()
     done = journey.evolve("advance")
     journey.expect(done.get("placed") == f".claude/skills/{NAME}", f"it was not placed: {done}")
@@ -158,13 +156,13 @@ def _enabled(journey: Journey) -> str:
 
 
 def _duplicate(journey: Journey) -> str:
-    """Start what is there already: the words of a description in another order, under another name."""
+    """Start what is there already: the words of a description in another order, with an answer that says nothing."""
     context = open_context(Project(journey.project), Choice(Environment.STAGING, "a trial"), {})
     with knowledge(context) as base:
         known = (one for one in base.list(sort="path") if one.domain in {"skill", "agent"})
-        twin = next(one for one in known if len(stems(one.description)) >= _LONG)
-    need = " ".join(reversed(twin.description.split()[:60]))
-    journey.evolve("start", "skill", "the-same-again", "--need", need)
+        twin = next(one for one in known if len(stems(one.description)) >= _LONG and len(one.description) < _SHORT)
+    need = " ".join(reversed(twin.description.split()))
+    journey.evolve("start", "skill", "the-same-again", "--need", need, "--unlike", f"{twin.name}=is another one")
     found = journey.evolve("advance", code=1)
     journey.expect(found.get("evolution", {}).get("outcome") == "stopped", f"a twin of {twin.path} is not stopped")
     return f"a twin of {twin.name} is stopped in evaluate"
@@ -174,7 +172,6 @@ def _unfinished(journey: Journey) -> str:
     """Go on with two sources, and then with a draft that is not finished."""
     journey.evolve("start", "skill", "berth-list", "--need", f"{NEED}, and lists of berths by draught and beam")
     journey.answered()
-    journey.answered()
     for source in SOURCES[:2]:
         journey.evolve("research", *source)
     short = journey.evolve("advance", code=3)
@@ -182,8 +179,7 @@ def _unfinished(journey: Journey) -> str:
     journey.evolve("research", *SOURCES[2])
     journey.evolve("advance", "lock")
     text = DRAFT.replace(NAME, "berth-list") + "\n## By beam\n\nTODO: <your description here>\n"
-    journey.evolve("advance", "--from", str(journey.drafted(text)))
-    back = journey.evolve("advance", code=1)
+    back = journey.evolve("advance", "--from", str(journey.drafted(text)), code=1)
     failed = {gate["name"] for gate in back.get("gates", []) if gate["verdict"] == "FAIL"}
     journey.expect("placeholders" in failed, f"placeholders are not found: {failed}")
     journey.evolve("abort", "--reason", "nobody finishes it")
@@ -209,8 +205,7 @@ def _dangling(journey: Journey) -> str:
         DRAFT.replace(NAME, "tide-watch")
         + "\nAsk the `harbour-pilot-on-duty` agent; see [gauges](references/gauges.md).\n"
     )
-    journey.evolve("advance", "--from", str(journey.drafted(text)))
-    back = journey.evolve("advance", code=1)
+    back = journey.evolve("advance", "--from", str(journey.drafted(text)), code=1)
     said = next((gate["reason"] for gate in back.get("gates", []) if gate["name"] == "references"), "")
     journey.expect("harbour-pilot-on-duty" in said and "gauges.md" in said, f"what is not there is not named: {said}")
     journey.evolve("abort", "--reason", "its agent does not exist")

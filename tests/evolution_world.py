@@ -11,6 +11,7 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.evolution import store
+from agent_studio.evolution.phases import following
 from agent_studio.storage import chained
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ class EvolutionWorld:
             if step == "verify":
                 self.draft(SKILL)
             self.evolve("advance", step)
+
+    def step(self, *more: str, code: int = 0) -> dict[str, Any]:
+        """Ask the gates of one phase, and of no other."""
+        at = self.state.phase
+        return self.evolve("advance", *([] if at == "enable" else [following(at)]), *more, code=code)
 
     def draft(self, text: str | Mapping[str, str]) -> None:
         """Write the draft where `status` says."""

@@ -27,14 +27,14 @@ def test_a_new_skill_goes_from_need_to_enabled(staged: Studio) -> None:
     world = EvolutionWorld(staged, environment=Environment.STAGING)
     world.start()
     assert world.file["currentPhase"] == "evaluate"
-    left = world.evolve("advance")
+    left = world.step()
     assert (left["left"], left["verdict"], left["evolution"]["phase"]) == ("evaluate", "PASS", "validate")
-    assert set(verdicts(world.evolve("advance"))) == {"name-form", "name-conflict", "capability-conflict"}
+    assert set(verdicts(world.step())) == {"name-form", "name-conflict", "capability-conflict"}
     world.research()
     assert len(world.file["researchEntries"]) == 3
-    world.evolve("advance")
+    world.step()
     draft = staged.write("elsewhere/draft.md", SKILL)
-    assert world.evolve("advance", "--from", str(draft))["evolution"]["locked"]
+    assert world.step("--from", str(draft))["evolution"]["locked"]
     assert not (staged.path / ".claude/skills/release-notes").exists()
     checked = world.evolve("advance", "enable")
     assert set(verdicts(checked).values()) == {"PASS"}
@@ -59,7 +59,6 @@ def test_a_skill_of_several_files_comes_whole_with_its_scripts_executable(staged
     staged.write("drafted/references/form.md", "# Form\n\nBack to [the skill](../SKILL.md).\n")
     world.evolve("advance", "--from", str(folder.parent))
     world.evolve("advance")
-    world.evolve("advance")
     placed = staged.path / ".claude/skills/release-notes"
     assert sorted(str(one.relative_to(placed)) for one in placed.rglob("*") if one.is_file()) == [
         "SKILL.md", "references/form.md", "scripts/list.sh",
@@ -73,13 +72,10 @@ def test_a_skill_of_several_files_comes_whole_with_its_scripts_executable(staged
 def test_agents_commands_and_workflows_are_single_files(staged: Studio, kind: str) -> None:
     world = EvolutionWorld(staged, environment=Environment.STAGING)
     world.start(kind)
-    for _ in range(2):
-        world.evolve("advance")
     world.research()
-    world.evolve("advance")
     world.draft(SKILL)
-    for _ in range(3):
-        last = world.evolve("advance")
+    assert [one["left"] for one in world.evolve("advance")["steps"]] == list(PHASES[:-1])
+    last = world.evolve("advance")
     assert (staged.path / ".claude" / KINDS[kind].format("release-notes")).read_text() == SKILL
     assert last["placed"].endswith("/release-notes.md")
 
@@ -105,8 +101,8 @@ def test_what_is_near_has_to_be_answered_for(world: EvolutionWorld) -> None:
 
 
 def test_a_need_that_says_nothing_cannot_be_searched_for(world: EvolutionWorld) -> None:
-    world.start(need="do more of it")
-    assert "too little" in reason(world.evolve("advance", code=3), "need")
+    assert "too little" in world.refused("start", "skill", "more", "--need", "do more of it")["message"]
+    assert world.state.current is None
 
 
 @pytest.mark.parametrize(
@@ -115,7 +111,6 @@ def test_a_need_that_says_nothing_cannot_be_searched_for(world: EvolutionWorld) 
 )  # fmt: skip
 def test_a_name_that_something_has_is_stopped_whatever_its_kind(world: EvolutionWorld, kind: str, name: str) -> None:
     world.start(kind, name)
-    world.evolve("advance")
     found = world.evolve("advance", code=1)
     assert verdicts(found)["name-conflict"] == "FAIL"
     assert found["evolution"]["outcome"] == "stopped"
@@ -124,7 +119,6 @@ def test_a_name_that_something_has_is_stopped_whatever_its_kind(world: Evolution
 def test_a_description_like_anothers_is_stopped(world: EvolutionWorld) -> None:
     twin = "Reviews pull requests for style and correctness"
     world.start("agent", "second-reader", "--description", twin)
-    world.evolve("advance")
     found = world.evolve("advance", code=1)
     assert verdicts(found) == {"name-form": "PASS", "name-conflict": "PASS", "capability-conflict": "FAIL"}
 
@@ -231,7 +225,6 @@ def test_what_is_there_may_be_spoken_of(world: EvolutionWorld) -> None:
         "In code `[x](missing.md)` and List<T> and `TODO:` stand for themselves; a comment with TODO is looked for.\n"
         "```md\n[gone](gone.md)\nTODO: as it may look\n```\n"
     )
-    world.evolve("advance")
     assert set(verdicts(world.evolve("advance")).values()) == {"PASS"}
 
 
@@ -280,11 +273,6 @@ def test_what_belongs_to_another_phase_is_refused_and_names_the_next_command(wor
         assert problem["message"] == "no evolution is under way"
         assert problem["hint"].startswith("agent-studio evolve start")
     world.start()
-    assert (
-        "evolution 1 is in evaluate"
-        in world.refused("research", "https://e.org/", "--says", "one two three")["message"]
-    )
-    assert "evolution 1 is in evaluate" in world.refused("advance", "--from", "notes.md")["message"]
     twice = world.refused("start", "skill", "another-thing", "--need", NEED)
     assert "evolution 1 (skill release-notes) is under way, in evaluate" in twice["message"]
     assert "abort" in twice["hint"]

@@ -26,8 +26,8 @@ def test_a_new_skill_is_enabled_and_four_are_stopped(tmp_path: Path) -> None:
 def test_the_trial_sees_a_gate_that_lets_everything_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent_studio.evolution.gates.placeholders.in_body", lambda _: [])
     monkeypatch.setattr("agent_studio.evolution.gates.placeholders.in_field", lambda _: "")
-    monkeypatch.setattr("agent_studio.evolution.workflow.AN_HOUR", 9)
-    monkeypatch.setattr("agent_studio.evolution.gates.need.COVERS", 2.0)
+    monkeypatch.setattr("agent_studio.evolution.limit.AN_HOUR", 9)
+    monkeypatch.setattr("agent_studio.evolution.gates.need.SAME", 2.0)
     found = evolution_journey.trial(evolution_journey.copied(EXAMPLE, tmp_path / "shop"), "the example")
     told = " ".join(found.faults)
     for fault in ("a twin of", "placeholders are not found", "exit code 0, not 2"):

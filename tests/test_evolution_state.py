@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from tests.conftest import Studio
@@ -85,11 +86,11 @@ def test_a_damaged_history_is_refused_and_can_be_set_aside(world: EvolutionWorld
     mended = world.run("status", "--repair", "--json").envelope
     assert "was damaged, is kept as" in mended["problems"][0]["message"]
     again = mended["data"]["evolution"]
-    assert (again["id"], again["kind"], again["name"], again["phase"]) == (1, "skill", "release-notes", "evaluate")
+    assert (again["id"], again["kind"], again["name"], again["phase"]) == (1, "skill", "release-notes", "lock")
     assert len(again["research"]) == 3
     assert [one.text for one in world.state.queue] == ["a skill for retries"]
     assert list(world.data.glob(f"{JOURNAL}.2*"))
-    world.evolve("advance")
+    world.evolve("advance", code=3)  # nothing is drafted
 
 
 @pytest.mark.parametrize("written", [SEEDED, USED, {**SEEDED, "version": 1}], ids=["seeded", "used", "version 1"])
@@ -111,8 +112,7 @@ def test_a_file_of_the_original_is_read_and_kept_beside_from_the_first_change_on
     if written is USED:
         assert (now["currentPhase"], now["currentEvolution"]["name"]) == ("evaluate", "log-reader")
         assert now["imported"] == {"locks": {"agents": "x"}, "phase": "locking"}
-        world.evolve("advance")
-        world.evolve("advance")
+        world.evolve("advance", code=3)
         assert "0 of 3" in world.run("status").out  # what the original recorded names no sources of ours
     else:
         assert now["imported"] == {"notes": {"kept": True}}
@@ -245,7 +245,9 @@ def enable(world: EvolutionWorld) -> None:
     with store.changing(context) as change:
         one = change.state.current
         assert one is not None
-        workflow._judged(context, change, one, drafts.read(context, one), [Gate("smoke", PASS, "as if")])
+        with mock.patch.object(workflow, "prove", return_value=[Gate("smoke", PASS, "as if")]):
+            asker = judging.Asker(context, {})
+            workflow._judged(asker, change, one, drafts.read(context, one), [Gate("place-free", PASS, "as if")])
 
 
 def lock(world: EvolutionWorld) -> None:
@@ -255,7 +257,8 @@ def lock(world: EvolutionWorld) -> None:
         one = change.state.current
         assert one is not None
         drafts.take(context, one, str(world.studio.path / "drafted"))
-        workflow._judged(context, change, one, drafts.read(context, one), [Gate("draft", PASS, "as if")])
+        asker = judging.Asker(context, {})
+        workflow._judged(asker, change, one, drafts.read(context, one), [Gate("draft", PASS, "as if")])
 
 
 def begin(world: EvolutionWorld) -> None:
@@ -317,7 +320,6 @@ def test_whatever_moment_a_process_is_killed_the_state_is_the_old_or_the_new_one
         world.to("lock")
     if phase == "enable":
         world.evolve("advance", "--from", str(world.studio.path / "drafted"))
-        world.evolve("advance")
     kills = every_kill(world, tmp_path, *WORK[phase])
     assert kills >= {"begin": 6, "lock": 12, "enable": 20}[phase]
 

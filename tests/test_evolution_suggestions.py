@@ -146,3 +146,17 @@ def test_emoji_and_other_scripts_are_kept_as_they_are(world: EvolutionWorld) -> 
     assert {one["text"] for one in world.file["suggestionsQueue"]} == {
         "סקירת קוד אוטומטית", "リリースノートを書く", "🚀 launch checklists",
     }  # fmt: skip
+
+
+def test_a_question_whose_answer_is_gone_waits_again(world: EvolutionWorld) -> None:
+    for _ in range(3):
+        world.studio.run("kb", "search", "kubernetes operators", "--env", "staging")
+    [one] = world.evolve("suggest")["queue"]
+    text = "---\nname: k8s\ndescription: Writes kubernetes operators.\n---\n\n# How\n\nWrite them.\n"
+    answer = world.studio.write(".claude/skills/k8s/SKILL.md", text)
+    assert "answered by the knowledge base" in world.run("suggest").out
+    answer.unlink()
+    answer.parent.rmdir()
+    assert [again["id"] for again in world.evolve("suggest")["queue"]] == [one["id"]]
+    world.evolve("dismiss", one["id"], "--reason", "not here")
+    assert world.evolve("suggest")["queue"] == []

@@ -8,7 +8,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.errors import StorageError, UsageError
+from agent_studio.environment.detect import DEFINITIONS
+from agent_studio.errors import AgentStudioError, StorageError, UsageError
 from agent_studio.evolution import phases
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.temporaries import is_temporary
@@ -115,12 +116,30 @@ def take(context: Context, one: Evolution, given: str) -> Draft:
         raise UsageError(f"{given!r} is not there", hint="name the file that was drafted")
     draft = _outside(place, one)
     folder = context.root.folder("context")
-    folder.make(home(one))
-    written = folder.at(home(one))
-    for name in [name for name, _ in written.files()]:
-        written.remove(name)
-    write(written, draft.parts)
+    beside = f"{home(one)}.given"
+    if folder.status(beside):
+        folder.remove_tree(beside)
+    folder.make(beside)
+    try:
+        write(folder.at(beside), draft.parts)
+    except AgentStudioError:
+        folder.remove_tree(beside)
+        raise
+    _exchange(folder, one, beside)
     return draft
+
+
+def _exchange(folder: Folder, one: Evolution, beside: str) -> None:
+    """Put a draft that was written whole in the place of the one that is there, which is kept as `N.before`."""
+    if folder.has_folder(home(one)):
+        before = f"{home(one)}.before"
+        if any(True for _ in folder.files(home(one))):
+            if folder.status(before):
+                folder.remove_tree(before)
+            folder.move(home(one), folder, before)
+        else:
+            folder.remove_tree(home(one))
+    folder.move(beside, folder, home(one))
 
 
 def _outside(place: Path, one: Evolution) -> Draft:
@@ -137,7 +156,10 @@ def _outside(place: Path, one: Evolution) -> Draft:
 def _whole(place: Path, one: Evolution) -> Draft:
     if one.kind != "skill":
         raise UsageError(f"{place} is a folder", hint=f"name the file of the {one.kind}")
-    return read_folder(Folder(place))
+    draft = read_folder(Folder(place))
+    if any(DEFINITIONS in part.path.split("/")[:-1] for part in draft.parts):
+        raise UsageError(f"{place} holds a project's {DEFINITIONS} folder", hint="name the folder of the skill alone")
+    return draft
 
 
 def _single(place: Path, one: Evolution) -> Draft:

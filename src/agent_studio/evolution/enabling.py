@@ -44,3 +44,17 @@ def place(context: Context, one: Evolution, draft: Draft) -> str:
         definitions.at(parent).sync()
         beside.remove_tree(work)
     return project.shown(one.place)
+
+
+def take_back(context: Context, one: Evolution) -> None:
+    """Take what was put in its place away again, in one step, unless somebody changed it meanwhile."""
+    if not is_placed(context.project, one):
+        return
+    parent, _, name = one.place.rpartition("/")
+    beside = Folder(context.project.path, context.root.kinds["context"], shared=True)
+    work = f"{drafts.home(one)}.placing"
+    if beside.status(work):
+        beside.remove_tree(work)
+    beside.make(work)
+    context.project.folder.at(DEFINITIONS).at(parent).move(name, beside.at(work), name)
+    beside.remove_tree(work)

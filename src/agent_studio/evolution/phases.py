@@ -57,3 +57,8 @@ def file_of(kind: str, name: str) -> str:
     """Return the path below the definitions of the file that says what an artifact is."""
     place = KINDS[kind].format(name)
     return f"{place}/{SKILL_FILE}" if kind == "skill" else place
+
+
+def with_article(kind: str) -> str:
+    """Return `a skill`, `an agent`."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

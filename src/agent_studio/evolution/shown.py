@@ -59,5 +59,4 @@ def suggestion(one: Suggestion) -> dict[str, Any]:
 
 
 def _pattern(one: Suggestion) -> dict[str, Any]:
-    return {"id": one.id, "kind": one.kind, "count": one.count, "first": one.first, "last": one.last,
-            "status": one.status}  # fmt: skip
+    return {name: value for name, value in asdict(one).items() if name != "evidence"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.errors import IntegrityError
 from agent_studio.evolution import phases
 from agent_studio.evolution.gate import FAIL
 
@@ -22,6 +23,10 @@ JOURNAL = "evolution.jsonl"
 VERSION = 2
 """Of the state file; 1 is what `init` writes before the first evolution."""
 OPEN, DISMISSED, TAKEN = "open", "dismissed", "taken"
+_OF_NAME = {"name-form", "name-conflict"}
+"""Gates that refuse a name, and not what is needed."""
+_STARTS = 16
+"""The last starts, of which some may lie ahead of the clock; more than may be in an hour."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,8 @@ class State:
     """What the original had kept: history, patterns, suggestionsQueue, and all else under `other`."""
     started: tuple[str, ...] = ()
     """When evolutions were started."""
-    latest: str = ""
-    """The latest time that a record names: no clock that is set back is before it."""
+    seen: Mapping[str, str] = field(default_factory=dict)
+    """Of a start that a later record says is still to come: the earliest time that such a record names."""
 
     @property
     def phase(self) -> str:
@@ -114,29 +119,63 @@ class State:
 
 
 def fold(records: Iterable[Record], state: State | None = None) -> State:
-    """Return the state that records lead to, from nothing or from one that was there."""
+    """Return the state that records lead to, from nothing or from one that was there.
+
+    Raises `IntegrityError` for a record that lacks what its event has.
+    """
     found = state or State()
-    for record in records:
-        event = _EVENTS.get(str(record.get("event")))
-        if event is not None:
-            found = replace(event(found, record), latest=max(found.latest, str(record.get("timestamp", ""))))
+    for number, record in enumerate(records, 1):
+        event = _EVENTS.get(str(record.get("event")), _as_it_was)
+        try:
+            found = _noticed(event(found, record), str(record.get("timestamp", "")))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            said = f"record {record.get('_seq', number)} of {JOURNAL} lacks what {record.get('event')!r} has"
+            raise IntegrityError(said) from None
     return found
+
+
+def _as_it_was(state: State, _: Record) -> State:
+    return state
+
+
+def _noticed(state: State, now: str) -> State:
+    """Remember when it was first seen that a start lies ahead of the clock."""
+    ahead = {at: min(now, state.seen.get(at, now)) for at in state.started[-_STARTS:] if now and at > now}
+    return replace(state, seen={**state.seen, **ahead}) if ahead else state
 
 
 def _imported(state: State, record: Record) -> State:
     kept: dict[str, Any] = record["kept"]
-    queue = (_suggestion(one) for one in record["suggestions"])
+    queue = [_suggestion(one) for one in record["suggestions"]]
+    known = {one.id for one in state.past}
+    past = [one for one in map(_evolution, record.get("past", ())) if one.id not in known]
     began = record["evolution"]
-    current = None if began is None else Evolution(**{**began, "research": tuple(began["research"])})
+    current = state.current if began is None else _evolution(began)
+    if current and state.current and current.id == state.current.id:  # its phase is what records say, not a file
+        now = state.current
+        more = tuple(one for one in current.research if one not in now.research)
+        current = replace(now, unlike={**now.unlike, **current.unlike}, research=(*now.research, *more))
+    if current and current.id in {one.id for one in (*state.past, *past)}:
+        current = None
+    own = (one for one in (*past, *filter(None, (current,))) if one.started not in state.started)
     return replace(
-        state, imported=kept, current=current or state.current,
+        state, imported=kept if any(kept.values()) else state.imported, current=current, past=(*state.past, *past),
         suggestions={**state.suggestions, **{one.id: one for one in queue}},
+        started=(*state.started, *(one.started for one in own if record.get("is_ours"))),
     )  # fmt: skip
+
+
+def _evolution(told: Record) -> Evolution:
+    if told["kind"] not in phases.KINDS or type(told["id"]) is not int:
+        raise ValueError
+    lists = ("research", "blocked", "gates")
+    fields: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in told.items()}
+    return Evolution(**fields)
 
 
 def _started(state: State, record: Record) -> State:
     names = ("id", "kind", "name", "need", "description", "who", "suggestion", "unlike")
-    begun = Evolution(started=record["timestamp"], **{name: record[name] for name in names})
+    begun = _evolution({"started": record["timestamp"], **{name: record[name] for name in names}})
     found = replace(state, current=begun, started=(*state.started, record["timestamp"]))
     return _marked(found, begun.suggestion, TAKEN, f"evolution {begun.id}, {begun.kind} {begun.name}")
 
@@ -168,7 +207,8 @@ def _ended(state: State, record: Record) -> State:
     one = found.current
     if found is state or one is None:
         return found
-    if record["outcome"] == phases.ABORTED:
+    failed = {gate["name"] for gate in record.get("gates") or () if gate["verdict"] == FAIL}
+    if record["outcome"] == phases.ABORTED or (failed and failed <= _OF_NAME):  # another name may do
         found = _marked(found, one.suggestion, OPEN, "")
     elif record["outcome"] == phases.STOPPED:
         found = _marked(found, one.suggestion, DISMISSED, record["reason"])
@@ -178,7 +218,7 @@ def _ended(state: State, record: Record) -> State:
 def _suggested(state: State, record: Record) -> State:
     new = _suggestion(record["suggestion"])
     held = state.suggestions.get(new.id)
-    kept = new if held is None else replace(new, status=held.status, reason=held.reason)
+    kept = new if held is None or record.get("is_open") else replace(new, status=held.status, reason=held.reason)
     return replace(state, suggestions={**state.suggestions, new.id: kept})
 
 
@@ -207,4 +247,15 @@ def _marked(state: State, unique: str, status: str, reason: str) -> State:
 
 
 def _suggestion(told: Mapping[str, Any]) -> Suggestion:
+    if not is_suggestion(told):
+        raise ValueError
     return Suggestion(**{**told, "evidence": tuple(told["evidence"])})
+
+
+def is_suggestion(told: Mapping[str, Any]) -> bool:
+    """Tell whether the values are those of a suggestion: a hand may have written them."""
+    texts = ("id", "kind", "text", "first", "last")
+    if not all(isinstance(told.get(name), str) for name in texts) or type(told.get("count")) is not int:
+        return False
+    pieces = told.get("evidence")
+    return bool(told["id"]) and isinstance(pieces, list | tuple) and all(isinstance(one, dict) for one in pieces)

@@ -17,17 +17,22 @@ from agent_studio.evolution import imported, shown
 from agent_studio.evolution.state import JOURNAL, VERSION, State, fold
 from agent_studio.redaction.structure import redacted
 from agent_studio.storage import chained, locks
+from agent_studio.storage.chain import Head, after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from agent_studio.environment.context import Context
-    from agent_studio.storage.chain import Head
+    from agent_studio.storage.folder import Folder
 
 _LOCK = "evolution.lock"
 _WAIT_S = 20.0
 _REPAIR = "agent-studio evolve status --repair"
 _KEPT_AS = "evolution-state.{}.json"
+
+
+_KEPT = frozenset(("original", "other", "damaged", "ahead", "changed"))
+"""What a state file may be whose bytes are in no journal: it is kept beside."""
 
 
 class Held(NamedTuple):
@@ -36,8 +41,8 @@ class Held(NamedTuple):
     state: State
     head: Head
     file: str
-    """The state file: current, behind, missing, damaged, original (to be taken over), other (not of this journal) or
-    version (of one that is not known here)."""
+    """The state file: current, behind, missing, damaged, ahead (of a journal that ends before it) or original (both to
+    be taken over), changed (by others), other (not of this journal) or version (of one that is not known here)."""
     original: imported.Original | None = None
     """What is to be taken over with the next change."""
     raw: bytes = b""
@@ -49,33 +54,42 @@ def read(context: Context) -> Held:
     folder = context.root.folder("context")
     try:
         held = chained.read(folder, JOURNAL)
+        state = fold(held.records)
     except IntegrityError as error:
-        error.hint = f"restore it from a backup, or go on from what {EVOLUTION_FILE} says: {_REPAIR}"
+        error.hint = f"restore it from a backup, or go on from its sound lines and {EVOLUTION_FILE}: {_REPAIR}"
         raise
     try:
         raw = folder.read(EVOLUTION_FILE)
     except FileNotFoundError:
-        return Held(fold(held.records), held.head, "missing")
-    return _compared(fold(held.records), held.head, raw)
+        return Held(state, held.head, "missing")
+    return _compared(state, held, raw)
 
 
-def _compared(state: State, head: Head, raw: bytes) -> Held:
+def _compared(state: State, journal: chained.Held, raw: bytes) -> Held:
     """Return what journal and state file say together."""
+    head = journal.head
     value = parsed(raw)
     if value is None or not imported.shape(value):
         return Held(state, head, "damaged", None, raw)
-    if "currentPhase" in value and value.get("version", 1) not in (1, VERSION):
+    if "currentPhase" in value and not _is_known(value.get("version", 1)):
         return Held(state, head, "version", None, raw)
     told = value.get("journal")
-    if isinstance(told, dict):
-        is_current = told == shown.journal(head) and value == shown.file(state, head)
-        return Held(state, head, "current" if is_current else "behind", None, raw)
     original = imported.read(value, clock.timestamp(clock.now()))
+    if isinstance(told, dict):
+        seq = told.get("seq")
+        if type(seq) is int and seq > head.seq:
+            return Held(fold([_import(original)], state), head, "ahead", original, raw)
+        return Held(state, head, _of_ours(value, seq, state, journal), None, raw)
     if original.is_empty:
         return Held(state, head, "behind" if head.seq else "current", None, raw)
     if head.seq:
         return Held(state, head, "other", None, raw)
     return Held(fold([_import(original)]), head, "original", original, raw)
+
+
+def _is_known(version: object) -> bool:
+    """Tell whether a version is ours or the original's, which writes it as a text in its other shape."""
+    return version in (1, VERSION) or (isinstance(version, str) and version.startswith("1."))
 
 
 def parsed(raw: bytes) -> dict[str, Any] | None:
@@ -90,8 +104,19 @@ def parsed(raw: bytes) -> dict[str, Any] | None:
 def _import(original: imported.Original) -> dict[str, Any]:
     return {
         "event": "imported", "timestamp": clock.timestamp(clock.now()), "kept": original.kept,
-        "suggestions": original.suggestions, "evolution": original.evolution,
+        "suggestions": original.suggestions, "evolution": original.evolution, "past": original.past,
+        "is_ours": original.is_ours,
     }  # fmt: skip
+
+
+def _of_ours(value: Mapping[str, Any], seq: object, state: State, journal: chained.Held) -> str:
+    """Say whether a file of ours is what the journal comes to, what it once came to, or was changed by others."""
+    if seq == journal.head.seq:
+        return "current" if value == shown.file(state, journal.head) else "changed"
+    if type(seq) is not int or seq < 1:
+        return "changed"
+    head = Head(seq, journal.records[seq - 1]["_hash"])
+    return "behind" if value == shown.file(fold(journal.records[:seq]), head) else "changed"
 
 
 class Change:
@@ -117,7 +142,7 @@ class Change:
 
     def _take_over(self) -> None:
         """Keep a file that is none of this journal's under another name, and take over what the original had."""
-        if self._held.file in {"original", "other", "damaged"} and self._held.raw and not self.kept:
+        if self._held.file in _KEPT and self._held.raw and not self.kept:
             self.kept = _KEPT_AS.format(clock.file_stamp(clock.now()))
             self._folder.create(self.kept, self._held.raw)
         if self._held.original is not None:
@@ -171,7 +196,7 @@ def refuse_version(context: Context, held: Held) -> None:
 
 
 def repair(context: Context) -> str:
-    """Write the state file anew from the journal, or begin a new journal from it where that is damaged.
+    """Write the state file anew from the journal, or go on from the sound lines of a damaged one and from the file.
 
     Return what was done, empty where all was well. What is replaced is kept beside. Raises `BusyError`.
     """
@@ -179,8 +204,8 @@ def repair(context: Context) -> str:
         try:
             held = read(context)
         except IntegrityError:
-            return _begin_anew(context)
-        if held.file in {"current", "original"}:
+            return _go_on(context)
+        if held.file == "current":
             return ""
         if held.file == "version":
             held = held._replace(file="other")
@@ -192,28 +217,51 @@ def repair(context: Context) -> str:
 def _told(file: str, kept: str) -> str:
     was = {
         "missing": "was missing", "behind": "was behind its history", "damaged": "was damaged",
-        "other": "was none of this history's",
+        "other": "was none of this history's", "original": "was the original's, is taken over",
+        "changed": "was changed by another program",
+        "ahead": f"says more than {JOURNAL}, which goes on from it,",
     }[file]  # fmt: skip
     return f"{EVOLUTION_FILE} {was} and is written anew from {JOURNAL}" + (f"; it is kept as {kept}" if kept else "")
 
 
-def _begin_anew(context: Context) -> str:
-    """Set a damaged journal aside and go on from the state file."""
+def _go_on(context: Context) -> str:
+    """Keep a damaged journal beside, and go on from its sound lines and from what the state file has more.
+
+    A process that dies on the way leaves a journal that is damaged as before, or one that the file is ahead of.
+    """
     folder = context.root.folder("context")
     stamp = clock.file_stamp(clock.now())
-    try:
-        raw = folder.read(EVOLUTION_FILE)
-    except FileNotFoundError:
-        raw = b""
-    value = parsed(raw) or {}
     for name in (JOURNAL, f"{JOURNAL}.head"):
         if folder.status(name):
-            folder.move(name, folder, f"{name}.{stamp}")
-    original = imported.read(value, clock.timestamp(clock.now())) if imported.shape(value) else None
-    change = Change(context, _compared(State(), chained.read(folder, JOURNAL).head, raw)._replace(original=original))
+            folder.create(f"{name}.{stamp}", folder.read(name))
+    records = _sound(folder)
+    chained.renew(folder, JOURNAL, records)
+    held = read(context)
+    change = Change(context, held._replace(file="other") if held.file == "version" else held)
     change.write()
-    from_file = f"goes on from what {EVOLUTION_FILE} said" if original else "begins anew: the state file says nothing"
-    return f"{JOURNAL} was damaged, is kept as {JOURNAL}.{stamp}, and {from_file}"
+    more = f" and from what {EVOLUTION_FILE} said" if held.original else ""
+    return f"{JOURNAL} was damaged, is kept as {JOURNAL}.{stamp}, and goes on from {len(records)} sound lines{more}"
+
+
+def _sound(folder: Folder) -> list[dict[str, Any]]:
+    """Return the records before the first line that is damaged, as they were written."""
+    try:
+        lines = folder.read(JOURNAL).split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    found, head, state = list[dict[str, Any]](), Head(), State()
+    for line in lines:
+        follows = after(head, line)
+        if follows is None:
+            break
+        record = json.loads(line)
+        try:
+            state = fold([record], state)
+        except IntegrityError:
+            break
+        head = follows
+        found.append({name: value for name, value in record.items() if name not in {"_seq", "_prevHash", "_hash"}})
+    return found
 
 
 def problem(held: Held) -> str:
@@ -226,5 +274,7 @@ def problem(held: Held) -> str:
         "behind": f"{EVOLUTION_FILE} is behind its history, {JOURNAL}, which says this",
         "other": f"{EVOLUTION_FILE} is none of this history's; this is what {JOURNAL} says",
         "version": f"{EVOLUTION_FILE} is of a version that is not known here; this is what {JOURNAL} says",
+        "changed": f"{EVOLUTION_FILE} was changed by another program; this is what {JOURNAL} says",
+        "ahead": f"{EVOLUTION_FILE} says more than its history, {JOURNAL}, which ends before it; this is both together",
         "original": f"{EVOLUTION_FILE} is the original's; the first change takes it over and keeps the file beside",
     }.get(held.file, "")

@@ -16,7 +16,7 @@ from agent_studio.errors import UsageError
 from agent_studio.evolution import store
 from agent_studio.evolution.gates.likeness import stems
 from agent_studio.evolution.imported import unique
-from agent_studio.evolution.state import OPEN, Suggestion
+from agent_studio.evolution.state import DISMISSED, OPEN, Suggestion
 from agent_studio.evolution.workflow import known_suggestion, one_line
 from agent_studio.knowledge.answers import Query
 from agent_studio.knowledge.base import knowledge
@@ -39,6 +39,8 @@ _SHOWN = 5
 _ASKED_AGAIN = 200
 """Questions at most that are asked of the knowledge base again."""
 _TEXT_MAX = 300
+_ANSWERED = "the knowledge base answers it by now"
+"""Why a suggestion waits no longer; it does again when the answer is gone."""
 _VARIABLE = re.compile(
     r"[0-9a-f]{8,}(?:-[0-9a-f]{4,})*|(?:/|\b[A-Za-z]:\\)[^\s'\":,;)]+|\d+|\"[^\"]{0,200}\"|'[^']{0,200}'", re.IGNORECASE
 )
@@ -198,13 +200,17 @@ def suggest(context: Context) -> Suggested:
     with store.changing(context) as change:
         for one in (pattern.suggestion for pattern in found.patterns):
             held = change.state.suggestions.get(one.id)
-            if held is not None and (held.status != OPEN or (held.count, held.last) == (one.count, one.last)):
+            is_open_again = held is not None and held.status == DISMISSED and held.reason.startswith(_ANSWERED)
+            is_as_it_was = held is not None and (
+                held.status != OPEN or (held.count, held.last) == (one.count, one.last)
+            )
+            if is_as_it_was and not is_open_again:
                 continue
-            change.add("suggested", suggestion=_told(one))
+            change.add("suggested", suggestion=_told(one), is_open=is_open_again)
             (added if held is None else changed).append(one)
         for waiting in change.state.queue:
             if waiting.id in found.answered:
-                reason = f"the knowledge base answers it by now: {found.answered[waiting.id]}"
+                reason = f"{_ANSWERED}: {found.answered[waiting.id]}"
                 change.add("dismissed", id=waiting.id, reason=reason)
                 gone.append(waiting.id)
         return Suggested(added, changed, gone, change.state.queue, found.damaged)

@@ -5,17 +5,17 @@ Gates are asked before the lock is taken, since they may take seconds; what they
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio import clock
 from agent_studio.environment.flag_journal import default_who
 from agent_studio.errors import BusyError, UsageError, did_you_mean
-from agent_studio.evolution import drafts, enabling, phases, store
+from agent_studio.evolution import drafts, enabling, limit, phases, store
 from agent_studio.evolution.gate import FAIL, PASS, Gate, verdict
 from agent_studio.evolution.gates import sources
 from agent_studio.evolution.gates.conflicts import name_form
-from agent_studio.evolution.judging import judge
+from agent_studio.evolution.gates.need import too_short
+from agent_studio.evolution.judging import judge, known_names, prove
 from agent_studio.evolution.phases import PhaseError
 from agent_studio.evolution.state import OPEN
 
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from agent_studio.evolution.judging import Asker
     from agent_studio.evolution.state import Evolution, State
 
-AN_HOUR = 3
-"""Evolutions that may be started in an hour."""
-_WINDOW = timedelta(hours=1)
+_SOUGHT = (phases.EVALUATE, phases.VALIDATE, phases.RESEARCH)
+"""Phases in which research may be recorded; it is judged in the last of them."""
 _FOR_GOOD = (phases.EVALUATE, phases.VALIDATE)
 """Phases in which a gate that fails ends the evolution: what is there already does not go away by waiting."""
 _TEXT_MAX = 2_000
@@ -72,15 +71,19 @@ def start(context: Context, wanted: Wanted) -> Evolution:
     if (form := name_form(kind, name)).verdict == FAIL:
         raise UsageError(form.reason, hint="name it by what it does, such as release-notes")
     who = default_who(context.project)
+    known_names(context, wanted.unlike)
     with store.changing(context) as change:
         if change.state.current is not None:
             raise _under_way(change.state.current)
         need = one_line(wanted.need or _suggested(change.state, wanted.suggestion), "--need", "what nothing does yet")
+        if said := too_short(need):
+            raise UsageError(said, hint="--need TEXT: say in a sentence what nothing does yet")
         description = one_line(wanted.description or need, "--description", "what it will say of itself")
-        _refuse_more(change.state)
+        _refuse_more(change)
         change.add(
             "started", id=change.state.next_id, kind=kind, name=name, need=need, description=description, who=who,
-            suggestion=known_suggestion(change.state, wanted.suggestion), unlike=dict(wanted.unlike),
+            suggestion=known_suggestion(change.state, wanted.suggestion) if wanted.suggestion else "",
+            unlike=dict(wanted.unlike),
         )  # fmt: skip
         one = _current(change.state)
         context.root.folder("context").make(drafts.home(one))
@@ -91,10 +94,20 @@ def _suggested(state: State, unique: str) -> str:
     return state.suggestions[known_suggestion(state, unique)].text if unique else ""
 
 
+def _refuse_more(change: store.Change) -> None:
+    """Raise `UsageError` for a fourth start in an hour; that one was asked for while the clock was back is kept."""
+    try:
+        limit.refuse_more(change.state)
+    except limit.TooManyError as error:
+        if error.is_ahead:
+            change.add("refused", reason=error.message)
+        raise
+
+
 def known_suggestion(state: State, unique: str) -> str:
     """Return the id of a suggestion that waits, given its start; raise `UsageError` for none."""
-    if not unique:
-        return ""
+    if not unique.strip():
+        raise UsageError("an empty text names no suggestion", hint="agent-studio evolve list")
     found = [one for one in state.suggestions.values() if one.id.startswith(unique.casefold())]
     if len(found) != 1:
         said = "there is no suggestion" if not found else f"{len(found)} suggestions begin with"
@@ -105,35 +118,17 @@ def known_suggestion(state: State, unique: str) -> str:
     return found[0].id
 
 
-def _refuse_more(state: State) -> None:
-    """Raise `UsageError` for a fourth start in an hour; a clock that was set back is taken to stand still."""
-    own = clock.now()
-    now = max(own, _moment(state.latest) or own)
-    recent = sorted(at for text in state.started if (at := _moment(text)) and now - at < _WINDOW)
-    if len(recent) < AN_HOUR:
-        return
-    free = recent[-AN_HOUR] + _WINDOW
-    said = f"{len(recent)} evolutions were started in the last hour, and {AN_HOUR} may be"
-    if own < now:
-        said += f"; the clock says {clock.timestamp(own)}, before the last of them: it was set back"
-    raise UsageError(said, hint=f"start it from {clock.timestamp(free)} on")
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
 def research(context: Context, asked: sources.Asked) -> tuple[Evolution, dict[str, Any], bool]:
     """Record a source; return the evolution, the source, and whether it is a new one.
 
-    Raises `PhaseError` outside the phase of research, `UsageError` for what is no source.
+    Raises `PhaseError` after the phase of research, `UsageError` for what is no source.
     """
     with store.changing(context) as change:
-        one = _in_phase(change.state, phases.RESEARCH, "research is recorded")
+        one = _running(change.state)
+        if one.phase not in _SOUGHT:
+            raise PhaseError(
+                f"research is recorded up to research, and evolution {one.id} is in {one.phase}", hint=phases.ADVANCE
+            )
         found = sources.source(context.project, asked)
         is_new = found["key"] not in {known.get("key") for known in one.research}
         if is_new:
@@ -147,16 +142,20 @@ def advance(
     """Ask the gates of the current phase, and go on to the next when all pass.
 
     `to` names the phase that is to be entered, `given` what was drafted, `unlike` why artifacts near it do not do.
-    Raises `PhaseError` when that is not the next phase, or when nothing is under way.
+    A draft that is given after Lock leads back there. Raises `PhaseError` when `to` is not the next phase, or when
+    nothing is under way.
     """
     context = asker.context
     with store.changing(context) as change:
         one = _running(change.state)
+        is_back = given is not None and one.phase in (phases.VERIFY, phases.ENABLE)
         if to:
-            _refuse_jump(one, phases.known_phase(to))
+            _refuse_jump(replace(one, phase=phases.LOCK) if is_back else one, phases.known_phase(to))
         if given is not None:
-            _in_phase(change.state, phases.LOCK, "a draft is given (--from)")
             drafts.take(context, one, given)
+        known_names(context, unlike or {}, one)
+        if is_back:
+            change.add("judged", id=one.id, phase=one.phase, gates=[], to=phases.LOCK, locked="")
         if unlike:
             change.add("answered", id=one.id, unlike=dict(unlike))
         one, head = _current(change.state), change.head
@@ -167,20 +166,40 @@ def advance(
     with store.changing(context) as change:
         if change.head != head:
             raise BusyError("another process went on with this evolution meanwhile", hint=_STATUS)
-        return _judged(context, change, one, draft, gates)
+        return _judged(asker, change, one, draft, gates)
+
+
+def go_on(asker: Asker, *, given: str | None = None, unlike: Mapping[str, str] | None = None) -> list[Step]:
+    """Advance as far as the gates let it, but not out of Enable with others: that is a step of its own.
+
+    It ends before a phase in which something has to be brought first. Raises as `advance` does.
+    """
+    steps = [advance(asker, given=given, unlike=unlike)]
+    while steps[-1].verdict == PASS and not steps[-1].one.outcome and _is_ready(asker.context, steps[-1].one):
+        steps.append(advance(asker))
+    return steps
+
+
+def _is_ready(context: Context, one: Evolution) -> bool:
+    """Tell whether there is something that the gates of a phase could look at, without anybody's doing."""
+    if one.phase == phases.RESEARCH:
+        return bool(one.research)
+    if one.phase == phases.LOCK:
+        return drafts.read(context, one) is not None
+    return one.phase != phases.ENABLE
 
 
 def _judged(
-    context: Context, change: store.Change, one: Evolution, draft: drafts.Draft | None, gates: list[Gate]
+    asker: Asker, change: store.Change, one: Evolution, draft: drafts.Draft | None, gates: list[Gate]
 ) -> Step:  # fmt: skip
+    if verdict(gates) == PASS and one.phase == phases.ENABLE and draft is not None:
+        return _enabled(asker, change, one, draft, gates)
     told = [gate.as_json() for gate in gates]
     outcome = verdict(gates)
     if outcome == FAIL and one.phase in _FOR_GOOD:
         reason = "; ".join(f"{gate.name}: {gate.reason}" for gate in gates if gate.verdict == FAIL)
         change.add("ended", id=one.id, outcome=phases.STOPPED, reason=reason, gates=told)
         return Step(change.state.past[-1], gates, one.phase)
-    if outcome == PASS and one.phase == phases.ENABLE and draft is not None:
-        return _enabled(context, change, one, draft, gates)
     fields: dict[str, Any] = {"to": one.phase}
     if outcome == PASS:
         fields = {"to": phases.following(one.phase)}
@@ -193,14 +212,25 @@ def _judged(
 
 
 def _enabled(
-    context: Context, change: store.Change, one: Evolution, draft: drafts.Draft, gates: list[Gate]
+    asker: Asker, change: store.Change, one: Evolution, draft: drafts.Draft, gates: list[Gate]
 ) -> Step:  # fmt: skip
+    """Put the artifact in its place, and take it back unless what is proved there holds."""
+    context = asker.context
     if one.placing != one.locked:
         change.add("placing", id=one.id, sha256=one.locked)
     placed = enabling.place(context, _current(change.state), draft)
-    told = [gate.as_json() for gate in gates]
+    try:
+        proof = prove(asker, one)
+    except BaseException:  # also when somebody stops it: what is not proved is not left there
+        enabling.take_back(context, _current(change.state))
+        raise
+    told = [gate.as_json() for gate in (*gates, *proof)]
+    if verdict(proof) != PASS:
+        enabling.take_back(context, _current(change.state))
+        change.add("judged", id=one.id, phase=one.phase, gates=told, to=one.phase)
+        return Step(_current(change.state), [*gates, *proof], one.phase)
     change.add("ended", id=one.id, outcome=phases.ENABLED, reason=f"{placed} ({one.locked[:12]})", gates=told)
-    return Step(change.state.past[-1], gates, one.phase, placed)
+    return Step(change.state.past[-1], [*gates, *proof], one.phase, placed)
 
 
 def abort(context: Context, reason: str) -> Evolution:
@@ -208,6 +238,7 @@ def abort(context: Context, reason: str) -> Evolution:
     said = one_line(reason, "--reason", "why it is given up")
     with store.changing(context) as change:
         one = _running(change.state)
+        enabling.take_back(context, one)
         change.add("ended", id=one.id, outcome=phases.ABORTED, reason=said)
         return change.state.past[-1]
 
@@ -236,16 +267,6 @@ def _refuse_jump(one: Evolution, to: str) -> None:
     raise PhaseError(
         f"evolution {one.id} is in {one.phase}, and {expected} follows: {said}", hint=f"{phases.ADVANCE} {expected}"
     )
-
-
-def _in_phase(state: State, phase: str, doing: str) -> Evolution:
-    one = _running(state)
-    if one.phase != phase:
-        hint = phases.ADVANCE
-        if one.phase == phases.RESEARCH:
-            hint = f"three sources first (agent-studio evolve research SOURCE --says TEXT), then {phases.ADVANCE}"
-        raise PhaseError(f"{doing} in {phase}, and evolution {one.id} is in {one.phase}", hint=hint)
-    return one
 
 
 def _running(state: State) -> Evolution:

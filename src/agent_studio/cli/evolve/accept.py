@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.cli.evolve import start
+from agent_studio.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -22,4 +23,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Begin it."""
+    if not args.suggestion.strip():
+        raise UsageError("an empty text names no suggestion", hint="agent-studio evolve list")
     return start.begin(args, session, args.need, args.suggestion)

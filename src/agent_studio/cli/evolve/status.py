@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--repair", action="store_true", help="write the state file anew from its history, or a damaged history from it"
+        "--repair", action="store_true", help="write the state file anew from its history, or mend a damaged history"
     )
 
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if one is not None:
         draft = drafts.read(context, one) if one.phase in phases.DRAFTED else None
         with working("asking the gates"):
-            found = [gate.as_json() for gate in judge(shared.asker(session), one, draft, smoke=False)]
+            found = [gate.as_json() for gate in judge(shared.asker(session), one, draft)]
     data = {
         "phase": held.state.phase,
         "evolution": None if one is None else {**shared.told(context, one), "gates": found},
@@ -60,7 +60,7 @@ def _render(screen: Screen, context: Context, state: State, found: list[dict[str
             screen.mark("bad", f"blocked by {reason}")
         shared.gates(screen, found)
         if one.phase == phases.ENABLE:
-            screen.mark("none", "smoke        is run by advance")
+            screen.mark("none", "definitions and smoke are proved by advance, once it lies in its place")
         screen.line()
     if state.queue:
         screen.line(f"{len(state.queue)} suggestions wait: agent-studio evolve list")

@@ -48,6 +48,9 @@ def _say(text: str, session: Session) -> Result:
 
 
 def _render(screen: Screen, found: Suggested) -> None:
+    if not found.queue and found.answered:
+        screen.line(f"Nothing waits: {len(found.answered)} answered by the knowledge base by now.")
+        return
     if not found.queue:
         screen.line("Nothing is suggested: no search without a hit and no failure was seen often enough.")
         return

@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from agent_studio.environment.detect import DEFINITIONS
+from agent_studio.evolution import phases
 from agent_studio.evolution.gate import FAIL, PASS, Gate
 from agent_studio.evolution.gates.likeness import DOMAINS
-from agent_studio.storage.names import collision_key
+from agent_studio.storage.names import collision_key, fault
 
 if TYPE_CHECKING:
     from agent_studio.environment.roots import Project
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 NAME_MAX = 64
 """Characters; https://agentskills.io/specification."""
+_READMES = ("readme",)
 _RESERVED = ("anthropic", "claude")
 """Words that the client's vendor keeps from the names of skills; the same page."""
 CLIENTS_OWN = {
@@ -36,6 +38,10 @@ def name_form(kind: str, name: str) -> Gate:
     if len(name) > NAME_MAX or not _NAME.fullmatch(name):
         reason = f"a name is at most {NAME_MAX} small letters, digits and single hyphens; not {name!r}"
         return Gate("name-form", FAIL, reason)
+    if reason := fault(own := phases.KINDS[kind].format(name).rpartition("/")[2]):
+        return Gate("name-form", FAIL, f"{own} {reason}")
+    if kind != "skill" and name in _READMES:
+        return Gate("name-form", FAIL, f"{own} is taken for a README, not for {phases.with_article(kind)}")
     word = next((word for word in _RESERVED if kind == "skill" and word in name.split("-")), None)
     if word:
         return Gate("name-form", FAIL, f"the client's vendor keeps {word!r} from names of skills")

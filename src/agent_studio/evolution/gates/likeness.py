@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_studio.knowledge.words import COMMON, apart, stem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from agent_studio.knowledge.answers import Entry
 
@@ -27,7 +27,7 @@ class Like(NamedTuple):
     covers: float
     """0 to 1: how much of the text is said by the artifact's name and description."""
     alike: float
-    """0 to 1: the cosine of the two; 1 where they say the same words."""
+    """0 to 1: the cosine of the two, with its name or without; 1 where they say the same words."""
 
 
 def stems(text: str) -> frozenset[str]:
@@ -38,23 +38,22 @@ def stems(text: str) -> frozenset[str]:
 def beside(text: str, entries: Iterable[Entry]) -> list[Like]:
     """Return every artifact that shares a word with a text, the most alike first."""
     held = [
-        (one, stems(f"{one.name.rpartition(':')[2]} {one.description}")) for one in entries if one.domain in DOMAINS
+        (one, stems(one.name.rpartition(":")[2]), stems(one.description)) for one in entries if one.domain in DOMAINS
     ]
-    seen = Counter(word for _, words in held for word in words)
+    seen = Counter(word for _, name, words in held for word in name | words)
     said = stems(text)
 
     def weight(words: Iterable[str]) -> float:
         return sum(math.log(1 + (1 + len(held)) / (1 + seen[word])) for word in sorted(words))
 
     whole = weight(said)
+
+    def cosine(words: frozenset[str]) -> float:
+        return weight(said & words) / math.sqrt(whole * weight(words)) if said & words else 0.0
+
     found = []
-    for entry, words in held:
-        shared = weight(said & words)
+    for entry, name, words in held:
+        shared = weight(said & (name | words))
         if shared:
-            found.append(Like(entry, shared / whole, shared / math.sqrt(whole * weight(words))))
+            found.append(Like(entry, shared / whole, max(cosine(name | words), cosine(words))))
     return sorted(found, key=lambda one: (-one.alike, -one.covers, one.entry.path))
-
-
-def named(found: Iterable[Like], names: Sequence[str]) -> dict[str, Like]:
-    """Return what is known of some artifacts, by name."""
-    return {one.entry.name: one for one in found if one.entry.name in names}

@@ -1,7 +1,7 @@
 """Evaluate: a search of the knowledge base has to show that nothing does what is needed.
 
-What says nearly all of the need is an answer to it, and stops the evolution; what says half of it has to be looked at
-by somebody, who says why it does not do.
+What describes itself in nearly the same words, no more and no less, is the same thing and stops the evolution. What
+says half of it has to be looked at by somebody, who says why it does not do: a long description holds many a need.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from agent_studio.knowledge.answers import Entry, Hit
     from agent_studio.knowledge.base import KnowledgeBase
 
-COVERS = 0.85
-"""How much of a need an artifact says that does what is needed."""
 NEAR = 0.5
 """How much one says that has to be looked at; so have the best hits of the search that say as much in their text."""
-ALIKE, RELATED = 0.7, 0.45
-"""The same of two descriptions. Of 466 artifacts of public collections that share a name with another one, 269 are
-alike and 74 more are related; of 400 others the nearest is alike to 15 and related to 95 (bench/evolution_gates.py)."""
+SAME, RELATED = 0.85, 0.45
+"""How alike two descriptions are that no answer tells apart, and that have to be answered for. Of 466 artifacts of
+public collections that share a name with another one, 253 are the same and 90 more are related; of 400 others the
+nearest is the same as 8 and related to 111 (bench/evolution_gates.py)."""
 WORDS_LEAST = 3
 """Words that say something: fewer tell no need from another."""
 _LOOKED_AT = 3
@@ -35,56 +34,71 @@ _HITS = 10
 
 def need(base: KnowledgeBase, entries: Sequence[Entry], one: Evolution) -> Gate:
     """Say whether something is there already that does what is needed."""
-    said = stems(one.need)
-    if len(said) < WORDS_LEAST:
-        reason = f"the need says too little to search for: {len(said)} words of its own, {WORDS_LEAST} at least"
-        return Gate("need", INSUFFICIENT, reason)
+    if too_short(one.need):
+        return Gate("need", INSUFFICIENT, too_short(one.need))
     found = beside(one.need, entries)
     hits = [hit for hit in base.search(Query(one.need, limit=_HITS)).hits if hit.entry.domain in DOMAINS]
     evidence = _evidence(hits, found)
     searched = f"searched {len(entries):,} artifacts"
-    covering = [like for like in found if like.covers >= COVERS and not _answered(like.entry, one.unlike)]
-    if covering:
-        best = max(covering, key=lambda like: like.covers)
-        reason = f"{_called(best.entry)} says {best.covers:.0%} of it already: use it, or change it"
-        return Gate("need", FAIL, reason, evidence)
-    near = [like.entry for like in sorted(found, key=lambda like: -like.covers) if like.covers >= NEAR]
+    if found and found[0].alike >= SAME:
+        return Gate("need", FAIL, _same(found[0]), evidence)
+    near = [like.entry for like in found if like.covers >= NEAR]
     near += [hit.entry for hit in hits[:_LOOKED_AT] if hit.fits >= NEAR]
     near = list({entry.path: entry for entry in near}.values())
-    waiting = [entry for entry in near[:_LOOKED_AT] if not _answered(entry, one.unlike)]
+    waiting = [entry for entry in near[:_LOOKED_AT] if not is_answered(entry, one.unlike)]
     if waiting:
         return Gate("need", INSUFFICIENT, f"{searched}; {look_at(waiting)}", evidence)
+    if not entries:
+        return Gate("need", INSUFFICIENT, "the knowledge base is empty, so that nothing was searched", evidence)
     known = f"; {len(near[:_LOOKED_AT])} near it, each answered for" if near else "; none says half of it"
     return Gate("need", PASS, searched + known, evidence)
 
 
+def too_short(need: str) -> str:
+    """Return why a need cannot be searched for; empty where it can."""
+    said = len(stems(need))
+    if said >= WORDS_LEAST:
+        return ""
+    return f"the need says too little to search for: {said} words of its own, {WORDS_LEAST} at least"
+
+
 def look_at(waiting: Sequence[Entry]) -> str:
-    """Return what somebody has to do about artifacts that are near."""
-    names = ", ".join(map(_called, waiting))
-    return f'look at {names} and say why not: --unlike "{waiting[0].name}=WHY"'
+    """Return what somebody has to do about artifacts that are near; those of one name are told by their places."""
+    names = [entry.name for entry in waiting]
+    told = ", ".join(
+        called(entry) if names.count(entry.name) == 1 else f"{called(entry)} ({entry.path})" for entry in waiting
+    )
+    first = waiting[0]
+    key = first.name if names.count(first.name) == 1 else first.path
+    return f'look at {told} and say why not: --unlike "{key}=WHY"'
 
 
 def capability(entries: Sequence[Entry], description: str, unlike: Mapping[str, str]) -> Gate:
     """Say whether an artifact describes itself so much alike that nobody could tell which one to take."""
-    found = [like for like in beside(description, entries) if not _answered(like.entry, unlike)]
-    alike = found[0] if found else None
-    evidence = tuple(_like(like) for like in found[:_LOOKED_AT])
-    if alike is None or alike.alike < RELATED:
-        nearest = f"the nearest, {_called(alike.entry)}, is {alike.alike:.0%} alike" if alike else "none is alike"
-        return Gate("capability-conflict", PASS, nearest, evidence)
-    if alike.alike >= ALIKE:
-        reason = f"{_called(alike.entry)} describes itself {alike.alike:.0%} alike: use it, or change it"
-        return Gate("capability-conflict", FAIL, reason, evidence)
-    related = [like.entry for like in found if like.alike >= RELATED][:_LOOKED_AT]
-    return Gate("capability-conflict", INSUFFICIENT, look_at(related), evidence)
+    found = beside(description, entries)
+    evidence = tuple(map(_like, found[:_LOOKED_AT]))
+    if found and found[0].alike >= SAME:
+        return Gate("capability-conflict", FAIL, _same(found[0]), evidence)
+    open_ones = [like for like in found if not is_answered(like.entry, unlike)]
+    related = [like.entry for like in open_ones if like.alike >= RELATED][:_LOOKED_AT]
+    if related:
+        return Gate("capability-conflict", INSUFFICIENT, look_at(related), evidence)
+    nearest = f"the nearest, {called(found[0].entry)}, is {found[0].alike:.0%} alike" if found else "none is alike"
+    return Gate("capability-conflict", PASS, nearest, evidence)
 
 
-def _answered(entry: Entry, unlike: Mapping[str, str]) -> bool:
+def is_answered(entry: Entry, unlike: Mapping[str, str]) -> bool:
+    """Tell whether somebody said why this one does not do, by its name or its path."""
     return entry.name in unlike or entry.path in unlike
 
 
-def _called(entry: Entry) -> str:
+def called(entry: Entry) -> str:
+    """Return what an artifact is called in a sentence."""
     return f"the {entry.domain} {entry.name}"
+
+
+def _same(like: Like) -> str:
+    return f"{called(like.entry)} describes itself {like.alike:.0%} alike: use it, or change it"
 
 
 def _evidence(hits: Sequence[Hit], found: Sequence[Like]) -> tuple[dict[str, Any], ...]:

@@ -9,17 +9,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _EVERYWHERE = re.compile(
-    r"lorem ipsum"
+    r"lorem ipsum dolor|^\W*lorem ipsum\b"
+    r"|<!--\s*(?:TODO|TBD|FIXME)\b|^\W*todo:|^\W*coming soon\W*$|\((?:still )?to be (?:written|done|filled in)\)"
+    r"|^(?:\.\.\.|…)$|\{\{\s*[a-z_ ]+\s*\}\}"
     r"|\byour[ -](?:\w+[ -]){0,2}(?:description|name|text|content|instructions?) (?:goes )?here\b"
     r"|\b(?:insert|describe|add|write|fill in|put) (?:\w+ ){0,4}here\b(?=[\].!>)]*\s*$)"
     r"|<(?:your|insert|describe|add|fill|enter|todo|tbd|placeholder)\b[^<>\n]{0,80}>"
     r"|<\.\.\.>|\[(?:todo|tbd|placeholder|insert|describe|your)\b[^\]\n]{0,80}\](?!\()",
     re.IGNORECASE | re.MULTILINE,
 )
-_OPEN = re.compile(r"^[\s>#*+-]*(?:\d+\.\s+)?\**(?:TODO|TBD|FIXME|XXX)\b(?=\**\s*(?:[:(]|$))", re.MULTILINE)
+_OPEN = re.compile(
+    r"^[\s>#*+-]*(?:\d+\.\s+)?(?:\[[ x]\]\s*)?\**(?:TODO|TBD|FIXME|XXX)\b"
+    r"(?=\**\s*(?:[:(]|$)|\s+(?:add|write|fill|describe|finish|explain|document|complete|decide)\b)",
+    re.MULTILINE,
+)
 """A line that says that something is still to be done; a skill may speak of such lines in a sentence."""
-_IN_FIELDS = re.compile(r"\b(?:TODO|TBD|FIXME|XXX)\b|<[a-z][^<>\n]{0,80}>|\.\.\.\s*$", re.IGNORECASE)
-"""What no description ends in or holds; `<xml>` is not allowed in one at all (https://agentskills.io/specification)."""
+_IN_FIELDS = re.compile(
+    r"(?:^|[.;:,(]\s*)(?:TODO|TBD|FIXME|XXX)\b(?=\s*(?:[:.)]|$))|\.\.\.\s*$"
+    r"|(?<!\w)<(?!(?:html|xml|svg|head|body|div|span|table|form|script|style|img|a|p)\b)[a-z][^<>\n]{0,80}>",
+    re.IGNORECASE,
+)
+"""What no description ends in or holds; elements of a page and types of a language may be spoken of."""
 TOLD = frozenset(("name", "description", "when_to_use"))
 """Fields that say something to a model; an `argument-hint` stands for something by its nature."""
 _FENCE = re.compile(r"^([ \t]*)(`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t]*\2[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)

@@ -24,10 +24,14 @@ _LINK = re.compile(r"\]\(\s*<?([^)\s<>]+)>?(?:\s+[\"'][^\"')]*[\"'])?\s*\)")
 _AT = re.compile(r"(?<![\w`@/.])@((?:[\w.-]+/)*[\w.-]+\.(?:md|txt|json|ya?ml|toml|py|sh))\b")
 _BUNDLED = re.compile(r"(?<![\w/.-])((?:scripts|references|assets|templates|resources)/[\w./-]*\w\.[A-Za-z]\w{0,4})\b")
 """What a skill says lies in its own folder; https://agentskills.io/specification names the folders."""
+_WRITTEN = re.compile(r"\b(?:writ|sav|stor|creat|export|output|generat)\w*(?: [\w-]+){0,4} [`\"']?$", re.IGNORECASE)
+"""What stands before a file that a skill writes."""
 _NAMED = (
     re.compile(r"`/?([a-z0-9][a-z0-9:-]+[a-z0-9])`\s+(skill|agent|subagent|workflow)\b"),
     re.compile(r"`/([a-z0-9][a-z0-9:-]+[a-z0-9])`\s+(command)\b"),
-    re.compile(r"\b(skill|agent|subagent|workflow)\s+`/?([a-z0-9][a-z0-9:-]+[a-z0-9])`(?!\s*[:=(])"),
+    re.compile(
+        r"(?<![Uu]ser )(?<![Uu]ser-)\b(skill|agent|subagent|workflow)\s+`/?([a-z0-9][a-z0-9:-]+[a-z0-9])`(?!\s*[:=(])"
+    ),
     re.compile(r"\b(Skill|Task|Agent)\(([a-z0-9][a-z0-9:-]+[a-z0-9])\)"),
     re.compile(r"\b(subagent_type)[\"']?\s*[:=]\s*[\"']?([a-z0-9][a-z0-9:-]+[a-z0-9])\b"),
 )
@@ -65,11 +69,12 @@ def files(text: str, *, is_skill: bool) -> Iterator[str]:
     plain = without_code(text)
     for match in _LINK.finditer(plain):
         target = unquote(match[1].partition("#")[0].partition("?")[0])
-        if target and not re.match(r"[A-Za-z][\w+.-]*:|//|\$|\{|~", target):
+        is_route = target.startswith("/") and "." not in target.rpartition("/")[2]
+        if target and not is_route and not re.match(r"[A-Za-z][\w+.-]*:|//|\$|\{|~", target):
             yield target
     yield from (match[1] for match in _AT.finditer(plain))
     if is_skill:
-        yield from (match[1] for match in _BUNDLED.finditer(text))
+        yield from (match[1] for match in _BUNDLED.finditer(text) if not _WRITTEN.search(text[: match.start()][-40:]))
 
 
 def missing_named(base: KnowledgeBase, one: Evolution, found: Iterable[Reference]) -> list[Reference]:

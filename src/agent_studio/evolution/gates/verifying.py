@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _TEXTS = (".md", ".txt")
 _SHOWN = 3
+_GRANTS = ("hooks", "allowed-tools", "allowed_tools")
+"""Fields by which an artifact runs something or may do so unasked: the gate says that they are there."""
 
 
 class Looked(NamedTuple):
@@ -86,13 +88,23 @@ def schema(found: Looked, project: Project) -> Gate:
     if not faults:
         worse = (Severity.WARNING, Severity.ERROR)
         faults = [
-            f"line {one.line}: {one.message}"
+            f"{one.path.rpartition('/')[2]}:{one.line}: {one.message}"
             for one in diagnosis.diagnose(project).issues
             if one.severity in worse and one.code != "secret"
         ]
     if faults:
         return Gate("schema", FAIL, _listed(faults), tuple({"fault": one} for one in faults))
-    return Gate("schema", PASS, f"{found.one.kind} {found.one.name}, {counted(len(found.matter.fields), 'field')}")
+    told = f"{found.one.kind} {found.one.name}, {counted(len(found.matter.fields), 'field')}"
+    brings = [f"the field {name}" for name in found.matter.fields if name.partition(".")[0] in _GRANTS]
+    brings += [part.path for part in found.draft.parts if part.executable]
+    return Gate("schema", PASS, f"{told}; look at {', '.join(dict.fromkeys(brings))}" if brings else told)
+
+
+def spoken_of(found: Looked) -> set[str]:
+    """Return every artifact and file that the draft names."""
+    names = {one.name for one in references.named(found.matter.fields, found.texts.values())}
+    is_skill = found.one.kind == "skill"
+    return names.union(*(references.files(text, is_skill=is_skill) for text in found.texts.values()))
 
 
 def _fields(found: Looked) -> Iterator[str]:
@@ -137,15 +149,19 @@ def referenced(base: KnowledgeBase, project: Project, found: Looked) -> Gate:
     """Say whether everything that the draft speaks of is there."""
     one = found.one
     names = list(dict.fromkeys(references.named(found.matter.fields, found.texts.values())))
-    absent = [f"the {ref.kind} {ref.name}" for ref in references.missing_named(base, one, names)]
+    absent = [
+        f"the {ref.kind} {ref.name}" for ref in references.missing_named(base, one, names) if ref.name not in one.unlike
+    ]
     own = [part.path for part in found.draft.parts]
     count = 0
     for path, text in found.texts.items():
         targets = list(references.files(text, is_skill=one.kind == "skill"))
         count += len(targets)
-        absent += references.missing_files(project, one, path, own, targets)
+        missing = references.missing_files(project, one, path, own, targets)
+        absent += [target for target in missing if target not in one.unlike]
     if absent:
-        return Gate("references", FAIL, f"not there: {_listed(absent)}", tuple({"missing": name} for name in absent))
+        reason = f'not there: {_listed(absent)}; what is none is answered for: --unlike "{absent[0].split()[-1]}=WHY"'
+        return Gate("references", FAIL, reason, tuple({"missing": name} for name in absent))
     return Gate("references", PASS, f"{counted(len(names), 'name')} and {counted(count, 'file')} that it speaks of")
 
 
