@@ -177,7 +177,7 @@ SECRET = "ghp_" + "a1B2" * 9
     ("quote", "replacement", "fault"),
     [
         ("not there", "x", "its quote is not in the text"),
-        ("Twice.", "Once.", "its quote is in the text 2 times"),
+        ("Twice.", "Once.", "its quote is in the text more than once"),
         ("Then rest.", "Then rest.", "it changes nothing"),
         ("", "x", "it quotes nothing"),
         ("Then rest.", "x" * 2_041, "it puts 2,041 characters in the place of 10"),
@@ -344,20 +344,19 @@ def test_lines_end_as_they_did_and_rights_stay(world: ElicitWorld) -> None:
     assert world.plan.stat().st_mode & 0o777 == 0o640
 
 
-def test_nothing_outside_the_project_and_nothing_that_is_data_is_changed(world: ElicitWorld, tmp_path: Path) -> None:
+def test_nothing_outside_the_project_is_changed_and_definitions_are(world: ElicitWorld, tmp_path: Path) -> None:
     world.script(finding())
     outside = tmp_path / "outside.md"
     outside.write_text(PLAN)
     run = world.look(file=outside)
     assert run["file"] is None
-    assert world.run("apply", run["id"]).data["text"] == PLAN.replace(WEAK, BETTER)
+    applied = world.run("apply", run["id"])
+    assert applied.data["text"] == PLAN.replace(WEAK, BETTER)
+    assert "is outside the project: it is not changed" in applied.envelope["problems"][0]["message"]
     assert outside.read_text() == PLAN
     link = world.studio.path / "link.md"
     link.symlink_to(outside)
     assert world.look(file=link)["file"] is None
-    kept = world.studio.write(".claude/memory/decisions.md", PLAN)
-    assert "is in .claude/memory/" in world.error("apply", world.look(file=kept)["id"])
-    assert kept.read_text() == PLAN
     definition = world.studio.write(".claude/agents/plan.md", PLAN)
     assert world.run("apply", world.look(file=definition)["id"]).code == 0
 

@@ -16,6 +16,8 @@ from agent_studio.reasoning.elicitation.methods import CUES, FACTORED, built_in,
 from agent_studio.reasoning.elicitation.select import READ_CHARACTERS, select
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Studio
 
 ORIGINAL = {
@@ -95,6 +97,8 @@ def test_a_project_s_own_methods_are_listed_selected_run_and_released(world: Eli
         ("x.md", "---\npurpose: a\naliases: one\n---\n\nDo.\n", "x.md:3: aliases is one text"),
         ("x.md", "---\npurpose: a\naliases: ['A b']\n---\n\nDo.\n", "x.md:3: 'A b' is no name"),
         ("x.md", "---\npurpose: a\nprotocol: twice\n---\n\nDo.\n", "x.md:3: protocol is 'twice'"),
+        ("x.md", "---\npurpose: a\ncues:\n  strong: ['']\n---\n\nDo.\n", "x.md:4: the cue '' has no words"),
+        ("x.md", "---\npurpose: a\ncues:\n  weak: ['a !!']\n---\n\nDo.\n", "x.md:4: the cue 'a !!' has no words"),
         ("x.md", "---\npurpose: a: b: c\n---\n\nDo.\n", "x.md:2:"),
         ("x.md", "---\npurpose: a\nprompt: b\n---\n\nDo.\n", "x.md:3: unknown key 'prompt'"),
         ("x.yaml", "purpose: a\n", "x.yaml:1: it says nothing"),
@@ -110,6 +114,22 @@ def test_a_malformed_method_is_named_with_its_line(world: ElicitWorld, name: str
     world.studio.write(f".claude/methods/{name}", text)
     assert said in world.error("list")
     assert said in world.error("run", "--method", "fmea", "--file", "docs/plan.md", "--model", "scripted:replies.json")
+
+
+def test_a_method_is_a_file_of_the_project_and_no_link(world: ElicitWorld, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "om.md").write_text(OWN)
+    link = world.studio.path / ".claude/methods/om.md"
+    link.parent.mkdir()
+    for target in (outside / "om.md", outside / "nowhere.md"):
+        link.symlink_to(target)
+        assert ".claude/methods/om.md: " in world.error("list")
+        assert ".claude/methods/om.md: " in world.error("select", "what could go wrong?")
+        link.unlink()
+    link.parent.rmdir()
+    link.parent.symlink_to(outside)
+    assert ".claude/methods: " in world.error("list")
 
 
 def test_two_of_a_project_s_methods_may_not_share_a_name(world: ElicitWorld) -> None:

@@ -52,6 +52,12 @@ def test_a_file_that_differs_is_kept_and_named(bare: Studio) -> None:
     assert [one.state for one in install(Project(bare.path))] == [KEPT, KEPT, KEPT, KEPT, DIFFERS]
 
 
+def test_an_empty_file_is_somebody_s_own_too(bare: Studio) -> None:
+    place = bare.write(".claude/commands/elicit.md", "")
+    assert bare.run("init", "--skills", "--no-hooks").code == 0
+    assert place.read_bytes() == b""
+
+
 def test_a_link_on_the_way_is_not_followed(bare: Studio, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -77,3 +83,12 @@ def test_each_is_sound_and_calls_commands_that_there_are(name: str) -> None:
     parser = whole_parser()
     for command in re.findall(r"`agent-studio (elicit \w+ [^`]+)`", text):
         parser.parse_args(shlex.split(command.replace("--finding N", "--finding 1")))
+
+
+@pytest.mark.parametrize("name", ["skills/elicit/SKILL.md", "commands/elicit.md"])
+def test_what_changes_a_file_is_left_to_the_client_s_own_question(name: str, bare: Studio) -> None:
+    install(Project(bare.path))
+    text = (bare.path / ".claude" / name).read_text()
+    (allowed,) = [line for line in text.splitlines() if line.startswith("allowed-tools:")]
+    assert "elicit run:*" in allowed
+    assert not any(word in allowed for word in ("elicit:*", "apply", "reject", "Write", "Edit"))

@@ -20,6 +20,7 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import choose_environment
 from agent_studio.environment.roots import Project
 from agent_studio.errors import ConfigurationError, UsageError
+from agent_studio.reasoning.elicitation import findings, prompts
 from agent_studio.reasoning.models import answers, servers
 from agent_studio.reasoning.models.choice import open_model, usable
 from agent_studio.reasoning.models.model import (
@@ -33,6 +34,7 @@ from agent_studio.reasoning.models.model import (
     Request,
     Usage,
 )
+from agent_studio.reasoning.party import positions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,6 +106,36 @@ def test_anthropic_is_asked_for_the_schema_and_every_token_is_counted_once(
     assert request.body["max_tokens"] == 4_000
     assert request.body["output_config"]["format"]["schema"]["required"] == ["option", "confidence"]
     assert request.body["system"][0]["text"] == "You are X."
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer"),
+    [
+        (findings.SCHEMA, {"findings": [{"claim": "c", "problem": "p", "severity": "low", "fix": None,
+                                         "confidence": 1, "evidence": []}]}),
+        (positions.schema(["A", "B"]), {"option": "A", "stance": "support", "confidence": 0.5, "rationale": "r"}),
+        (prompts.compare("a", "b").schema, {"verdict": "A", "reason": "r"}),
+    ],
+    ids=["findings", "positions", "verdict"],
+)  # fmt: skip
+def test_anthropic_takes_the_schemas_that_we_ask_by(
+    context: Context, anthropic: pytest.MonkeyPatch, schema: Mapping[str, Any], answer: Mapping[str, Any]
+) -> None:
+    with ModelApi([Turn(json.dumps(answer))]).serving() as api:
+        anthropic.setenv("ANTHROPIC_BASE_URL", api.url)
+        assert asked(context, "anthropic:claude-haiku-4-5", schema=schema).data == answer
+    assert len(api.asked) == 1
+
+
+def test_what_fails_before_anything_is_sent_says_so_and_is_not_owed(
+    context: Context, anthropic: pytest.MonkeyPatch
+) -> None:
+    with ModelApi([Turn(ANSWER)]).serving() as api:
+        anthropic.setenv("ANTHROPIC_BASE_URL", api.url)
+        with pytest.raises(ModelError) as caught:
+            asked(context, "anthropic:claude-haiku-4-5", schema={"type": {"no": "schema"}})
+    assert "was not asked" in caught.value.message
+    assert (caught.value.is_owed, caught.value.was_sent, api.asked) == (False, False, [])
 
 
 def test_a_model_without_structured_output_is_given_the_schema_as_a_tool_it_must_call(
@@ -291,6 +323,48 @@ def test_a_name_that_means_nothing_is_one_clear_error(context: Context, name: st
     assert "secret" not in caught.value.hint
 
 
+@pytest.mark.parametrize("url", ["http://[bad/v1", "http://h:99999/v1", "foo"])
+def test_an_address_that_is_none_is_named_before_anybody_is_asked(
+    tmp_path: Path, anthropic: pytest.MonkeyPatch, url: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"models.endpoints\[0\]: url"):
+        open_model(context_of(tmp_path, f"models.endpoints={json.dumps([{'name': 'house', 'url': url}])}"), "house:m")
+    with pytest.raises(UsageError, match="names no model and URL"):
+        open_model(context_of(tmp_path), f"compatible:m@{url}")
+    anthropic.setenv("ANTHROPIC_BASE_URL", url)
+    with pytest.raises(UsageError, match="ANTHROPIC_BASE_URL is"):
+        open_model(context_of(tmp_path), "anthropic:claude-haiku-4-5")
+
+
+@pytest.mark.parametrize("key", ["x\n", "schlüssel"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(
+    context: Context, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(UsageError, match="the key in OPENAI_API_KEY holds a character") as caught:
+        open_model(context, "openai:gpt-5")
+    assert key.strip() not in caught.value.message.replace("export", "").split()
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("[" * 100_000, "is no JSON"),
+        ('{"replies": {"*": [{"text": 5}]}}', r"\*: text is 5"),
+        ('{"replies": {"*": [{"delayMs": NaN}]}}', "delayMs is nan"),
+        ('{"replies": {"*": [{"delayMs": 1e400}]}}', "delayMs is inf"),
+        ('{"replies": {"*": [{"delayMs": -1}]}}', "delayMs is -1"),
+        ('{"replies": {"*": [{"a": "\\ud800"}]}}', "half of a surrogate pair"),
+    ],
+    ids=["deep", "number as text", "NaN", "endless", "negative", "surrogate"],
+)  # fmt: skip
+def test_a_script_that_is_wrong_is_one_clear_error(context: Context, tmp_path: Path, script: str, said: str) -> None:
+    place = tmp_path / "script.json"
+    place.write_text(script)
+    with pytest.raises(UsageError, match=said):
+        open_model(context, f"scripted:{place}")
+
+
 def test_without_a_choice_the_error_names_the_key_and_what_is_usable(context: Context) -> None:
     with pytest.raises(UsageError, match="no model is chosen") as caught:
         open_model(context, None)
@@ -326,6 +400,10 @@ def test_an_endpoint_whose_key_is_missing_says_which_variable(tmp_path: Path) ->
     ('models.endpoints=[{"name": "claude", "url": "http://127.0.0.1/v1"}]', "not taken"),
     ('models.endpoints=[{"name": "house", "url": "127.0.0.1"}]', "https://HOST"),
     ('models.endpoints=[{"name": "house", "url": "http://127.0.0.1/v1", "free": "yes"}]', "leave them out"),
+    ('models.endpoints=[{"name": "house", "url": "http://127.0.0.1/v1", "speaks": []}]', "leave them out"),
+    ('models.endpoints=[{"name": "house", "url": "http://127.0.0.1/v1", "provider": "scripted"}]', "leave it out"),
+    ('models.endpoints=[{"name": "house", "url": "http://127.0.0.1/v1", "provider": 5}]', "leave it out"),
+    ('models.endpoints=[{"name": "house", "url": "http://127.0.0.1/v1", "keyVariable": ["A"]}]', "name of a variable"),
     ('models.aliases={"quick": 7}', "the name of a model"),
     ('models.aliases={"quick": "slow", "slow": "quick"}', "name a model"),
 ])  # fmt: skip
@@ -375,6 +453,32 @@ def test_what_was_recorded_is_replayed_by_what_was_asked_and_a_miss_fails(contex
     with pytest.raises(ModelError, match="no recording") as caught:
         asked(context, f"replay:{tape}", Request("a", "", "third?"))
     assert not caught.value.is_owed
+
+
+def test_a_cassette_holds_whatever_is_said(context: Context, tmp_path: Path) -> None:
+    script, tape = tmp_path / "script.json", tmp_path / "tape.jsonl"
+    script.write_text(json.dumps({"replies": {"*": [{"option": "a\u2028b\x85c\x0cd"}]}}))
+    request = Request("a", "", "?", nonce="1")
+    recorded = asked(context, f"record:{tape}=scripted:{script}", request)
+    assert asked(context, f"replay:{tape}", Request("a", "", "?", nonce="2")).data == recorded.data
+    asked(context, f"record:{tape}=scripted:{script}", request)
+    assert len(tape.read_text().rstrip("\n").split("\n")) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a full disk is Linux's /dev/full")
+def test_an_answer_that_could_not_be_recorded_is_given_all_the_same(context: Context, tmp_path: Path) -> None:
+    script, tape = tmp_path / "script.json", tmp_path / "tape.jsonl"
+    script.write_text('{"replies": {"*": [{"option": "A"}]}}')
+
+    async def once() -> tuple[Reply, list[str]]:
+        model = open_model(context, f"record:{tape}=scripted:{script}")
+        tape.unlink()
+        tape.symlink_to("/dev/full")
+        return await model.complete(Request("a", "", "?")), getattr(model, "unkept", [])
+
+    reply, unkept = asyncio.run(once())
+    assert reply.data == {"option": "A"}
+    assert "No space left" in unkept[0]
 
 
 def test_a_recording_holds_no_secret(context: Context, tmp_path: Path) -> None:

@@ -66,6 +66,15 @@ class Screen:
 
         self._stream.write(redact(text) + "\n")
 
+    def verbatim(self, data: bytes) -> None:
+        """Write a text that holds no secret, byte for byte; on a terminal only what cannot act on it."""
+        buffer = None if self.is_terminal else getattr(self._stream, "buffer", None)
+        if buffer is None:
+            self.block(harmless_lines(data.decode("utf-8", "replace").rstrip("\n")))
+            return
+        self._stream.flush()
+        buffer.write(data)
+
     def json(self, value: Mapping[str, Any]) -> None:
         """Write a value as JSON, without secrets and whole."""
         from agent_studio.redaction.structure import redacted_json  # noqa: PLC0415 - as above
@@ -338,6 +347,11 @@ def one_line(text: str) -> str:
 def harmless(text: str) -> str:
     """Return a text without what could act on a terminal."""
     return text if text.isprintable() else "".join(one if one.isprintable() else "\ufffd" for one in text)
+
+
+def harmless_lines(text: str) -> str:
+    """Return lines of which none can act on a terminal; tabs stay."""
+    return "\n".join("\t".join(map(harmless, line.split("\t"))) for line in text.split("\n"))
 
 
 def _carries(text: str, stream: TextIO) -> bool:

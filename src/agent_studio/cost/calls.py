@@ -51,6 +51,7 @@ class Ledger:
         """Raise `ConfigurationError` when a price in the configuration is wrong."""
         self._prices: PriceTable = pricing.table(context)
         self._project = places.project_name(context.project.path)
+        self._root = context.root
         self._writer = ledger.Writer(context.root)
 
     def prepared(
@@ -93,6 +94,15 @@ class Ledger:
             web_searches=said.web_searches, service_tier=service_tier, speed=speed, region=region, cost_usd=cost,
             price_source=source, source=_OWN,
         )  # fmt: skip
+
+    def require(self) -> None:
+        """Raise `UsageError` where the ledger has no folder to lie in: before a call, that costs nobody anything."""
+        folder = self._root.folder(LlmUsage.kind)
+        if not folder.has_folder():
+            raise UsageError(
+                f"{folder.path} is missing: the call could not be recorded",
+                hint=f"agent-studio init --env {self._root.environment}",
+            )
 
     def append(self, records: Sequence[LlmUsage], *, sync: bool = False) -> list[Recorded]:
         """Append prepared records by one write.

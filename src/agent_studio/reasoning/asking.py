@@ -22,6 +22,8 @@ from agent_studio.reasoning.models.model import REHEARSED, THROTTLED, TIMEOUT, C
 from agent_studio.redaction import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent_studio.environment.context import Context
     from agent_studio.reasoning.charges import Charge
     from agent_studio.reasoning.models.model import Model
@@ -33,6 +35,8 @@ _SESSION = "CLAUDE_CODE_SESSION_ID"
 _THROTTLED_MAX = 2
 """How often a call is made again for a provider that throttles."""
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+_LOOK_S = 0.02
+"""How often it is looked at whether the budget has room again."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +109,24 @@ class Asker:
         # A program with a budget of its own looks at it between its calls: the last one comes on top.
         return once * 2 if once is not None and isinstance(model, Capped) else once
 
-    async def ask(self, model: Model, request: Request) -> Answer:
-        """Ask once and return the answer.
+    def require_ledger(self, model: Model) -> None:
+        """Raise `UsageError` where there is no ledger for the calls of a model."""
+        if model.provider not in REHEARSED:
+            self._ledger.require()
+
+    async def ask(self, model: Model, request: Request, *, begun: Callable[[], None] = lambda: None) -> Answer:
+        """Ask once and return the answer; `begun` is called once its worst case is set aside, before it is sent.
+
+        Waits while only what other calls have set aside stands in the way.
 
         Raises `BudgetError` before anything is sent when the call could pass the limit, or has no price under one.
         Raises `ModelError` when the call fails; what it may cost all the same is counted.
         """
         sent = sendable(request)
-        worst = self._reserved(model, sent)
+        worst = await self._reserved(model, sent)
         spent = worst  # a call that is broken off may be billed in full
         try:
+            begun()
             reply = await self._in_time(model, sent, worst)
             charge = charges.of_reply(self._ledger, model, reply, worst)
             spent = charge.cost_usd or _NOTHING
@@ -128,15 +140,23 @@ class Asker:
             self._budget.settle(worst, spent)
         return Answer(reply, charge.cost_usd, charge.source, sent)
 
-    def _reserved(self, model: Model, sent: Request) -> Decimal:
+    async def _reserved(self, model: Model, sent: Request) -> Decimal:
         worst = self.worst_usd(model, sent)
         if worst is None and self._budget.limit_usd is not None and not self._allow_unpriced:
             raise BudgetError(
                 f"no price is known for {model.name}, so a limit of {self._budget.limit_usd} USD cannot be kept",
                 hint="give its price (agent-studio cost prices override --help), or allow it with --allow-unpriced",
             )
-        self._budget.reserve(worst or _NOTHING)
-        return worst or _NOTHING
+        worst = worst or _NOTHING
+        while True:
+            try:
+                self._budget.reserve(worst)
+            except BudgetError:
+                if not self._budget.may_fit(worst):
+                    raise
+                await asyncio.sleep(_LOOK_S)
+            else:
+                return worst
 
     async def _in_time(self, model: Model, sent: Request, worst: Decimal) -> Reply:
         try:

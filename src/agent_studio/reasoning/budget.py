@@ -51,6 +51,11 @@ class Budget:
                 )
             self._reserved += worst_usd
 
+    def may_fit(self, worst_usd: Decimal) -> bool:
+        """Tell whether a call that was refused may be made once calls that are under way cost less than set aside."""
+        with self._lock:
+            return self.limit_usd is not None and bool(self._reserved) and self._spent + worst_usd <= self.limit_usd
+
     def settle(self, worst_usd: Decimal, spent_usd: Decimal) -> None:
         """Give back what was set aside for a call and count what it cost."""
         with self._lock:

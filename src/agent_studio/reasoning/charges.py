@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
@@ -73,7 +74,9 @@ class _Call(NamedTuple):
     def record(self, name: str, cost_usd: Decimal | None) -> LlmUsage:
         used = self.used
         return self.ledger.prepared(
-            model=name, provider=self.model.provider, request_id=self.request_id, input_tokens=used.input,
+            model=name, provider=self.model.provider, request_id=self.request_id,
+            message_id=f"own:{uuid.uuid4().hex}",  # not every server's receipts are told apart
+            input_tokens=used.input,
             output_tokens=used.output, cache_read_tokens=used.cache_read, cache_write5m_tokens=used.cache_write,
             cost_usd=cost_usd,
         )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_studio.cli.output import Problem, Result, harmless
+from agent_studio.cli.elicit import inputs
+from agent_studio.cli.output import Problem, Result, harmless_lines
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.reasoning.elicitation import applying, limits, store
 from agent_studio.release.production import whose
@@ -27,23 +28,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--finding", type=int, action="append", default=[], metavar="N",
         help="a finding; may be repeated (default: all that are offered)",
     )  # fmt: skip
+    parser.add_argument("--session", default="", metavar="NAME", help="the session, where the feature is rolled out")
     parser.add_argument("--dry-run", action="store_true", help="only show what would change")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Make the changes; exit code 5 when the file is not as the run saw it, 1 when there is nothing to change."""
     context = session.context
-    limits.require_on(context, limits.session_of("", session.variables))
-    file = store.load(context, args.id).began["file"]
+    limits.require_on(context, limits.session_of(args.session, session.variables))
+    began = store.load(context, args.id).began
+    file = began["file"]
     if file:
         _refuse_production(file, session)
     applied = applying.apply(context, args.id, args.finding, dry_run=args.dry_run)
     data = {
         "id": args.id, "file": file or None, "applied": applied.findings, "dryRun": args.dry_run,
         "left": [{"finding": number, "reason": why} for number, why in applied.left], "diff": applied.difference,
-        "text": None if file else applied.text,
+        "text": None if file else applied.data.decode(),
     }  # fmt: skip
     problems = [Problem("left", f"finding {number} was left out: {why}", is_note=True) for number, why in applied.left]
+    if not file and began["name"] != inputs.STDIN:
+        told = f"{began['name']} is outside the project: it is not changed, its text is printed"
+        problems.append(Problem("outside", told, is_note=True))
     if not applied.findings:
         problems.append(Problem("nothing", "there is nothing to apply", f"agent-studio elicit show {args.id}"))
     code = ExitCode.DONE if applied.findings else ExitCode.FAILED
@@ -65,14 +71,8 @@ def _render(screen: Screen, applied: Applied, file: str, *, dry_run: bool) -> No
     if not applied.findings:
         return
     if not file:
-        screen.block(harmless_text(applied.text))
+        screen.verbatim(applied.data)
         return
-    for line in applied.difference.splitlines():
-        screen.line(harmless(line))
+    screen.block(harmless_lines(applied.difference.rstrip("\n")))
     numbers = ", ".join(map(str, applied.findings))
     screen.mark("none" if dry_run else "ok", f"{'would change' if dry_run else 'changed'} {file}: finding {numbers}")
-
-
-def harmless_text(text: str) -> str:
-    """Return a text of which no line can act on the terminal."""
-    return "\n".join(harmless(line) for line in text.rstrip("\n").split("\n"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING
 from agent_studio.cli.elicit import inputs, shown
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
-from agent_studio.reasoning import depth
+from agent_studio.reasoning import depth, endings
 from agent_studio.reasoning.asking import Asker
 from agent_studio.reasoning.elicitation import draft, limits, store
 from agent_studio.reasoning.elicitation.methods import chosen, on_offer
+from agent_studio.reasoning.elicitation.places import refuse_place
 from agent_studio.reasoning.elicitation.running import Running, Task
 from agent_studio.reasoning.elicitation.select import select
 
@@ -53,6 +53,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     name = limits.session_of(args.session, session.variables)
     limits.require_on(context, name)
     given = inputs.read(args.file, session)
+    if given.file:
+        refuse_place(context, given.file)  # before anybody is paid for what could not be applied
     text = draft.read(given.data, given.name, args.section)
     if len(args.goal) > _GOAL_MAX:
         raise UsageError(f"--goal has {len(args.goal):,} characters; at most {_GOAL_MAX:,} are taken")
@@ -75,13 +77,15 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             allow_unpriced=args.allow_unpriced,
         )  # fmt: skip
         asker.already(spent)
+        asker.require_ledger(opened)
         store.began(context, began, given.data, most=limits.runs_most(context))
-        status = asyncio.run(_run(Running(context, task, asker, opened), opened))
-    return _result(shown.View(store.load(context, task.id), text, given.name), status, asker)
+        status = endings.run(_run(Running(context, task, asker, opened), opened))
+    lost = [*asker.unrecorded, *getattr(opened, "unkept", ())]
+    return _result(shown.View(store.load(context, task.id), text, given.name), status, lost)
 
 
-def _result(view: shown.View, status: str, asker: Asker) -> Result:
-    problems = [*shown.problems(view.run), *(Problem("ledger", why, is_note=True) for why in asker.unrecorded)]
+def _result(view: shown.View, status: str, lost: Sequence[str]) -> Result:
+    problems = [*shown.problems(view.run), *(Problem("unrecorded", why, is_note=True) for why in lost)]
     code = ExitCode.DONE if status == store.DONE else ExitCode.FAILED
     return Result(shown.data(view), lambda screen: shown.render(screen, view), code, problems)
 

@@ -27,8 +27,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     found = store.load(session.context, args.id)
     view = view_of(session.context, found)
     if args.original:
-        text = view.draft.text
-        return Result({"id": found.id, "original": text}, lambda screen: screen.block(text.rstrip("\n")))
+        data = store.original(session.context, found)
+        return Result({"id": found.id, "original": data.decode()}, lambda screen: screen.verbatim(data))
     return Result(shown.data(view), lambda screen: shown.render(screen, view), problems=shown.problems(found))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.cli.output import Problem, harmless
+from agent_studio.cli.output import Problem, harmless, harmless_lines
 from agent_studio.reasoning.elicitation import proposal, store
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def data(view: View) -> dict[str, Any]:
             for one in run.findings
         ],
         "refused": [{"method": one["method"], "reason": one["reason"], "failed": one["failed"]} for one in run.refused],
-        "diff": view.difference, "calls": len(run.calls), "costUsd": ended.get("costUsd"),
+        "diff": view.difference, "calls": run.sent, "costUsd": ended.get("costUsd"),
         "unpriced": ended.get("unpriced"),
     }  # fmt: skip
 
@@ -80,15 +80,14 @@ def render(screen: Screen, view: View) -> None:
     screen.line(f"Run {run.id}: {', '.join(run.began['methods'])} on {view.name}{where}")
     cost = f"{ended['costUsd']} USD" if ended else "it has not ended"
     free = f", {ended['unpriced']} calls without a price" if ended.get("unpriced") else ""
-    screen.line(f"  {len(run.calls)} calls of {run.began['model']}, {cost}{free}")
+    screen.line(f"  {run.sent} calls of {run.began['model']}, {cost}{free}")
     for one in run.findings:
         _finding(screen, one, run.decisions.get(one["number"]))
     if not run.findings and ended.get("status") == store.DONE:
         screen.line("\nNothing was found.")
     if difference := view.difference:
         screen.line()
-        for line in difference.splitlines():
-            screen.line(harmless(line))
+        screen.block(harmless_lines(difference.rstrip("\n")))
         screen.line(f"\nTake it: agent-studio elicit apply {run.id} [--finding N]")
         screen.line(f"Leave it: agent-studio elicit reject {run.id} [--finding N]")
 

@@ -42,10 +42,10 @@ def _placed(project: Project, name: str, *, dry_run: bool) -> Placed:
     data, shown = _files()[name].read_bytes(), project.shown(name)
     place = project.definition(name)
     try:
-        there = project.folder.read(shown)
+        there: bytes | None = project.folder.read(shown)
     except FileNotFoundError:
-        there = b""
-    if there:
+        there = None
+    if there is not None:
         return Placed(place, KEPT if there == data else DIFFERS)
     if not dry_run:
         project.folder.make(shown.rpartition("/")[0])

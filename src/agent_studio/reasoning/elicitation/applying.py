@@ -5,11 +5,10 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.environment.detect import DEFINITIONS
-from agent_studio.environment.roots import STAGING_ROOT, STATE, overlap
-from agent_studio.errors import AgentStudioError, ExitCode, UsageError
+from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError
 from agent_studio.reasoning.elicitation import draft as drafts
 from agent_studio.reasoning.elicitation import proposal, store
+from agent_studio.reasoning.elicitation.places import refuse_place
 from agent_studio.storage import locks
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 _LOCK = "applying.lock"
 _WAIT_S = 5.0
-_KEPT_BY_US = (STATE, ".git", STAGING_ROOT)
 
 
 class DriftError(AgentStudioError):
@@ -38,7 +36,7 @@ class Applied(NamedTuple):
     findings: list[int]
     left: list[tuple[int, str]]
     """Findings whose changes do not fit beside the others, and why."""
-    text: str
+    data: bytes
     """The text as it is now."""
     difference: str
 
@@ -59,22 +57,20 @@ def apply(context: Context, run_id: str, numbers: Sequence[int], *, dry_run: boo
 
 def _apply(context: Context, run: Run, numbers: Sequence[int], *, dry_run: bool) -> Applied:
     chosen = _chosen(run, numbers, applying=True)
-    data = _current(context, run)
-    draft = _draft(run, data)
+    draft = _current(context, run)
     proposed = proposal.propose(draft, chosen)
     if numbers and proposed.left:
         finding, why = proposed.left[0]
         raise UsageError(f"finding {finding['number']} cannot be applied: {why}", hint="apply the others without it")
     made = [finding["number"] for finding in proposed.made]
     name = run.began["file"] or "text"
-    difference = proposal.difference(draft.text, proposed.text, name)
-    applied = Applied(run, made, [(one["number"], why) for one, why in proposed.left], proposed.text, difference)
+    difference, after = proposal.difference(draft.text, proposed.text, name), draft.data(proposed.text)
+    applied = Applied(run, made, [(one["number"], why) for one, why in proposed.left], after, difference)
     if dry_run or not made:
         return applied
-    after = draft.data(proposed.text)
     if run.began["file"]:
         context.project.folder.replace(run.began["file"], after)
-    record = {"before": drafts.digest(data), "after": drafts.digest(after)}
+    record = {"before": drafts.digest(draft.data(draft.text)), "after": drafts.digest(after)}
     store.settle(context, run.id, store.APPLIED, {**_decided(run, made), **record})
     return applied
 
@@ -118,44 +114,40 @@ def _why(finding: Mapping[str, Any]) -> str:
     return "it is advice" if finding["state"] == store.ADVICE else "the judge did not prefer it in both orders"
 
 
-def _current(context: Context, run: Run) -> bytes:
-    """Return the bytes that changes are made to; raise `DriftError` where they are not those that were left."""
-    applied = [one for one in run.decided if one["kind"] == store.APPLIED]
-    expected = applied[-1]["after"] if applied else run.began["sha256"]
-    original = store.original(context, run)
+def _current(context: Context, run: Run) -> Draft:
+    """Return what changes are made to: the original with those that were made, in the order in which they were.
+
+    Raises `DriftError` where the file is not that.
+    """
     name = run.began["file"]
+    draft = drafts.read(store.original(context, run), name or "the text", run.began["section"])
+    for one in (one for one in run.decided if one["kind"] == store.APPLIED):
+        draft = _again(run, draft, one)
     if not name:
-        if applied:
-            text = proposal.propose(_draft(run, original), _made(run)).text
-            return _draft(run, original).data(text)
-        return original
+        return draft
     refuse_place(context, name)
     try:
         data = context.project.folder.read(name)
     except FileNotFoundError:
         raise DriftError(f"{name} is gone", hint=f"its text is kept: elicit show {run.id} --original") from None
-    if drafts.digest(data) != expected:
+    if data != draft.data(draft.text):
         raise DriftError(
             f"{name} has changed since the run {run.id} looked at it",
             hint=f"run the methods again, or take the change over by hand: elicit show {run.id}",
         )
-    return data
+    return draft
 
 
-def _made(run: Run) -> list[dict[str, Any]]:
-    done = {number for number, kind in run.decisions.items() if kind == store.APPLIED}
-    return [finding for finding in run.findings if finding["number"] in done]
-
-
-def _draft(run: Run, data: bytes) -> Draft:
-    return drafts.read(data, run.began["file"] or "the text", run.began["section"])
-
-
-def refuse_place(context: Context, name: str) -> None:
-    """Raise `UsageError` for a file of the project that holds data, evidence or history."""
-    for place in (*_KEPT_BY_US, *context.root.kinds.values()):
-        if place != DEFINITIONS and overlap(name, place):
-            raise UsageError(f"{name} is in {place}/, which is not changed", hint="name a file that you wrote")
+def _again(run: Run, draft: Draft, decision: Mapping[str, Any]) -> Draft:
+    """Return a draft with the changes of a decision made again; raise `IntegrityError` where that leads elsewhere."""
+    by_number = {finding["number"]: finding for finding in run.findings}
+    proposed = proposal.propose(draft, (by_number[number] for number in decision["findings"]))
+    if proposed.left or drafts.digest(draft.data(proposed.text)) != decision["after"]:
+        raise IntegrityError(
+            f"what was applied of the run {run.id} does not lead to the text that is on record",
+            hint=f"take the changes over by hand: elicit show {run.id}",
+        )
+    return proposed.draft
 
 
 def _decided(run: Run, numbers: Sequence[int]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import UsageError, did_you_mean
@@ -15,8 +16,16 @@ if TYPE_CHECKING:
 PART_BYTES = 400_000
 """The most that methods are shown; a longer text has sections."""
 FILE_BYTES = 20_000_000
-_HEADING = re.compile(r"(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
+_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
+_NO_TITLE = re.compile(r"\s*(?:[-*+>|]|\d+[.)])")
+"""Lists, quotes and tables: a line below them is no underline."""
+_FRONT = re.compile(r"\ufeff?---[ \t]*\n(?:.*\n)*?---[ \t]*(?:\n|$)")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+
+
+_MARK = "\ufeff"
+"""A byte order mark, which a text may begin with."""
 
 
 class Draft(NamedTuple):
@@ -110,15 +119,33 @@ def _folded(title: str) -> str:
 
 
 def _headings(text: str) -> Iterator[_Heading]:
-    """Yield the headings of a Markdown text, those in code left out."""
+    """Yield the headings of a Markdown text, underlined ones too, those in code left out."""
+    above = _Heading(0, "", 0, 0)
+    front = _FRONT.match(text)
+    for number, start, line, is_code in _lines(text):
+        if front and start < front.end():
+            continue
+        heading, under = (None, None) if is_code else (_HEADING.match(line), _UNDERLINE.match(line))
+        if heading:
+            title = (heading[2] or "").strip(" \t")
+            bare = title.rstrip("#")  # a row of them may close a heading, behind a blank
+            yield _Heading(len(heading[1]), bare.rstrip(" \t") if bare != bare.rstrip(" \t") else title, start, number)
+        elif under and above.title:
+            yield above._replace(level=1 if "=" in under[1] else 2)
+        is_text = not (is_code or heading or under or _NO_TITLE.match(line))
+        above = _Heading(0, line.strip() if is_text else "", start, number)
+
+
+def _lines(text: str) -> Iterator[tuple[int, int, str, bool]]:
+    """Yield the lines of a text with their number, where each begins, and whether it is in a block of code."""
     at, fence = 0, ""
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
-        bare = line.rstrip("\n")
-        if (mark := _FENCE.match(bare)) and (not fence or _closes(bare, fence)):
-            fence = "" if fence else mark[1]
-        elif not fence and (heading := _HEADING.match(bare)):
-            yield _Heading(len(heading[1]), heading[2], at, number)
-        at += len(line)
+    for number, whole in enumerate(text.split("\n"), 1):
+        line = whole.removeprefix(_MARK) if number == 1 else whole
+        is_code = bool(fence)
+        if (mark := _FENCE.match(line)) and (not fence or _closes(line, fence)):
+            fence, is_code = ("" if fence else mark[1]), True
+        yield number, at, line.rstrip("\r"), is_code
+        at += len(whole) + 1
 
 
 def _closes(line: str, fence: str) -> bool:
@@ -128,8 +155,4 @@ def _closes(line: str, fence: str) -> bool:
 
 def has_open_fence(text: str) -> bool:
     """Tell whether a block of code is opened and not closed."""
-    fence = ""
-    for line in text.split("\n"):
-        if (mark := _FENCE.match(line)) and (not fence or _closes(line, fence)):
-            fence = "" if fence else mark[1]
-    return bool(fence)
+    return any(is_code for *_, is_code in deque(_lines(f"{text}\n"), 1))

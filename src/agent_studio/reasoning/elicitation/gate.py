@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _GROWTH, _GROWTH_ANYWAY = 4, 2_000
 """A replacement has at most so many times the characters of its quote, and these more."""
-_LINK = re.compile(r"\]\(\s*<?([^)\s>]+)|^\s*\[[^\]]+\]:\s*(\S+)|(https?://[^\s)>\"'\]]+)", re.MULTILINE)
+_LINK = re.compile(r"\]\(\s*<?([^)\s>]+)|^[ \t]*\[[^\]\n]+\]:\s*(\S+)|(https?://[^\s)>\"'\]]+)", re.MULTILINE)
 
 
 def faults(draft: Draft, fix: Fix) -> Iterator[str]:
@@ -26,11 +26,13 @@ def faults(draft: Draft, fix: Fix) -> Iterator[str]:
     if not fix.quote.strip():
         yield "it quotes nothing"
         return
-    times = draft.text.count(fix.quote)
-    if times != 1:
-        yield "its quote is not in the text" if not times else f"its quote is in the text {times} times"
+    at = draft.text.find(fix.quote)
+    if at < 0:
+        yield "its quote is not in the text"
         return
-    at = draft.text.index(fix.quote)
+    if draft.text.find(fix.quote, at + 1) >= 0:  # one that begins within the first is another place, too
+        yield "its quote is in the text more than once"
+        return
     if not draft.start <= at <= at + len(fix.quote) <= draft.end:
         yield "its quote is outside the section"
         return

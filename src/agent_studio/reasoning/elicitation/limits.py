@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agent_studio import clock
 from agent_studio.environment import flags
 from agent_studio.errors import AgentStudioError, UsageError
+from agent_studio.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,8 @@ def session_of(given: str, variables: Mapping[str, str]) -> str:
     name = given or variables.get(SESSION_VARIABLE, "") or f"day-{clock.now():%Y-%m-%d}"
     if len(name) > _SESSION_MAX or not name.isprintable() or not name.strip():
         raise UsageError("--session is no name of a session", hint=f"at most {_SESSION_MAX} printable characters")
+    if redact(name) != name:  # what is kept of it would be another name: its limits would never be reached
+        raise UsageError("the name of the session looks like a credential", hint="--session NAME, another one")
     return name
 
 

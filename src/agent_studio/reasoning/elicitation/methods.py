@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_studio.errors import ConfigurationError, UsageError, did_you_mean
-from agent_studio.knowledge import front_matter
+from agent_studio.errors import AgentStudioError, ConfigurationError, UsageError, did_you_mean
+from agent_studio.knowledge import front_matter, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -122,19 +122,26 @@ def chosen(context: Context, names: Iterable[str]) -> list[Method]:
 
 def _own(project: Project) -> list[Method]:
     """Return the methods of the project's folder, by name; none where there is no such folder."""
-    folder = project.definition(OWN_FOLDER)
+    shown = project.shown(OWN_FOLDER)
     try:
-        names = sorted(place.name for place in folder.iterdir() if place.suffix in _SUFFIXES)
+        names = [name for name in project.folder.names(shown) if name.endswith(_SUFFIXES)]
     except FileNotFoundError:
         return []
-    except OSError as error:
-        shown = project.shown(OWN_FOLDER)
-        raise ConfigurationError(f"{shown}: {error.strerror}", hint="make it a folder that can be read") from error
+    except AgentStudioError as error:
+        raise ConfigurationError(f"{shown}: {error.message}", hint="make it a folder that can be read") from error
     if len(names) > _MAX_FILES:
         raise ConfigurationError(f"{project.shown(OWN_FOLDER)} has {len(names)} methods; at most {_MAX_FILES} are read")
     listed = [name for name in names if name.casefold() != "readme.md"]
-    read = ((f"{OWN_FOLDER}/{name}", name) for name in listed)
-    return [parse(name, project.read_definition(path), project.shown(path)) for path, name in read]
+    return [parse(name, _read(project, f"{shown}/{name}"), f"{shown}/{name}") for name in listed]
+
+
+def _read(project: Project, path: str) -> bytes:
+    """Return the bytes of a method; raise `ConfigurationError` for a link: a candidate could not hold it."""
+    try:
+        return project.folder.read(path)
+    except (FileNotFoundError, AgentStudioError) as error:
+        why = error.message if isinstance(error, AgentStudioError) else "it leads nowhere"
+        raise ConfigurationError(f"{path}: {why}", hint="put a file in its place") from None
 
 
 def parse(name: str, data: bytes, source: str) -> Method:
@@ -157,7 +164,7 @@ def parse(name: str, data: bytes, source: str) -> Method:
     return Method(
         id=stem, name=reading.text("name") or stem, purpose=reading.required("purpose"), prompt=prompt,
         aliases=tuple(reading.names("aliases")), kinds=reading.texts("kinds"),
-        cues={one: reading.texts(f"cues.{one}") for one in CUES}, evidence=reading.text("evidence"),
+        cues={one: reading.cues(f"cues.{one}") for one in CUES}, evidence=reading.text("evidence"),
         protocol=protocol, source=source,
     )  # fmt: skip
 
@@ -219,6 +226,13 @@ class _Reading:
                 raise self.fault(key, f"{key} is one text", f"write a list: {key}: [{value}]")
             return ()
         return tuple(value)
+
+    def cues(self, key: str) -> tuple[str, ...]:
+        """Return rows of words, each of which has some."""
+        for one in (found := self.texts(key)):
+            if not one.split() or not all(words.words(place.replace("|", " ")) for place in one.split()):
+                raise self.fault(key, f"the cue {one!r} has no words", "write words, such as: what|how could fail")
+        return found
 
     def names(self, key: str) -> tuple[str, ...]:
         """Return a list of names."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.reasoning.elicitation.findings import FINDINGS_MAX, SCHEMA
 from agent_studio.reasoning.models.model import Request
@@ -52,33 +53,38 @@ _ANSWER = f"""Answer each question from what you know, shortly. Say "unknown" wh
 _LIST = {"type": "array", "items": {"type": "string"}}
 
 
+class _Part(NamedTuple):
+    what: str
+    text: str
+
+
 def examine(method: Method, text: str, goal: str, answers: Sequence[tuple[str, str]] = ()) -> Request:
     """Return the request for a method's findings; `answers` are questions that were answered without the text."""
-    parts = [_marked("the text", text)]
+    parts = [_Part("the text", text)]
     if goal:
-        parts.append(_marked("what its author wants of it", goal))
+        parts.append(_Part("what its author wants of it", goal))
     if answers:
         listed = "\n".join(f"{number}. {asked}\n   {said}" for number, (asked, said) in enumerate(answers, 1))
-        parts.append(_marked("questions, answered without the text in view", listed))
+        parts.append(_Part("questions, answered without the text in view", listed))
     system = f"{_EXAMINE}\nThe method is: {method.name}. {method.purpose}\n\n{method.prompt}"
     return _request(method.id, system, parts, SCHEMA)
 
 
 def ask(method: Method, text: str) -> Request:
     """Return the request for questions about a text."""
-    return _request(f"{method.id}.questions", _ASK, [_marked("the text", text)], _object(questions=_LIST))
+    return _request(f"{method.id}.questions", _ASK, [_Part("the text", text)], _object(questions=_LIST))
 
 
 def answer(method: Method, questions: Sequence[str]) -> Request:
     """Return the request for their answers, in which the text is not shown."""
     listed = "\n".join(f"{number}. {one}" for number, one in enumerate(questions, 1))
-    return _request(f"{method.id}.answers", _ANSWER, [_marked("the questions", listed)], _object(answers=_LIST))
+    return _request(f"{method.id}.answers", _ANSWER, [_Part("the questions", listed)], _object(answers=_LIST))
 
 
 def compare(first: str, second: str) -> Request:
     """Return the request for a verdict on two versions of a passage."""
     schema = _object(verdict={"type": "string", "enum": list(VERDICTS)}, reason={"type": "string"})
-    return _request(JUDGE, _JUDGE, [_marked("version A", first), _marked("version B", second)], schema)
+    return _request(JUDGE, _JUDGE, [_Part("version A", first), _Part("version B", second)], schema)
 
 
 def texts(data: Mapping[str, Any] | None, key: str) -> list[str]:
@@ -89,14 +95,17 @@ def texts(data: Mapping[str, Any] | None, key: str) -> list[str]:
     return [one.strip()[:_QUESTION_CHARACTERS] for one in listed[:_ANSWERED_MAX] if one.strip()]
 
 
-def _request(agent: str, system: str, parts: Sequence[str], schema: Mapping[str, Any]) -> Request:
-    return Request(agent=agent, system=system, prompt="\n\n".join(parts), schema=schema, nonce=secrets.token_hex(8))
+def _request(agent: str, system: str, parts: Sequence[_Part], schema: Mapping[str, Any]) -> Request:
+    """Return a request with each part between two marks that nobody who wrote it could know.
 
-
-def _marked(what: str, text: str) -> str:
-    """Return a text between two marks that nobody who wrote it could know."""
-    mark = f"=== {what} {secrets.token_hex(8)} ==="
-    return f"{mark}\n{text}\n{mark}"
+    They are the hash of all parts: no text holds its own, and the same question has the same words each time.
+    """
+    seal = hashlib.sha256("\x1f".join(text for part in parts for text in part).encode("utf-8", "replace")).hexdigest()
+    marked = []
+    for part in parts:
+        mark = f"=== {part.what} {seal[:32]} ==="
+        marked.append(f"{mark}\n{part.text}\n{mark}")
+    return Request(agent=agent, system=system, prompt="\n\n".join(marked), schema=schema, nonce=secrets.token_hex(8))
 
 
 def _object(**properties: Any) -> dict[str, Any]:

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 class Proposal(NamedTuple):
     """A text with changes made."""
 
-    text: str
+    draft: Draft
     made: list[Mapping[str, Any]]
     """The findings whose changes are in it."""
     left: list[tuple[Mapping[str, Any], str]]
     """Those whose changes no longer fit once the others are made, and why."""
+
+    @property
+    def text(self) -> str:
+        """The text with the changes made."""
+        return self.draft.text
 
 
 def fix_of(finding: Mapping[str, Any]) -> Fix | None:
@@ -43,12 +48,15 @@ def propose(draft: Draft, found: Iterable[Mapping[str, Any]]) -> Proposal:
             text = gate.changed(draft.text, fix)
             draft = draft._replace(text=text, end=draft.end + len(text) - len(draft.text))
             made.append(finding)
-    return Proposal(draft.text, made, left)
+    return Proposal(draft, made, left)
 
 
 def difference(before: str, after: str, name: str) -> str:
-    """Return a unified difference, empty where nothing differs."""
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}", n=2
-    )
+    """Return a unified difference, empty where nothing differs; lines end at line feeds alone, as for other tools."""
+    lines = difflib.unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}", n=2)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def _lines(text: str) -> list[str]:
+    *whole, rest = text.split("\n")
+    return [*(f"{line}\n" for line in whole), *([rest] if rest else [])]

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.errors import AgentStudioError
+from agent_studio.reasoning.asking import sendable
 from agent_studio.reasoning.elicitation import findings, gate, prompts, store
 from agent_studio.reasoning.elicitation.methods import FACTORED
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.elicitation.methods import Method
     from agent_studio.reasoning.models.model import Model, Request
 
-_AT_ONCE = 5
+AT_ONCE = 5
 _PASSAGE = 1_500
 """Characters on either side of a change that the judge sees."""
 
@@ -52,7 +53,7 @@ class Running:
 
     def __init__(self, context: Context, task: Task, asker: Asker, model: Model) -> None:
         self._context, self._task, self._asker, self._model = context, task, asker, model
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._before_usd = asker.spent_usd
         self._unpriced = 0
         self._calls = 0
@@ -138,27 +139,30 @@ class Running:
     async def _ask(self, request: Request, method: str) -> Mapping[str, Any] | None:
         """Ask once and note the call; a call that failed is noted, too."""
         async with self._places:
+            request = sendable(request)
             noted = {"agent": request.agent, "method": method, "request": request.sha256, "costUsd": None}
-            worst = self._asker.worst_usd(self._model, request)
-            asked = {"request": request.sha256, "worstUsd": None if worst is None else str(worst)}
-            store.note(self._context, self._task.id, store.ASKED, asked)
             try:
-                answer = await self._asker.ask(self._model, request)
+                answer = await self._asker.ask(self._model, request, begun=lambda: self._note_asked(request))
             except AgentStudioError as error:
-                self._note_call({**noted, "error": error.message})
+                self._note_call({**noted, "error": error.message, "sent": getattr(error, "was_sent", False)})
                 raise
             reply = answer.reply
             cost = None if answer.cost_usd is None else str(answer.cost_usd)
             self._note_call({
-                **noted, "costUsd": cost, "costSource": answer.cost_source, "model": reply.model,
+                **noted, "sent": True, "costUsd": cost, "costSource": answer.cost_source, "model": reply.model,
                 "provider": reply.provider, "reply": reply.sha256, "receipt": reply.request_id,
                 "usage": reply.usage._asdict(), "durationMs": round(reply.duration_ms, 1),
             })  # fmt: skip
             return reply.data
 
+    def _note_asked(self, request: Request) -> None:
+        worst = self._asker.worst_usd(self._model, request)
+        asked = {"request": request.sha256, "worstUsd": None if worst is None else str(worst)}
+        store.note(self._context, self._task.id, store.ASKED, asked)
+
     def _note_call(self, record: Mapping[str, Any]) -> None:
         store.note(self._context, self._task.id, store.CALL, record)
-        self._calls += 1
+        self._calls += record["sent"]
         self._unpriced += record["costUsd"] is None and "error" not in record
 
     def _note_refused(self, part: _Met) -> None:

@@ -31,7 +31,7 @@ ASKED, CALL, FINDING, REFUSED = "asked", "call", "finding", "refused"
 OFFERED, KEPT, UNSOUND, ADVICE = "offered", "kept", "unsound", "advice"
 """What became of a finding: its change is offered, the judge kept the original, a check failed, or it has none."""
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
-_WAIT_S = 300.0
+WAIT_S = 3_600.0
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}")
 
 
@@ -49,6 +49,11 @@ class Run(NamedTuple):
     """None while it runs, or where it was killed."""
     decided: list[dict[str, Any]]
     """What was applied and rejected."""
+
+    @property
+    def sent(self) -> int:
+        """How many calls were made, those left out that were refused or failed before anything was sent."""
+        return sum(one.get("sent", True) for one in self.calls)
 
     @property
     def decisions(self) -> dict[int, str]:
@@ -83,19 +88,21 @@ def began(context: Context, record: Mapping[str, Any], original: bytes, *, most:
 
 
 def _runs_of(past: list[dict[str, Any]], session: str) -> int:
-    return sum(one["kind"] == BEGAN and one["session"] == session for one in past)
+    """Return how many runs of a session asked somebody, or may have."""
+    idle = {one["id"] for one in past if one["kind"] == ENDED and one["status"] == FAILED and not one["calls"]}
+    return sum(one["kind"] == BEGAN and one["session"] == session and one["id"] not in idle for one in past)
 
 
 @contextmanager
 def alone(context: Context, session: str) -> Iterator[None]:
     """Let no two runs of a session count what is left of its budget at the same time; wait for the other one's end.
 
-    Raises `BusyError` when that takes longer than a run may take.
+    Raises `BusyError` when that takes longer than a run of any size may take.
     """
     door = folder(context)
     door.make()
-    name = f"session-{draft.digest(session.encode())[:2]}.lock"  # some sessions share one: they wait, no more
-    with locks.exclusive(door, name, doing="elicitation", wait_s=_WAIT_S):
+    name = f"session-{draft.digest(session.encode())[:16]}.lock"
+    with locks.exclusive(door, name, doing=f"another run of the session {session}", wait_s=WAIT_S):
         yield
 
 
@@ -110,8 +117,23 @@ def settle(context: Context, run_id: str, kind: str, record: Mapping[str, Any]) 
 
 
 def index(context: Context) -> list[dict[str, Any]]:
-    """Return the journal of all runs; raise `IntegrityError` where it was changed."""
-    return chained.read(folder(context), INDEX).records
+    """Return the journal of all runs; raise `IntegrityError` where it was changed, or lacks a run that has a folder."""
+    door = folder(context)
+    there = {name for name in door.names() if _ID.fullmatch(name)} if door.has_folder() else set()
+    records = chained.read(door, INDEX).records
+    for run_id in sorted(there - _begun(records)):
+        asked = any(one["kind"] == ASKED for one in chained.read(door.at(run_id), JOURNAL).records)
+        # One that has only begun may be on its way into the journal, or was killed before it was there.
+        if asked and run_id not in _begun(chained.read(door, INDEX).records):
+            raise IntegrityError(
+                f"{door.path / INDEX} does not have the run {run_id}, whose folder is there",
+                hint="restore the file from a copy of it",
+            )
+    return records
+
+
+def _begun(records: list[dict[str, Any]]) -> set[str]:
+    return {one["id"] for one in records if one["kind"] == BEGAN}
 
 
 def load(context: Context, run_id: str) -> Run:
@@ -124,8 +146,9 @@ def load(context: Context, run_id: str) -> Run:
         raise UsageError(f"there is no run {run_id!r} in {context.environment}", hint=hint)
     own = [one for one in past if one["id"] == run_id]
     lines = chained.read(folder(context).at(run_id), JOURNAL).records
-    if lines and _bare(lines[0]) != _bare(begun):
-        raise IntegrityError(f"the journal of the run {run_id} is another run's", hint="restore it from a copy")
+    if not lines or _bare(lines[0]) != _bare(begun):
+        what = "another run's" if lines else "gone"
+        raise IntegrityError(f"the journal of the run {run_id} is {what}", hint="restore it from a copy")
     return Run(
         run_id, begun,
         [one for one in lines if one["kind"] == FINDING], [one for one in lines if one["kind"] == CALL],
@@ -158,7 +181,8 @@ def spent_usd(context: Context, session: str) -> Decimal:
 def _noted_usd(context: Context, run_id: str) -> Decimal:
     lines = chained.read(folder(context).at(run_id), JOURNAL).records
     costs = {one["request"]: Decimal(one["worstUsd"] or 0) for one in lines if one["kind"] == ASKED}
-    known = {one["request"]: Decimal(one["costUsd"]) for one in lines if one["kind"] == CALL and one["costUsd"]}
+    done = [one for one in lines if one["kind"] == CALL and (one["costUsd"] or not one.get("sent", True))]
+    known = {one["request"]: Decimal(one["costUsd"] or 0) for one in done}
     return sum({**costs, **known}.values(), Decimal(0))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.reasoning.models.model import MALFORMED, ModelError
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 ANSWER_BYTES_MAX = 4 << 20
 """Of what a provider sends for one call; more is no answer."""
 _RAW_MAX = 2_000
-_FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
 _DEEPEST = 64
 
 
@@ -49,11 +47,19 @@ def digest(raw: bytes | str) -> str:
 
 
 def _parsed(text: str, usage: Usage | None, who: str) -> Any:
-    fenced = _FENCED.fullmatch(text)
     try:
-        return json.loads(fenced[1] if fenced else text)
+        return json.loads(_unfenced(text))
     except (ValueError, RecursionError) as error:
         raise _malformed(f"{who} answered with no JSON: {error}"[:300], text, usage) from None
+
+
+def _unfenced(text: str) -> str:
+    """Return what stands in a block of code that is all of an answer, else the answer."""
+    bare = text.strip()
+    first, _, rest = bare.partition("\n")
+    if first.rstrip() in {"```", "```json"} and rest.endswith("```"):
+        return rest[: -len("```")]
+    return text
 
 
 def _fault(data: Any, schema: Mapping[str, Any]) -> str:

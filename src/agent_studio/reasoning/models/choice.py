@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from agent_studio.errors import ConfigurationError, UsageError, did_you_mean
 from agent_studio.reasoning.models import remote, servers
-from agent_studio.reasoning.models.model import Choice
+from agent_studio.reasoning.models.model import REHEARSED, Choice
 from agent_studio.reasoning.models.remote import ANTHROPIC, OPENAI, Endpoint, Remote
 
 if TYPE_CHECKING:
@@ -82,18 +83,32 @@ def endpoints(context: Context) -> dict[str, Endpoint]:
             raise ConfigurationError(
                 f"{where}: name is {name!r}", hint="lower-case letters, digits, dashes; not taken by another"
             )
-        if not isinstance(url, str) or not _URL.fullmatch(url):
+        if not is_url(url):
             raise ConfigurationError(f"{where}: url is {url!r}", hint="such as https://HOST/v1")
-        if entry.get("speaks", OPENAI) not in {OPENAI, ANTHROPIC} or not isinstance(entry.get("free", False), bool):
-            raise ConfigurationError(
-                f"{where}: speaks is {OPENAI} or {ANTHROPIC}, free is true or false", hint="leave them out"
-            )
-        variable = str(entry.get("keyVariable") or "")
-        found[name] = Endpoint(
-            str(entry.get("provider", name)), url, os.environ.get(variable, ""), variable,
-            entry.get("speaks", OPENAI), is_free=entry.get("free", False),
-        )  # fmt: skip
+        found[name] = _endpoint(where, name, url, entry)
     return found
+
+
+def _endpoint(where: str, name: str, url: str, entry: Mapping[str, Any]) -> Endpoint:
+    speaks, provider, variable = entry.get("speaks", OPENAI), entry.get("provider", name), entry.get("keyVariable", "")
+    if speaks not in (OPENAI, ANTHROPIC) or not isinstance(entry.get("free", False), bool):
+        raise ConfigurationError(
+            f"{where}: speaks is {OPENAI} or {ANTHROPIC}, free is true or false", hint="leave them out"
+        )
+    if not isinstance(provider, str) or not provider.strip() or provider in REHEARSED:
+        raise ConfigurationError(f"{where}: provider is {provider!r}", hint="whose prices hold; leave it out")
+    if not isinstance(variable, str):
+        raise ConfigurationError(f"{where}: keyVariable is {variable!r}", hint="the name of a variable")
+    key = os.environ.get(variable, "") if variable else ""
+    return Endpoint(provider, url, key, variable, speaks, is_free=entry.get("free", False))
+
+
+def is_url(url: object) -> bool:
+    """Tell whether something is an address that a server can have."""
+    try:
+        return isinstance(url, str) and bool(_URL.fullmatch(url)) and urlsplit(url).port != 0
+    except ValueError:  # brackets that are not closed, a port that is none
+        return False
 
 
 def usable(context: Context) -> list[Choice]:
@@ -130,12 +145,14 @@ def _of_provider(asked: _Asked) -> Model:
     provider = asked.name.partition(":")[0]
     key = os.environ.get(KEYS[provider], "")
     url = os.environ.get(_BASES[provider]) or _HOMES[provider]
+    if not is_url(url):
+        raise UsageError(f"{_BASES[provider]} is {url!r}", hint=f"such as {_HOMES[provider]}")
     return _remote(asked, Endpoint(provider, url, key, KEYS[provider], provider))
 
 
 def _compatible(asked: _Asked) -> Model:
     model, _, url = asked.rest.rpartition("@")
-    if not model or not _URL.fullmatch(url):
+    if not model or not is_url(url):
         raise UsageError(f"{asked.name!r} names no model and URL", hint="compatible:NAME@http://127.0.0.1:8080/v1")
     return _remote(asked._replace(rest=model), Endpoint("compatible", url))
 
@@ -152,6 +169,10 @@ def _remote(asked: _Asked, endpoint: Endpoint) -> Model:
     variable = endpoint.key_variable
     if remote.is_installed() and variable and not endpoint.key:
         raise UsageError(f"{asked.name} needs a key, and {variable} is not set", hint=f"export {variable}")
+    if not (endpoint.key.isascii() and endpoint.key.isprintable()):
+        raise UsageError(
+            f"the key in {variable} holds a character that no key has, such as a line end", hint=f"export {variable}"
+        )
     return Remote(asked.name, asked.rest, endpoint)
 
 

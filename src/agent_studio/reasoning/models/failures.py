@@ -34,6 +34,11 @@ def of(error: Exception, name: str, receipt: Receipt, key: str) -> ModelError:
     if receipt.is_oversized:
         return ModelError(f"{name} answered with more than can be an answer", kind=MALFORMED)
     kind, hint = next(((kind, hint) for family, kind, hint in _KINDS if isinstance(error, family)), (MALFORMED, ""))
+    if kind == MALFORMED and not receipt.was_sent:
+        return ModelError(
+            f"{name} was not asked: {_text(error, key)}", kind=REFUSED, is_owed=False, was_sent=False,
+            hint="nothing was sent",
+        )  # fmt: skip
     if isinstance(error, raised.ModelHTTPError) and kind == MALFORMED:
         kind = REFUSED if error.status_code < _SERVER else UNAVAILABLE
     status = f" (HTTP {receipt.status})" if receipt.status >= 300 else ""  # noqa: PLR2004 - no success
@@ -42,7 +47,7 @@ def of(error: Exception, name: str, receipt: Receipt, key: str) -> ModelError:
         kind, hint = REFUSED, "name the address that it leads to"
     return ModelError(
         f"{name}: {_WORDS[kind]}{status}: {_text(error, key)}", kind=kind, hint=hint, is_owed=is_owed,
-        retry_after_s=getattr(error, "retry_after", None) if kind == THROTTLED else None,
+        was_sent=receipt.was_sent, retry_after_s=getattr(error, "retry_after", None) if kind == THROTTLED else None,
     )  # fmt: skip
 
 

@@ -94,11 +94,14 @@ class ModelError(AgentStudioError):
         raw: str = "",
         is_owed: bool = True,
         retry_after_s: float | None = None,
+        was_sent: bool = True,
     ) -> None:
         super().__init__(message, hint=hint)
         self.kind, self.usage, self.raw = kind, usage, raw
         self.is_owed = is_owed
         """Whether the provider may bill the call; False where it surely did not begin to answer."""
+        self.was_sent = was_sent
+        """Whether anybody was asked; False where it failed before that."""
         self.retry_after_s = retry_after_s
         """How long a provider that throttles asks to wait."""
         self.cost_usd: Decimal | None = None

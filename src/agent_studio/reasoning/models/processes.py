@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from asyncio import StreamReader
     from asyncio.subprocess import Process
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 _PART = 1 << 16
 _ERRORS_KEPT = 4_096
+_PR_SET_PDEATHSIG = 1
+"""Of `prctl(2)`: the signal that a process gets when its parent dies."""
 
 
 class Said(NamedTuple):
@@ -33,10 +37,11 @@ async def ask(
 ) -> Said:
     """Run a program in a folder with what it reads; raise `OSError` when it cannot be started.
 
-    It and all that it started are killed when the task is cancelled and when it says too much.
+    It and all that it started are killed when the task is cancelled and when it says too much. On Linux it is killed
+    when this process is, too.
     """
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=folder, env=dict(variables), start_new_session=True,
+        *command, cwd=folder, env=dict(variables), start_new_session=True, preexec_fn=_dying_with(os.getpid()),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -47,6 +52,20 @@ async def ask(
         kill(process)
         await process.wait()
     return Said(code, b"".join(out.parts), b"".join(err.parts), out.is_oversized)
+
+
+def _dying_with(parent: int) -> Callable[[], None] | None:
+    """Return what a child does before its program starts so that it does not outlive us; None where it cannot."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # looked up here: a child between fork and exec had better not
+
+    def bind() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # we died before
+            os._exit(1)
+
+    return bind
 
 
 def kill(process: Process) -> None:

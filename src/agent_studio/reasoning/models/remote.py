@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -158,13 +159,31 @@ def _parameters(request: Request, model: PydanticModel, endpoint: Endpoint) -> M
     from pydantic_ai.output import OutputObjectDefinition  # noqa: PLC0415 - heavy
     from pydantic_ai.tools import ToolDefinition  # noqa: PLC0415 - heavy
 
-    schema = dict(request.schema)
+    schema = _plain(request.schema)
     if endpoint.speaks == OPENAI or model.profile.get("supports_json_schema_output"):
         return ModelRequestParameters(
             output_mode="native", output_object=OutputObjectDefinition(json_schema=schema, name="answer")
         )
     tool = ToolDefinition(name="answer", description="Give the answer.", parameters_json_schema=schema, kind="output")
     return ModelRequestParameters(output_mode="tool", output_tools=[tool], allow_text_output=False)
+
+
+def _plain(schema: Any) -> Any:
+    """Return a schema whose lists of types are alternatives: Anthropic's library takes no other."""
+    if isinstance(schema, list):
+        return [_plain(one) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {name: _plain(inner) for name, inner in schema.items()}
+    if not isinstance(found.get("type"), list):
+        return found
+    whole = [kind for kind in found["type"] if kind != "null"]
+    rest = {name: inner for name, inner in found.items() if name not in {"type", "description"}}
+    told = {"description": found["description"]} if "description" in found else {}
+    return {
+        **told,
+        "anyOf": [{"type": kind, **rest} for kind in whole] + [{"type": "null"}] * ("null" in found["type"]),
+    }
 
 
 def _said(response: ModelResponse) -> str:

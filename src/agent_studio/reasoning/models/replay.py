@@ -1,4 +1,4 @@
-"""Answers that were recorded once, given again by the hash of what was asked: a question that is not there fails.
+"""Answers that were recorded once, given again by the hash of the words: a question that is not there fails.
 
 One JSON object a line: `{"request": SHA-256, "reply": {...}}`. What is recorded passes redaction.
 """
@@ -19,6 +19,8 @@ from agent_studio.redaction.structure import redacted_json
 if TYPE_CHECKING:
     from agent_studio.reasoning.models.model import Model
 
+SUFFIX = ".jsonl"
+"""What a cassette's name ends in: a recording is written into no other file."""
 _SHAPE = '{"request": "<sha256>", "reply": {"text": "...", "data": {...}}}'
 
 
@@ -38,14 +40,15 @@ class Replay:
 
     async def complete(self, request: Request) -> Reply:
         """Return what was recorded for this request; raise `ModelError` when nothing was."""
-        recorded = self._replies.get(request.sha256)
+        words = _words(request)
+        recorded = self._replies.get(words)
         if not recorded:
             raise ModelError(
-                f"{self._path} has no recording of what {request.agent} is asked ({request.sha256[:12]})",
-                kind=REFUSED, hint=f"record it: --model record:{self._path}=MODEL", is_owed=False,
+                f"{self._path} has no recording of what {request.agent} is asked ({words[:12]})",
+                kind=REFUSED, hint=f"record it: --model record:{self._path}=MODEL", is_owed=False, was_sent=False,
             )  # fmt: skip
-        number = self._asked.get(request.sha256, 0)
-        self._asked[request.sha256] = number + 1
+        number = self._asked.get(words, 0)
+        self._asked[words] = number + 1
         reply = recorded[min(number, len(recorded) - 1)]
         return replace(reply, provider=self.provider, cost_usd=Decimal(0), cost_source=FREE)
 
@@ -57,13 +60,21 @@ class Recording:
     """Another model, each of whose answers is added to a cassette."""
 
     def __init__(self, path: str, model: Model) -> None:
-        """Raise `UsageError` for a cassette that cannot be gone on with."""
+        """Raise `UsageError` for a cassette that cannot be written, or gone on with."""
         self.name = f"record:{path}={model.name}"
         self.provider, self.model, self.is_free = model.provider, model.model, model.is_free
         self._inner, self._path = model, Path(path)
         self._lock = threading.Lock()
-        if self._path.exists():
-            _read(self._path)
+        self.unkept: list[str] = []
+        """Why answers are not in the cassette: the disk failed after the model had answered."""
+        if self._path.suffix != SUFFIX:
+            raise UsageError(f"{path} is no name of a cassette", hint=f"one that ends in {SUFFIX}")
+        try:
+            with self._path.open("ab"):
+                pass
+        except OSError as error:
+            raise UsageError(f"{self._path}: {error.strerror}", hint="name a file that can be written") from error
+        _read(self._path)
 
     @property
     def priced_as(self) -> tuple[str, ...]:
@@ -80,12 +91,12 @@ class Recording:
 
     def _kept(self, request: Request, reply: Reply) -> Reply:
         said = {**asdict(reply), "cost_usd": None if reply.cost_usd is None else str(reply.cost_usd)}
-        line = redacted_json({"request": request.sha256, "agent": request.agent, "reply": said}, ensure_ascii=False)
+        line = redacted_json({"request": _words(request), "agent": request.agent, "reply": said}, ensure_ascii=False)
         try:
             with self._lock, self._path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
-        except OSError as error:
-            raise UsageError(f"{self._path}: {error.strerror}", hint="name a file that can be written") from error
+        except OSError as error:  # the answer is paid for: it is not thrown away
+            self.unkept.append(f"{self._path} lacks an answer: {error.strerror}")
         return reply
 
 
@@ -106,19 +117,24 @@ def recording(path: str, model: Model) -> Recording:
 
 def _read(path: Path) -> dict[str, list[Reply]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", hint=f"record one: --model record:{path}=MODEL") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is no UTF-8 text", hint=f"one a line: {_SHAPE}") from error
     found: dict[str, list[Reply]] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines if any(lines) else [], 1):
         try:
             said = json.loads(line)
             found.setdefault(str(said["request"]), []).append(_reply(said["reply"]))
-        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             raise UsageError(f"{path}, line {number}: no recording ({error})", hint=f"one a line: {_SHAPE}") from error
     return found
+
+
+def _words(request: Request) -> str:
+    """Return the hash of what is asked, whichever call it is."""
+    return replace(request, nonce="").sha256
 
 
 def _reply(said: dict[str, Any]) -> Reply:

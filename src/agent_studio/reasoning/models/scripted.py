@@ -20,6 +20,7 @@ from agent_studio.reasoning.models.model import FREE, MALFORMED, REFUSED, TIMEOU
 
 _ERRORS = (TIMEOUT, MALFORMED, REFUSED)
 _CHARACTERS_A_TOKEN = 4
+_LONGEST_MS = 3_600_000
 
 
 class Scripted:
@@ -88,7 +89,7 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
         said = json.loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", hint="name the file of scripted replies") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON: {error}", hint=f"write {shape}") from error
     replies = said.get("replies") if isinstance(said, dict) else None
     if not isinstance(replies, dict) or not replies:
@@ -97,8 +98,17 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
         if not isinstance(listed, list) or not listed or not all(isinstance(one, dict) for one in listed):
             raise UsageError(f"{path}: the replies of {agent} are no list of objects", hint=f"write {shape}")
         for one in listed:
-            if one.get("error", TIMEOUT) not in _ERRORS:
-                raise UsageError(f"{path}: {agent}: error {one['error']!r}", hint=f"one of {', '.join(_ERRORS)}")
-            if not isinstance(one.get("delayMs", 0), int | float):
-                raise UsageError(f"{path}: {agent}: delayMs is {one['delayMs']!r}", hint="write milliseconds")
+            _refuse_wrong(f"{path}: {agent}", one)
     return replies
+
+
+def _refuse_wrong(where: str, one: dict[str, Any]) -> None:
+    if one.get("error", TIMEOUT) not in _ERRORS:
+        raise UsageError(f"{where}: error {one['error']!r}", hint=f"one of {', '.join(_ERRORS)}")
+    delay_ms = one.get("delayMs", 0)
+    if not isinstance(delay_ms, int | float) or not 0 <= delay_ms <= _LONGEST_MS:
+        raise UsageError(f"{where}: delayMs is {delay_ms!r}", hint=f"write milliseconds, at most {_LONGEST_MS:,}")
+    if set(one) - {"error", "delayMs"} == {"text"} and not isinstance(one["text"], str):
+        raise UsageError(f"{where}: text is {one['text']!r}", hint="write a text in quotes")
+    if any("\ud800" <= letter <= "\udfff" for letter in json.dumps(one, ensure_ascii=False)):
+        raise UsageError(f"{where}: half of a surrogate pair is no character", hint="write the character")
