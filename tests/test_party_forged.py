@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,10 @@ import pytest
 from tests.party_world import for_it, script
 
 from agent_studio.dashboard import party as page
+from agent_studio.environment.context import Context, open_context
+from agent_studio.environment.detect import Choice, Environment
+from agent_studio.environment.roots import Project
+from agent_studio.reasoning.party import seals, store
 from agent_studio.storage import chain
 
 if TYPE_CHECKING:
@@ -52,20 +57,22 @@ def chained(lines: list[Line]) -> bytes:
     return data
 
 
-def interrupted(table: Studio, kept: int) -> tuple[str, Path]:
-    """A party of which the first lines are there and known, as a killed process leaves it."""
-    from agent_studio.environment.roots import Project
-    from agent_studio.reasoning.party import seals
+def opened(table: Studio) -> Context:
+    return open_context(Project(table.path), Choice(Environment.DEVELOPMENT, "--env"), {})
 
-    name, place = party(table)
+
+def known_until(table: Studio, name: str, kept: int) -> Path:
+    """Leave the first lines of a party, and the note of them, as a killed process does."""
+    place = table.path / f".claude/context/party/{name}/transcript.jsonl"
     place.write_bytes(b"".join(place.read_bytes().splitlines(keepends=True)[:kept]))
     last = json.loads(place.read_bytes().splitlines()[-1])
-    from agent_studio.environment.context import open_context
-    from agent_studio.environment.detect import Choice, Environment
+    seals.note(opened(table).root, name, [chain.Head(last["_seq"], last["_hash"])])
+    return place
 
-    context = open_context(Project(table.path), Choice(Environment.DEVELOPMENT, "--env"), {})
-    seals.note(context.root, name, [chain.Head(last["_seq"], last["_hash"])])
-    return name, place
+
+def interrupted(table: Studio, kept: int) -> tuple[str, Path]:
+    name, _ = party(table)
+    return name, known_until(table, name, kept)
 
 
 def codes(table: Studio, name: str) -> dict[str, int]:
@@ -161,30 +168,19 @@ def test_a_line_of_another_shape_is_damage_and_no_crash(table: Studio, number: i
 
 
 def test_a_line_that_is_no_record_under_a_hash_that_fits_is_damage(table: Studio) -> None:
-    import hashlib
-
-    from agent_studio.environment.context import open_context
-    from agent_studio.environment.detect import Choice, Environment
-    from agent_studio.environment.roots import Project
-
     name, place = party(table)
     digest = hashlib.sha256(b"{oops}").hexdigest()
     own = hashlib.sha256((chain.GENESIS + digest).encode()).hexdigest()
     place.write_text(f'{{oops,"_seq":1,"_prevHash":"{chain.GENESIS}","_hash":"{own}"}}\n')
     assert set(codes(table, name).values()) == {8}
-    context = open_context(Project(table.path), Choice(Environment.DEVELOPMENT, "--env"), {})
+    context = opened(table)
     assert page.party(context, "")["parties"][0]["problem"]
     assert page.party(context, name)["verified"]["verdict"] == "FAIL"
 
 
 def test_a_party_that_never_began_is_passed_over(table: Studio) -> None:
-    from agent_studio.environment.context import open_context
-    from agent_studio.environment.detect import Choice, Environment
-    from agent_studio.environment.roots import Project
-    from agent_studio.reasoning.party import store
-
     name, _ = party(table)
-    context = open_context(Project(table.path), Choice(Environment.DEVELOPMENT, "--env"), {})
+    context = opened(table)
     store.new(context)
     assert [one["id"] for one in table.json("party", "list")["parties"]] == [name]
     assert table.json("party", "verify", "last")["id"] == name
