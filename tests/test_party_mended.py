@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.party_world import Direct, claims, for_it, held, script
 
+from agent_studio.reasoning.party import outcome, report
 from agent_studio.reasoning.party.consensus import NONE, STRONG
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
@@ -61,7 +62,8 @@ def test_claims_of_which_nobody_can_tell_whether_they_deny_each_other_are_left_t
     one, other = "この方式を使う", "この方式を使わない"
     yes = {"votes": [{"claim": claim, "stance": "support"} for claim in (one, other)], "confidence": 0.9}
     found = held(tmp_path, [[claims(one), yes], [claims(other), yes], [claims(one), yes]])
-    assert (found.state, found.tally.is_unjudged, found.decision) == (NONE, True, "escalate")
+    assert (found.state, found.tally.option, found.decision) == (NONE, None, "escalate")
+    assert "cannot be told" in outcome.needed(found)
 
 
 def test_a_vote_is_shown_to_others_and_told_as_what_it_is(tmp_path: Path) -> None:
@@ -77,8 +79,6 @@ def test_a_vote_is_shown_to_others_and_told_as_what_it_is(tmp_path: Path) -> Non
     place = last.index("Beta is right.")
     assert last.rindex("## Beta", 0, place) > last.rfind("## Alpha", 0, place)
     assert '"Alpha": "oppose"' in last
-    from agent_studio.reasoning.party import outcome, report
-
     seat = outcome.data(found)["seats"][0]
     assert (seat["stance"], seat["option"]) == ("support", "Beta")
     assert "(seat 1): support Beta" in report.markdown(found)
@@ -195,3 +195,19 @@ def test_two_files_of_one_name_and_what_is_no_work_of_people_prove_nothing(bare:
     model = script(bare.path / "s.json", {"*": [for_it("Alpha", evidence=[quote])]})
     data = bare.json("party", "run", "Which?", "--options", "Alpha|Beta", "--model", model)
     assert data["seats"][0]["evidence"][0]["verified"] is False
+
+
+def test_what_is_no_markdown_is_nobodys_persona(bare: Studio) -> None:
+    bare.write(".env", "PORT=1\n")
+    (bare.path / ".claude/agents/leak.md").unlink(missing_ok=True)
+    (bare.path / ".claude/agents").mkdir(exist_ok=True)
+    (bare.path / ".claude/agents/leak.md").symlink_to("../../.env")
+    bare.write(".claude/teams/leaky.csv", "agent_type,role,priority,tools,model\nleak,r,1,,\nqa,r,2,,\n")
+    done = bare.run("party", "check", "leaky", "--json")
+    assert (done.code, "no Markdown" in done.envelope["problems"][0]["message"]) == (1, True)
+
+
+def test_the_time_for_an_answer_is_one(bare: Studio) -> None:
+    bare.write("q.jsonl", '{"id": "1", "question": "Which?", "options": ["a", "b"], "answer": "a"}\n')
+    for wrong in ("-5", "0", "nan"):
+        assert bare.run("party", "bench", "q.jsonl", "--model", "scripted:none.json", "--timeout", wrong).code == 2

@@ -51,7 +51,7 @@ class Tally(NamedTuple):
 
     state: str
     option: str | None
-    """What most weight supports; None on a tie and without votes."""
+    """What most weight supports; None on a tie, without votes, and where it cannot be told what two claims mean."""
     share: Fraction
     unweighted: Fraction
     """The same share with every seat alike and no look at confidence."""
@@ -98,14 +98,14 @@ def count(ballots: Sequence[Ballot], *, seats: int, by_confidence: bool = True) 
     share = shares[ranked[0]] if ranked else _NOTHING
     has_quorum = len(ballots) >= needed(seats) and len(votes) >= VOICES_LEAST
     rivals = [] if option is None else _rivals(option, votes, weights, shares)
-    contested = bool(rivals)
+    contested, is_unjudged = bool(rivals), bool(rivals) and all(rivals)
     return Tally(
         state=state_of(share) if has_quorum and option is not None and not contested else NONE,
-        option=option, share=share, unweighted=plain[ranked[0]] if ranked else _NOTHING,
+        option=None if is_unjudged else option, share=share, unweighted=plain[ranked[0]] if ranked else _NOTHING,
         margin=share - (shares[ranked[1]] if len(ranked) > 1 else _NOTHING),
         has_quorum=has_quorum, present=len(ballots), votes=len(votes), shares=shares,
         rejected={name: away for name in names if (away := _share(votes, weights, name, OPPOSE)) >= STRONG_AT},
-        contested=contested, is_unjudged=contested and all(rivals),
+        contested=contested, is_unjudged=is_unjudged,
     )  # fmt: skip
 
 

@@ -149,6 +149,11 @@ class _Agents:
                 f"{place} names the agent {seat.agent}, whose file {self._project.shown(name)} is a link out of the "
                 "project", hint="put the file itself there",
             )  # fmt: skip
+        if not real.endswith(".md"):
+            raise ConfigurationError(
+                f"{place} names the agent {seat.agent}, whose file {self._project.shown(name)} is a link to what is no "
+                "Markdown", hint="put the file itself there",
+            )  # fmt: skip
         matter = front_matter.read(decode(data)[0])
         stated, model = matter.fields.get("name", ""), matter.fields.get("model", "")
         bound = Bound(

@@ -31,7 +31,8 @@ _FILLERS = frozenset(_WHO.split()) | _APPEALS
 _OF_ENGLISH = """
 the and of with from that this are were would which under than their they has have had been by for because without
 within each every one two not it its while when after before more less only there into must can should could does our
-your in on at
+your in on at there here where these those already today yesterday tomorrow percent lower higher down up across between
+through during about again still yet both some any
 """
 _ENGLISH = frozenset(_OF_ENGLISH.split())
 _NEW_LEAST, _NEW_AMONG_APPEALS = 3, 5
