@@ -60,6 +60,9 @@ class _Watched:
     def __init__(self) -> None:
         self.requests: list[Request] = []
 
+    def worst_usd(self, _: Model, __: Request) -> Decimal:
+        return Decimal(0)
+
     async def ask(self, model: Model, request: Request) -> Answer:
         self.requests.append(request)
         return Answer(await model.complete(request), Decimal(0), FREE, request)

@@ -30,6 +30,9 @@ class Direct:
     def __init__(self) -> None:
         self.requests: list[Request] = []
 
+    def worst_usd(self, _: Model, __: Request) -> Decimal:
+        return Decimal(0)
+
     async def ask(self, model: Model, request: Request) -> Answer:
         self.requests.append(request)
         return Answer(await model.complete(request), Decimal(0), FREE, request)
@@ -82,6 +85,19 @@ _OPPOSITES = (
     ("{} is safe enough", "{} is not safe enough"),
     ("Adopt {} now", "Never adopt {}"),
     ("{}: yes", "{}: no"),
+    ("We can rely on {}", "We can't rely on {}"),
+    ("We can rely on {} now", "We cannot rely on {} now"),
+    ("{} could work", "{} couldn\N{RIGHT SINGLE QUOTATION MARK}t work"),
+    ("{} was safe", "{} wasn't safe"),
+    ("{} has failed", "{} hasn't failed"),
+    ("It needs {}", "It doesn't need {}"),
+    ("Use {}", "Dont use {}"),
+    ("Use {} here", "Don\N{FULLWIDTH APOSTROPHE}t use {} here"),
+    ("Take {}", "Avoid {}"),
+    ("{} is reliable", "{} is unreliable"),
+    ("应该使用 {}", "不应该使用 {}"),
+    ("{} を使う", "{} を使わない"),
+    ("استخدم {}", "لا تستخدم {}"),
 )
 _WORDINGS = (
     "We should use {}.", "Let us adopt {}", "{} is the way to go", "Go with {}", "I would choose {} here", "Take {}",

@@ -12,7 +12,8 @@ from tests.party_world import CONTRADICTIONS, PARAPHRASES, claims, for_it, held
 
 from agent_studio.reasoning.party import consensus
 from agent_studio.reasoning.party.consensus import ABSTAIN, NONE, OPPOSE, STRONG, SUPPORT, WEAK, Ballot, count
-from agent_studio.reasoning.party.words import are_opposed, normal
+from agent_studio.reasoning.party.negation import are_opposed
+from agent_studio.reasoning.party.words import normal
 
 if TYPE_CHECKING:
     import random
@@ -148,7 +149,7 @@ def test_the_sets_of_statements_are_large_enough() -> None:
 @pytest.mark.parametrize("split", [(1, 1), (2, 2), (2, 1), (3, 2), (1, 4)])
 def test_a_claim_and_its_opposite_are_never_taken_for_one(tmp_path: Path, split: tuple[int, int]) -> None:
     wrong = []
-    for one, other in CONTRADICTIONS[:: 1 if split == (2, 2) else 7]:
+    for one, other in CONTRADICTIONS[:: 5 if split == (2, 2) else 31]:
         found = held(tmp_path, [[claims(one)]] * split[0] + [[claims(other)]] * split[1])
         larger = one if split[0] > split[1] else other
         expected = consensus.state_of(Fraction(max(split), sum(split)))
@@ -162,13 +163,16 @@ def test_a_claim_and_its_opposite_are_never_taken_for_one(tmp_path: Path, split:
 
 
 def test_seats_that_support_a_claim_and_its_plain_negation_agree_on_neither(tmp_path: Path) -> None:
-    pairs = [pair for pair in CONTRADICTIONS if are_opposed(*pair)]
-    assert len(pairs) > 40
-    for one, other in pairs:
+    both = [[Ballot(seat, dict.fromkeys(map(normal, pair), SUPPORT)) for seat in (1, 2, 3)] for pair in CONTRADICTIONS]
+    assert [ballots for ballots in both if count(ballots, seats=3).state != NONE] == []
+    wrong = []
+    for one, other in CONTRADICTIONS[::11]:
         votes = [{"claim": one, "stance": "support"}, {"claim": other, "stance": "support"}]
         yes = {"votes": votes, "confidence": 0.9, "rationale": "All good."}
         found = held(tmp_path, [[claims(one), yes], [claims(other), yes], [claims(one), yes], [claims(other), yes]])
-        assert found.state == NONE, (one, other)
+        if found.state != NONE:
+            wrong.append((one, other))
+    assert wrong == []
 
 
 def test_a_seat_that_supports_both_sides_adds_to_neither(tmp_path: Path) -> None:
@@ -212,7 +216,7 @@ def test_seats_that_take_over_each_others_wordings_are_one_consensus(tmp_path: P
 
 
 def test_a_seat_that_takes_over_the_plain_opposite_without_an_argument_keeps_its_own(tmp_path: Path) -> None:
-    for one, other in (pair for pair in CONTRADICTIONS[::5] if are_opposed(*pair)):
+    for one, other in (pair for pair in CONTRADICTIONS[::23] if are_opposed(*pair)):
         turned = claims(one, change={"from": other, "reason": "The licence ends in March."})
         weak = held(tmp_path, [[claims(one)]] * 3 + [[claims(other), claims(one)]] * 2)
         assert (weak.state, weak.tally.share) == (WEAK, Fraction(3, 5)), (one, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,11 @@ def verdict(table: Studio, party: str) -> tuple[int, str]:
     done = table.run("party", "verify", party, "--json")
     assert done.envelope["ok"] is (done.code == 0)
     return done.code, "; ".join(one["message"] for one in done.envelope["problems"])
+
+
+def note(table: Studio, party: str) -> Path:
+    """Where it is said outside the transcript how far it had come."""
+    return table.path / f".agent-studio/development/party-heads/{party}.json"
 
 
 def rechained(place: Path, change: Callable[[list[Line]], list[Line]]) -> None:
@@ -191,31 +197,27 @@ def test_a_forger_who_writes_the_note_outside_as_well_lacks_the_key(table: Studi
     name, place = party(table)
     rechained(place, turn_a_vote)
     last = json.loads(place.read_bytes().splitlines()[-1])
-    state = table.path / ".agent-studio/development"
-    sealed, head = chain.seal(chain.Head(), {"party": name, "lines": last["_seq"], "head": last["_hash"]})
-    (state / "party-closed.jsonl").write_bytes(sealed)
-    (state / "party-closed.jsonl.head").write_text(json.dumps(head._asdict()))
+    listed = json.dumps([[last["_seq"], last["_hash"]]], separators=(",", ":"))
+    forged = hmac.new(b"guessed", f"{name} {listed}".encode(), "sha256").hexdigest()
+    note(table, name).write_text(f"{forged} {listed}\n")
+    code, said = verdict(table, name)
+    assert (code, "key" in said) == (8, True)
+    note(table, name).unlink()
     code, said = verdict(table, name)
     assert (code, "seal" in said) == (8, True)
 
 
 def test_a_party_killed_before_its_end_was_noted_is_proved_by_its_seal(table: Studio) -> None:
     name, place = party(table)
-    state = table.path / ".agent-studio/development"
-    for file in ("party-closed.jsonl", "party-closed.jsonl.head"):
-        (state / file).unlink()
+    note(table, name).unlink()
     assert verdict(table, name)[0] == 0
-    assert table.run("party", "resume", name).code == 2
-    assert (state / "party-closed.jsonl").exists()
     rechained(place, turn_a_vote)
     assert verdict(table, name)[0] == 8
 
 
 def test_an_outcome_that_does_not_follow_is_found_without_the_note(table: Studio) -> None:
     name, place = party(table)
-    state = table.path / ".agent-studio/development"
-    for file in ("party-closed.jsonl", "party-closed.jsonl.head"):
-        (state / file).unlink()
+    note(table, name).unlink()
     rechained(place, better_the_outcome)  # the seal, of the lines before, is right
     code, said = verdict(table, name)
     assert (code, "does not follow" in said) == (8, True)
@@ -223,8 +225,8 @@ def test_an_outcome_that_does_not_follow_is_found_without_the_note(table: Studio
 
 def test_a_party_that_was_held_elsewhere_is_not_proved_here(table: Studio) -> None:
     name, place = party(table)
-    for file in ("party-closed.jsonl", "party-closed.jsonl.head", "party.key"):
-        (table.path / ".agent-studio/development" / file).unlink()
+    note(table, name).unlink()
+    (table.path / ".agent-studio/development/party.key").unlink()
     assert verdict(table, name)[0] == 3
     rechained(place, better_the_outcome)
     assert verdict(table, name)[0] == 8

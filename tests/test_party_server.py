@@ -25,6 +25,7 @@ ANSWER = json.dumps({"option": "Alpha", "stance": "support", "confidence": 0.9, 
 
 def asked(studio: Studio, turns: Sequence[Turn], *arguments: str) -> tuple[int, dict[str, Any], ModelApi]:
     studio.write(".claude/teams/duo.csv", "agent_type,role,priority,tools,model\nqa,r,1,,\ndeveloper,r,2,,\n")
+    (studio.path / ".claude/metrics").mkdir(parents=True, exist_ok=True)  # where its calls are recorded
     with ModelApi(turns).serving() as api:
         model = f"compatible:tiny@{api.url}/v1"
         options = ("--options", "Alpha|Beta", "--team", "duo", "--model", model, "--json")

@@ -13,11 +13,11 @@ _LISTED = 100
 
 
 def party(context: Context, name: str) -> dict[str, Any]:
-    """Return `{parties[]}`, newest first, or `{id, party, verified, markdown}` of the one that is named.
+    """Return `{parties[]}`, newest first, or `{id, party, verified}` of the one that is named.
 
     `party` is null where its transcript is damaged, `verified` as well where there is no such party.
     """
-    from agent_studio.reasoning.party import outcome, report, store, summary, verify  # noqa: PLC0415 - only this page
+    from agent_studio.reasoning.party import outcome, store, summary, verify  # noqa: PLC0415 - only this page
 
     environment = {"environment": str(context.environment)}
     if not name:
@@ -32,5 +32,5 @@ def party(context: Context, name: str) -> dict[str, Any]:
     told = outcome.data(found.found)
     return {
         **environment, "id": place.id, "party": {**told, "why": outcome.needed(found.found)},
-        "verified": verify.data(place.id, found), "markdown": report.markdown(found.found),
+        "verified": verify.data(place.id, found),
     }  # fmt: skip

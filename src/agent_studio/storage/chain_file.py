@@ -1,7 +1,6 @@
 """A chained journal that one process adds to for a while: opened once, then one write and one `fsync` for many records.
 
-The caller holds a lock that keeps other writers away. Reading is `chained.read`; how far the journal had come is noted
-elsewhere, once it has come to its end.
+The caller holds a lock that keeps other writers away, and may note elsewhere how far the journal has come.
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.errors import StorageError
+from agent_studio.errors import IntegrityError, StorageError
 from agent_studio.storage import chain, chained
 from agent_studio.storage.descriptors import read_chunks
 from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agent_studio.storage.folder import Folder
 
@@ -30,13 +29,24 @@ class ChainFile:
         """What was there when it was opened."""
         self.head = held.head
 
-    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Add records durably, all of them or none; raise `StorageError` where the disk refuses."""
-        lines, head = [], self.head
+    def append(
+        self, records: Sequence[Mapping[str, Any]], note: Callable[[Sequence[chain.Head]], None] = lambda _: None
+    ) -> None:
+        """Add records durably, all of them or none; raise `StorageError` where the disk refuses.
+
+        `note` is told where the journal may end from now on: before it grows, and once it has.
+        """
+        lines, heads = [], [self.head]
         for record in records:
-            line, head = chain.seal(head, record)
+            line, head = chain.seal(heads[-1], record)
             lines.append(line)
-        data = b"".join(lines)
+            heads.append(head)
+        note(heads)
+        self._write(b"".join(lines))
+        self.head = heads[-1]
+        note(heads[-1:])
+
+    def _write(self, data: bytes) -> None:
         with disk_faults(self._folder.path / self._name):
             end = os.lseek(self._descriptor, 0, os.SEEK_END)
             try:
@@ -48,7 +58,16 @@ class ChainFile:
             if written != len(data):
                 os.ftruncate(self._descriptor, end)
                 raise StorageError(f"{self._folder.path / self._name}: the disk is full", hint="free space, and go on")
-        self.head = head
+
+
+def read(folder: Folder, name: str) -> chained.Held:
+    """Return all records; raise `IntegrityError` for a line that does not follow, or is no record."""
+    try:
+        return chained.read(folder, name)
+    except (ValueError, RecursionError) as error:
+        raise IntegrityError(
+            f"{folder.path / name} has a line that is no record ({error})", hint="restore the file from a copy of it"
+        ) from None
 
 
 @contextmanager
@@ -57,7 +76,7 @@ def opened(folder: Folder, name: str) -> Iterator[ChainFile]:
 
     What a killed writer left after the last whole line is cut off.
     """
-    held = chained.read(folder, name)
+    held = read(folder, name)
     is_new = folder.status(name) is None
     descriptor = folder.open(name, os.O_RDWR | os.O_CREAT)
     try:

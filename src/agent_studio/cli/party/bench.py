@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Result, working
-from agent_studio.cli.party.run import budget
+from agent_studio.cli.party.run import budget, timeout_s
 from agent_studio.errors import UsageError
 from agent_studio.reasoning.party import holding, strategies
 from agent_studio.reasoning.party.strategies import STRATEGIES, interval
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
-    """Ask every question in every way, at the same number of calls, and show a table with intervals."""
+    """Ask every question in every way, within the same number of calls, and show a table with intervals."""
     try:
         text = Path(args.questions).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         scores, seats = asyncio.run(
             holding.compared(
                 session.context, asked, team=args.team, model=args.model, limit_usd=limit,
-                wanted=tuple(args.only or STRATEGIES), timeout_s=args.timeout, tell=told,
+                wanted=tuple(args.only or STRATEGIES), timeout_s=timeout_s(args.timeout), tell=told,
             )
         )  # fmt: skip
     rows = [_row(score) for score in scores]

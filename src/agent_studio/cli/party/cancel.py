@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """End a party, and wait until the process at work on it has let go."""
     place = shared.place_of(session, args.party)
-    found = holding.cancel(session.context, place)
+    found = holding.cancel(place)
     until_s = time.monotonic() + _PATIENCE_S
     while found is None and place.is_running() and time.monotonic() < until_s:
         time.sleep(_LOOK_S)

@@ -8,7 +8,7 @@ from agent_studio.cli.output import Problem, Result
 from agent_studio.cli.party import shared
 from agent_studio.environment.flag_journal import default_who
 from agent_studio.errors import AgentStudioError, UsageError
-from agent_studio.reasoning.party import decisions, outcome
+from agent_studio.reasoning.party import decisions, outcome, verify
 
 if TYPE_CHECKING:
     import argparse
@@ -29,7 +29,14 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Record a decision once."""
     if args.option and not args.reason.strip():
         raise UsageError("--option needs --reason", hint="say why it was decided so")
-    found = shared.read(shared.place_of(session, args.party))
+    place = shared.place_of(session, args.party)
+    looked = verify.trusted(place)
+    if not looked.is_vouched:
+        raise verify.NotVouchedError(
+            f"nothing here vouches for {place.id}: it was held elsewhere, or the key is gone",
+            hint="record it where it was held",
+        )
+    found = outcome.of(looked.session)
     who = (args.by or default_who(session.project)) if args.option else ""
     entry = decisions.record(session.context, found, option=args.option, reason=args.reason, who=who)
     data = {"id": found.session.id, "recorded": entry is not None, "file": decisions.FILE, "entry": entry}

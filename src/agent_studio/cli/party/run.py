@@ -66,15 +66,13 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 def _wish(args: argparse.Namespace) -> opening.Wish:
     question, agent = _question(args), ""
     if question.startswith("@"):
-        agent, _, question = question[1:].partition(" ")
+        agent, _, question = " ".join(question[1:].split(None, 1)).partition(" ")
         if not agent or not question.strip():
             raise UsageError("@ names an agent, and a question follows", hint='"@security-auditor Is this safe?"')
-    if not 0 < args.timeout <= _TIMEOUT_MAX_S:
-        raise UsageError(f"--timeout is {args.timeout:g}", hint=f"above 0, up to {_TIMEOUT_MAX_S:g} seconds")
     return opening.Wish(
         question=question, options=opening.options_of(args.options), team=args.team, agent=agent, model=args.model,
         files=tuple(args.file), budget_usd=budget(args.budget_usd), turn_limit=args.turn_limit, dissent=args.dissent,
-        by_confidence=not args.ignore_confidence, allow_unpriced=args.allow_unpriced, timeout_s=args.timeout,
+        by_confidence=not args.ignore_confidence, allow_unpriced=args.allow_unpriced, timeout_s=timeout_s(args.timeout),
         working=Path.cwd(),
     )  # fmt: skip
 
@@ -104,6 +102,13 @@ def _decoded(data: bytes, name: str) -> str:
         if error.end == len(data) == 8 * QUESTION_MAX:
             return data[: error.start].decode("utf-8-sig")
         raise UsageError(f"{name} is not UTF-8 (byte {error.start})", hint="write the question as UTF-8") from None
+
+
+def timeout_s(seconds: float) -> float:
+    """Return how long one answer may take; raise `UsageError` for what is no such time."""
+    if not 0 < seconds <= _TIMEOUT_MAX_S:
+        raise UsageError(f"--timeout is {seconds:g}", hint=f"above 0, up to {_TIMEOUT_MAX_S:g} seconds")
+    return seconds
 
 
 def budget(text: str | None) -> Decimal | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from typing import TYPE_CHECKING
 
 from agent_studio.cli.output import Problem, Result, warn
 from agent_studio.errors import ExitCode
-from agent_studio.reasoning.party import outcome, rounds, store
-from agent_studio.reasoning.party.records import fold
+from agent_studio.reasoning.party import outcome, rounds, store, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.party.outcome import Outcome
     from agent_studio.reasoning.party.store import Place
 
+_STDERR = 2
 _STATES = {"strong": "ok", "weak": "note", "none": "none"}
 
 
@@ -33,13 +33,13 @@ def place_of(session: Session, name: str) -> Place:
 
 
 def read(place: Place) -> Outcome:
-    """Return what a party has come to; raise `IntegrityError` where its transcript is damaged."""
-    return outcome.of(fold(place.read().records, place.shown))
+    """Return what a party has come to; raise `IntegrityError` where its transcript is damaged or forged."""
+    return outcome.of(verify.trusted(place).session)
 
 
 def telling(opened: Opened) -> Callable[[str], None]:
     """Say on a terminal which party is held, and return what hears of its progress."""
-    if not sys.stdin.isatty():  # nobody waits
+    if not os.isatty(_STDERR):  # nobody waits
         return lambda _: None
     warn(f"party {opened.place.id}: {len(opened.bound)} seats")
     return lambda text: warn(f"party {opened.place.id}: {text}")
@@ -76,6 +76,8 @@ def render(screen: Screen, found: Outcome) -> None:
     screen.line(f"\n{outcome.calls(found)} ({models}), cost {cost}")
     if data["distinctModels"] == 1 and not found.is_simulated:
         screen.told("note", "one model holds every seat: that it agrees with itself says little")
+    if data["distinctModels"] < len(data["models"]):
+        screen.told("note", "answers name more models than were asked: how they call themselves binds nobody")
     screen.line(f"  proof: agent-studio party verify {session.id}")
 
 
@@ -105,7 +107,7 @@ def _arguments(screen: Screen, found: Outcome) -> None:
 
 def _row(seat: dict[str, object]) -> tuple[object, ...]:
     persona = "" if seat["persona"] == "project" else " (built-in)"
-    holds = seat["option"] or f"no answer: {seat['fault']}"
+    holds = seat["option"] or (f"no answer: {seat['fault']}" if seat["fault"] else "abstains")
     return seat["seat"], f"{seat['agent']}{persona}", seat["model"], seat["stance"], seat["confidence"], holds
 
 
@@ -118,6 +120,7 @@ def _decision(found: Outcome) -> str:
 
 def _problems(found: Outcome) -> Iterator[Problem]:
     session = found.session
+    yield from (Problem("unrecorded", why) for why in found.unrecorded)
     for turn in session.turns:
         if turn.fault and not (turn.fault == "malformed" and session.last(turn.seat, turn.round) is not turn):
             yield Problem(turn.fault, f"{session.chair(turn.seat).name}: {turn.message or turn.fault}")

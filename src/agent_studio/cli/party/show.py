@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent_studio.cli import files
 from agent_studio.cli.output import Result
 from agent_studio.cli.party import shared
-from agent_studio.reasoning.party import outcome, report
+from agent_studio.reasoning.party import outcome, report, verify
 
 if TYPE_CHECKING:
     import argparse
@@ -24,9 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Show a party."""
-    found = shared.read(shared.place_of(session, args.party))
+    looked = verify.trusted(shared.place_of(session, args.party))
+    found = outcome.of(looked.session)
+    notes = () if looked.is_vouched else ("nothing here vouches for it: it was held elsewhere, or the key is gone",)
     if not args.markdown and not args.out:
-        return shared.result(found)
+        return shared.result(found, notes)
     text = report.markdown(found)
     data = {**outcome.data(found), "markdown": text}
     if args.out:

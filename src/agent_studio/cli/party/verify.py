@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     found = verify.verify(session.context, place)
     problems = [Problem("integrity", fault, "restore the transcript from a copy") for fault in found.faults]
     if found.verdict == verify.INSUFFICIENT and found.found is not None and found.found.session.closed is not None:
-        message = "nothing here vouches for its end: it was held elsewhere, or key and note are gone"
+        message = "nothing here vouches for it: it was held elsewhere, or the key is gone"
         problems.append(Problem("not-vouched", message, "verify it where it was held"))
     elif found.verdict == verify.INSUFFICIENT:
         hint = f"agent-studio party resume {place.id}"
@@ -45,7 +45,8 @@ def _render(screen: Screen, party: str, found: Verified) -> None:
     told = found.found
     if told is None:
         return
-    screen.line(f"  {outcome.calls(told)} ({', '.join(told.models) or 'none'}), of {told.voices} seats")
+    names = ", ".join(told.models) or "none"
+    screen.line(f"  {outcome.calls(told)} ({names}); {told.voices} of {len(told.session.seats)} seats spoke")
     screen.line(f"  {found.receipts} of them with a receipt of the provider")
     if told.is_simulated:
         screen.line("  SIMULATED: one voice spoke; this is no consensus, whatever was said")
@@ -57,4 +58,7 @@ def _render(screen: Screen, party: str, found: Verified) -> None:
     screen.line(f"  {sealed.get(found.is_sealed, 'not sealed by a key of this environment')}")  # type: ignore[arg-type]
     for agent in found.changed_agents:
         screen.mark("note", f"{agent} is defined otherwise now than when it spoke")
-    screen.told("note", "shown: nobody without the key changed it since. Not shown: which model a provider really ran")
+    if found.verdict == verify.PASS:
+        screen.told(
+            "note", "shown: nobody without the key changed it since. Not shown: which model a provider really ran"
+        )

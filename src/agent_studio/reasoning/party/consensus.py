@@ -9,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.reasoning.party.words import are_opposed
+from agent_studio.reasoning.party.negation import are_judged, are_opposed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ class Tally(NamedTuple):
 
     state: str
     option: str | None
-    """What most weight supports; None on a tie and without votes."""
+    """What most weight supports; None on a tie, without votes, and where it cannot be told what two claims mean."""
     share: Fraction
     unweighted: Fraction
     """The same share with every seat alike and no look at confidence."""
@@ -65,7 +65,9 @@ class Tally(NamedTuple):
     rejected: Mapping[str, Fraction]
     """Options that at least four fifths of the weight oppose, and how much."""
     contested: bool
-    """Whether two options, each with enough support, are not held by the same seats."""
+    """Whether two options, each with enough support, are not held by the same seats, or may deny each other."""
+    is_unjudged: bool = False
+    """Whether it is contested only because nobody here can tell whether two claims deny each other."""
 
 
 def bucket(confidence: float | None) -> int:
@@ -95,14 +97,15 @@ def count(ballots: Sequence[Ballot], *, seats: int, by_confidence: bool = True) 
     option = _leading(ranked, shares, plain)
     share = shares[ranked[0]] if ranked else _NOTHING
     has_quorum = len(ballots) >= needed(seats) and len(votes) >= VOICES_LEAST
-    contested = option is not None and _is_contested(option, votes, weights, shares)
+    rivals = [] if option is None else _rivals(option, votes, weights, shares)
+    contested, is_unjudged = bool(rivals), bool(rivals) and all(rivals)
     return Tally(
         state=state_of(share) if has_quorum and option is not None and not contested else NONE,
-        option=option, share=share, unweighted=plain[ranked[0]] if ranked else _NOTHING,
+        option=None if is_unjudged else option, share=share, unweighted=plain[ranked[0]] if ranked else _NOTHING,
         margin=share - (shares[ranked[1]] if len(ranked) > 1 else _NOTHING),
         has_quorum=has_quorum, present=len(ballots), votes=len(votes), shares=shares,
         rejected={name: away for name in names if (away := _share(votes, weights, name, OPPOSE)) >= STRONG_AT},
-        contested=contested,
+        contested=contested, is_unjudged=is_unjudged,
     )  # fmt: skip
 
 
@@ -133,11 +136,15 @@ def _leading(ranked: Sequence[str], shares: Mapping[str, Fraction], plain: Mappi
     return None if is_tied and shares[first] < WEAK_AT else first
 
 
-def _is_contested(
+def _rivals(
     option: str, votes: Sequence[Ballot], weights: Sequence[Fraction], shares: Mapping[str, Fraction]
-) -> bool:
-    """Tell whether another option has enough support too, but from other seats: two camps are no consensus."""
+) -> list[bool]:
+    """Return, for each other option with enough support that is no consensus beside this one, if words do not tell.
+
+    Two camps are none, and neither are claims that deny each other, or of which nobody here can tell whether they do.
+    """
     whole = sum(weights, _NOTHING)
+    found = []
     for name, share in shares.items():
         if name == option or share < WEAK_AT:
             continue
@@ -146,5 +153,7 @@ def _is_contested(
             _NOTHING,
         )
         if both / whole < WEAK_AT or are_opposed(option, name):
-            return True
-    return False
+            found.append(False)
+        elif not are_judged(option, name):
+            found.append(True)
+    return found

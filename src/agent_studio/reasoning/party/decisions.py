@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FILE = "decisions.md"
 _TITLE_MAX, _REASON_MAX = 110, 500
+_PARTY = "recommendation of the party"
 
 
 def record(context: Context, found: Outcome, *, option: str = "", reason: str = "", who: str = "") -> str | None:
@@ -29,10 +30,21 @@ def record(context: Context, found: Outcome, *, option: str = "", reason: str = 
             f"{found.session.id} recommends nothing: a person decides",
             hint=f'agent-studio party decide {found.session.id} --option "..." --reason "..."',
         )
+    if " ".join(who.split()).casefold() == _PARTY:
+        raise UsageError(f"--by is {who!r}", hint="name the person who decided")
     title = _cut(text(found.session.question), _TITLE_MAX)
     body = redact(_body(found, option, reason, who))
+    memory, decided = open_memory(context), body.splitlines()[0]
+    for note in memory.every("decision"):
+        if f"- party: {found.session.id}," in note.text:
+            if decided in note.text.splitlines():
+                return None
+            raise UsageError(
+                f"{FILE} says already what was decided after {found.session.id}",
+                hint="change it there by hand, or ask anew: one party has one decision",
+            )
     try:
-        return open_memory(context).add("decision", body, title=title, source=f"party {found.session.id}").text
+        return memory.add("decision", body, title=title, source=f"party {found.session.id}").text
     except KnownError:
         return None
 
@@ -42,7 +54,7 @@ def _body(found: Outcome, option: str, reason: str, who: str) -> str:
     state = f"consensus {found.state} ({outcome.needed(found)}), {outcome.calls(found)}"
     lines = [
         f"- decision: {text(option or str(data['option']))}",
-        f"- by: {text(who) if who else 'recommendation of the party'}",
+        f"- by: {text(who) if who else _PARTY}",
         f"- party: {found.session.id}, {state}",
     ]
     lines += [f"- reason: {text(_cut(reason, _REASON_MAX))}"] if reason else []

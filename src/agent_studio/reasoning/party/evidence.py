@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from agent_studio.errors import AgentStudioError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.party.positions import Evidence
 
 _FILE_MAX = 4 << 20
+_NOT_ITS_OWN = frozenset((".agent-studio", ".git"))
+"""Folders of a project that are no work of its people: what they hold proves nothing."""
 _QUOTE_LEAST = 8
 """Characters of a quotation that can prove anything."""
 
@@ -34,6 +37,8 @@ def reader(project: Project, shown: Mapping[str, str]) -> Callable[[str], str | 
     def read(path: str) -> str | None:
         if path in shown:
             return shown[path]
+        if _NOT_ITS_OWN.intersection(PurePosixPath(path).parts):
+            return None
         try:
             status = files.status(path.removeprefix("./"))
             if status is None or status.st_size > _FILE_MAX:

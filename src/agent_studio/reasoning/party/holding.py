@@ -21,7 +21,7 @@ from agent_studio.reasoning.party.strategies import Table
 from agent_studio.reasoning.party.team import load as load_team
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from agent_studio.environment.context import Context
     from agent_studio.reasoning.asking import Answer
@@ -44,6 +44,7 @@ def run(context: Context, wish: Wish, tell: Callable[[Opened], Callable[[str], N
     bound = seats.bind(context.project, asked)
     models = _opened(context, {one.seat.number: _chosen(context, wish.model, one) for one in bound})
     prepared = opening.prepare(context, wish, {seat: model.name for seat, model in models.items()}, asked, bound)
+    _refuse_unrecorded(context, models)
     with store.new(context).held() as transcript:
         opened = opening.begin(transcript, prepared)
         return _ran(_held(context, opened, models, tell(opened)))
@@ -54,21 +55,21 @@ def resume(context: Context, place: Place, tell: Callable[[Opened], Callable[[st
     refuse_nested(os.environ)
     opening.refuse_off(context)
     with place.held() as transcript:
-        models = _opened(context, {chair.number: chair.model for chair in opening.seats_of(transcript)})
-        opened = opening.again(context, transcript)
+        session = opening.unended(transcript)
+        models = _opened(context, {chair.number: chair.model for chair in session.seats})
+        _refuse_unrecorded(context, models)
+        opened = opening.again(context, transcript, session)
         return _ran(_held(context, opened, models, tell(opened)))
 
 
-def cancel(context: Context, place: Place) -> Outcome | None:
+def cancel(place: Place) -> Outcome | None:
     """Close a party that no process is at work on; of a running one None, once it has been told to end."""
     if place.is_running():
         place.wish_cancelled()
         return None
     with place.held() as transcript:
-        opened = opening.again(context, transcript)
-        party = Party(
-            opened.session, transcript, _Nobody(), models={}, own={}, files=(), read=lambda _: None, timeout_s=0,
-        )  # fmt: skip
+        session = opening.unended(transcript)
+        party = Party(session, transcript, _Nobody(), models={}, own={}, files=(), read=lambda _: None, timeout_s=0)
         party.halt("cancelled")
         return party.close()
 
@@ -87,6 +88,9 @@ class _Nobody:
     async def ask(self, model: Model, request: Request) -> Answer:
         raise AssertionError(f"{model.name} is asked {request}")
 
+    def worst_usd(self, model: Model, request: Request) -> Decimal | None:
+        raise AssertionError(f"{model.name} is asked {request}")
+
 
 async def _held(context: Context, opened: Opened, models: dict[int, Model], tell: Callable[[str], None]) -> Outcome:
     session, place = opened.session, opened.place
@@ -94,7 +98,7 @@ async def _held(context: Context, opened: Opened, models: dict[int, Model], tell
         context, limit_usd=Decimal(session.opened["costLimitUsd"]), purpose="party", session=place.id,
         allow_unpriced=bool(session.opened["allowUnpriced"]),
     )  # fmt: skip
-    asker.already(session.cost_usd)
+    asker.already(session.worst_usd)
     _go_on(opened, models)
     party = Party(
         session, opened.transcript, asker, models=models,
@@ -107,10 +111,18 @@ async def _held(context: Context, opened: Opened, models: dict[int, Model], tell
         if task is not None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        return await party.run()
+        found = await party.run()
+        return found._replace(unrecorded=tuple(dict.fromkeys(asker.unrecorded)))
     finally:
         for model in {id(one): one for one in models.values()}.values():
             await model.close()
+
+
+def _refuse_unrecorded(context: Context, models: Mapping[int, Model]) -> None:
+    """Raise `UsageError` where there is no ledger for calls that cost something."""
+    asker = Asker(context, limit_usd=None, purpose="party", session="")
+    for model in models.values():
+        asker.require_ledger(model)
 
 
 def _opened(context: Context, names: dict[int, str | None]) -> dict[int, Model]:
@@ -165,6 +177,7 @@ async def compared(
     opening.refuse_off(context)
     bound = seats.bind(context.project, load_team(context, team))
     models = _opened(context, {one.seat.number: _chosen(context, model, one) for one in bound})
+    _refuse_unrecorded(context, models)
     asker = Asker(context, limit_usd=limit_usd, purpose="party bench", session=f"bench-{secrets.token_hex(4)}")
     table = Table(
         tuple({"agent": one.seat.agent, "role": one.seat.role, "weight": str(one.seat.weight)} for one in bound),

@@ -65,7 +65,14 @@ def load(names: Sequence[str], base: Path, working: Path) -> list[Material]:
     """
     if len(names) > FILES_MAX:
         raise UsageError(f"{len(names)} files are given, more than {FILES_MAX}", hint="give those that decide")
-    return [_loaded(name, base, working) for name in dict.fromkeys(names)]
+    found: dict[str, Material] = {}
+    for given in dict.fromkeys(names):
+        one = _loaded(given, base, working)
+        if found.setdefault(one.name, one) != one:
+            raise UsageError(
+                f"two files are called {one.name}", hint="rename one: quotations of them could not be told apart"
+            )
+    return list(found.values())
 
 
 def fitted(files: Sequence[Material], *, room: int, limit: int) -> Materials:

@@ -12,7 +12,7 @@ from agent_studio.environment import flags
 from agent_studio.environment.flag_journal import history
 from agent_studio.errors import ConfigurationError, UsageError, did_you_mean
 from agent_studio.reasoning.party import materials, records, seats, team
-from agent_studio.reasoning.party.words import normal
+from agent_studio.reasoning.party.words import normal, one_line
 from agent_studio.redaction import redact
 
 if TYPE_CHECKING:
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
     from agent_studio.environment.context import Context
     from agent_studio.reasoning.party.materials import Material
-    from agent_studio.reasoning.party.records import Chair, Session
+    from agent_studio.reasoning.party.records import Session
     from agent_studio.reasoning.party.seats import Bound
     from agent_studio.reasoning.party.store import Place, Transcript
     from agent_studio.reasoning.party.team import Seat, Team
 
 OPTIONS_MAX, OPTION_MAX = 20, 200
+_SHOWN_MAX = 40
 FLAG = "partyMode"
 _OVERHEAD = 1_500
 """Tokens of rules, task and schema."""
@@ -120,9 +121,10 @@ class Prepared(NamedTuple):
 def prepare(context: Context, wish: Wish, models: Mapping[int, str], asked: Team, bound: Sequence[Bound]) -> Prepared:
     """Check and fix everything; `models` names each seat's model. Raises `UsageError` and `ConfigurationError`."""
     question = materials.question_of(wish.question)
-    turn_limit = wish.turn_limit if wish.turn_limit is not None else int(context.config[f"features.{FLAG}.turnLimit"])
-    if turn_limit < 1:
-        raise UsageError(f"--turn-limit is {turn_limit}", hint="at least 1: the blind round")
+    most = int(context.config[f"features.{FLAG}.turnLimit"])
+    turn_limit = most if wish.turn_limit is None else wish.turn_limit
+    if not 1 <= turn_limit <= most:
+        raise UsageError(f"--turn-limit is {turn_limit}", hint=f"from 1 to {most} (features.{FLAG}.turnLimit)")
     fitted, notes = _files(context, wish, question, bound)
     line = {
         "kind": records.OPEN, "environment": str(context.environment), "question": question,
@@ -144,24 +146,31 @@ def begin(transcript: Transcript, prepared: Prepared) -> Opened:
     return Opened(transcript, session, prepared.bound, prepared.files, tuple(line["notes"]))
 
 
-def seats_of(transcript: Transcript) -> tuple[Chair, ...]:
-    """Return the seats of a party that was begun."""
-    return records.fold(transcript.records, transcript.place.shown).seats
+def unended(transcript: Transcript) -> Session:
+    """Return an interrupted session.
 
-
-def again(context: Context, transcript: Transcript) -> Opened:
-    """Open an interrupted session.
-
-    Raises `UsageError` for one that has ended and `ConfigurationError` where an agent's file is another one now.
+    Raises `UsageError` for one that has ended or is of another environment, `IntegrityError` for one that was changed.
     """
     place = transcript.place
     session = records.fold(transcript.records, place.shown)
+    held_in, here = session.opened.get("environment"), str(place.root.environment)
+    if held_in != here:
+        raise UsageError(
+            f"{place.id} is held in {one_line(held_in, _SHOWN_MAX) or 'no environment'}, and this is {here}",
+            hint="add --env with its environment",
+        )
+    transcript.refuse_unknown()
     if session.closed is not None:
-        transcript.note_closed()
         raise UsageError(
             f"{place.id} has ended: {session.closed['reason']}",
             hint=f"see it: agent-studio party show {place.id}; or ask anew: agent-studio party run",
         )
+    return session
+
+
+def again(context: Context, transcript: Transcript, session: Session) -> Opened:
+    """Open an interrupted session; raise `ConfigurationError` where an agent's file is another one now."""
+    place = transcript.place
     bound = [_rebound(context, chair) for chair in session.seats]
     files = place.files(str(session.opened["filesSha256"]))
     unanswered = [one.call for one in session.turns if not one.is_settled and not one.is_abandoned]
@@ -172,9 +181,11 @@ def again(context: Context, transcript: Transcript) -> Opened:
 
 
 def limit_usd(context: Context, wish: Wish) -> Decimal:
-    """Return what the session may cost: the wish, and never more than the configuration allows."""
+    """Return what the session may cost; raise `UsageError` for more than the configuration allows."""
     most = Decimal(str(context.config[f"features.{FLAG}.costLimit"]))
-    return most if wish.budget_usd is None else min(wish.budget_usd, most)
+    if wish.budget_usd is not None and wish.budget_usd > most:
+        raise UsageError(f"--budget-usd is {wish.budget_usd}", hint=f"{most} at most (features.{FLAG}.costLimit)")
+    return most if wish.budget_usd is None else wish.budget_usd
 
 
 def _files(context: Context, wish: Wish, question: str, bound: Sequence[Bound]) -> tuple[list[Material], list[str]]:

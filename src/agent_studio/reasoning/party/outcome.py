@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.reasoning.party import consensus, rounds
-from agent_studio.reasoning.party.consensus import NONE, VOICES_LEAST
+from agent_studio.reasoning.party.consensus import ABSTAIN, NONE, OPPOSE, SUPPORT, VOICES_LEAST
 from agent_studio.reasoning.party.records import DISSENT
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from agent_studio.reasoning.party.consensus import Tally
     from agent_studio.reasoning.party.positions import Position
     from agent_studio.reasoning.party.records import Session, Turn
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 RECOMMEND, ESCALATE = "recommend", "escalate"
 BROKEN_OFF = frozenset(("cancelled", "interrupted"))
+_HALF = Fraction(1, 2)
 
 
 class Outcome(NamedTuple):
@@ -29,6 +29,8 @@ class Outcome(NamedTuple):
     blind: Tally
     reason: str
     """Why it ended; empty while it has not."""
+    unrecorded: tuple[str, ...] = ()
+    """Why calls of this process are not in the ledger."""
 
     @property
     def counted(self) -> list[Turn]:
@@ -42,8 +44,13 @@ class Outcome(NamedTuple):
 
     @property
     def models(self) -> list[str]:
-        """The models that answered, as they name themselves."""
+        """The models that answered, as they name themselves: that binds nobody."""
         return sorted({turn.model for turn in self.counted})
+
+    @property
+    def distinct_models(self) -> int:
+        """How many models were called and answered, by the names by which they were called."""
+        return len({turn.asked for turn in self.counted})
 
     @property
     def is_simulated(self) -> bool:
@@ -58,7 +65,13 @@ class Outcome(NamedTuple):
     @property
     def decision(self) -> str:
         """`recommend`, or `escalate`: to a person."""
-        return RECOMMEND if self.state != NONE and self.reason and self.reason not in BROKEN_OFF else ESCALATE
+        is_ended = bool(self.reason) and self.reason not in BROKEN_OFF
+        return RECOMMEND if self.state != NONE and is_ended and self.has_majority else ESCALATE
+
+    @property
+    def has_majority(self) -> bool:
+        """Whether more than half of the seats that voted are for it, however sure and heavy they are."""
+        return self.tally.unweighted > _HALF
 
     @property
     def dissent(self) -> list[Turn]:
@@ -94,10 +107,10 @@ def data(found: Outcome) -> dict[str, Any]:
         "rejected": {rounds.named(session, name): float(share) for name, share in tally.rejected.items()},
         "flips": [_flip(session, flip) for flip in found.standing.flips],
         "seats": [_seat(found, chair.number) for chair in session.seats],
-        "dissent": [_dissent(session, turn) for turn in found.dissent],
+        "dissent": [_dissent(found, turn) for turn in found.dissent],
         "rounds": max((turn.round for turn in found.counted), default=0),
         "separateCalls": len(found.counted), "failedCalls": sum(bool(turn.fault) for turn in session.turns),
-        "unanswered": len(session.unanswered), "distinctModels": len(found.models), "models": found.models,
+        "unanswered": len(session.unanswered), "distinctModels": found.distinct_models, "models": found.models,
         "simulated": found.is_simulated,
         "costUsd": None if None in costs else float(session.cost_usd), "unpricedCalls": costs.count(None),
         "decision": found.decision, "reason": found.reason, "team": session.opened["team"]["name"],
@@ -113,21 +126,52 @@ def needed(found: Outcome) -> str:
         least = consensus.needed(seats)
         return f"no quorum: {tally.present} of {seats} seats answered and {tally.votes} voted, {least} needed"
     if tally.contested:
-        return "contested: two options have enough support each, from different seats"
+        return contested(tally)
     if tally.option is None:
         return "nothing has more support than the rest"
-    return f"{percent(tally.share)} of the weight, {percent(tally.unweighted)} of the seats"
+    heads = f"{tally.unweighted * tally.votes} of {seats} seats"
+    minority = (
+        "" if found.has_majority or found.state == NONE else "; no majority of those who voted, so a person decides"
+    )
+    return f"{percent(tally.share)} of the weight, {heads}{minority}"
+
+
+def contested(tally: Tally) -> str:
+    """Return in words why two claims that have enough support each are no consensus."""
+    if tally.is_unjudged:
+        return "contested: two claims have the same seats behind them, and whether one denies the other cannot be told"
+    return "contested: two options have enough support each, from different seats, or deny each other"
 
 
 def calls(found: Outcome) -> str:
     """Return in words how many separate calls there were, by how many models."""
-    count, models = len(found.counted), len(found.models)
+    count, models = len(found.counted), found.distinct_models
     return f"{count} separate call{'s' * (count != 1)} by {models} model{'s' * (models != 1)}"
 
 
 def percent(share: Fraction) -> str:
     """Return a share as people read it."""
     return f"{float(100 * share):.1f}".removesuffix(".0") + " %"
+
+
+def held_by(found: Outcome, turn: Turn) -> tuple[str, str]:
+    """Return the stance of a position that counts, or is on record, and what it is a stance to."""
+    position = turn.position
+    own = position.stances if position else {}
+    is_standing = found.standing.turns.get(turn.seat) is turn
+    stances = dict(found.standing.ballots[turn.seat].stances) if is_standing else own
+    return holds(found.session, turn, stances, found.tally.option)
+
+
+def holds(session: Session, turn: Turn, stances: dict[str, str], leading: str | None) -> tuple[str, str]:
+    """Return what a seat's votes come to: what it supports (what most do, or its own first), else what it opposes."""
+    position = turn.position
+    own = next(iter(position.stances), "") if position and not position.votes else ""
+    for stance in (SUPPORT, OPPOSE):
+        names = sorted(name for name, one in stances.items() if one == stance)
+        if names:
+            return stance, rounds.named(session, next((one for one in (leading, own) if one in names), names[0]) or "")
+    return ABSTAIN, (position.option or position.claim) if position else ""
 
 
 def _flip(session: Session, flip: Flip) -> dict[str, Any]:
@@ -149,16 +193,17 @@ def _seat(found: Outcome, seat: int) -> dict[str, Any]:
     last = next((one for one in reversed(session.turns) if one.seat == seat and not one.is_abandoned), None)
     held = turn.position if turn else None
     stances = dict(ballot.stances) if ballot else {}
-    name = next((name for name, stance in sorted(stances.items()) if stance == held.stance), "") if held else ""
+    stance, option = holds(session, turn, stances, found.tally.option) if turn else (None, None)
+    is_silent = held is None and last is not None
     return {
         "seat": seat, "agent": chair.agent, "role": chair.role, "weight": str(chair.weight),
         "model": turn.model if turn else last.model if last else chair.model,
-        "persona": chair.source, "agentSha256": chair.sha256, "stance": held.stance if held else None,
+        "persona": chair.source, "agentSha256": chair.sha256, "stance": stance,
         "confidence": ballot.confidence if ballot else None,
-        "option": (held.option or held.claim or rounds.named(session, name)) if held else None,
+        "option": option,
         "stances": {rounds.named(session, one): stance for one, stance in stances.items()},
-        "fault": None if held or last is None else last.fault or "no answer",
-        "message": "" if held or last is None else last.message,
+        "fault": (last.fault or "no answer") if is_silent and last else None,
+        "message": last.message if is_silent and last else "",
         **_said(held),
     }  # fmt: skip
 
@@ -172,10 +217,10 @@ def _said(held: Position | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _dissent(session: Session, turn: Turn) -> dict[str, Any]:
-    held = turn.position
-    chair = session.chair(turn.seat)
+def _dissent(found: Outcome, turn: Turn) -> dict[str, Any]:
+    held, chair = turn.position, found.session.chair(turn.seat)
+    stance, option = held_by(found, turn)
     return {
         "seat": turn.seat, "agent": chair.agent, "requested": turn.phase == DISSENT,
-        "stance": held.stance if held else None, "option": (held.option or held.claim) if held else None, **_said(held),
+        "stance": stance, "option": option, **_said(held),
     }  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 CLAIM_MAX, REASON_MAX, LINE_MAX, ITEMS_MAX = 600, 4_000, 500, 12
 REPLY_MAX = 64_000
 """Characters of an answer; a longer one is no position."""
+_BITS_MAX = 1_000
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 _EVIDENCE = {
@@ -99,6 +99,7 @@ class Position:
     @staticmethod
     def of(record: Mapping[str, Any]) -> Position:
         """Return what `record` kept."""
+        _refuse_misshapen(record)
         change = record["change"]
         return Position(
             **{
@@ -109,6 +110,20 @@ class Position:
                 "change": Change(change["reason"], tuple(change["new_evidence"])) if change else None,
             }
         )
+
+
+def _refuse_misshapen(record: Mapping[str, Any]) -> None:
+    """Raise `TypeError` or `ValueError` for what `record` cannot have kept."""
+    change = record["change"] or {"reason": "", "new_evidence": []}
+    texts = [record["option"], record["claim"], record["rationale"], record["would_change"], change["reason"]]
+    texts += [*record["risks"], *change["new_evidence"], *(name for name, _ in record["votes"])]
+    texts += [text for one in record["evidence"] for text in (one["path"], one["quote"])]
+    lines = [one["line"] for one in record["evidence"]]
+    if not all(isinstance(one, str) for one in texts) or not all(one is None or type(one) is int for one in lines):
+        raise TypeError("a position has something that is no text")
+    if not {record["stance"], *(stance for _, stance in record["votes"])}.issubset(STANCES):
+        raise ValueError("a position has a stance that there is not")
+    _confidence(record["confidence"])
 
 
 def schema(options: Sequence[str], claims: Sequence[str] = ()) -> dict[str, Any]:
@@ -175,9 +190,14 @@ def _read(text: str) -> dict[str, Any]:
 def _confidence(value: Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
-        raise PositionError(f"the confidence is {one_line(str(value), 40)!r}, not a number from 0 to 1")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise PositionError(f"the confidence is {_shown(value)}, not a number from 0 to 1")
     return float(value)
+
+
+def _shown(value: Any) -> str:
+    # Python refuses to write whole numbers of thousands of digits.
+    return "a number" if isinstance(value, int) and value.bit_length() > _BITS_MAX else repr(one_line(str(value), 40))
 
 
 def _stance(said: Mapping[str, Any], *, has_subject: bool) -> str:

@@ -13,6 +13,7 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from agent_studio.reasoning.party import rounds
+from agent_studio.reasoning.party.consensus import SUPPORT
 from agent_studio.reasoning.party.records import BLIND, DISSENT, VOTE
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ _PHASES = {
     ),
     "reveal": (
         "Below are the positions so far, in no order and without names; your own is among them, unmarked. Give your "
-        "position again. Keep it unless an argument convinces you: agreement of others is none. If you change it, say "
-        "in change.reason which new argument decides, one that is not below, with change.newEvidence for it."
+        "position again. Keep it unless an argument convinces you: agreement of others is none. If you change it, "
+        "bring what is not below: in evidence a quotation that nobody has given, or in change.reason a whole sentence "
+        "of your own, in English, that says what decides. Name every claim that you still support."
     ),
     DISSENT: (
         "All agree so far. Make the strongest honest case against what they agree on: what was overlooked, what would "
@@ -109,11 +111,11 @@ def peers_text(session: Session, ask: Ask) -> str:
         groups.setdefault(_group(turn), []).append(turn)
     lines, number = [], 0
     for name in ordered(session, ask, list(groups)):
-        lines.append(f"## {rounds.named(session, name) if name else 'Without a vote'}")
+        lines.append(f"## {rounds.named(session, name) if name else 'No support'}")
         for turn in groups[name]:
             number += 1
             if turn.position is not None:
-                lines += [f"Position {number}:", _bare(turn.position)]
+                lines += [f"Position {number}:", _bare(session, turn.position)]
     return "\n".join(lines)
 
 
@@ -128,14 +130,19 @@ def ordered(session: Session, ask: Ask, items: Sequence[T]) -> list[T]:
 def _group(turn: Turn) -> str:
     if turn.position is None:
         return ""
-    stances = turn.position.stances
-    return next((name for name in sorted(stances)), "")
+    held = turn.position
+    if not held.votes:
+        return next(iter(held.stances), "")
+    return next((name for name, stance in sorted(held.votes) if stance == SUPPORT), "")
 
 
-def _bare(position: Position) -> str:
+def _bare(session: Session, position: Position) -> str:
     """Return what a position says, and nothing of who says it or how sure they are."""
+    votes: dict[str, object] = {"stance": position.stance}
+    if position.votes:
+        votes = {"votes": {rounds.named(session, name): stance for name, stance in position.votes}}
     said = {
-        "stance": position.stance,
+        **votes,
         "rationale": position.rationale,
         "evidence": [f"{one.path}:{one.line or '?'}: {one.quote}" for one in position.evidence if one.verified],
         "risks": list(position.risks),

@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import IntegrityError
-from agent_studio.reasoning.party.positions import Position
+from agent_studio.reasoning.party.positions import Position, PositionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +26,10 @@ OPEN, DISPATCH, REPLY, FAILURE, RESUME, HALT, CLOSE = "open", "dispatch", "reply
 BLIND, VOTE, REVEAL, DISSENT = "blind", "vote", "reveal", "dissent"
 """Phases of a round."""
 MALFORMED = "malformed"
+_OPENING = {
+    "id": str, "timestamp": str, "question": str, "options": list, "team": dict, "turnLimit": int, "seed": str,
+    "filesSha256": str, "notes": list,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,10 @@ class Turn:
     model: str = ""
     provider: str = ""
     request_id: str = ""
+    asked: str = ""
+    """The model that was called; `model` is how the answer names it."""
+    worst_usd: Decimal = Decimal(0)
+    """What the call may cost at most; 0 where no price is known."""
     cost_usd: Decimal | None = None
     cost_source: str = ""
     tokens: int = 0
@@ -125,6 +133,11 @@ class Session:
         return sum((turn.cost_usd for turn in self.turns if turn.cost_usd is not None), Decimal(0))
 
     @property
+    def worst_usd(self) -> Decimal:
+        """What may have been spent: a call whose cost nobody knows, answered or not, at its worst."""
+        return sum((turn.worst_usd if turn.cost_usd is None else turn.cost_usd for turn in self.turns), Decimal(0))
+
+    @property
     def answered(self) -> list[Turn]:
         """Calls whose answer is a position."""
         return [turn for turn in self.turns if turn.position is not None]
@@ -173,7 +186,7 @@ def _ours(place: str) -> Iterator[None]:
         yield
     except _ForgedError as error:
         raise IntegrityError(f"{place} {error}", hint="restore it from a copy") from None
-    except (KeyError, TypeError, ValueError, ArithmeticError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, IndexError, AttributeError, PositionError) as error:
         raise IntegrityError(
             f"{place} is no line of ours ({type(error).__name__}: {error})", hint="restore it from a copy"
         ) from None
@@ -194,15 +207,23 @@ def _opened(record: Mapping[str, Any]) -> Session:
     )  # fmt: skip
     if [one.number for one in seats] != list(range(1, len(seats) + 1)) or not seats:
         raise _ForgedError("numbers its seats wrongly")
+    if any(one.weight <= 0 for one in seats):
+        raise _ForgedError("has a seat without weight")
+    _shaped(record, _OPENING)
+    if not all(isinstance(one, str) for one in record["options"]) or record["turnLimit"] < 1:
+        raise _ForgedError("has other options or another limit than a session can have")
+    int(record["seed"], 16)
+    str(record["team"]["name"])
     return Session(record, seats, lines=[record])
 
 
 def _dispatch(session: Session, record: Mapping[str, Any]) -> None:
     _refuse_after_end(session)
+    _shaped(record, {"agent": str, "peersSha256": str, "model": str})
     turn = Turn(
         int(record["call"]), int(record["seat"]), int(record["round"]), str(record["phase"]), int(record["attempt"]),
         str(record["nonce"]), str(record["requestSha256"]), tuple(map(int, record["peers"])),
-        model=str(record["model"]),
+        model=record["model"], asked=record["model"], worst_usd=_usd(record["worstUsd"]),
     )  # fmt: skip
     if turn.call != len(session.turns) + 1:
         raise _ForgedError(f"is call {turn.call}, and should be call {len(session.turns) + 1}")
@@ -229,7 +250,7 @@ def _answered(session: Session, record: Mapping[str, Any]) -> Turn:
     if turn.is_settled or turn.is_abandoned:
         raise _ForgedError(f"answers call {call} a second time")
     cost = record["costUsd"]
-    turn.cost_usd = None if cost is None else Decimal(cost)
+    turn.cost_usd = None if cost is None else _usd(cost)
     turn.cost_source, turn.tokens = str(record["costSource"]), int(record["tokens"])
     return turn
 
@@ -266,7 +287,24 @@ def _halt(session: Session, record: Mapping[str, Any]) -> None:
 
 def _close(session: Session, record: Mapping[str, Any]) -> None:
     _refuse_after_end(session, but_halted=True)
+    _shaped(
+        record,
+        {"reason": str, "outcome": dict} | ({"lines": int, "head": str, "seal": str} if "_seq" in record else {}),
+    )
     session.closed = record
+
+
+def _usd(value: Any) -> Decimal:
+    amount = Decimal(value)
+    if not amount.is_finite() or amount < 0:
+        raise _ForgedError(f"has the amount {value!r}")
+    return amount
+
+
+def _shaped(record: Mapping[str, Any], shape: Mapping[str, type]) -> None:
+    for name, kind in shape.items():
+        if not isinstance(record[name], kind):
+            raise _ForgedError(f"has a {name} that is none")
 
 
 def _refuse_after_end(session: Session, *, but_halted: bool = False) -> None:

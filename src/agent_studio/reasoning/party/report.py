@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.reasoning.party import outcome, rounds
+from agent_studio.reasoning.party.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def _lines(found: Outcome) -> Iterator[str]:
     yield "\n## Seats\n\n| seat | agent | persona | model | weight | stance | confidence | holds |"
     yield "|--:|---|---|---|--:|---|--:|---|"
     for one in data["seats"]:
-        holds = one["option"] or f"no answer: {one['fault']}"
+        holds = one["option"] or (f"no answer: {one['fault']}" if one["fault"] else "abstains")
         yield (
             f"| {one['seat']} | {text(one['agent'])} | {one['persona']} | {text(one['model'])} | {one['weight']} | "
             f"{one['stance'] or '-'} | {'-' if one['confidence'] is None else one['confidence']} | {text(holds)} |"
@@ -62,7 +63,8 @@ def _position(found: Outcome, turn: Turn) -> Iterator[str]:
     held = turn.position
     if held is None:
         return
-    yield f"\n### {text(found.session.chair(turn.seat).name)}: {held.stance} {text(held.option or held.claim)}\n"
+    stance, option = outcome.held_by(found, turn)
+    yield f"\n### {text(found.session.chair(turn.seat).name)}: {stance} {text(option)}\n"
     yield text(held.rationale) or "No reason is given."
     for one in held.evidence:
         mark = "verified" if one.verified else "not found in the file"
@@ -75,4 +77,4 @@ def _position(found: Outcome, turn: Turn) -> Iterator[str]:
 
 def text(written: str) -> str:
     """Return a text on one line in which nothing is markup."""
-    return " ".join(written.split()).translate(_ACTIVE)
+    return one_line(written, len(written) + 1).translate(_ACTIVE)

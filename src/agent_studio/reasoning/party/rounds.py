@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.reasoning.party import consensus
 from agent_studio.reasoning.party.consensus import STRONG, SUPPORT, VOICES_LEAST, Ballot, Tally
+from agent_studio.reasoning.party.negation import are_opposed
 from agent_studio.reasoning.party.records import BLIND, DISSENT, MALFORMED, REVEAL, VOTE
-from agent_studio.reasoning.party.words import are_opposed, is_known, normal
+from agent_studio.reasoning.party.words import is_argument, is_known_quote, normal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -153,7 +154,7 @@ def _revealing(session: Session, spoke: Sequence[int], last: int) -> Plan:
 def wants_dissent(session: Session) -> bool:
     """Tell whether one seat is to argue against what all of one family of models agree on."""
     tally = blind(session).tally(session)
-    families = {family(turn.model) for turn in session.answered if turn.phase == BLIND}
+    families = {family(turn.asked) for turn in session.answered if turn.phase == BLIND}
     is_unanimous = tally.state == STRONG and tally.unweighted == 1
     return bool(session.opened.get("dissent")) and is_unanimous and len(families) == 1
 
@@ -232,7 +233,7 @@ def _vote(session: Session, standing: Standing, turn: Turn, position: Position) 
 def _revealed(session: Session, standing: Standing, turn: Turn, position: Position) -> None:
     """Take a later position: another vote counts only for an argument that was not known."""
     before = dict(standing.ballots[turn.seat].stances)
-    stances = position.stances if session.options else _merged(before, _among(session, position))
+    stances = position.stances if session.options else _turned(before, _among(session, position))
     if stances == before:
         return
     kind = _kind(session, turn, position)
@@ -257,6 +258,13 @@ def _merged(before: dict[str, str], stances: dict[str, str]) -> dict[str, str]:
     return {**kept, **stances}
 
 
+def _turned(before: dict[str, str], stances: dict[str, str]) -> dict[str, str]:
+    """Return what a seat holds that speaks again; turning to a claim, it leaves those that it names no more."""
+    is_new = any(stance == SUPPORT and before.get(name) != SUPPORT for name, stance in stances.items())
+    kept = {name: stance for name, stance in before.items() if stance != SUPPORT} if is_new else before
+    return _merged(kept, stances)
+
+
 def _denies(held: dict[str, str], name: str, stance: str) -> bool:
     """Tell whether support of a claim denies one that is supported already."""
     return stance == SUPPORT and any(
@@ -265,15 +273,16 @@ def _denies(held: dict[str, str], name: str, stance: str) -> bool:
 
 
 def _kind(session: Session, turn: Turn, position: Position) -> str:
-    """Tell an argument from conformity: a reason, or a quotation that is verified, which nobody was shown before."""
+    """Tell an argument from conformity: a verified quotation, or a reason, which nobody was shown before."""
     if position.change is None:
         return CONFORMITY
     known, names = revealed(session, turn.round), session.options or tuple(claims(session).values())
     said = [position.change.reason, *position.change.new_evidence]
-    if any(not is_known(one, known, names) for one in said):
-        return ARGUMENT
     quotes = [one.quote for one in position.evidence if one.verified]
-    return ARGUMENT if any(not is_known(one, known, names) for one in quotes) else CONFORMITY
+    is_new = any(is_argument(one, known, names) for one in said) or any(
+        not is_known_quote(one, known) for one in quotes
+    )
+    return ARGUMENT if is_new else CONFORMITY
 
 
 def _flip(turn: Turn, before: dict[str, str], after: dict[str, str], kind: str, position: Position) -> Flip:

@@ -16,7 +16,7 @@ from agent_studio.knowledge.places import walk
 from agent_studio.knowledge.text import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agent_studio.environment.roots import Project
     from agent_studio.reasoning.party.team import Seat, Team
@@ -47,17 +47,33 @@ class Bound:
 def bind(project: Project, team: Team) -> list[Bound]:
     """Return every seat of a team with its persona; raise `ConfigurationError` for one that nobody can take."""
     known = _Agents(project)
-    return [known.bound(seat, team.file) for seat in team.seats]
+    bound = [known.bound(seat, team.file) for seat in team.seats]
+    for fault in _twins(bound, team.file):
+        raise fault
+    return bound
 
 
 def faults(project: Project, team: Team) -> Iterator[ConfigurationError]:
     """Yield what is wrong with each seat, where `bind` raises the first."""
-    known = _Agents(project)
+    known, bound = _Agents(project), []
     for seat in team.seats:
         try:
-            known.bound(seat, team.file)
+            bound.append(known.bound(seat, team.file))
         except ConfigurationError as fault:
             yield fault
+    yield from _twins(bound, team.file)
+
+
+def _twins(bound: Sequence[Bound], file: str) -> Iterator[ConfigurationError]:
+    """Yield seats in which one agent sits twice under two names."""
+    seen: dict[tuple[str, str, str], Bound] = {}
+    for one in bound:
+        first = seen.setdefault((one.sha256, one.seat.model, one.seat.method), one)
+        if first is not one:
+            yield ConfigurationError(
+                f"{file}:{one.seat.line} has {one.seat.agent}, who is {first.seat.agent} of line {first.seat.line}",
+                hint="one agent may sit twice only with another model or method",
+            )
 
 
 def agents(project: Project) -> list[str]:
@@ -132,6 +148,11 @@ class _Agents:
             raise ConfigurationError(
                 f"{place} names the agent {seat.agent}, whose file {self._project.shown(name)} is a link out of the "
                 "project", hint="put the file itself there",
+            )  # fmt: skip
+        if not real.endswith(".md"):
+            raise ConfigurationError(
+                f"{place} names the agent {seat.agent}, whose file {self._project.shown(name)} is a link to what is no "
+                "Markdown", hint="put the file itself there",
             )  # fmt: skip
         matter = front_matter.read(decode(data)[0])
         stated, model = matter.fields.get("name", ""), matter.fields.get("model", "")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent_studio.reasoning.asking import BudgetError, sendable
 from agent_studio.reasoning.models.model import ModelError, Request
-from agent_studio.reasoning.party import evidence, outcome, positions, prompts, records, rounds
+from agent_studio.reasoning.party import evidence, outcome, positions, prompts, records, rounds, words
 from agent_studio.reasoning.party.records import CLOSE, DISPATCH, FAILURE, HALT, REPLY
 from agent_studio.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from decimal import Decimal
 
     from agent_studio.reasoning.asking import Answer
     from agent_studio.reasoning.models.model import Model
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 CANCELLED, INTERRUPTED, COST_LIMIT = "cancelled", "interrupted", "cost limit"
 _LOOK_S = 0.1
 _OUTPUT_MAX = 3_000
-_MESSAGE_MAX = 300
+_MESSAGE_MAX, _NAME_MAX = 300, 120
 
 
 class Journal(Protocol):
@@ -53,6 +54,10 @@ class Asking(Protocol):
 
     async def ask(self, model: Model, request: Request) -> Answer:
         """Ask once; raise `ModelError` or `BudgetError`."""
+        ...
+
+    def worst_usd(self, model: Model, request: Request) -> Decimal | None:
+        """Return the most that a call can cost, or None when no price is known."""
         ...
 
 
@@ -161,7 +166,8 @@ class Party:
         return {
             "kind": DISPATCH, **call.bound, "agent": request.agent, "round": ask.round, "phase": ask.phase,
             "attempt": ask.attempt, "peers": list(ask.peers), "peersSha256": peers_sha256(self.session, ask),
-            "model": self._models[ask.seat].name,
+            "model": words.one_line(self._models[ask.seat].name, _NAME_MAX),
+            "worstUsd": str(self._asker.worst_usd(self._models[ask.seat], request) or 0),
         }  # fmt: skip
 
     async def _call(self, call: _Call) -> None:
@@ -194,8 +200,9 @@ class Party:
         except positions.PositionError as error:
             fault = redact(error.message)
         return {
-            "kind": REPLY, "replySha256": reply.sha256, "model": reply.model, "provider": reply.provider,
-            "requestId": reply.request_id, "finish": reply.finish, "tokens": sum(reply.usage),
+            "kind": REPLY, "replySha256": reply.sha256, "model": words.one_line(reply.model, _NAME_MAX),
+            "provider": reply.provider, "requestId": words.one_line(reply.request_id, _NAME_MAX),
+            "finish": words.one_line(reply.finish, _NAME_MAX), "tokens": sum(reply.usage),
             "usage": reply.usage._asdict(), "costUsd": None if answer.cost_usd is None else str(answer.cost_usd),
             "costSource": answer.cost_source, "durationMs": round(reply.duration_ms, 1),
             "position": position.record() if position else None, "fault": fault,
@@ -224,6 +231,6 @@ def _cost(model: Model, error: ModelError) -> str | None:
 
 def _failed(kind: str, message: str, tokens: int = 0, cost: str | None = "0") -> dict[str, Any]:
     return {
-        "kind": FAILURE, "failure": kind, "message": redact(message)[:_MESSAGE_MAX], "tokens": tokens,
+        "kind": FAILURE, "failure": kind, "message": words.one_line(redact(message), _MESSAGE_MAX), "tokens": tokens,
         "costUsd": cost, "costSource": "unknown" if cost is None else "free",
     }  # fmt: skip

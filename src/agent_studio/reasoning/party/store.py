@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import re
 import secrets
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.errors import BusyError, IntegrityError, UsageError, did_you_mean
+from agent_studio.reasoning.party import seals
 from agent_studio.reasoning.party.materials import Material
 from agent_studio.redaction.structure import redacted
-from agent_studio.storage import chain_file, chained, locks
+from agent_studio.storage import chain_file, locks
 from agent_studio.storage.chain import Head
 
 if TYPE_CHECKING:
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.storage.chain_file import ChainFile
+    from agent_studio.storage.chained import Held
     from agent_studio.storage.folder import Folder
 
 FOLDER, TRANSCRIPT, FILES, LOCK, CANCEL = "party", "transcript.jsonl", "files.json", "lock", "cancel"
-KEY, CLOSED = "party.key", "party-closed.jsonl"
 _ID = re.compile(r"p-\d{8}-\d{9}-\d{6}")
-_KEY_BYTES = 32
 _WAIT_S = 0.3
 """Who only looks whether somebody is at work lets go at once."""
 _NO_FILES = b"[]"
+_LOOKS = 100
+"""How often a transcript is read to which another process adds, until nothing was added meanwhile."""
 
 
 class Place(NamedTuple):
@@ -46,9 +47,29 @@ class Place(NamedTuple):
         """How its transcript is called in messages."""
         return f"{self.root.kinds['context']}/{FOLDER}/{self.id}/{TRANSCRIPT}"
 
-    def read(self) -> chained.Held:
-        """Return the lines of its transcript; raise `IntegrityError` where one was changed or is gone."""
-        return chained.read(self.folder, TRANSCRIPT)
+    def read(self) -> Held:
+        """Return the lines of its transcript; raise `IntegrityError` where they do not follow from each other."""
+        return chain_file.read(self.folder, TRANSCRIPT)
+
+    def looked(self) -> tuple[Held, tuple[Head, ...] | None]:
+        """Return its lines and where they may end, both as they were at one moment, whoever adds to them."""
+        known = seals.noted(self.root, self.id)
+        for _ in range(_LOOKS):
+            held, before = self.read(), known
+            known = seals.noted(self.root, self.id)
+            if known == before:
+                break
+        return held, known
+
+    def has_begun(self) -> bool:
+        """Tell whether a line of it was ever written: a process may be killed before that."""
+        status = self.folder.status(TRANSCRIPT)
+        if status is not None and status.st_size:
+            return True
+        try:
+            return seals.noted(self.root, self.id) != (Head(),)
+        except IntegrityError:
+            return True
 
     def keep_files(self, files: Sequence[Material]) -> str:
         """Keep what seats are shown, so that a resumed session shows the same; return its hash."""
@@ -68,7 +89,10 @@ class Place(NamedTuple):
                 f"{self.root.kinds['context']}/{FOLDER}/{self.id}/{FILES} is not what the session began with",
                 hint="restore it from a copy, or ask anew",
             )
-        return [Material(**one) for one in json.loads(data)]
+        try:
+            return [Material(**one) for one in json.loads(data)]
+        except (TypeError, ValueError) as error:
+            raise IntegrityError(f"{self.shown} names files that are none ({error})", hint="ask anew") from None
 
     @contextmanager
     def held(self) -> Iterator[Transcript]:
@@ -107,23 +131,24 @@ class Transcript:
         """Add lines durably, without secrets, and return them as they are kept."""
         moment = clock.timestamp(clock.now())
         lines = [redacted({"timestamp": moment, **record}) for record in records]
-        self._file.append(lines)
+        self._file.append(lines, lambda heads: seals.note(self.place.root, self.place.id, heads))
         return lines
 
     def close(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add the last line: how many there are before it, their head, and a seal; note its own outside."""
+        """Add the last line: how many there are before it, their head, and a seal."""
         place, head = self.place, self._file.head
-        secret = key(place.root, create=True) or b""
-        sealed = {**record, "lines": head.seq, "head": head.hash, "seal": seal(secret, place.id, head)}
-        line = self.append([sealed])[0]
-        self.note_closed()
-        return line
+        secret = seals.key(place.root, create=True) or b""
+        return self.append(
+            [{**record, "lines": head.seq, "head": head.hash, "seal": seals.seal(secret, place.id, head)}]
+        )[0]
 
-    def note_closed(self) -> None:
-        """Note outside the transcript how long it was when it was closed, so that what is cut off later is missed."""
-        place, head = self.place, self._file.head
-        if noted(place.root, place.id) is None:
-            chained.append(place.root.state, CLOSED, {"party": place.id, "lines": head.seq, "head": head.hash})
+    def refuse_unknown(self) -> None:
+        """Raise `IntegrityError` where it does not end as it was left: nothing is built on what others have written."""
+        if self._file.head not in (seals.noted(self.place.root, self.place.id) or ()):
+            raise IntegrityError(
+                f"{self.place.shown} does not end as it was left: lines were changed or cut off, or its note is gone",
+                hint=f"restore both from a copy, or ask anew; see: agent-studio party verify {self.place.id}",
+            )
 
     def is_wished_cancelled(self) -> bool:
         """Tell whether somebody wants it to end."""
@@ -135,6 +160,7 @@ def new(context: Context) -> Place:
     moment = clock.now()
     stamp = f"{moment:%Y%m%d-%H%M%S}{moment.microsecond // 1000:03d}"
     place = _place(context, f"p-{stamp}-{secrets.randbelow(1_000_000):06d}")
+    seals.note(context.root, place.id, [Head()])
     place.folder.make()
     return place
 
@@ -159,29 +185,7 @@ def ids(context: Context) -> list[str]:
         names = context.root.folder("context").at(FOLDER).names()
     except FileNotFoundError:
         return []
-    return sorted(name for name in names if _ID.fullmatch(name))
-
-
-def key(root: EnvironmentRoot, *, create: bool = False) -> bytes | None:
-    """Return the environment's own key for transcripts, or None; nobody but the owner of the files can read it."""
-    if create:
-        root.state.make()
-        root.state.create(KEY, secrets.token_hex(_KEY_BYTES).encode())
-    try:
-        return root.state.read(KEY)
-    except FileNotFoundError:
-        return None
-
-
-def noted(root: EnvironmentRoot, party: str) -> Head | None:
-    """Return the head of a closed party as it was noted; None where nothing was."""
-    found = [one for one in chained.read(root.state, CLOSED).records if one["party"] == party]
-    return Head(int(found[-1]["lines"]), str(found[-1]["head"])) if found else None
-
-
-def seal(secret: bytes, party: str, head: Head) -> str:
-    """Return what only who has the key can say of a transcript's length and head."""
-    return hmac.new(secret, f"{party}\n{head.seq}\n{head.hash}".encode(), hashlib.sha256).hexdigest()
+    return sorted(name for name in names if _ID.fullmatch(name) and _place(context, name).has_begun())
 
 
 def _place(context: Context, name: str) -> Place:

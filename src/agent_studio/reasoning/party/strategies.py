@@ -103,6 +103,9 @@ class _Counting:
         self._add(answer.cost_usd)
         return answer
 
+    def worst_usd(self, model: Model, request: Request) -> Decimal | None:
+        return self._asker.worst_usd(model, request)
+
     def _add(self, cost: Decimal | None) -> None:
         known = self._score.cost_usd
         self._score.cost_usd = None if cost is None or known is None else known + cost

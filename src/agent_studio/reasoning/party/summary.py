@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import AgentStudioError
-from agent_studio.reasoning.party import outcome, store
-from agent_studio.reasoning.party.records import fold
+from agent_studio.reasoning.party import outcome, store, verify
 
 if TYPE_CHECKING:
     from agent_studio.environment.context import Context
@@ -24,7 +23,7 @@ def party(context: Context, name: str) -> dict[str, Any]:
     """Return one party in short."""
     place = store.find(context, name)
     try:
-        found = outcome.of(fold(place.read().records, place.shown))
+        found = outcome.of(verify.trusted(place).session)
     except AgentStudioError as error:
         return {**dict.fromkeys(_SHOWN), "id": name, "problem": error.message, "running": False}
     data = outcome.data(found)

@@ -90,8 +90,14 @@ def load(context: Context, name: str | None = None) -> Team:
     if name not in known:
         raise UsageError(f"no team is named {name!r}", hint=f"{did_you_mean(name, known)}; agent-studio party teams")
     if known[name] == PROJECT:
-        file, data = f"{_FOLDER}/{name}.csv", context.project.read_definition(f"{_FOLDER}/{name}.csv")
+        file = f"{_FOLDER}/{name}.csv"
         shown = context.project.shown(file)
+        try:
+            data = context.project.read_definition(file)
+        except OSError as error:
+            raise _fault(
+                shown, f"cannot be read: {error.strerror}", "put the file itself there, or remove it"
+            ) from None
     else:
         shown, data = f"{name} (shipped)", (_PLACE / f"{name}.csv").read_bytes()
     return parse(

@@ -1,8 +1,8 @@
 """What a transcript proves, looked at from nothing but its files: how many separate calls, by which models.
 
-It shows that nobody without the environment's key and the note outside it has changed, cut or reordered the lines since
-they were written, and that each position belongs to a call of its own. It cannot show that a provider ran the model it
-names: for that there is its receipt. Whoever owns the files and the key can write another transcript from the start.
+It shows that nobody without the environment's key has changed, cut or reordered the lines since they were written, and
+that each position belongs to a call of its own. It cannot show that a provider ran the model it names: for that there
+is its receipt. Whoever owns the files and the key can write another transcript from the start.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.errors import AgentStudioError, ConfigurationError, IntegrityError
-from agent_studio.reasoning.party import outcome, records, seats, store, team
+from agent_studio.errors import AgentStudioError, ConfigurationError, ExitCode, IntegrityError
+from agent_studio.reasoning.party import outcome, records, seals, seats, team
 from agent_studio.reasoning.party.rounds import Ask
 from agent_studio.reasoning.party.session import peers_sha256
 from agent_studio.storage.chain import Head
@@ -27,11 +27,30 @@ if TYPE_CHECKING:
 PASS, FAIL, INSUFFICIENT = "PASS", "FAIL", "INSUFFICIENT"
 
 
+class NotVouchedError(AgentStudioError):
+    """Nothing here says that a transcript is as it was written."""
+
+    code = "not-vouched"
+    exit_code = ExitCode.INSUFFICIENT
+
+
+class Looked(NamedTuple):
+    """A transcript and what is wrong with it."""
+
+    session: Session
+    head: Head
+    faults: tuple[str, ...]
+    is_vouched: bool
+    """Whether the environment's key says that it ends as it was left."""
+    is_sealed: bool | None
+    """Whether the seal is that of the environment's key; None without a key, of another environment, before the end."""
+
+
 class Verified(NamedTuple):
     """What was found."""
 
     verdict: str
-    """INSUFFICIENT for a session that has not ended, and where nothing here vouches for its end."""
+    """INSUFFICIENT for a session that has not ended, and where no key here vouches for it."""
     faults: tuple[str, ...]
     lines: int
     head: str
@@ -41,26 +60,45 @@ class Verified(NamedTuple):
     changed_agents: tuple[str, ...]
     """Agents whose file is another one now than the one that spoke."""
     is_sealed: bool | None
-    """Whether the seal is that of the environment's key; None where it has no key."""
 
 
 def verify(context: Context, place: Place) -> Verified:
     """Look at everything; what is wrong is in `faults`, never raised."""
     try:
-        held = place.read()
-        session = records.fold(held.records, place.shown)
-        place.files(str(session.opened["filesSha256"]))
-        faults = [*_dispatches(session), *_ending(place, session, held.records)]
+        looked = look(place)
     except IntegrityError as error:
         return Verified(FAIL, (error.message,), 0, "", None, 0, (), None)
-    is_sealed = _is_sealed(place, session, held.records)
-    is_vouched = bool(is_sealed) or store.noted(place.root, place.id) is not None
-    verdict = FAIL if faults else PASS if session.closed and is_vouched else INSUFFICIENT
+    session = looked.session
+    is_proved = bool(session.closed) and looked.is_vouched
+    verdict = FAIL if looked.faults else PASS if is_proved else INSUFFICIENT
     receipts = sum(bool(turn.request_id) for turn in session.answered)
     return Verified(
-        verdict, tuple(faults), held.head.seq, held.head.hash, outcome.of(session), receipts,
-        tuple(_changed(context, session)), is_sealed,
+        verdict, looked.faults, looked.head.seq, looked.head.hash, outcome.of(session), receipts,
+        tuple(_changed(context, session)), looked.is_sealed,
     )  # fmt: skip
+
+
+def look(place: Place) -> Looked:
+    """Read a transcript and hold it against its seal and its note; raise `IntegrityError` for what cannot be read."""
+    held, heads = place.looked()
+    session = records.fold(held.records, place.shown)
+    place.files(session.opened["filesSha256"])
+    faults = [*_dispatches(session), *_ending(session, held.records)]
+    is_sealed, secret = None, _key(place, session)
+    if secret is not None:
+        is_sealed = _is_sealed(place, session, held.records, secret)
+        faults += _noted(session, held.head, heads, is_sealed=is_sealed)
+    return Looked(session, held.head, tuple(faults), secret is not None and not faults, is_sealed)
+
+
+def trusted(place: Place) -> Looked:
+    """Return a transcript that nothing contradicts; raise `IntegrityError` for any other."""
+    looked = look(place)
+    if looked.faults:
+        raise IntegrityError(
+            f"{place.shown}: {looked.faults[0]}", hint=f"see: agent-studio party verify {place.id}; restore it"
+        )
+    return looked
 
 
 def data(party: str, found: Verified) -> dict[str, Any]:
@@ -77,6 +115,12 @@ def data(party: str, found: Verified) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _key(place: Place, session: Session) -> bytes | None:
+    """Return the key that a transcript has its seal from; None where it was held in another environment."""
+    is_own = session.opened.get("environment") == str(place.root.environment)
+    return seals.key(place.root) if is_own else None
+
+
 def _dispatches(session: Session) -> Iterator[str]:
     """Yield calls of which the transcript says that they showed other positions than they can have shown."""
     for record in _of_kind(session, records.DISPATCH):
@@ -91,34 +135,34 @@ def _of_kind(session: Session, kind: str) -> Sequence[Mapping[str, Any]]:
     return [one for one in session.lines if one["kind"] == kind]
 
 
-def _ending(place: Place, session: Session, lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    noted = store.noted(place.root, place.id)
+def _ending(session: Session, lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if session.closed is None:
-        if noted is not None:
-            yield f"it was closed with {noted.seq} lines, and now has {len(lines)}: its end is gone"
         return
     before = Head(len(lines) - 1, str(lines[-2]["_hash"]))
     if (session.closed["lines"], session.closed["head"]) != (before.seq, before.hash):
         yield "its last line counts other lines than there are"
-    if noted is not None and noted != Head(len(lines), str(lines[-1]["_hash"])):
-        yield f"it was closed as another one: {noted.seq} lines ending in {noted.hash[:12]}"
-    if _is_sealed(place, session, lines) is False:
-        yield "its seal is not by this environment's key"
-    if dict(session.closed["outcome"]) != outcome.data(outcome.of(_open_again(session))):
+    found = outcome.of(records.fold(session.lines[:-1], session.id))  # as it was before its last line
+    if (session.closed["reason"], session.closed["outcome"]) != (found.reason, outcome.data(found)):
         yield "its outcome does not follow from its calls"
 
 
-def _open_again(session: Session) -> Session:
-    """Return the session as it was before its last line."""
-    return records.fold(session.lines[:-1], session.id)
+def _noted(session: Session, head: Head, heads: Sequence[Head] | None, *, is_sealed: bool | None) -> Iterator[str]:
+    """Yield where it ends otherwise than the environment says that it was left."""
+    if is_sealed is False:
+        yield "its seal is not by this environment's key"
+    if heads is None:
+        if session.closed is None:
+            yield "the note of how far it had come is gone"
+    elif head not in heads:
+        left = heads[-1]
+        yield f"it was left at line {left.seq} ({left.hash[:12]}), and ends in line {head.seq} ({head.hash[:12]})"
 
 
-def _is_sealed(place: Place, session: Session, lines: Sequence[Mapping[str, Any]]) -> bool | None:
-    secret = store.key(place.root)
-    if secret is None or session.closed is None:
+def _is_sealed(place: Place, session: Session, lines: Sequence[Mapping[str, Any]], secret: bytes) -> bool | None:
+    if session.closed is None:
         return None
-    expected = store.seal(secret, place.id, Head(len(lines) - 1, str(lines[-2]["_hash"])))
-    return hmac.compare_digest(str(session.closed["seal"]), expected)
+    expected = seals.seal(secret, place.id, Head(len(lines) - 1, str(lines[-2]["_hash"])))
+    return hmac.compare_digest(session.closed["seal"].encode("utf-8", "replace"), expected.encode())
 
 
 def _changed(context: Context, session: Session) -> Iterator[str]:
