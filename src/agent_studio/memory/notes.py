@@ -39,8 +39,8 @@ ID = re.compile(r"<!--\s*id:\s*([A-Za-z0-9][A-Za-z0-9._:-]{0,79})\s*-->")
 _ID_LINE = re.compile(rf"(?:\n[ \t]*)?{ID.pattern}[ \t]*")
 _LABEL = re.compile(r"\[?((?:ADR|[A-Z][A-Z0-9]{1,24}(?:-[A-Z0-9]+)*)-\d{1,6})\]?(?=[\s:\].–—-]|$)")
 _FIELD = re.compile(
-    r"^[ \t>]*(?:[-*+] +)?[*_]{0,2}(date|status|tags?|source|severity|priority)[*_]{0,2}[ \t]*:[*_]{0,2}[ \t]*(.*?)"
-    r"[ \t\r]*$", re.IGNORECASE | re.MULTILINE,
+    r"^[ \t>]*(?:[-*+] +)?[*_]{0,2}(date|status|tags?|source|severity|priority)[*_]{0,2}[ \t]*:[*_]{0,2}[ \t]*(.*)$",
+    re.IGNORECASE | re.MULTILINE,
 )  # fmt: skip
 _STATUS_PART = re.compile(r"^#{2,6}[ \t]+Status[ \t]*\n+[ \t]*([^\n#]+)", re.IGNORECASE | re.MULTILINE)
 _DATE = re.compile(r"\b(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))\b")
@@ -102,7 +102,7 @@ def read(data: bytes, kind: str, *, place: str = "", span: Span | None = None, l
     title = _title(text)
     groups = span.groups if span else ()
     label = _LABEL.match(title)
-    fields = {name.lower(): value.strip(" *_`") for name, value in reversed(_FIELD.findall(_COMMENT.sub("", text)))}
+    fields = {name.lower(): value.strip(" *_`\t\r") for name, value in reversed(_FIELD.findall(_COMMENT.sub("", text)))}
     part = _STATUS_PART.search(text)
     status = fields.get("status") or (part[1].strip(" *_`") if part else "")
     is_open, severity = _state(text, kind, status, groups)
@@ -118,7 +118,7 @@ def read(data: bytes, kind: str, *, place: str = "", span: Span | None = None, l
 def _title(text: str) -> str:
     line = _COMMENT.sub("", text).strip().split("\n", 1)[0].strip()
     line = re.sub(r"^#{1,6}[ \t]+|^(?:[-*+]|\d+[.)])[ \t]+(?:\[[ xX]\] +)?", "", line)
-    return re.sub(r"[ \t]+#+$", "", line).strip() or "(no heading)"
+    return scanning.title_of(line) or "(no heading)"
 
 
 def _state(text: str, kind: str, status: str, groups: tuple[str, ...]) -> tuple[bool, str]:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_HEADING = re.compile(rb"^(?:\xef\xbb\xbf)? {0,3}(#{1,6})[ \t]+([^\n]*?)[ \t]*#*[ \t\r]*$", re.MULTILINE)
+_HEADING = re.compile(rb"^(?:\xef\xbb\xbf)? {0,3}(#{1,6})[ \t]+([^\n]*)$", re.MULTILINE)
 _FENCE = re.compile(rb"^[ \t]*(?:[-*+] +)?(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _FRONT_MATTER = re.compile(rb"\A(?:\xef\xbb\xbf)?---[ \t\r]*\n.*?\n---[ \t\r]*\n", re.DOTALL)
 _COMMENT = re.compile(rb"<!--")
 _UNSEEN = re.compile(rb"<!--.*?-->|^[ \t\r]*(?:[-*_] *){3,}$", re.DOTALL | re.MULTILINE)
 _ITEM = re.compile(rb"^ ?(?:[-*+]|\d{1,6}[.)])[ \t]+(\S[^\n]*)", re.MULTILINE)
-_BLOCK = re.compile(rb"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")
+_BLOCK = re.compile(rb"^(?:[^\S\n]*\S[^\n]*(?:\n|\Z))+", re.MULTILINE)
 _BLANK = re.compile(rb"\n[ \t\r]*\n(?=\S)")
 _PART = re.compile(
     r"(?:status|context|decision(?: drivers| outcome)?|consequences?|alternatives?(?: considered)?|considered options|"
@@ -114,9 +114,16 @@ def _only_groups(data: bytes, headings: Sequence[_Heading], at: int) -> bool:
 
 def _headings(data: bytes) -> Iterator[_Heading]:
     for match in _shown(_HEADING, data):
-        title = _UNSEEN.sub(b"", match[2]).strip().decode("utf-8", "replace")
+        title = title_of(_UNSEEN.sub(b"", match[2]).decode("utf-8", "replace"))
         body = min(match.end() + 1, len(data))
         yield _Heading(match.start(), body, len(match[1]), title or "(no heading)")
+
+
+def title_of(text: str) -> str:
+    """Return what a heading says, without the marks that may close it."""
+    whole = text.strip()
+    bare = whole.rstrip("#")
+    return whole if bare and not bare[-1].isspace() else bare.rstrip()
 
 
 def _shown(pattern: re.Pattern[bytes], data: bytes) -> Iterator[re.Match[bytes]]:
