@@ -61,3 +61,40 @@ def test_a_line_with_many_spaces_holds_nothing_up(memory: Memory, line: str) -> 
     memory.search("words")
     assert issues.parse(text)
     assert time.process_time() - began < 1.5
+
+
+# --- rotation ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_note_that_is_a_part_of_an_archived_one_is_moved_and_not_lost(memory: Memory) -> None:
+    place = _write(memory, "learnings.md", "# Learnings\n\n- 2025-01-01 Cache is slow on Mondays\n")
+    rotation.rotate(memory, LIMITS, always=True)
+    place.write_text(place.read_text() + "- 2025-01-01 Cache is slow\n")
+    rotation.rotate(memory, LIMITS, always=True)
+    assert _titles(memory) == []
+    assert _titles(memory, archived=True) == ["2025-01-01 Cache is slow on Mondays", "2025-01-01 Cache is slow"]
+
+
+def test_notes_stay_apart_in_an_archive_under_their_own_ids(memory: Memory) -> None:
+    place = _write(memory, "gotchas.md", "# G\n\n## Gamma heading note\n\n- Date: 2025-01-01\n\n```\nnever ends\n")
+    (gamma,) = memory.every()
+    rotation.rotate(memory, LIMITS, always=True)
+    place.write_text("# G\n\n- 2025-02-01 Item about birds\n- 2025-02-02 Item about bees\n")
+    items = list(memory.every())
+    rotation.rotate(memory, LIMITS, always=True)
+    place.write_text("# G\n\n## Delta\n\n- Date: 2025-03-01\n\n### Old part\n\n```\ncode\n```\n")
+    rotation.rotate(memory, LIMITS, always=True)
+    archived = list(memory.every(archived=True))
+    assert [note.id for note in archived[1:3]] == [one.id for one in items]
+    assert [note.title for note in archived] == [
+        gamma.title, *(one.title for one in items), "Delta", "Old part"
+    ]  # fmt: skip
+    assert archived[-1].groups == ("Delta",)
+
+
+def test_what_was_settled_by_its_group_is_settled_in_the_archive(memory: Memory) -> None:
+    text = "# I\n\n## Resolved\n\n### Shop down (2025-02-01)\n\n- **Severity**: critical\n\n## Open\n"
+    _write(memory, "issues.md", text)
+    assert rotation.rotate(memory, LIMITS, always=True)[0].moved
+    (note,) = memory.every(archived=True)
+    assert (note.severity, note.is_open) == ("CRITICAL", False)

@@ -164,6 +164,17 @@ def hidden_spans(data: bytes) -> list[tuple[int, int]]:
     return found
 
 
+def unended(data: bytes) -> tuple[int, bytes]:
+    """Return where a block of code or a comment begins that never ends, and the line that would end it; -1 for none."""
+    hidden = hidden_spans(data)
+    ends = [(m.start(), m[1] + b"\n") for m in _FENCE.finditer(data)]
+    ends += [(m.start(), b"-->\n") for m in _COMMENT.finditer(data)]
+    for start, mark in sorted(ends):
+        if not any(begin <= start < end for begin, end in hidden):
+            return start, mark
+    return -1, b""
+
+
 def _items(data: bytes, start: int, end: int, groups: tuple[str, ...]) -> Iterator[Span]:
     """Yield the items of the lists between two places; sentences beside them introduce them."""
     part = data[start:end]
