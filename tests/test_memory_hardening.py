@@ -98,3 +98,47 @@ def test_what_was_settled_by_its_group_is_settled_in_the_archive(memory: Memory)
     assert rotation.rotate(memory, LIMITS, always=True)[0].moved
     (note,) = memory.every(archived=True)
     assert (note.severity, note.is_open) == ("CRITICAL", False)
+
+
+# --- settling ---------------------------------------------------------------------------------------------------------
+
+SENTENCES = [
+    ("gotchas.md", "## HTTP quirks\n\n- Status: 404 means the row is locked by the nightly job, ask Anna\n", 1),
+    ("issues.md", "## A\n\n- Severity: low\n  - status: page shows red since the outage, see runbook 7\n", 1),
+    ("patterns.md", "## Retry\n\nwords\n\nStatus: closed connections are retried thrice\n", 1),
+    ("issues.md", "## A\n\n| Status | Open |\n| Severity | high |\n\ntext\n", 0),
+    ("learnings.md", "## How ids look\n\n```\n<!-- id: n-example -->\n```\n", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "added"), SENTENCES, ids=range(len(SENTENCES)))
+def test_settling_overwrites_no_sentence_and_settles(memory: Memory, name: str, text: str, added: int) -> None:
+    place = _write(memory, name, text)
+    (note,) = memory.every()
+    assert (note.is_open, note.has_id) == (True, False)
+    memory.resolve(note.id)
+    after = place.read_text()
+    assert all(line in after for line in text.splitlines() if "| Open" not in line)
+    assert after.count("Resolved" if name == "issues.md" else "Obsolete") == 1
+    assert len(re.findall("^- [*][*]Status", after, re.MULTILINE)) == added
+    assert [(one.id, one.is_open) for one in memory.every()] == [(note.id, False)]
+
+
+def test_a_sentence_of_an_added_note_is_no_status(memory: Memory) -> None:
+    made = memory.add("pattern", "Retry pattern\n\nStatus: closed connections are retried thrice")
+    assert made.is_open
+    assert memory.search("connections retried thrice", only_open=True)[0].note.id == made.id
+
+
+def test_an_issue_that_another_line_holds_open_is_not_called_settled(bare: Studio) -> None:
+    text = "## A\n\nStatus: Open\n\ntext\n\n**Status**: broken again\n**Severity**: low\n"
+    place = bare.write(".claude/memory/issues.md", text)
+    (note,) = bare.json("memory", "list")["notes"]
+    done = bare.run("memory", "resolve", note["id"])
+    assert (done.code, "another line" in done.err) == (2, True)
+    assert place.read_text() == text
+
+
+def test_what_stands_in_code_within_a_line_begins_no_comment(memory: Memory) -> None:
+    _write(memory, "learnings.md", "# T\n\n## A\nuse `<!--` to begin\n\n## B\nend it by `-->`\n\n## C\nx\n")
+    assert _titles(memory) == ["A", "B", "C"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio import clock
 from agent_studio.errors import AgentStudioError, UsageError, did_you_mean
-from agent_studio.memory import gates, index, notes, scanning, writing
+from agent_studio.memory import gates, index, issues, notes, scanning, writing
 from agent_studio.memory.gates import Kept
 from agent_studio.memory.index import Source
 from agent_studio.memory.notes import DECISION, ISSUE, KINDS, SESSION, Note
@@ -133,9 +133,15 @@ class Memory:
             told = f"{said} ({clock.timestamp(clock.now())[:10]})" if date else said
             data = self.folder.read(found.source)
             start, end = found.start, found.start + found.size
-            changed = writing.with_status(data[start:end], told, note.id)
+            changed = writing.with_status(data[start:end], told, note.id, note.kind)
+            after = notes.read(changed, note.kind, place=found.source, groups=note.groups)
+            if after.is_open and issues.is_settled(said) and note.kind == ISSUE.name:
+                raise UsageError(
+                    f"memory/{found.source}: another line of {note.id} says that it is open, so nothing was changed",
+                    hint="change the status there by hand; of two that differ the worse counts",
+                )
             self.folder.replace(found.source, data[:start] + changed + data[end:])
-        return notes.read(changed, note.kind, place=found.source)._replace(groups=note.groups)
+        return after
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -222,7 +228,7 @@ def notes_of(data: bytes, kind: str, place: str) -> Iterator[Note]:
     for span in scanning.spans(data):
         line += data.count(b"\n", at, span.start)
         at = span.start
-        note = notes.read(data[span.start : span.end], kind, place=place, span=span, line=line)
+        note = notes.read(data[span.start : span.end], kind, place=place, groups=span.groups, line=line)
         if note.id not in seen and (kind != ISSUE.name or notes.is_issue(note)):
             seen.add(note.id)
             yield note

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.roots import MEMORY_FILES
 from agent_studio.errors import UnsafePathError
+from agent_studio.memory.fields import is_state
 from agent_studio.memory.scanning import title_of
 
 if TYPE_CHECKING:
@@ -193,7 +194,14 @@ def _only_groups(section: _Section, after: _Section | None) -> bool:
 
 def _field(line: str) -> tuple[str, str] | None:
     found = _FIELD.fullmatch(line) or _CELL.fullmatch(line)
+    if found and found[1].lower() == "status" and line.startswith(("  ", "\t")) and not is_state(found[2]):
+        return None  # a sentence below an item
     return (found[1].lower(), found[2].strip(" *_`")) if found else None
+
+
+def is_settled(status: str) -> bool:
+    """Tell whether a status says that an issue is over."""
+    return _SETTLED.match(status) is not None
 
 
 def _tasks(section: _Section) -> bool:

@@ -105,7 +105,7 @@ def _tail(memory: Memory, kind: Kind) -> list[Note]:
     if start:
         data = data[max(data.find(b"\n## ") + 1, 0) :]
     found = [
-        notes.read(data[span.start : span.end], kind.name, place=kind.file, span=span)
+        notes.read(data[span.start : span.end], kind.name, place=kind.file, groups=span.groups)
         for span in scanning.spans(data, is_whole=not start)
     ]
     return [note for note in found if kind is not ISSUE or notes.is_issue(note)]

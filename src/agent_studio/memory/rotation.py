@@ -100,7 +100,7 @@ def _placed(data: bytes, kind: Kind) -> Iterator[_Placed]:
     days: dict[int, date | None] = {}
     for span in scanning.spans(data):
         part = data[span.start : span.end]
-        note = notes.read(part, kind.name, place=kind.file, span=span)
+        note = notes.read(part, kind.name, place=kind.file, groups=span.groups)
         day = _day(note.date) or days.get(span.parent)
         days[span.start] = day
         if kind is not ISSUE or notes.is_issue(note):

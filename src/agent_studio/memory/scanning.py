@@ -141,7 +141,7 @@ def hidden_spans(data: bytes) -> list[tuple[int, int]]:
     fences = [(match.start(), match.end(), match[1], match[2].strip()) for match in _FENCE.finditer(data)]
     closing = {mark: [one for one in fences if one[2][:1] == mark and not one[3]] for mark in (b"`", b"~")}
     begins = {mark: [one[0] for one in listed] for mark, listed in closing.items()}
-    comments = [match.start() for match in _COMMENT.finditer(data)]
+    comments = list(_comments(data))
     found: list[tuple[int, int]] = []
     end = comments_at = 0
     for start, after, mark, _ in [*fences, (len(data), 0, b"", b"")]:
@@ -164,13 +164,23 @@ def hidden_spans(data: bytes) -> list[tuple[int, int]]:
     return found
 
 
+def _comments(data: bytes) -> Iterator[int]:
+    """Yield where comments begin; in code within a line none does."""
+    for match in _COMMENT.finditer(data):
+        line, end = data.rfind(b"\n", 0, match.start()) + 1, data.find(b"\n", match.end())
+        if data.count(b"`", line, match.start()) % 2 == 0 or b"`" not in data[match.end() : end if end > 0 else None]:
+            yield match.start()
+
+
 def unended(data: bytes) -> tuple[int, bytes]:
     """Return where a block of code or a comment begins that never ends, and the line that would end it; -1 for none."""
     hidden = hidden_spans(data)
     ends = [(m.start(), m[1] + b"\n") for m in _FENCE.finditer(data)]
-    ends += [(m.start(), b"-->\n") for m in _COMMENT.finditer(data)]
+    ends += [(start, b"-->\n") for start in _comments(data)]
+    begins = [begin for begin, _ in hidden]
     for start, mark in sorted(ends):
-        if not any(begin <= start < end for begin, end in hidden):
+        at = bisect_left(begins, start + 1) - 1
+        if at < 0 or hidden[at][1] <= start:
             return start, mark
     return -1, b""
 
