@@ -142,3 +142,56 @@ def test_an_issue_that_another_line_holds_open_is_not_called_settled(bare: Studi
 def test_what_stands_in_code_within_a_line_begins_no_comment(memory: Memory) -> None:
     _write(memory, "learnings.md", "# T\n\n## A\nuse `<!--` to begin\n\n## B\nend it by `-->`\n\n## C\nx\n")
     assert _titles(memory) == ["A", "B", "C"]
+
+
+# --- adding -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [
+    ("learning", "How to use the fixture loader: run make fixtures first"), ("gotcha", "Some words", "--title", "Summary"),
+    ("learning", "About 30 percent of the nightly orders arrive twice"), ("pattern", "Patterns"), ("gotcha", "Why:"),
+    ("issue", "About a third of the orders are charged twice", "--severity", "critical"),
+])  # fmt: skip
+def test_what_is_added_is_listed_shown_and_settled_whatever_it_is_called(bare: Studio, words: tuple[str, ...]) -> None:
+    bare.write(".claude/memory/gotchas.md", "# First\n\nwords\n\n# Second of the person\n\nmore\n")
+    made = bare.json("memory", "add", *words)
+    assert made["id"] in {note["id"] for note in bare.json("memory", "list")["notes"]}
+    assert bare.run("memory", "show", made["id"]).code == 0
+    assert bare.run("memory", "add", *words).code == 1
+    assert bare.json("memory", "resolve", made["id"])["open"] is False
+
+
+@pytest.mark.parametrize("text", [
+    "# Learnings\n\n## A\n\nsee <!-- draft, ask Bob\n", "# Learnings\n\n## A\n\n```\nnever ends\n",
+])  # fmt: skip
+def test_nothing_is_added_behind_what_never_ends(bare: Studio, text: str) -> None:
+    place = bare.write(".claude/memory/learnings.md", text)
+    done = bare.run("memory", "add", "learning", "Stock levels are cached\n\n```bash\nmake stock\n```")
+    assert (done.code, "line 5" in done.err) == (1, True)
+    assert place.read_text() == text
+
+
+def test_a_file_without_headings_keeps_its_notes_when_one_is_added(memory: Memory) -> None:
+    _write(memory, "learnings.md", "The queue must be drained first.\n\nInvoices are numbered per country.\n")
+    before = list(memory.every())
+    made = memory.add("learning", "Something else that is new")
+    assert [note.id for note in memory.every()] == [*(note.id for note in before), made.id]
+    assert memory.search("queue drained")[0].note.id == before[0].id
+
+
+def test_a_note_copied_with_its_id_is_a_note_of_its_own(memory: Memory) -> None:
+    mark = "<!-- id: n-aaaaaaaaaaaa -->"
+    _write(memory, "learnings.md", f"# L\n\n## First\n{mark}\n\nof the horse\n\n## Second\n{mark}\n\nof the zebra\n")
+    first, second = memory.every()
+    assert (first.title, second.title) == ("First", "Second")
+    assert memory.search("zebra")[0].note.id == second.id != first.id
+    assert memory.get(second.id).title == "Second"
+    memory.resolve(second.id)
+    assert [(one.id, one.is_open) for one in memory.every()] == [(first.id, True), (second.id, False)]
+
+
+def test_a_decision_that_is_the_first_heading_keeps_its_number(memory: Memory) -> None:
+    text = "# ADR-001: Use Postgres\n\n## Status\n\nAccepted\n\n## Context\n\nc\n\n# ADR-002: Use owls\n\n## Status\n\nRejected\n"
+    _write(memory, "decisions.md", text)
+    assert [(one.label, one.is_open) for one in memory.every()] == [("ADR-001", True), ("ADR-002", False)]
+    assert memory.add("decision", "Use pigeons for everything that is urgent").label == "ADR-003"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio import clock
@@ -72,8 +72,23 @@ class Memory:
                 written = redact(writing.written(draft, note_id, day, label))
                 made = notes.read(written.encode(), chosen.name, place=chosen.file)
                 gates.refuse_known(_compared(made.said, label), self._alike(found, _compared(made.said, label)))
+            if [one.id for one in notes_of(b"# T\n\n" + written.encode(), chosen.name, chosen.file)] != [note_id]:
+                raise gates.RefusedError("this note could not be read back", hint="say it in plain sentences")
+            self._refuse_unended(chosen.file)
             self.append(chosen.file, chosen.title, written)
         return made
+
+    def _refuse_unended(self, name: str) -> None:
+        """Refuse to write where a person left something open that would hide what is written."""
+        with suppress(FileNotFoundError):
+            data = self.folder.read(name)
+            start, mark = scanning.unended(data)
+            if start >= 0:
+                raise FileError(
+                    f"memory/{name}: line {data.count(bytes([10]), 0, start) + 1} begins a block of code or a comment "
+                    "that never ends, and would hide what is added",
+                    hint=f"end it with a line {mark.decode().strip()}, or remove it",
+                )
 
     def get(self, name: str) -> Note:
         """Return the note with an id, or with the name that people call it by; raise `UsageError` for none, or two."""
@@ -178,13 +193,13 @@ class Memory:
 
     def _note(self, opened: Index, found: Found) -> Note:
         data = opened.read(found)
-        return notes.read(data, kind_of(found.source), place=found.source)
+        return notes.read(data, kind_of(found.source), place=found.source)._replace(id=found.id)
 
     def _alike(self, opened: Index, said: str) -> Iterator[Kept]:
         for found in opened.alike(said):
             if kind_of(found.source) != SESSION.name:
                 note = self._note(opened, found)
-                if note.is_open and note.id == found.id:
+                if note.is_open:
                     yield Kept(note.id, _compared(note.said, note.label))
 
     def append(self, name: str, title: str, text: str) -> None:
@@ -229,6 +244,8 @@ def notes_of(data: bytes, kind: str, place: str) -> Iterator[Note]:
         line += data.count(b"\n", at, span.start)
         at = span.start
         note = notes.read(data[span.start : span.end], kind, place=place, groups=span.groups, line=line)
+        if note.id in seen and note.has_id:  # copied by hand with the id of another
+            note = note._replace(id=notes.derived_id(note.text))
         if note.id not in seen and (kind != ISSUE.name or notes.is_issue(note)):
             seen.add(note.id)
             yield note

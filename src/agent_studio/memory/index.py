@@ -59,6 +59,8 @@ class Piece(NamedTuple):
     """What people call it."""
     is_anchor: bool = False
     """Whether what follows can be read without what stands before it."""
+    other_id: str = ""
+    """The id that it has where another of its file has its own."""
 
 
 class Source(NamedTuple):
@@ -161,9 +163,13 @@ class Index:
             os.close(descriptor)
 
     def _add(self, name: str, piece: Piece, before: int) -> None:
+        taken = "SELECT 1 FROM note WHERE id = ? AND source = ?"
+        id_ = piece.id
+        if piece.other_id and self._db.execute(taken, (id_, name)).fetchone():
+            id_ = piece.other_id
         row = self._db.execute(
             "INSERT INTO note (source, id, start, size, print, label) VALUES (?, ?, ?, ?, ?, ?)",
-            (name, piece.id, before + piece.start, piece.size, words.fingerprint(piece.text), piece.label),
+            (name, id_, before + piece.start, piece.size, words.fingerprint(piece.text), piece.label),
         )
         text = " ".join(words.words(f"{piece.text}\n{piece.extra}"))
         self._db.execute("INSERT INTO said (rowid, words) VALUES (?, ?)", (row.lastrowid, text))

@@ -172,7 +172,8 @@ def pieces_of(kind: str) -> Callable[[bytes, bool], Iterator[Piece]]:
             if kind != ISSUE.name or is_issue(note):
                 size = span.end - span.start
                 extra = " ".join((note.kind, *note.groups, *note.tags))
-                yield Piece(note.id, span.start, size, note.said, extra, note.label, span.level == _ANCHOR_LEVEL)
+                other = derived_id(note.text) if note.has_id else ""
+                yield Piece(note.id, span.start, size, note.said, extra, note.label, span.level == _ANCHOR_LEVEL, other)
 
     return pieces
 

@@ -29,6 +29,11 @@ _PART = re.compile(
     r"implementation|background|outcome|trade-?offs|pros(?: and cons)?|cons|validation|more information|positive|"
     r"negative|neutral|why|how|when|what)(?: \(.*\))?:?", re.IGNORECASE,
 )  # fmt: skip
+_ID = re.compile(rb"<!--\s*id:\s*([A-Za-z0-9][A-Za-z0-9._:-]{0,79})\s*-->")
+_ID_BELOW = re.compile(rb"\s*" + _ID.pattern)
+_LABELLED = re.compile(r"\[?ADR-\d")
+_ADDED = b"n-"
+"""How the ids begin that notes are added with."""
 _ABOUT = re.compile(
     r"(?:summary|format|template|legend|index|contents|table of contents|priority breakdown|how to use.*|about.*)"
     r"(?: \(.*\))?:?", re.IGNORECASE,
@@ -61,17 +66,21 @@ class _Heading(NamedTuple):
     body: int
     level: int
     title: str
+    id: bytes = b""
+    """The one written below it, which makes it a note whatever it is called."""
 
 
 def spans(data: bytes, *, is_whole: bool = True) -> Iterator[Span]:
     """Yield the notes of a file in order; a part of one that begins with a heading is not `is_whole`."""
     headings = list(_headings(data))
     if not headings:
-        yield from _blocks(data) if is_whole else ()
+        yield from _blocks(data, 0, len(data)) if is_whole else ()
         return
     if is_whole and headings[0].start > 0:
         front = _FRONT_MATTER.match(data)
-        yield from _items(data, front.end() if front else 0, headings[0].start, ())
+        # what was a file without headings before a note was added to it is read as it was
+        read = _blocks if headings[0].id.startswith(_ADDED) else _items
+        yield from read(data, front.end() if front else 0, headings[0].start)
     open_: list[tuple[_Heading, int]] = []  # with the start of its note, or -1 for a group
     at = 0
     while at < len(headings):
@@ -81,10 +90,10 @@ def spans(data: bytes, *, is_whole: bool = True) -> Iterator[Span]:
         last = at + 1
         groups = tuple(one.title for one, _ in open_ if one.level > 1)
         end = _end(data, headings, at)
-        if (is_whole and at == 0 and heading.level == 1) or _LIST.fullmatch(heading.title):
+        if not heading.id and ((is_whole and at == 0 and _is_title(heading)) or _LIST.fullmatch(heading.title)):
             yield from _items(data, heading.body, end, (*groups, heading.title) if heading.level > 1 else groups)
             open_.append((heading, -1))
-        elif _ABOUT.fullmatch(heading.title) or _only_groups(data, headings, at):
+        elif not heading.id and (_ABOUT.fullmatch(heading.title) or _only_groups(data, headings, at)):
             open_.append((heading, -1))
         else:
             while last < len(headings) and _is_part(headings[last], heading):
@@ -100,8 +109,13 @@ def _end(data: bytes, headings: Sequence[_Heading], at: int) -> int:
     return headings[at + 1].start if at + 1 < len(headings) else len(data)
 
 
+def _is_title(heading: _Heading) -> bool:
+    """Tell whether a first heading names its file; one with a label is a decision of its own."""
+    return heading.level == 1 and _LABELLED.match(heading.title) is None
+
+
 def _is_part(heading: _Heading, of: _Heading) -> bool:
-    return heading.level > of.level and _PART.fullmatch(heading.title) is not None
+    return heading.level > of.level and not heading.id and _PART.fullmatch(heading.title) is not None
 
 
 def _only_groups(data: bytes, headings: Sequence[_Heading], at: int) -> bool:
@@ -116,7 +130,8 @@ def _headings(data: bytes) -> Iterator[_Heading]:
     for match in _shown(_HEADING, data):
         title = title_of(_UNSEEN.sub(b"", match[2]).decode("utf-8", "replace"))
         body = min(match.end() + 1, len(data))
-        yield _Heading(match.start(), body, len(match[1]), title or "(no heading)")
+        written = _ID_BELOW.match(data, match.end()) or _ID.search(match[2])
+        yield _Heading(match.start(), body, len(match[1]), title or "(no heading)", written[1] if written else b"")
 
 
 def title_of(text: str) -> str:
@@ -185,7 +200,7 @@ def unended(data: bytes) -> tuple[int, bytes]:
     return -1, b""
 
 
-def _items(data: bytes, start: int, end: int, groups: tuple[str, ...]) -> Iterator[Span]:
+def _items(data: bytes, start: int, end: int, groups: tuple[str, ...] = ()) -> Iterator[Span]:
     """Yield the items of the lists between two places; sentences beside them introduce them."""
     part = data[start:end]
     found = list(_shown(_ITEM, part))
@@ -197,13 +212,13 @@ def _items(data: bytes, start: int, end: int, groups: tuple[str, ...]) -> Iterat
         yield Span(start + match.start(), start + until, 0, title, groups)
 
 
-def _blocks(data: bytes) -> Iterator[Span]:
-    """Yield the items of a file without headings, or else its paragraphs."""
-    items = list(_items(data, 0, len(data), ()))
+def _blocks(data: bytes, start: int, end: int) -> Iterator[Span]:
+    """Yield the items of a text without headings, or else its paragraphs."""
+    items = list(_items(data, start, end))
     if items:
         yield from items
         return
-    for match in _BLOCK.finditer(data):
+    for match in _BLOCK.finditer(data, start, end):
         text = _UNSEEN.sub(b"", match[0].removeprefix(b"\xef\xbb\xbf")).strip()
         if text:
             yield Span(match.start(), match.end(), 0, text.split(b"\n")[0].strip().decode("utf-8", "replace"), ())
