@@ -195,3 +195,42 @@ def test_a_decision_that_is_the_first_heading_keeps_its_number(memory: Memory) -
     _write(memory, "decisions.md", text)
     assert [(one.label, one.is_open) for one in memory.every()] == [("ADR-001", True), ("ADR-002", False)]
     assert memory.add("decision", "Use pigeons for everything that is urgent").label == "ADR-003"
+
+
+# --- searching --------------------------------------------------------------------------------------------------------
+
+
+def test_many_other_notes_hide_none_of_the_kind_and_state_that_is_asked_for(memory: Memory) -> None:
+    _write(memory, "learnings.md", "# L\n\n" + "".join(f"- the database and cart of number {n}\n" for n in range(200)))
+    _write(memory, "gotchas.md", "# G\n\n- what a database and a cart of payments does when nobody is looking at it\n")
+    settled = "".join(f"## Cart {n}\n\n- Severity: low\n- Status: Fixed\n\n" for n in range(90))
+    _write(memory, "issues.md", f"# I\n\n{settled}## The one open among them\n\n- Severity: critical\n\nthe cart\n")
+    _write(memory, "sessions/2026-01.md", "# S\n\n" + "".join(f"## S {n}\n\nerror: payments\n\n" for n in range(120)))
+    assert [hit.note.kind for hit in memory.search("database", kind="gotcha")] == ["gotcha"]
+    assert [hit.note.title for hit in memory.search("cart", kind="issue", only_open=True)] == ["The one open among them"]
+    assert [hit.note.kind for hit in memory.search("payments", sessions=False)] == ["gotcha"]
+
+
+def test_list_and_search_say_the_same_of_an_issue_that_its_group_settled(memory: Memory) -> None:
+    _write(memory, "issues.md", "# I\n\n## Resolved\n\n### Shop down\n\n- **Severity**: critical\n\nall of it\n")
+    (listed,) = memory.every()
+    assert listed.is_open is memory.get(listed.id).is_open is memory.search("shop")[0].note.is_open is False
+    assert memory.search("shop", only_open=True) == []
+
+
+@pytest.mark.parametrize("words", [
+    ("list", "--limit", "99999999999999999999"), ("show", "\udcff"), ("resolve", ""), ("show", ""), ("show", " "),
+    ("sidecar", "pin", "--agent", "qa", "--as-operator", "\udcff"),
+    ("sidecar", "add", "words that matter", "--agent", "qa", "--as-operator", "--expires", "²d"),
+])  # fmt: skip
+def test_a_wrong_word_is_a_usage_error_and_changes_nothing(bare: Studio, words: tuple[str, ...]) -> None:
+    place = bare.write(".claude/memory/learnings.md", "# L\n\n- one fact\n")
+    assert bare.run("memory", *words).code == 2
+    assert place.read_text() == "# L\n\n- one fact\n"
+
+
+def test_a_folder_in_the_place_of_the_index_is_told(bare: Studio) -> None:
+    bare.write(".claude/memory/learnings.md", "# L\n\n- one fact\n")
+    bare.write(".agent-studio/development/memory.sqlite3/x", "")
+    done = bare.run("memory", "search", "fact")
+    assert (done.code, "memory.sqlite3" in done.err) == (1, True)

@@ -98,6 +98,10 @@ class Memory:
 
     def find(self, opened: Index, name: str) -> Found:
         """Return where a note is, by its id or label."""
+        if not name.strip() or name.encode("utf-8", "replace").decode() != name:
+            raise UsageError(
+                f"{ascii(name)[:80]} is no id of a note", hint="agent-studio memory search finds them, list shows them"
+            )
         one = opened.find(name)
         if one is not None:
             return one
@@ -127,13 +131,10 @@ class Memory:
         wanted = known_kind(kind).name if kind else ""
         hits: dict[str, Hit] = {}
         with self.searching() as opened:
-            for found in opened.search(question, 4 * limit + 16):
-                of = kind_of(found.source)
-                if found.id in hits or (wanted and of != wanted) or (of == SESSION.name and not (sessions or wanted)):
-                    continue
-                note = self._note(opened, found)
-                if note.is_open or not only_open:
-                    hits[found.id] = Hit(note, round(found.score, 4))
+            but = "" if sessions or wanted else SESSION.name
+            for found in opened.search(question, 4 * limit + 16, kind=wanted, but=but, only_open=only_open):
+                if found.id not in hits:
+                    hits[found.id] = Hit(self._note(opened, found), round(found.score, 4))
         return sorted(hits.values(), key=lambda hit: (not hit.note.is_open, -hit.score))[:limit]
 
     def resolve(self, name: str, status: str = "", *, date: bool = True) -> Note:
@@ -193,7 +194,8 @@ class Memory:
 
     def _note(self, opened: Index, found: Found) -> Note:
         data = opened.read(found)
-        return notes.read(data, kind_of(found.source), place=found.source)._replace(id=found.id)
+        read = notes.read(data, kind_of(found.source), place=found.source, groups=found.groups)
+        return read._replace(id=found.id)
 
     def _alike(self, opened: Index, said: str) -> Iterator[Kept]:
         for found in opened.alike(said):

@@ -173,7 +173,10 @@ def pieces_of(kind: str) -> Callable[[bytes, bool], Iterator[Piece]]:
                 size = span.end - span.start
                 extra = " ".join((note.kind, *note.groups, *note.tags))
                 other = derived_id(note.text) if note.has_id else ""
-                yield Piece(note.id, span.start, size, note.said, extra, note.label, span.level == _ANCHOR_LEVEL, other)
+                yield Piece(
+                    note.id, span.start, size, note.said, extra, note.label, span.level == _ANCHOR_LEVEL, note.kind,
+                    note.is_open, note.groups, other,
+                )  # fmt: skip
 
     return pieces
 

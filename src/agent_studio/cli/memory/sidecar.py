@@ -5,6 +5,7 @@ An agent at work opens its own. A person adds `--as-operator`, and who did what 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -226,7 +227,7 @@ def _import(args: argparse.Namespace, session: Session, sidecar: Sidecar) -> Res
 
 def _from_now(text: str) -> datetime:
     units = {"m": 1, "h": 60, "d": 1_440}
-    if not (text[:-1].isdigit() and text[-1] in units and len(text) <= 6):  # noqa: PLR2004 - 99999d
+    if not re.fullmatch(r"[0-9]{1,5}[mhd]", text):
         raise UsageError(f"{text!r} is no time from now", hint="30m, 12h or 7d")
     try:
         return (clock.now() + timedelta(minutes=int(text[:-1]) * units[text[-1]])).astimezone(UTC)
