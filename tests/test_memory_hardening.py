@@ -207,7 +207,9 @@ def test_many_other_notes_hide_none_of_the_kind_and_state_that_is_asked_for(memo
     _write(memory, "issues.md", f"# I\n\n{settled}## The one open among them\n\n- Severity: critical\n\nthe cart\n")
     _write(memory, "sessions/2026-01.md", "# S\n\n" + "".join(f"## S {n}\n\nerror: payments\n\n" for n in range(120)))
     assert [hit.note.kind for hit in memory.search("database", kind="gotcha")] == ["gotcha"]
-    assert [hit.note.title for hit in memory.search("cart", kind="issue", only_open=True)] == ["The one open among them"]
+    assert [hit.note.title for hit in memory.search("cart", kind="issue", only_open=True)] == [
+        "The one open among them"
+    ]
     assert [hit.note.kind for hit in memory.search("payments", sessions=False)] == ["gotcha"]
 
 
