@@ -642,7 +642,7 @@ def test_rendering_changes_only_its_block(bare: Studio) -> None:
     assert bare.json(*render)["changed"] is False
     place.write_bytes(rendered + b"after\r\n")
     bare.run(*render, "--remove")
-    assert place.read_bytes() == b"# Mine\r\n\r\nkept\r\n\r\nafter\r\n"
+    assert place.read_bytes() == b"# Mine\r\n\r\nkept\r\nafter\r\n"
     place.write_bytes(b"<!-- agent-studio: begin -->\nno end\n")
     assert bare.run(*render).code == 1
     assert place.read_bytes() == b"<!-- agent-studio: begin -->\nno end\n"

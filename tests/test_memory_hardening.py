@@ -236,3 +236,34 @@ def test_a_folder_in_the_place_of_the_index_is_told(bare: Studio) -> None:
     bare.write(".agent-studio/development/memory.sqlite3/x", "")
     done = bare.run("memory", "search", "fact")
     assert (done.code, "memory.sqlite3" in done.err) == (1, True)
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+TOKEN = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+HELD = [
+    "the admin password is hunter2" + "Xy9!", "password: hunter2" + "Xy9!Long", "curl -u anna:Tr0ub4dor https://x.test",
+    'token = "a8f5f167f44f' + '4964e6c998dee827110c"', "AWS secret wJalrXUtnFEMIaK7MDENG" + "bPxRfiCYAB8CDEF9GHQ",
+    "PIN of the safe is 4711", f"use {TOKEN[:1]}\u200b{TOKEN[1:]} here", f"use {TOKEN[:9]}\u2060{TOKEN[9:]} here",
+]  # fmt: skip
+PLAIN = [
+    "The password is kept in 1Password, ask Anna", "Tokens are refreshed every 30 minutes by the gateway",
+    "password: see vault/checkout", "The signing token is HS256 and lives for 15m", "API key = DB_PASSWORD_2 of the vault",
+    "The commit da39a3ee5e6b4b0d3255bfef95601890afd80709 broke it", "The PIN pad of the kiosk needs 2 s to wake",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HELD)
+def test_a_password_that_is_called_one_is_refused(bare: Studio, text: str) -> None:
+    assert bare.run("memory", "add", "learning", text).code == 2
+    assert bare.run("memory", "sidecar", "add", text, "--agent", "qa", "--as-operator").code == 2
+    assert not [one for one in bare.path.rglob("*") if one.is_file() and text.encode() in one.read_bytes()]
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_a_sentence_about_secrets_is_kept(memory: Memory, text: str) -> None:
+    memory.add("learning", text)
+
+
+def test_a_secret_cut_in_two_is_refused(bare: Studio) -> None:
+    assert bare.run("memory", "add", "learning", TOKEN[12:], "--title", TOKEN[:12]).code == 2

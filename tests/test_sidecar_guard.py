@@ -247,7 +247,7 @@ def test_it_keeps_within_its_budget_whatever_there_is(project: Project) -> None:
         memory.add("learning", f"{'é' * 40} {number} {'長い文章' * 20} {number}")
     given = _given(project, agent_type="planner")
     shown = given[given.index("<agent-studio-notes") :]
-    assert len(shown.encode()) <= 400 * BYTES_A_TOKEN
+    assert len(given.encode()) <= 400 * BYTES_A_TOKEN
     assert "what only planner knows" in shown
     assert "what only reviewer knows" not in shown
 

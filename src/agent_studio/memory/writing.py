@@ -46,6 +46,9 @@ def draft(
     """
     cleaned = check_text(text, limit_bytes=TEXT_MAX_BYTES)
     given = line(title, _TITLE_MAX, "a title")
+    check_secrets(f"{given}{cleaned}")  # one may be cut in two
+    if status and kind.name not in HAS_STATUS:
+        raise RefusedError(f"a {kind.name} has no status", hint="only decisions and issues have one")
     first = " ".join(_SENTENCE_END.split(cleaned.split("\n", 1)[0], maxsplit=1)[0].split()).lstrip("#>*- ")
     heading = given or (first if len(first) <= _TITLE_MAX else f"{first[: _TITLE_MAX - 1].rpartition(' ')[0]}…")
     body = "" if not given and " ".join(cleaned.split()).rstrip(".") == heading.rstrip(".") else cleaned

@@ -201,12 +201,13 @@ def _expire(args: argparse.Namespace, session: Session, sidecar: Sidecar) -> Res
 
 
 def _forget(args: argparse.Namespace, session: Session, sidecar: Sidecar) -> Result:
-    del session
     entry = sidecar.get(args.id)
     if args.dry_run:
         return _one(args, entry, "would be forgotten")
     output.ask(f"forget {entry.id} for good?", yes=args.yes)
-    return _one(args, sidecar.forget(args.id), "is forgotten")
+    gone = sidecar.forget(args.id)
+    rendering.refresh(session.context, sidecar)
+    return _one(args, gone, "is forgotten")
 
 
 def _render(args: argparse.Namespace, session: Session, sidecar: Sidecar) -> Result:
