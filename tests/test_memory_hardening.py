@@ -148,7 +148,8 @@ def test_what_stands_in_code_within_a_line_begins_no_comment(memory: Memory) -> 
 
 
 @pytest.mark.parametrize("words", [
-    ("learning", "How to use the fixture loader: run make fixtures first"), ("gotcha", "Some words", "--title", "Summary"),
+    ("learning", "How to use the fixture loader: run make fixtures first"),
+    ("gotcha", "Some words", "--title", "Summary"),
     ("learning", "About 30 percent of the nightly orders arrive twice"), ("pattern", "Patterns"), ("gotcha", "Why:"),
     ("issue", "About a third of the orders are charged twice", "--severity", "critical"),
 ])  # fmt: skip
@@ -191,7 +192,8 @@ def test_a_note_copied_with_its_id_is_a_note_of_its_own(memory: Memory) -> None:
 
 
 def test_a_decision_that_is_the_first_heading_keeps_its_number(memory: Memory) -> None:
-    text = "# ADR-001: Use Postgres\n\n## Status\n\nAccepted\n\n## Context\n\nc\n\n# ADR-002: Use owls\n\n## Status\n\nRejected\n"
+    text = "# ADR-001: Use Postgres\n\n## Status\n\nAccepted\n\n## Context\n\nc\n"
+    text += "\n# ADR-002: Use owls\n\n## Status\n\nRejected\n"
     _write(memory, "decisions.md", text)
     assert [(one.label, one.is_open) for one in memory.every()] == [("ADR-001", True), ("ADR-002", False)]
     assert memory.add("decision", "Use pigeons for everything that is urgent").label == "ADR-003"
@@ -248,7 +250,8 @@ HELD = [
 ]  # fmt: skip
 PLAIN = [
     "The password is kept in 1Password, ask Anna", "Tokens are refreshed every 30 minutes by the gateway",
-    "password: see vault/checkout", "The signing token is HS256 and lives for 15m", "API key = DB_PASSWORD_2 of the vault",
+    "password: see vault/checkout", "The signing token is HS256 and lives for 15m",
+    "API key = DB_PASSWORD_2 of the vault",
     "The commit da39a3ee5e6b4b0d3255bfef95601890afd80709 broke it", "The PIN pad of the kiosk needs 2 s to wake",
 ]  # fmt: skip
 

@@ -96,7 +96,8 @@ DENIED: list[tuple[str, dict[str, Any]]] = [
             f"{CLI} list --agent planner", f"{CLI} list --agent=planner", f"{CLI} list --agent reviewer --as-operator",
             "cat .claude/agent-m*/planner/hot.jsonl", "cat .claude/*/planner/hot.jsonl", "cat .claude/*/*/*.jsonl",
             "grep walnut -r .claude --exclude=x", "rg walnut .claude -g '!x'", "diff -r .claude /tmp",
-            f"{CLI} list --agent reviewer --env staging", f"{CLI} list", "cd src; python -m agent_studio memory sidecar show --agent planner",
+            f"{CLI} list --agent reviewer --env staging", f"{CLI} list",
+            "cd src; python -m agent_studio memory sidecar show --agent planner",
             f"bash -c '{CLI} list --agent planner'", f"echo 'unended; {CLI} list --agent reviewer",
         )
     ),
@@ -169,9 +170,13 @@ def test_a_search_over_all_goes_on_where_git_ignores_the_sidecars(project: Proje
     assert _tool(project, "Read", {"file_path": HOT})
 
 
+def _code(sent: Mapping[str, Any], opened: Context) -> int:
+    return decide(json.dumps(sent).encode(), lambda: opened, slack_ms=5_000).exit_code
+
+
 def test_the_sidecars_of_every_environment_are_kept(staged: Studio) -> None:
     project = Project(staged.path.resolve())
-    staging = open_context(project, Choice(Environment.STAGING, "--env"), {"memory": {"guard": True}})
+    staging = open_context(project, Choice(Environment.STAGING, "--env"), {})
     open_sidecar(staging, "planner").add("what only planner knows of the walnut")
     open_sidecar(_context(project), "planner").add("what only planner knows of the walnut")
     (project.path / ".git").mkdir()
@@ -181,7 +186,8 @@ def test_the_sidecars_of_every_environment_are_kept(staged: Studio) -> None:
     theirs = ".claude/staging/agents/planner/hot.jsonl"
     for environment in (Environment.STAGING, Environment.DEVELOPMENT):
         for tool, given in (
-            ("Read", {"file_path": HOT}), ("Write", {"file_path": HOT, "content": "x"}), ("Read", {"file_path": theirs}),
+            ("Read", {"file_path": HOT}), ("Write", {"file_path": HOT, "content": "x"}),
+            ("Read", {"file_path": theirs}),
             ("Grep", {"pattern": "walnut", "path": ".claude/staging"}), ("Bash", {"command": f"cat {HOT} {theirs}"}),
             ("Read", {"file_path": ".agent-studio/development/sidecars/planner.sqlite3"}),
             ("Read", {"file_path": ".agent-studio/staging/sidecars/planner.sqlite3"}),
@@ -190,8 +196,7 @@ def test_the_sidecars_of_every_environment_are_kept(staged: Studio) -> None:
             sent = {"hook_event_name": "PreToolUse", "session_id": "s", "cwd": str(project.path), "tool_name": tool,
                     "tool_input": given, "agent_type": "reviewer"}  # fmt: skip
             opened = open_context(project, Choice(environment, "--env"), {})
-            found = decide(json.dumps(sent).encode(), lambda opened=opened: opened, slack_ms=5_000)
-            assert found.exit_code == 2, (environment, tool, given)
+            assert _code(sent, opened) == 2, (environment, tool, given)
 
 
 def test_the_guard_is_asked_only_where_it_is_wanted_and_then_fails_closed(project: Project) -> None:

@@ -13,7 +13,7 @@ _NAMES = (
     r"(?:pass(?:word|wd|phrase|code)|pwd|(?:api|access|secret|private|auth|signing)[ _-]?(?:key|token)|secret|token)"
 )
 _CALLED = re.compile(
-    rf"{_NAMES}s?[\"'`*]{{0,4}}\s{{0,4}}(?:[:=]|\bis\b|\blautet\b)\s{{0,4}}[\"'`]{{0,2}}(\S{{8,200}})", re.I
+    rf"{_NAMES}s?[\"'`*]{{0,4}}\s{{0,4}}(?:[:=]|\bis\b|\blautet\b)\s{{0,4}}[\"'`]{{0,2}}(\S{{8,200}})", re.IGNORECASE
 )
 _LOGIN = re.compile(r"(?:-u|--user)[ =]{1,4}[\"']?[\w.@-]{1,80}:([^\s\"']{6,200})")
 _PIN = re.compile(r"\b(?:PIN|pin code|PIN code)\b[^.\n\d]{0,40}?(?:[:=]|\bis\b)\s{0,4}(\d{4,8})\b")

@@ -258,8 +258,8 @@ _PLACE = "source, id, start, size, 0.0, groups"
 
 
 def _found(row: tuple[str, str, int, int, float, str]) -> Found:
-    *place, groups = row
-    return Found(*place, groups=tuple(groups.split("\n")) if groups else ())
+    source, id_, start, size, score, groups = row
+    return Found(source, id_, start, size, score, tuple(groups.split("\n")) if groups else ())
 
 
 def _digest(descriptor: int, size: int) -> str:

@@ -11,8 +11,6 @@ from agent_studio.memory.index import Piece
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agent_studio.memory.scanning import Span
-
 
 class Kind(NamedTuple):
     """One kind of note and the file it is kept in."""
