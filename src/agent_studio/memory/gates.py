@@ -114,7 +114,7 @@ def says_same(new: Sequence[str], old: Sequence[str]) -> bool:
     in_old = {at for block in blocks for at in range(block.b, block.b + block.size)}
     more = [word for at, word in enumerate(new) if at not in in_new]
     less = [word for at, word in enumerate(old) if at not in in_old]
-    if words.turns(more):
+    if words.turns(more) or (more and less):  # a word in the place of another: of what is told, or what is done
         return False
     if both >= _INSIDE * len(new):
         return not words.denies(less)
