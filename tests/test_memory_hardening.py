@@ -273,10 +273,10 @@ def test_a_secret_cut_in_two_is_refused(bare: Studio) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [
-    ("Run the migrations before the deploy of the shop starts", "Run the migrations after the deploy of the shop starts"),
+    ("Run the migrations before the deploy of the shop", "Run the migrations after the deploy of the shop"),
     ("Increase the timeout of the payment client", "Decrease the timeout of the payment client"),
     ("We use Redis for the carts of the shop", "We use Memcached for the carts of the shop"),
-    ("The Berlin cluster has the old kernel and the small disks", "The Hamburg cluster has the old kernel and small disks"),
+    ("The Berlin cluster has the old kernel and disks", "The Hamburg cluster has the old kernel and disks"),
 ])  # fmt: skip
 def test_two_notes_that_differ_in_what_they_tell_of_are_two(memory: Memory, first: str, second: str) -> None:
     memory.add("learning", first)

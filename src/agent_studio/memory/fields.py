@@ -91,5 +91,7 @@ def _made(name: bytes, value: bytes, start: int, line_start: int, *, is_cell: bo
 def written_id(data: bytes) -> re.Match[bytes] | None:
     """Return where a note's id is written in it; one in an example of code is none."""
     found = list(ID.finditer(data))
+    if len(found) == 1 and data.count(b"<!--") == 1 and b"`" not in data and b"~~~" not in data:
+        return found[0]  # nearly all notes
     hidden = set(scanning.hidden_spans(data)) if found else set()
     return next((match for match in found if match.span() in hidden), None)

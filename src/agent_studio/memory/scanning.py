@@ -153,6 +153,8 @@ def _shown(pattern: re.Pattern[bytes], data: bytes) -> Iterator[re.Match[bytes]]
 
 def hidden_spans(data: bytes) -> list[tuple[int, int]]:
     """Return where blocks of code and comments are; what begins and never ends hides nothing."""
+    if not any(mark in data for mark in (b"```", b"~~~", b"<!--")):
+        return []
     fences = [(match.start(), match.end(), match[1], match[2].strip()) for match in _FENCE.finditer(data)]
     closing = {mark: [one for one in fences if one[2][:1] == mark and not one[3]] for mark in (b"`", b"~")}
     begins = {mark: [one[0] for one in listed] for mark, listed in closing.items()}
