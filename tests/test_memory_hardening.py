@@ -281,3 +281,14 @@ def test_a_secret_cut_in_two_is_refused(bare: Studio) -> None:
 def test_two_notes_that_differ_in_what_they_tell_of_are_two(memory: Memory, first: str, second: str) -> None:
     memory.add("learning", first)
     memory.add("learning", second)
+
+
+def test_a_rule_between_items_is_no_note(memory: Memory) -> None:
+    _write(memory, "learnings.md", "# L\n\n- one\n\n* * *\n\n- two\n")
+    assert _titles(memory) == ["one", "two"]
+
+
+def test_an_empty_mark_of_the_client_makes_nobody_an_agent_at_work(bare: Studio) -> None:
+    words = ("memory", "sidecar", "add", "--agent", "qa", "Something that is kept")
+    assert bare.run(*words, variables={"CLAUDECODE": ""}).code == 2
+    assert bare.run(*words, variables={"CLAUDECODE": "1"}).code == 0

@@ -205,7 +205,7 @@ def unended(data: bytes) -> tuple[int, bytes]:
 def _items(data: bytes, start: int, end: int, groups: tuple[str, ...] = ()) -> Iterator[Span]:
     """Yield the items of the lists between two places; sentences beside them introduce them."""
     part = data[start:end]
-    found = list(_shown(_ITEM, part))
+    found = [match for match in _shown(_ITEM, part) if match[0].strip(b" \t\r*-_")]  # a rule is no item
     for at, match in enumerate(found):
         until = found[at + 1].start() if at + 1 < len(found) else len(part)
         blank = _BLANK.search(part, match.end(), until)

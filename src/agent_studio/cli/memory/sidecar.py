@@ -97,7 +97,7 @@ def _opened(args: argparse.Namespace, session: Session) -> Sidecar:
     agent = args.agent
     if args.as_operator:
         return operator.open_as_operator(session.context, agent, args.call, getattr(args, "id", ""))
-    if AT_WORK not in session.variables:
+    if not session.variables.get(AT_WORK):
         raise UsageError(
             f"the memory of {agent} is its own: only an agent at work opens it so", hint="a person adds --as-operator"
         )
