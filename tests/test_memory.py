@@ -254,8 +254,8 @@ def test_any_file_can_be_read_and_a_status_changes_only_its_own_note(text: str) 
     assert all(one.end <= after.start for one, after in pairwise(spans))
     for span in spans[:3]:
         note = data[span.start : span.end]
-        changed = writing.with_status(note, "Resolved (2026-01-01)", "n-0123456789ab")
-        kept = [line for line in note.split(b"\n") if b"tatus" not in line and b"[" not in line and line.strip()]
+        changed = writing.with_status(note, "Resolved (2026-01-01)", "n-0123456789ab", "issue")
+        kept = [line for line in note.split(b"\n") if not re.search(rb"tatus|\[|<!-- id:", line) and line.strip()]
         assert all(line.strip().lstrip(b"-0123456789. ") in changed for line in kept)
 
 
@@ -281,7 +281,7 @@ def test_a_note_without_an_id_gets_one_when_it_is_first_changed(memory: Memory) 
 
 RESOLVED = [
     ("issues.md", "## A thing\nIt broke.\n",
-     "## A thing\n<!-- id: {id} -->\n- **Status**: Resolved ({day})\nIt broke.\n"),
+     "## A thing\n<!-- id: {id} -->\n- **Status**: Resolved ({day})\n\nIt broke.\n"),
     ("issues.md", "# I\n- [ ] HIGH: a thing\n", "# I\n- [x] HIGH: a thing <!-- id: {id} -->\n"),
     ("issues.md", "## A\r\nStatus: Open\r\n", "## A\r\n<!-- id: {id} -->\r\nStatus: Resolved ({day})\r\n"),
     ("decisions.md", "## ADR-1: a\n### Status\n\nAccepted\n### Context\nc\n",
@@ -642,7 +642,7 @@ def test_rendering_changes_only_its_block(bare: Studio) -> None:
     assert bare.json(*render)["changed"] is False
     place.write_bytes(rendered + b"after\r\n")
     bare.run(*render, "--remove")
-    assert place.read_bytes() == b"# Mine\r\n\r\nkept\r\n\r\nafter\r\n"
+    assert place.read_bytes() == b"# Mine\r\n\r\nkept\r\nafter\r\n"
     place.write_bytes(b"<!-- agent-studio: begin -->\nno end\n")
     assert bare.run(*render).code == 1
     assert place.read_bytes() == b"<!-- agent-studio: begin -->\nno end\n"

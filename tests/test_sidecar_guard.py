@@ -28,7 +28,8 @@ HOT = f"{FOLDER}/planner/hot.jsonl"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    (tmp_path / ".claude").mkdir()
+    tmp_path = tmp_path / "My Project"
+    (tmp_path / ".claude").mkdir(parents=True)
     (tmp_path / "src").mkdir()
     (tmp_path / ".claude/config.yaml").write_text(
         "memory:\n  guard: true\n  context: {enabled: true, maxTokens: 400}\n"
@@ -71,6 +72,17 @@ DENIED: list[tuple[str, dict[str, Any]]] = [
     ("Grep", {"pattern": "walnut", "path": "."}),
     ("Grep", {"pattern": "walnut", "path": ".claude", "glob": "*.jsonl"}),
     ("Grep", {"pattern": "walnut", "path": FOLDER}),
+    *(
+        ("Grep", {"pattern": "walnut", "glob": glob})
+        for glob in (
+            "!*.zzz", "!node_modules/**", "*.{jsonl,py}", "*.{py,jsonl}", "*.json[l]", "h*l", "**/hot.????l",
+            "*.jsonl *.py", "*.jsonl,*.py", "!**/agent-memory/** *.jsonl", "!**/Agent-Memory/**", "{*.py,h*}", "*",
+        )
+    ),
+    *(("Grep", {"pattern": "walnut", "type": kind}) for kind in ("all", "json", "md", "unheard")),
+    *(("Glob", {"pattern": pattern}) for pattern in (
+        ".claude/agent-mem*/**", "**/*.jsonl", "{.claude/agent-memory/planner,x}/*", "*/agent-memory/planner/*", "**",
+    )),
     ("Glob", {"pattern": f"{FOLDER}/planner/*"}),
     ("Glob", {"pattern": "*", "path": f"{FOLDER}/planner"}),
     ("mcp__files__read_file", {"path": HOT}),
@@ -82,7 +94,10 @@ DENIED: list[tuple[str, dict[str, Any]]] = [
             f"echo x >> {HOT}", f"rm -rf {FOLDER}", f"python3 -c \"print(open('{HOT}').read())\"",
             "tar cf /tmp/x .claude",
             f"{CLI} list --agent planner", f"{CLI} list --agent=planner", f"{CLI} list --agent reviewer --as-operator",
-            f"{CLI} list", "cd src; python -m agent_studio memory sidecar show --agent planner",
+            "cat .claude/agent-m*/planner/hot.jsonl", "cat .claude/*/planner/hot.jsonl", "cat .claude/*/*/*.jsonl",
+            "grep walnut -r .claude --exclude=x", "rg walnut .claude -g '!x'", "diff -r .claude /tmp",
+            f"{CLI} list --agent reviewer --env staging", f"{CLI} list",
+            "cd src; python -m agent_studio memory sidecar show --agent planner",
             f"bash -c '{CLI} list --agent planner'", f"echo 'unended; {CLI} list --agent reviewer",
         )
     ),
@@ -96,6 +111,11 @@ ALLOWED: list[tuple[str, dict[str, Any]]] = [
     ("Grep", {"pattern": "walnut", "glob": "*.py"}),
     ("Grep", {"pattern": "walnut", "type": "py"}),
     ("Glob", {"pattern": "**/*.py"}),
+    ("Glob", {"pattern": "src/**"}),
+    ("Grep", {"pattern": "walnut", "glob": "**/*.{ts,tsx}"}),
+    ("Grep", {"pattern": "walnut", "glob": "*.py *.ts"}),
+    ("Grep", {"pattern": "walnut", "glob": "!agent-memory"}),
+    ("Bash", {"command": "rg walnut .claude -g '!agent-memory'"}),
     ("Read", {"file_path": "src/app.py"}),
     ("Bash", {"command": f"cat {FOLDER}/reviewer/hot.jsonl"}),
     ("Bash", {"command": "grep -rn walnut src"}),
@@ -119,18 +139,64 @@ def test_its_own_and_all_else_goes_on(project: Project, tool: str, given: dict[s
 
 
 @pytest.mark.parametrize(
-    "agent", ["", "..", "../planner", "planner/", "PLANNERS", "plugin", "x:planner", "a:b:planner"]
+    "agent",
+    ["", "..", "../planner", "planner/", "PLANNERS", "plugin", "x:planner", "a:b:planner", "Planner", "PLANNER"],
 )
 def test_nobody_is_another_agent_by_a_name_that_looks_like_it(project: Project, agent: str) -> None:
     assert _tool(project, "Read", {"file_path": HOT}, agent)
     assert _tool(project, "Read", {"file_path": HOT}, "planner") == ""
     assert _tool(project, "Read", {"file_path": f"{FOLDER}/plugin-planner/hot.jsonl"}, "plugin:planner") == ""
+    assert _tool(project, "Read", {"file_path": f"{FOLDER}/plugin-planner/hot.jsonl"}, "plugin-planner")
 
 
 def test_a_search_over_all_goes_on_where_git_ignores_the_sidecars(project: Project) -> None:
-    (project.path / ".gitignore").write_text("/.claude/agent-memory/\n")
-    assert _tool(project, "Grep", {"pattern": "walnut"}) == ""
+    ignore = project.path / ".gitignore"
+    ignore.write_text("/.claude/agent-memory/\n")
+    assert _tool(project, "Grep", {"pattern": "walnut"}), "nothing is ignored where there is no repository"
+    (project.path / ".git").mkdir()
+    for rules in ("/.claude/agent-memory/\n", "agent-memory/\n", "*.log\n.claude/\n"):
+        ignore.write_text(rules)
+        assert _tool(project, "Grep", {"pattern": "walnut"}) == ""
+        assert _tool(project, "Bash", {"command": "rg walnut ."}) == ""
+        assert _tool(project, "Grep", {"pattern": "walnut", "path": FOLDER})
+        for command in ("grep -r walnut .", "rg -uu walnut .", f"rg walnut {FOLDER}"):
+            assert _tool(project, "Bash", {"command": command}), command
+    for rules in ("# never ignore .claude/agent-memory here\n", "agent-memory/\n!agent-memory/\n", "agent-memory/x\n"):
+        ignore.write_text(rules)
+        assert _tool(project, "Grep", {"pattern": "walnut"}), rules
+    ignore.write_text("agent-memory/\n")
+    (project.path / ".claude/.gitignore").write_text("!agent-memory/\n")
+    assert _tool(project, "Grep", {"pattern": "walnut"})
     assert _tool(project, "Read", {"file_path": HOT})
+
+
+def _code(sent: Mapping[str, Any], opened: Context) -> int:
+    return decide(json.dumps(sent).encode(), lambda: opened, slack_ms=5_000).exit_code
+
+
+def test_the_sidecars_of_every_environment_are_kept(staged: Studio) -> None:
+    project = Project(staged.path.resolve())
+    staging = open_context(project, Choice(Environment.STAGING, "--env"), {})
+    open_sidecar(staging, "planner").add("what only planner knows of the walnut")
+    open_sidecar(_context(project), "planner").add("what only planner knows of the walnut")
+    (project.path / ".git").mkdir()
+    for name in ("config.yaml", "config.staging.yaml"):
+        place = project.path / ".claude" / name
+        place.write_text((place.read_text() if place.exists() else "") + "memory:\n  guard: true\n")
+    theirs = ".claude/staging/agents/planner/hot.jsonl"
+    for environment in (Environment.STAGING, Environment.DEVELOPMENT):
+        for tool, given in (
+            ("Read", {"file_path": HOT}), ("Write", {"file_path": HOT, "content": "x"}),
+            ("Read", {"file_path": theirs}),
+            ("Grep", {"pattern": "walnut", "path": ".claude/staging"}), ("Bash", {"command": f"cat {HOT} {theirs}"}),
+            ("Read", {"file_path": ".agent-studio/development/sidecars/planner.sqlite3"}),
+            ("Read", {"file_path": ".agent-studio/staging/sidecars/planner.sqlite3"}),
+            ("Bash", {"command": "grep -r walnut .claude/staging"}), ("Grep", {"pattern": "walnut"}),
+        ):  # fmt: skip
+            sent = {"hook_event_name": "PreToolUse", "session_id": "s", "cwd": str(project.path), "tool_name": tool,
+                    "tool_input": given, "agent_type": "reviewer"}  # fmt: skip
+            opened = open_context(project, Choice(environment, "--env"), {})
+            assert _code(sent, opened) == 2, (environment, tool, given)
 
 
 def test_the_guard_is_asked_only_where_it_is_wanted_and_then_fails_closed(project: Project) -> None:
@@ -186,7 +252,7 @@ def test_it_keeps_within_its_budget_whatever_there_is(project: Project) -> None:
         memory.add("learning", f"{'é' * 40} {number} {'長い文章' * 20} {number}")
     given = _given(project, agent_type="planner")
     shown = given[given.index("<agent-studio-notes") :]
-    assert len(shown.encode()) <= 400 * BYTES_A_TOKEN
+    assert len(given.encode()) <= 400 * BYTES_A_TOKEN
     assert "what only planner knows" in shown
     assert "what only reviewer knows" not in shown
 

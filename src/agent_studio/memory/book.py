@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio import clock
 from agent_studio.errors import AgentStudioError, UsageError, did_you_mean
-from agent_studio.memory import gates, index, notes, scanning, writing
+from agent_studio.memory import gates, index, issues, notes, scanning, writing
 from agent_studio.memory.gates import Kept
 from agent_studio.memory.index import Source
 from agent_studio.memory.notes import DECISION, ISSUE, KINDS, SESSION, Note
@@ -72,8 +72,23 @@ class Memory:
                 written = redact(writing.written(draft, note_id, day, label))
                 made = notes.read(written.encode(), chosen.name, place=chosen.file)
                 gates.refuse_known(_compared(made.said, label), self._alike(found, _compared(made.said, label)))
+            if [one.id for one in notes_of(b"# T\n\n" + written.encode(), chosen.name, chosen.file)] != [note_id]:
+                raise gates.RefusedError("this note could not be read back", hint="say it in plain sentences")
+            self._refuse_unended(chosen.file)
             self.append(chosen.file, chosen.title, written)
         return made
+
+    def _refuse_unended(self, name: str) -> None:
+        """Refuse to write where a person left something open that would hide what is written."""
+        with suppress(FileNotFoundError):
+            data = self.folder.read(name)
+            start, mark = scanning.unended(data)
+            if start >= 0:
+                raise FileError(
+                    f"memory/{name}: line {data.count(bytes([10]), 0, start) + 1} begins a block of code or a comment "
+                    "that never ends, and would hide what is added",
+                    hint=f"end it with a line {mark.decode().strip()}, or remove it",
+                )
 
     def get(self, name: str) -> Note:
         """Return the note with an id, or with the name that people call it by; raise `UsageError` for none, or two."""
@@ -83,6 +98,10 @@ class Memory:
 
     def find(self, opened: Index, name: str) -> Found:
         """Return where a note is, by its id or label."""
+        if not name.strip() or name.encode("utf-8", "replace").decode() != name:
+            raise UsageError(
+                f"{ascii(name)[:80]} is no id of a note", hint="agent-studio memory search finds them, list shows them"
+            )
         one = opened.find(name)
         if one is not None:
             return one
@@ -112,13 +131,10 @@ class Memory:
         wanted = known_kind(kind).name if kind else ""
         hits: dict[str, Hit] = {}
         with self.searching() as opened:
-            for found in opened.search(question, 4 * limit + 16):
-                of = kind_of(found.source)
-                if found.id in hits or (wanted and of != wanted) or (of == SESSION.name and not (sessions or wanted)):
-                    continue
-                note = self._note(opened, found)
-                if note.is_open or not only_open:
-                    hits[found.id] = Hit(note, round(found.score, 4))
+            but = "" if sessions or wanted else SESSION.name
+            for found in opened.search(question, 4 * limit + 16, kind=wanted, but=but, only_open=only_open):
+                if found.id not in hits:
+                    hits[found.id] = Hit(self._note(opened, found), round(found.score, 4))
         return sorted(hits.values(), key=lambda hit: (not hit.note.is_open, -hit.score))[:limit]
 
     def resolve(self, name: str, status: str = "", *, date: bool = True) -> Note:
@@ -133,9 +149,15 @@ class Memory:
             told = f"{said} ({clock.timestamp(clock.now())[:10]})" if date else said
             data = self.folder.read(found.source)
             start, end = found.start, found.start + found.size
-            changed = writing.with_status(data[start:end], told, note.id)
+            changed = writing.with_status(data[start:end], told, note.id, note.kind)
+            after = notes.read(changed, note.kind, place=found.source, groups=note.groups)
+            if after.is_open and issues.is_settled(said) and note.kind == ISSUE.name:
+                raise UsageError(
+                    f"memory/{found.source}: another line of {note.id} says that it is open, so nothing was changed",
+                    hint="change the status there by hand; of two that differ the worse counts",
+                )
             self.folder.replace(found.source, data[:start] + changed + data[end:])
-        return notes.read(changed, note.kind, place=found.source)._replace(groups=note.groups)
+        return after
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -172,13 +194,14 @@ class Memory:
 
     def _note(self, opened: Index, found: Found) -> Note:
         data = opened.read(found)
-        return notes.read(data, kind_of(found.source), place=found.source)
+        read = notes.read(data, kind_of(found.source), place=found.source, groups=found.groups)
+        return read._replace(id=found.id)
 
     def _alike(self, opened: Index, said: str) -> Iterator[Kept]:
         for found in opened.alike(said):
             if kind_of(found.source) != SESSION.name:
                 note = self._note(opened, found)
-                if note.is_open and note.id == found.id:
+                if note.is_open:
                     yield Kept(note.id, _compared(note.said, note.label))
 
     def append(self, name: str, title: str, text: str) -> None:
@@ -222,7 +245,9 @@ def notes_of(data: bytes, kind: str, place: str) -> Iterator[Note]:
     for span in scanning.spans(data):
         line += data.count(b"\n", at, span.start)
         at = span.start
-        note = notes.read(data[span.start : span.end], kind, place=place, span=span, line=line)
+        note = notes.read(data[span.start : span.end], kind, place=place, groups=span.groups, line=line)
+        if note.id in seen and note.has_id:  # copied by hand with the id of another
+            note = note._replace(id=notes.derived_id(note.text))
         if note.id not in seen and (kind != ISSUE.name or notes.is_issue(note)):
             seen.add(note.id)
             yield note

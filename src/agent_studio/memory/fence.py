@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _HEX = 12
-_LINE_MAX = 600
+_LINE_MAX, _LABEL_MAX = 600, 200
 _JOINERS = "\u200c\u200d"
 """Unseen, but letters and emoji are made with them."""
 _LEAST = 40
@@ -49,7 +49,7 @@ def fenced(about: str, notes: Iterable[Note], budget_bytes: int) -> str:
 def _line(note: Note, left: int) -> str:
     """Return a note as one line that fits, cut at a word, or nothing."""
     text = " ".join(harmless(note.text).split())
-    head = f"- [{note.label}] "
+    head = f"- [{' '.join(harmless(note.label).split())[:_LABEL_MAX]}] "
     room = min(left - _size(head) - 1, _LINE_MAX)
     if _size(text) > room:
         if room < _LEAST:
@@ -60,9 +60,10 @@ def _line(note: Note, left: int) -> str:
 
 
 def harmless(text: str) -> str:
-    """Return a text without marks of ours and without what cannot be seen; line breaks and tabs become spaces."""
+    """Return a text without marks of ours, comments, and what cannot be seen; line breaks and tabs become spaces."""
     seen = "".join(one if one.isprintable() or one in _JOINERS else " " if one.isspace() else "" for one in text)
-    return seen.replace(f"<{FENCE}", f"‹{FENCE}").replace(f"</{FENCE}", f"‹/{FENCE}")
+    inert = seen.replace("<!--", "‹!--").replace("-->", "--›")
+    return inert.replace(f"<{FENCE}", f"‹{FENCE}").replace(f"</{FENCE}", f"‹/{FENCE}")
 
 
 def _size(text: str) -> int:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import AgentStudioError, ExitCode
-from agent_studio.memory import words
+from agent_studio.memory import credentials, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,9 +81,10 @@ def check_secrets(text: str) -> None:
     """Raise `RefusedError` for a text that holds a credential."""
     from agent_studio.redaction import find_secrets  # noqa: PLC0415 - compiled only where something is written
 
-    found = find_secrets(text)
-    if found:
-        kinds = ", ".join(sorted({one.kind for one in found}))
+    seen = credentials.unhidden(text)
+    found = find_secrets(text) or find_secrets(seen)
+    kinds = ", ".join(sorted({one.kind for one in found})) or credentials.named(seen)
+    if kinds:
         raise RefusedError(f"this text holds a secret ({kinds})", hint="say where the secret is kept, not what it is")
 
 
@@ -113,7 +114,7 @@ def says_same(new: Sequence[str], old: Sequence[str]) -> bool:
     in_old = {at for block in blocks for at in range(block.b, block.b + block.size)}
     more = [word for at, word in enumerate(new) if at not in in_new]
     less = [word for at, word in enumerate(old) if at not in in_old]
-    if words.turns(more):
+    if words.turns(more) or (more and less):  # a word in the place of another: of what is told, or what is done
         return False
     if both >= _INSIDE * len(new):
         return not words.denies(less)

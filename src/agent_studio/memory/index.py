@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent_studio.errors import AgentStudioError
     from agent_studio.storage.folder import Folder
 
-VERSION = 1
+VERSION = 2
 _WAIT_S = 30.0
 _RACY_NS = 2_000_000_000
 """A file written so lately may change again without its time changing."""
@@ -36,7 +36,8 @@ _TABLES = (
         settled INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE note (
         number INTEGER PRIMARY KEY, source TEXT NOT NULL, id TEXT NOT NULL, start INTEGER NOT NULL,
-        size INTEGER NOT NULL, print TEXT NOT NULL, label TEXT NOT NULL)""",
+        size INTEGER NOT NULL, print TEXT NOT NULL, label TEXT NOT NULL, kind TEXT NOT NULL, is_open INTEGER NOT NULL,
+        groups TEXT NOT NULL)""",
     "CREATE INDEX note_by_source ON note (source, start)",
     "CREATE INDEX note_by_print ON note (print)",
     "CREATE INDEX note_by_id ON note (id)",
@@ -59,6 +60,12 @@ class Piece(NamedTuple):
     """What people call it."""
     is_anchor: bool = False
     """Whether what follows can be read without what stands before it."""
+    kind: str = ""
+    is_open: bool = True
+    groups: tuple[str, ...] = ()
+    """The headings above it."""
+    other_id: str = ""
+    """The id that it has where another of its file has its own."""
 
 
 class Source(NamedTuple):
@@ -83,6 +90,8 @@ class Found(NamedTuple):
     size: int
     score: float
     """The higher the better; only comparable within one answer."""
+    groups: tuple[str, ...] = ()
+    """The headings above it."""
 
 
 class Index:
@@ -161,10 +170,16 @@ class Index:
             os.close(descriptor)
 
     def _add(self, name: str, piece: Piece, before: int) -> None:
+        taken = "SELECT 1 FROM note WHERE id = ? AND source = ?"
+        id_ = piece.id
+        if piece.other_id and self._db.execute(taken, (id_, name)).fetchone():
+            id_ = piece.other_id
         row = self._db.execute(
-            "INSERT INTO note (source, id, start, size, print, label) VALUES (?, ?, ?, ?, ?, ?)",
-            (name, piece.id, before + piece.start, piece.size, words.fingerprint(piece.text), piece.label),
-        )
+            "INSERT INTO note (source, id, start, size, print, label, kind, is_open, groups)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (name, id_, before + piece.start, piece.size, words.fingerprint(piece.text), piece.label, piece.kind,
+             piece.is_open, "\n".join(piece.groups)),
+        )  # fmt: skip
         text = " ".join(words.words(f"{piece.text}\n{piece.extra}"))
         self._db.execute("INSERT INTO said (rowid, words) VALUES (?, ?)", (row.lastrowid, text))
 
@@ -174,33 +189,36 @@ class Index:
         self._db.execute(f"DELETE FROM said WHERE rowid IN ({which})", (name, start))  # noqa: S608 - fixed text
         self._db.execute("DELETE FROM note WHERE source = ? AND start >= ?", (name, start))
 
-    def search(self, question: str, limit: int) -> list[Found]:
-        """Return the notes that share words with a question, best first."""
+    def search(
+        self, question: str, limit: int, *, kind: str = "", but: str = "", only_open: bool = False
+    ) -> list[Found]:
+        """Return the notes that share words with a question, best first: of a kind, of all `but` one, or open ones."""
         asked = _asked(words.telling(question))
         if not asked:
             return []
         rows = self._db.execute(
-            "SELECT source, id, start, size, -bm25(said) FROM said JOIN note ON number = said.rowid"
-            " WHERE said MATCH ? ORDER BY bm25(said), number DESC LIMIT ?", (asked, limit),
+            "SELECT source, id, start, size, -bm25(said), groups FROM said JOIN note ON number = said.rowid"
+            " WHERE said MATCH ? AND (? = '' OR kind = ?) AND (? = '' OR kind <> ?) AND is_open >= ?"
+            " ORDER BY bm25(said), number DESC LIMIT ?", (asked, kind, kind, but, but, only_open, limit),
         )  # fmt: skip
-        return [Found(*row) for row in rows]
+        return [_found(row) for row in rows]
 
     def alike(self, text: str) -> Iterator[Found]:
         """Yield the notes that may say what a text says: those of the same form first."""
-        same = "SELECT source, id, start, size, 0.0 FROM note WHERE print = ? LIMIT ?"
+        same = f"SELECT {_PLACE} FROM note WHERE print = ? LIMIT ?"  # noqa: S608 - fixed text
         for row in self._db.execute(same, (words.fingerprint(text), _CANDIDATES)).fetchall():
-            yield Found(*row)
+            yield _found(row)
         yield from self.search(text, _CANDIDATES)
 
     def find(self, id_: str) -> Found | None:
         """Return where a note with an id is."""
-        row = self._db.execute("SELECT source, id, start, size, 0.0 FROM note WHERE id = ?", (id_,)).fetchone()
-        return Found(*row) if row else None
+        row = self._db.execute(f"SELECT {_PLACE} FROM note WHERE id = ?", (id_,)).fetchone()  # noqa: S608 - fixed text
+        return _found(row) if row else None
 
     def labelled(self, label: str) -> list[Found]:
         """Return where the notes are that people call by a name."""
-        rows = self._db.execute("SELECT source, id, start, size, 0.0 FROM note WHERE label = ?", (label,))
-        return [Found(*row) for row in rows]
+        rows = self._db.execute(f"SELECT {_PLACE} FROM note WHERE label = ?", (label,))  # noqa: S608 - fixed text
+        return [_found(row) for row in rows]
 
     def labels(self, beginning: str) -> list[str]:
         """Return the names of notes that begin with some letters."""
@@ -234,6 +252,14 @@ class Index:
             return os.read(descriptor, found.size)
         finally:
             os.close(descriptor)
+
+
+_PLACE = "source, id, start, size, 0.0, groups"
+
+
+def _found(row: tuple[str, str, int, int, float, str]) -> Found:
+    source, id_, start, size, score, groups = row
+    return Found(source, id_, start, size, score, tuple(groups.split("\n")) if groups else ())
 
 
 def _digest(descriptor: int, size: int) -> str:
@@ -318,7 +344,10 @@ def _connected(folder: Folder, name: str) -> sqlite3.Connection:
     place = folder.resolve(name)
     if not os.access(place, os.W_OK):
         return sqlite3.connect(":memory:", isolation_level=None)
-    return sqlite3.connect(place, isolation_level=None, timeout=_WAIT_S)
+    try:
+        return sqlite3.connect(place, isolation_level=None, timeout=_WAIT_S)
+    except sqlite3.OperationalError as error:  # a folder in its place
+        raise _fault(error, str(place)) from error
 
 
 def _is_ready(db: sqlite3.Connection) -> bool:

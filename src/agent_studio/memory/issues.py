@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.roots import MEMORY_FILES
 from agent_studio.errors import UnsafePathError
+from agent_studio.memory.fields import is_state
+from agent_studio.memory.scanning import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +30,7 @@ _WORDS = {
     "medium": MEDIUM, "moderate": MEDIUM, "p2": MEDIUM, "sev2": MEDIUM, "s2": MEDIUM,
     "low": LOW, "minor": LOW, "trivial": LOW, "info": LOW, "p3": LOW, "p4": LOW, "sev3": LOW, "s3": LOW,
 }  # fmt: skip
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*")
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)")
 _FENCE = re.compile(r"[ \t]*(?:[-*+] +)?(?:(`{3,})([^`]*)|(~{3,})(.*))")
 _CODE_SPAN = re.compile(r"`[^`]*`")
 _FIELD = re.compile(
@@ -61,6 +63,8 @@ _MARKED = re.compile(r"\b[A-Z][A-Z0-9]+\b|(?<=[\[(])\s*\w+|^\W*\w+(?=\W*:)")
 _SETTLED_GROUP = re.compile(r"(?:resolved|closed|fixed|archived?|done)\b", re.IGNORECASE)
 _UNGRADED = "it names no severity (critical, high, medium or low)"
 _TITLE_MAX = 120
+_TITLE_END = 200
+"""Letters at the end of a title in which it may say that the entry is settled."""
 
 
 class Issue(NamedTuple):
@@ -157,7 +161,7 @@ def _sections(lines: Sequence[tuple[int, str]]) -> list[_Section]:
     found = [_Section(0, 1, "", [])]
     for number, line in lines:
         if heading := _HEADING.fullmatch(line):
-            found.append(_Section(number, len(heading[1]), heading[2].strip(), []))
+            found.append(_Section(number, len(heading[1]), title_of(heading[2]), []))
         else:
             found[-1].body.append((number, line))
     return found
@@ -190,7 +194,14 @@ def _only_groups(section: _Section, after: _Section | None) -> bool:
 
 def _field(line: str) -> tuple[str, str] | None:
     found = _FIELD.fullmatch(line) or _CELL.fullmatch(line)
+    if found and found[1].lower() == "status" and line.startswith(("  ", "\t")) and not is_state(found[2]):
+        return None  # a sentence below an item
     return (found[1].lower(), found[2].strip(" *_`")) if found else None
+
+
+def is_settled(status: str) -> bool:
+    """Tell whether a status says that an issue is over."""
+    return _SETTLED.match(status) is not None
 
 
 def _tasks(section: _Section) -> bool:
@@ -205,7 +216,7 @@ def _issue(section: _Section, fields: Sequence[tuple[int, str, str]], *, is_sett
     if statuses:
         is_open = not all(_SETTLED.match(value) for value in statuses)
     else:
-        is_open = not (is_settled or struck or _SETTLED_TITLE.search(section.title))
+        is_open = not (is_settled or struck or _SETTLED_TITLE.search(section.title[-_TITLE_END:]))
     severity = _worst(" ".join(graded)) or _graded(section.title)
     title = section.title.replace("~~", "")[:_TITLE_MAX] or "(no heading)"
     if graded and not _worst(" ".join(graded)):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.memory import issues, scanning, words
+from agent_studio.memory import fields, issues, scanning, words
 from agent_studio.memory.index import Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from agent_studio.memory.scanning import Span
 
 
 class Kind(NamedTuple):
@@ -33,16 +31,9 @@ KINDS: dict[str, Kind] = {
     )
 }  # fmt: skip
 SESSION = Kind("session", "sessions.md", "Sessions")
-OPEN, SETTLED = "open", "settled"
-
-ID = re.compile(r"<!--\s*id:\s*([A-Za-z0-9][A-Za-z0-9._:-]{0,79})\s*-->")
-_ID_LINE = re.compile(rf"(?:\n[ \t]*)?{ID.pattern}[ \t]*")
+HAS_STATUS = frozenset((DECISION.name, ISSUE.name))
+"""Kinds of which every note has a status."""
 _LABEL = re.compile(r"\[?((?:ADR|[A-Z][A-Z0-9]{1,24}(?:-[A-Z0-9]+)*)-\d{1,6})\]?(?=[\s:\].–—-]|$)")
-_FIELD = re.compile(
-    r"^[ \t>]*(?:[-*+] +)?[*_]{0,2}(date|status|tags?|source|severity|priority)[*_]{0,2}[ \t]*:[*_]{0,2}[ \t]*(.*?)"
-    r"[ \t\r]*$", re.IGNORECASE | re.MULTILINE,
-)  # fmt: skip
-_STATUS_PART = re.compile(r"^#{2,6}[ \t]+Status[ \t]*\n+[ \t]*([^\n#]+)", re.IGNORECASE | re.MULTILINE)
 _DATE = re.compile(r"\b(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))\b")
 _OVER = re.compile(
     r"(?:superseded|deprecated|rejected|obsolete|withdrawn|resolved|fixed|closed|done|outdated|no longer)\b",
@@ -91,34 +82,47 @@ class Note(NamedTuple):
     @property
     def said(self) -> str:
         """What it says, for comparing: without fields that only describe it."""
-        return said(self.text)
+        return said(self.text, self.kind)
 
 
-def read(data: bytes, kind: str, *, place: str = "", span: Span | None = None, line: int = 0) -> Note:
-    """Return the note that some bytes hold; `span` tells of its place among others."""
-    raw = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").replace("\r\n", "\n").strip("\n")
-    written = ID.search(raw)
-    text = _ID_LINE.sub("", raw).strip()
+def read(data: bytes, kind: str, *, place: str = "", groups: tuple[str, ...] = (), line: int = 0) -> Note:
+    """Return the note that some bytes hold; `groups` are the headings above it."""
+    raw = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").strip(b"\n")
+    written = fields.written_id(raw)
+    text = _without(raw, written).decode("utf-8", "replace").strip()
     title = _title(text)
-    groups = span.groups if span else ()
     label = _LABEL.match(title)
-    fields = {name.lower(): value.strip(" *_`") for name, value in reversed(_FIELD.findall(_COMMENT.sub("", text)))}
-    part = _STATUS_PART.search(text)
-    status = fields.get("status") or (part[1].strip(" *_`") if part else "")
+    listed = list(fields.of(text.encode(), has_status=kind in HAS_STATUS))
+    said_of = {one.name: one.value for one in reversed(listed)}
+    status = said_of.get("status", "")
     is_open, severity = _state(text, kind, status, groups)
-    dated = (fields.get("date", ""), title, *reversed(groups))
+    dated = (said_of.get("date", ""), title, *reversed(groups))
     date = next(filter(None, map(_DATE.search, dated)), None)
     return Note(
-        written[1] if written else f"m-{words.fingerprint(_bare(text))[:12]}", kind, title[:_TITLE_MAX], text,
+        written[1].decode() if written else derived_id(text), kind, title[:_TITLE_MAX], text,
         date[1] if date else "", label[1] if label else "", status, is_open, severity,
-        _tags(fields.get("tags") or fields.get("tag") or ""), groups, written is not None, place, line,
+        _tags(said_of.get("tags") or said_of.get("tag") or ""), groups, written is not None, place, line,
     )  # fmt: skip
+
+
+def _without(raw: bytes, written: re.Match[bytes] | None) -> bytes:
+    """Return a note's bytes without its id, and without the line of its own that the id stood on."""
+    if written is None:
+        return raw
+    before, after = raw[: written.start()], raw[written.end() :].lstrip(b" \t")
+    line = before.rstrip(b" \t")
+    return (line[:-1] if line.endswith(b"\n") else before) + after
+
+
+def derived_id(text: str) -> str:
+    """Return the id that a note has by its words."""
+    return f"m-{words.fingerprint(_bare(text))[:12]}"
 
 
 def _title(text: str) -> str:
     line = _COMMENT.sub("", text).strip().split("\n", 1)[0].strip()
     line = re.sub(r"^#{1,6}[ \t]+|^(?:[-*+]|\d+[.)])[ \t]+(?:\[[ xX]\] +)?", "", line)
-    return re.sub(r"[ \t]+#+$", "", line).strip() or "(no heading)"
+    return scanning.title_of(line) or "(no heading)"
 
 
 def _state(text: str, kind: str, status: str, groups: tuple[str, ...]) -> tuple[bool, str]:
@@ -140,9 +144,14 @@ def _tags(value: str) -> tuple[str, ...]:
     return tuple(filter(None, (tag.strip(" #*_`") for tag in re.split(r"[,;]", value))))
 
 
-def said(text: str) -> str:
+def said(text: str, kind: str) -> str:
     """Return a note's words without its marks, its id, and the fields that only describe it."""
-    kept = _FIELD.sub("", _COMMENT.sub("", text))
+    data, parts, at = text.encode(), list[bytes](), 0
+    for one in fields.of(data, has_status=kind in HAS_STATUS):
+        if not one.is_cell:
+            parts.append(data[at : one.line_start])
+            at = one.end
+    kept = _COMMENT.sub("", b"".join((*parts, data[at:])).decode())
     return re.sub(
         r"^[ \t]*(?:#{1,6}[ \t]+|(?:[-*+]|\d+[.)])[ \t]+(?:\[[ xX]\] +)?)", "", kept, flags=re.MULTILINE
     ).strip()
@@ -157,11 +166,15 @@ def pieces_of(kind: str) -> Callable[[bytes, bool], Iterator[Piece]]:
 
     def pieces(data: bytes, is_whole: bool) -> Iterator[Piece]:  # noqa: FBT001 - as the index calls it
         for span in scanning.spans(data, is_whole=is_whole):
-            note = read(data[span.start : span.end], kind, span=span)
+            note = read(data[span.start : span.end], kind, groups=span.groups)
             if kind != ISSUE.name or is_issue(note):
                 size = span.end - span.start
                 extra = " ".join((note.kind, *note.groups, *note.tags))
-                yield Piece(note.id, span.start, size, note.said, extra, note.label, span.level == _ANCHOR_LEVEL)
+                other = derived_id(note.text) if note.has_id else ""
+                yield Piece(
+                    note.id, span.start, size, note.said, extra, note.label, span.level == _ANCHOR_LEVEL, note.kind,
+                    note.is_open, note.groups, other,
+                )  # fmt: skip
 
     return pieces
 

@@ -39,17 +39,19 @@ _SIDECAR_SHARE = 3
 """One part in so many is the sidecar's, of an agent that has one."""
 
 
-def recalled(context: Context, *, folder: str = "", agent: str = "") -> str:
+def recalled(context: Context, *, folder: str = "", agent: str = "", lead: str = "") -> str:
     """Return the memory to start a session with, as fenced notes; empty where there is nothing.
 
-    `folder` is where the session works, `agent` whose it is when it is an agent's.
+    `folder` is where the session works, `agent` whose it is when it is an agent's. A `lead` that stands
+    before the notes counts as a part of them.
     """
-    budget = int(context.config["memory.context.maxTokens"]) * BYTES_A_TOKEN
+    budget = int(context.config["memory.context.maxTokens"]) * BYTES_A_TOKEN - len(lead.encode())
     own = _sidecar(context, agent, budget // _SIDECAR_SHARE) if agent else ""
     budget -= len(own.encode()) + 2
     memory = Memory(context.root)
     shown = fenced("of this project's memory", map(line_of, _chosen(memory, _at_work(context, folder))), budget)
-    return "\n\n".join(filter(None, (shown, own)))
+    told = "\n\n".join(filter(None, (shown, own)))
+    return f"{lead}{told}" if told else ""
 
 
 def line_of(note: Note) -> Line:
@@ -105,7 +107,7 @@ def _tail(memory: Memory, kind: Kind) -> list[Note]:
     if start:
         data = data[max(data.find(b"\n## ") + 1, 0) :]
     found = [
-        notes.read(data[span.start : span.end], kind.name, place=kind.file, span=span)
+        notes.read(data[span.start : span.end], kind.name, place=kind.file, groups=span.groups)
         for span in scanning.spans(data, is_whole=not start)
     ]
     return [note for note in found if kind is not ISSUE or notes.is_issue(note)]

@@ -2,7 +2,7 @@
 
 A file over the limit of lines gives up decisions older than so many days, issues settled for so many, and of the other
 kinds the oldest until the rest fits. What has no date stays. Notes are moved as they are, byte by byte; they are in the
-archive before they leave their file.
+archive before they leave their file, below the headings that they stood below.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _rotate(memory: Memory, kind: Kind, within: Limits, today: date, *, always: 
     archive = f"{ARCHIVE}/{kind.file.removesuffix('.md')}-{today.isoformat()}.md"
     rest = _without(data, going)
     if going and not dry_run:
-        _keep(memory, archive, kind, [(one.note, data[one.span.start : one.span.end]) for one in going])
+        _keep(memory, archive, kind, data, going)
         memory.folder.replace(kind.file, rest)
     return Rotated(
         kind.file, lines, [one.note for one in going], archive if going else "",
@@ -100,7 +100,7 @@ def _placed(data: bytes, kind: Kind) -> Iterator[_Placed]:
     days: dict[int, date | None] = {}
     for span in scanning.spans(data):
         part = data[span.start : span.end]
-        note = notes.read(part, kind.name, place=kind.file, span=span)
+        note = notes.read(part, kind.name, place=kind.file, groups=span.groups)
         day = _day(note.date) or days.get(span.parent)
         days[span.start] = day
         if kind is not ISSUE or notes.is_issue(note):
@@ -154,18 +154,43 @@ def _without(data: bytes, going: Sequence[_Placed]) -> bytes:
     return b"".join((*parts, data[at:]))
 
 
-def _keep(memory: Memory, archive: str, kind: Kind, moved: Sequence[tuple[Note, bytes]]) -> None:
+def _keep(memory: Memory, archive: str, kind: Kind, data: bytes, going: Sequence[_Placed]) -> None:
     """Write notes into an archive, durably, but for those that a process which died has written there before."""
     memory.folder.make(ARCHIVE)
-    memory.folder.create(archive, f"# {kind.title}: moved on {archive[-13:-3]}\n".encode())
+    title = f"# {kind.title}: moved on {archive[-13:-3]}\n".encode()
+    memory.folder.create(archive, title)
     descriptor = memory.folder.open(archive, os.O_RDWR | os.O_APPEND)
     try:
         from agent_studio.storage.descriptors import read_chunks, write_all  # noqa: PLC0415 - only where something moves
 
         there = b"".join(read_chunks(descriptor))
-        fresh = [raw.strip(b"\r\n") for _, raw in moved if raw.strip() not in there]
-        write_all(descriptor, b"".join(b"\n" + raw + b"\n" for raw in fresh))
+        known = {there[span.start : span.end].strip() for span in scanning.spans(there)}
+        fresh = [one for one in going if data[one.span.start : one.span.end].strip() not in known]
+        write_all(descriptor, b"".join(_moved(data, fresh, kind, title, is_first=there == title)))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     memory.folder.sync()
+
+
+def _moved(data: bytes, going: Sequence[_Placed], kind: Kind, title: bytes, *, is_first: bool) -> Iterator[bytes]:
+    """Yield notes as an archive holds them: below the headings that they stood below, each apart from the others."""
+    before: tuple[bool, tuple[str, ...]] | None = (False, ()) if is_first else None
+    starts = {one.span.start for one in going}
+    for one in going:
+        raw = data[one.span.start : one.span.end].removeprefix(b"\xef\xbb\xbf").strip(b"\r\n")
+        above = (one.span.level == 0, one.span.groups)
+        if one.span.parent not in starts and above != before:
+            yield b"".join(_headings(above, kind, b"" if before == (False, ()) else b"\n" + title))
+        if one.span.parent not in starts:
+            before = above
+        yield b"\n" + raw + b"\n" + scanning.unended(raw)[1]
+
+
+def _headings(above: tuple[bool, tuple[str, ...]], kind: Kind, title: bytes) -> Iterator[bytes]:
+    is_item, groups = above
+    yield title
+    if is_item and not groups:
+        groups = (kind.file.removesuffix(".md").capitalize(),)  # below it items stand for themselves
+    for level, group in enumerate(groups, start=2):
+        yield f"\n{'#' * level} {group}\n".encode()

@@ -94,6 +94,8 @@ class Sidecar:
 
     def get(self, entry_id: str) -> Entry:
         """Return one entry, wherever it lies; raise `UsageError` where there is none."""
+        if entry_id.encode("utf-8", "replace").decode() != entry_id:
+            raise UsageError(f"{ascii(entry_id)[:40]} is no id of an entry", hint="search or list shows what there is")
         for one in self._store.hot():
             if one.id == entry_id:
                 return one

@@ -27,7 +27,7 @@ _STOP = frozenset((
 _NEGATIONS = frozenset((
     "no", "not", "never", "none", "nothing", "without", "cannot", "avoid", "don't", "doesn't", "isn't", "mustn't",
     "shouldn't", "won't", "can't", "nicht", "nie", "kein", "keine", "ohne", "always", "off", "enable", "disable",
-    "enabled", "disabled", "true", "false",
+    "enabled", "disabled", "true", "false", "before", "after", "increase", "decrease", "raise", "lower",
 ))  # fmt: skip
 """Words that turn a sentence round: two notes that differ in one are two notes."""
 _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "es", "er", "s")

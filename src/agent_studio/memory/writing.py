@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.memory import scanning
+from agent_studio.memory import fields, scanning
 from agent_studio.memory.gates import RefusedError, check_secrets, check_text, cleaned_text
-from agent_studio.memory.notes import DECISION, ISSUE
+from agent_studio.memory.notes import DECISION, HAS_STATUS, ISSUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,10 +21,6 @@ _HEADING = re.compile(r"^( {0,3})(#{1,6}[ \t])", re.MULTILINE)
 _UNDERLINE = re.compile(r"^( {0,3})(=+|-+)[ \t]*$", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(?:[-*+] +)?(`{3,}|~{3,})", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?。])\s")
-_STATUS = re.compile(
-    rb"^([ \t>]*(?:[-*+] +)?[*_]{0,2}status[*_]{0,2}[ \t]*:[*_]{0,2}[ \t]*)([^\n\r]*)", re.IGNORECASE | re.MULTILINE
-)
-_STATUS_PART = re.compile(rb"^(#{2,6}[ \t]+Status[ \t]*\r?\n(?:[ \t]*\r?\n)*)([^\n\r#]+)", re.IGNORECASE | re.MULTILINE)
 _BOX = re.compile(rb"^([ \t]*(?:[-*+]|\d+[.)]) +)(?:\[[ xX]\] +)?")
 
 
@@ -50,6 +46,9 @@ def draft(
     """
     cleaned = check_text(text, limit_bytes=TEXT_MAX_BYTES)
     given = line(title, _TITLE_MAX, "a title")
+    check_secrets(f"{given}{cleaned}")  # one may be cut in two
+    if status and kind.name not in HAS_STATUS:
+        raise RefusedError(f"a {kind.name} has no status", hint="only decisions and issues have one")
     first = " ".join(_SENTENCE_END.split(cleaned.split("\n", 1)[0], maxsplit=1)[0].split()).lstrip("#>*- ")
     heading = given or (first if len(first) <= _TITLE_MAX else f"{first[: _TITLE_MAX - 1].rpartition(' ')[0]}…")
     body = "" if not given and " ".join(cleaned.split()).rstrip(".") == heading.rstrip(".") else cleaned
@@ -109,29 +108,27 @@ def _inert(text: str) -> str:
     return text.replace("<!--", "&lt;!--").replace("-->", "--&gt;")
 
 
-def with_status(data: bytes, status: str, note_id: str) -> bytes:
+def with_status(data: bytes, status: str, note_id: str, kind: str) -> bytes:
     """Return a note's bytes with its status changed and its id written in it; all else is as it was."""
     ending = b"\r\n" if b"\r\n" in data else b"\n"
     told = status.encode()
     is_heading = data.removeprefix(b"\xef\xbb\xbf").lstrip(b" ").startswith(b"#")
-    seen = _first_shown(_STATUS, data) or _first_shown(_STATUS_PART, data)
+    seen = next((one for one in fields.of(data, has_status=kind in HAS_STATUS) if one.name == "status"), None)
     if seen:
-        data = data[: seen.start(2)] + told + data[seen.end(2) :]
+        data = data[: seen.start] + (told.replace(b"|", b"/") if seen.is_cell else told) + data[seen.end :]
     elif not is_heading:
         data = _BOX.sub(rb"\1[x] ", data, count=1)
-    if not re.search(rb"<!--\s*id:", data):
+    known = fields.written_id(data)
+    if known is None:
         data = _with_id(data, note_id, ending, is_heading=is_heading)
+    elif known[1] != note_id.encode():  # another note has it
+        data = data[: known.start(1)] + note_id.encode() + data[known.end(1) :]
     if not seen and is_heading:
         at = _after_head(data)
-        data = (
-            data[:at] + (b"" if data[:at].endswith(b"\n") else ending) + b"- **Status**: " + told + ending + data[at:]
-        )
+        before = b"" if data[:at].endswith(b"\n") else ending
+        gap = b"" if re.match(rb"\s|\Z|[-*+] |#", data[at:]) else ending  # a paragraph would become a part of the item
+        data = data[:at] + before + b"- **Status**: " + told + ending + gap + data[at:]
     return data
-
-
-def _first_shown(pattern: re.Pattern[bytes], data: bytes) -> re.Match[bytes] | None:
-    hidden = scanning.hidden_spans(data)
-    return next((m for m in pattern.finditer(data) if not any(a <= m.start() < b for a, b in hidden)), None)
 
 
 def _with_id(data: bytes, note_id: str, ending: bytes, *, is_heading: bool) -> bytes:

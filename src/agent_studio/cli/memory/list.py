@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent_studio.memory.notes import Note
 
 _LIMIT = 100
+_LIMIT_MAX = 1_000_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """List notes in the order of their files."""
-    if args.limit < 1:
-        raise UsageError(f"--limit {args.limit} is less than 1")
+    if not 1 <= args.limit <= _LIMIT_MAX:
+        raise UsageError(f"--limit {args.limit} is not from 1 to {_LIMIT_MAX:,}")
     fitting = (
         note for note in open_memory(session.context).every(args.kind, archived=args.archived)
         if (not args.only_open or note.is_open) and (not args.tag or args.tag in note.tags)

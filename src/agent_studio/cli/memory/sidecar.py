@@ -5,6 +5,7 @@ An agent at work opens its own. A person adds `--as-operator`, and who did what 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,7 @@ def _opened(args: argparse.Namespace, session: Session) -> Sidecar:
     agent = args.agent
     if args.as_operator:
         return operator.open_as_operator(session.context, agent, args.call, getattr(args, "id", ""))
-    if AT_WORK not in session.variables:
+    if not session.variables.get(AT_WORK):
         raise UsageError(
             f"the memory of {agent} is its own: only an agent at work opens it so", hint="a person adds --as-operator"
         )
@@ -200,12 +201,13 @@ def _expire(args: argparse.Namespace, session: Session, sidecar: Sidecar) -> Res
 
 
 def _forget(args: argparse.Namespace, session: Session, sidecar: Sidecar) -> Result:
-    del session
     entry = sidecar.get(args.id)
     if args.dry_run:
         return _one(args, entry, "would be forgotten")
     output.ask(f"forget {entry.id} for good?", yes=args.yes)
-    return _one(args, sidecar.forget(args.id), "is forgotten")
+    gone = sidecar.forget(args.id)
+    rendering.refresh(session.context, sidecar)
+    return _one(args, gone, "is forgotten")
 
 
 def _render(args: argparse.Namespace, session: Session, sidecar: Sidecar) -> Result:
@@ -226,7 +228,7 @@ def _import(args: argparse.Namespace, session: Session, sidecar: Sidecar) -> Res
 
 def _from_now(text: str) -> datetime:
     units = {"m": 1, "h": 60, "d": 1_440}
-    if not (text[:-1].isdigit() and text[-1] in units and len(text) <= 6):  # noqa: PLR2004 - 99999d
+    if not re.fullmatch(r"[0-9]{1,5}[mhd]", text):
         raise UsageError(f"{text!r} is no time from now", hint="30m, 12h or 7d")
     try:
         return (clock.now() + timedelta(minutes=int(text[:-1]) * units[text[-1]])).astimezone(UTC)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import fnmatch
 import os
 import unicodedata
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.guards import own_memory, programs, reach, shell
+from agent_studio.guards import own_memory, own_search, programs, reach, shell
 from agent_studio.guards.handler import Call, Handler, Outcome
 from agent_studio.guards.lexer import UNKNOWN
 
@@ -73,7 +74,7 @@ def _judged(call: Call, context: Context, tool: str, given: Mapping[str, Any]) -
     folder = str(call.payload.get("cwd") or context.project.path)
     agent = str(call.payload.get("agent_type") or "")
     for command in reach.commands(tool, given):
-        if reason := own_memory.foreign_call(command, agent):
+        if reason := own_memory.foreign_call(command, agent, str(context.environment)):
             return Outcome(deny=f"agent-studio: a sidecar is its agent's own, and {reason}.")
     private = list(_private(context, agent))
     places = [*private, *(_places(context) if context.config[KEY] else ())]
@@ -115,10 +116,12 @@ def _may_want(call: Call) -> bool:
 
 def _private(context: Context, agent: str) -> Iterator[Place]:
     """Yield where the sidecars of other agents are."""
-    sidecars = context.root.folder("agents").path
-    name = own_memory.folder_of(agent)
-    mine = (_compared(sidecars / name),) if name else ()
-    yield Place(_compared(sidecars), "another agent's own memory", "Only that agent opens it.", True, mine)
+    for folder, is_here in own_memory.folders(context):
+        sidecars = context.project.path / folder
+        name = own_memory.own_folder(context, agent) if is_here else ""
+        mine = (_compared(sidecars / name),) if name else ()
+        what = "another agent's own memory" if is_here else "an agent's own memory, of another environment"
+        yield Place(_compared(sidecars), what, "Only that agent opens it.", True, mine)
     for place in own_memory.index_places(context):
         yield Place(_compared(place), "the index of agents' own memories", "Only agent-studio opens it.", True)
 
@@ -127,17 +130,35 @@ def _looked_through(
     context: Context, tool: str, given: Mapping[str, Any], folder: str, private: list[Place]
 ) -> Found | None:
     """Return what a search through a whole folder would show of other agents' memories."""
-    if own_memory.is_kept_apart(context):
-        return None
-    looked = list(own_memory.searched(tool, given, folder))
+    searches = list(own_search.by_tool(tool, given, folder))
     for command in reach.commands(tool, given):
         for part in shell.parts(command) or ():
-            looked += own_memory.read_whole(part)
-    found = _above(looked, folder, private)
-    if found is None:
-        return None
-    hint = f"Leave it out of the search: glob !**/{os.path.basename(found[1].path)}/**"  # noqa: PTH119 - text
-    return found[0], found[1]._replace(hint=hint)
+            searches += own_search.by_shell(part)
+    kept = {_compared(context.project.path / one): one for one, _ in (own_memory.folders(context) if searches else ())}
+    for search in searches:
+        root = _compared(reach.real(_fixed(search.root), folder))
+        shown = [place for place in private if _shows(search, root, place, context, kept.get(place.path))]
+        if shown:
+            names = sorted({os.path.basename(place.path) for place in shown})  # noqa: PTH119 - text
+            hint = f"Leave it out: {search.how.replace('{}', '{' + ','.join(names) + '}' if names[1:] else names[0])}."
+            return f"{os.path.relpath(shown[0].path, root)} (in {search.root})", shown[0]._replace(hint=hint)
+    return None
+
+
+def _shows(search: own_search.Search, root: str, place: Place, context: Context, kept: str | None) -> bool:
+    """Tell whether a search may show something of a place; an index, which is no text, only from close by."""
+    base = context.project.path
+    if not _within(place.path, root) or (kept is None and _within(_compared(base), root)):
+        return False
+    if kept is None:
+        return True
+    ignored = own_search.ignored_from(context.project.folder, kept) if search.skips_ignored else ""
+    if ignored and _within(_compared(base / ignored), root) and _compared(base / ignored) != root:
+        return False
+    files = own_search.files_of(str(base / kept), place.but)
+    return files != [] and not (
+        files is not None and own_search.leaves_out(search, place.path[len(root) :].strip("/"), files)
+    )
 
 
 def _places(context: Context) -> Iterator[Place]:
@@ -196,11 +217,20 @@ def _read(tool: str, given: Mapping[str, Any], folder: str, places: list[Place])
 
 def _held(paths: list[str], folder: str, places: list[Place]) -> Found | None:
     for path in paths:
-        compared = _compared(reach.real(_fixed(path), folder))
-        for place in places:
-            if place.holds(compared):
-                return path, place
+        for one in (_fixed(path), *_matching(path, folder)):
+            compared = _compared(reach.real(one, folder))
+            for place in places:
+                if place.holds(compared):
+                    return path, place
     return None
+
+
+def _matching(path: str, folder: str) -> Iterator[str]:
+    """Yield what a path with wild cards names, as a shell would; of very much only the first."""
+    if any(mark in path for mark in "*?[") and "\0" not in path:
+        import glob  # noqa: PLC0415 - few paths have wild cards
+
+        yield from islice(glob.iglob(os.path.join(folder, os.path.expanduser(path))), _LOOKED_AT)  # noqa: PTH111, PTH118, PTH207 - text
 
 
 def _by_shell(command: str, folder: str, places: list[Place], *, reading: bool) -> Found | None:

@@ -34,8 +34,8 @@ def decide(call: Call) -> Outcome | None:
     from agent_studio.memory.recall import recalled  # noqa: PLC0415 - only where memory is given
 
     folder, agent = (str(call.payload.get(name) or "") for name in ("cwd", "agent_type"))
-    shown = recalled(context, folder=folder, agent=agent)
-    return Outcome(context=f"{_LEAD}\n{shown}") if shown else None
+    shown = recalled(context, folder=folder, agent=agent, lead=f"{_LEAD}\n")
+    return Outcome(context=shown) if shown else None
 
 
 HANDLER = Handler("memory", decide, limit_ms=_LIMIT_MS)

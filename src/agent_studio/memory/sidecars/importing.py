@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import environment_root
-from agent_studio.errors import UnsafePathError
+from agent_studio.errors import AgentStudioError, UnsafePathError
 from agent_studio.memory.gates import KnownError, RefusedError
 from agent_studio.memory.sidecar import folder_name
 from agent_studio.memory.sidecars.entry import TEXT_MAX_BYTES
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from agent_studio.environment.context import Context
     from agent_studio.memory.sidecar import Sidecar
+    from agent_studio.storage.folder import Folder
 
 _FILE_MAX_BYTES = 1 << 20
 _TEXT_KEYS = ("text", "content", "discovery", "finding", "description", "summary", "note", "message", "value")
@@ -48,7 +49,9 @@ def take_over(context: Context, sidecar: Sidecar) -> Imported:
                     added += 1
                 except KnownError:
                     known += 1
-        except (RefusedError, ValueError, RecursionError) as error:
+                except RefusedError as error:
+                    refused.append(f"{name}: {error}")
+        except (ValueError, RecursionError, AgentStudioError) as error:
             refused.append(f"{name}: {error}")
     return Imported(added, known, tuple(refused), files)
 
@@ -68,12 +71,15 @@ def _found(context: Context, agent: str) -> Iterator[tuple[str, str, Iterator[st
             stem, _, ending = name.rpartition(".")
             if ending in {"json", "txt"}:
                 place = f"{session}/{agent}/{name}"
-                data = folder.read(place)
-                yield place, _KINDS.get(stem, "note"), _texts(data, stem, is_json=ending == "json")
+                yield place, _KINDS.get(stem, "note"), _texts(folder, place, stem, is_json=ending == "json")
 
 
-def _texts(data: bytes, stem: str, *, is_json: bool) -> Iterator[str]:
+def _texts(folder: Folder, place: str, stem: str, *, is_json: bool) -> Iterator[str]:
     """Yield the notes in a file; raise `ValueError` for one that is damaged or far too large."""
+    try:
+        data = folder.read(place)
+    except OSError as error:
+        raise ValueError(error.strerror or "it cannot be read") from error
     if len(data) > _FILE_MAX_BYTES:
         raise ValueError(f"it has more than {_FILE_MAX_BYTES:,} bytes")
     text = data.decode("utf-8-sig")

@@ -15,6 +15,7 @@ from agent_studio.memory.sidecar import folder_name
 if TYPE_CHECKING:
     from agent_studio.environment.context import Context
     from agent_studio.memory.sidecar import Sidecar
+    from agent_studio.storage.folder import Folder
 
 FILE = "MEMORY.md"
 BUDGET_BYTES = 12_000
@@ -40,7 +41,7 @@ def render(context: Context, sidecar: Sidecar, *, remove: bool = False) -> tuple
             f"nothing of {context.environment} is rendered into the client's folder: its sidecars lie in "
             f"{context.root.kinds['agents']}/", hint="agent-studio memory sidecar show them; or use --env production",
         )  # fmt: skip
-    folder = context.root.folder("agents").at(folder_name(sidecar.agent))
+    folder = _folder(context, sidecar)
     try:
         data = folder.read(FILE)
     except FileNotFoundError:
@@ -55,6 +56,19 @@ def render(context: Context, sidecar: Sidecar, *, remove: bool = False) -> tuple
     return str(folder.path / FILE), changed != data
 
 
+def refresh(context: Context, sidecar: Sidecar) -> bool:
+    """Render again where a block was rendered before; return whether it changed."""
+    try:
+        is_there = _ANY_BEGIN.search(_folder(context, sidecar).read(FILE)) is not None
+    except FileNotFoundError:
+        return False
+    return is_there and render(context, sidecar)[1]
+
+
+def _folder(context: Context, sidecar: Sidecar) -> Folder:
+    return context.root.folder("agents").at(folder_name(sidecar.agent))
+
+
 def _with_block(data: bytes, block: bytes, ending: bytes, place: str) -> bytes:
     begins, ends = list(_ANY_BEGIN.finditer(data)), list(_ANY_END.finditer(data))
     if len(begins) != len(ends) or len(begins) > 1 or (begins and begins[0].end() > ends[0].start()):
@@ -64,7 +78,11 @@ def _with_block(data: bytes, block: bytes, ending: bytes, place: str) -> bytes:
         )
     if begins:
         before, after = data[: begins[0].start()], data[ends[0].end() :]
-        return before + block + (after if block else after.removeprefix(b"\r\n").removeprefix(b"\n"))
+        if not block:
+            after = after.removeprefix(b"\r\n").removeprefix(b"\n")
+            gap = next((one for one in (b"\r\n\r\n", b"\n\n") if before.endswith(one)), b"")
+            before = before[: -len(gap) // 2] if gap else before  # the empty line that stood before it
+        return before + block + after
     if not block:
         return data
     gap = b"" if not data else ending if data.endswith(b"\n") else ending * 2

@@ -110,11 +110,18 @@ class Store:
             self._add(f"{now[:7]}.jsonl", [{**entry.told(), "archivedAt": now} for entry in entries])
 
     def forget(self, ids: frozenset[str]) -> int:
-        """Take entries out of all files, the index included, for good; return how many there were. The lock is held."""
+        """Take entries out of all files, the index included, for good; return how many there were. The lock is held.
+
+        So goes what is left of a line that a crash tore, if it names one of them.
+        """
         gone = 0
-        for name in (HOT, *self._months()):
+        named = [one.encode() for one in ids]
+        for name in (HOT, *self._months(), f"{ARCHIVE}/{DAMAGED}"):
             lines = list(self._lines(name))
-            kept = [line for line in lines if line.entry is None or line.entry.id not in ids]
+            kept = [
+                line for line in lines
+                if (not any(one in line.raw for one in named) if line.entry is None else line.entry.id not in ids)
+            ]  # fmt: skip
             if len(kept) < len(lines):
                 self._folder.replace(name, b"".join(line.raw + b"\n" for line in kept if line.raw))
                 gone += len(lines) - len(kept)
@@ -141,7 +148,7 @@ class Store:
 
     def _fit(self) -> None:
         status = self._folder.status(HOT)
-        if status is not None and status.st_size > CAP_BYTES:
+        if status is not None and (status.st_size > CAP_BYTES or self.damaged_lines):
             self.write(self._lines(HOT))
 
     def _add(self, name: str, records: Sequence[dict[str, Any]]) -> None:
