@@ -38,6 +38,7 @@ from bench import (
     memory,
     model_trials,
     party_bench,
+    party_models,
     party_trial,
     release_kills,
     search_quality,
@@ -113,6 +114,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     for repository in (None, *args.repository):
         yield _released(next(iter(claude.VERSIONS)), repository, args)
     yield from model_trials.trials(args.sessions, args.seed, with_client=not args.no_client, wanted=not args.no_models)
+    yield from party_models.trials(with_client=not args.no_client, wanted=not args.no_models)
     yield _attacked(wanted=not args.no_attacks)
     yield party_trial.canaries(args.parties, args.seed)
     yield party_trial.kills(args.party_kills, args.seed)
