@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from agent_studio.errors import UsageError
-from agent_studio.evals.attempts import facts, stream
+from agent_studio.evals.attempts import facts, reading, stream
 from agent_studio.evals.attempts.facts import Facts, ToolUse, Usage
 from agent_studio.evals.attempts.scripted import Scripted
 from agent_studio.evals.attempts.worker import NOT_PREPARED
@@ -25,7 +25,7 @@ PROMPT = "{prompt}"
 _TOOLS = ("Bash", "Read", "Write", "Edit", "Glob", "Grep", "Task", "Agent", "Skill")
 _OUT = "client"
 _REPORT = "AGENT_STUDIO_EVAL_REPORT"
-_HELP_S, _HELP_BYTES = 60.0, 200_000
+_HELP_S, _HELP_BYTES, _REPORT_BYTES = 60.0, 200_000, 1_000_000
 
 
 class Trying(NamedTuple):
@@ -62,7 +62,7 @@ class Claude:
         room, task = trying.room, trying.task
         watcher = _Watcher(room.client / "projects", trying.too_dear)
         ended = room.run(self._words(trying), _OUT, task.limits.seconds, watch=watcher.look)
-        found = stream.read((room.path / f"{_OUT}.out").read_bytes().split(b"\n"), room.client / "projects", ended.code)
+        found = stream.read(room.written(_OUT).split(b"\n"), room.client / "projects", ended.code)
         return _ended(found, ended, room)
 
     def _options(self, room: Room) -> str:
@@ -130,7 +130,7 @@ class Command:
         reason = "" if ended.code == 0 else f"it ended with {ended.code}"
         answer = room.said(_OUT)[-2_000:]
         try:
-            told = json.loads(report.read_bytes())
+            told = json.loads(reading.regular(report, _REPORT_BYTES) or b"")
             tokens = int(told.get("tokens", 0))
             used = (Usage("", "", "", "", tokens, 0, 0, 0, 0),) if tokens else ()
             usd = told.get("usd")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import UsageError
-from agent_studio.evals.attempts import facts
+from agent_studio.evals.attempts import facts, start
 from agent_studio.evals.attempts.facts import Facts, ToolUse
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ class Scripted:
             time.sleep(0.002)
         lucky = self._luck(trying) < float(rule.get("succeeds", 1))
         for path, text in rule.get("write" if lucky else "otherwise", {}).items():
-            place = trying.room.copy / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text, encoding="utf-8")
+            start.put(trying.room.copy, path, text)
         return Facts(
             rule.get("ended", facts.DONE), tools=tuple(ToolUse(str(name), "{}") for name in rule.get("tools", ())),
             agents=tuple(rule.get("agents", ())), skills=tuple(rule.get("skills", ())), turns=rule.get("turns"),

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.environment.roots import STATE
 from agent_studio.errors import ConfigurationError, StorageError, UsageError
+from agent_studio.evals.attempts import reading
 from agent_studio.release.content.manifest import PROJECT_FILE
-from agent_studio.storage.folder import disk_faults
+from agent_studio.storage.folder import Folder, disk_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,8 @@ _GIT_SECONDS = 120
 _LEFT_OUT = frozenset((DEFINITIONS, STATE, ".git"))
 """Definitions are those of a side, and data, state and history belong to nobody's task."""
 _MB = 1_000_000
+_MOST_HASHED = 4_000_000_000
+"""A file can say that it is larger than any disk."""
 _ADD_FILES = "agent-studio eval check says what each task begins with"
 
 
@@ -39,11 +42,16 @@ def materialise(project: Project, task: Task, folder: Path, limit_mb: float) -> 
     with disk_faults(folder):
         _base(project, task, folder, limit_mb * _MB)
         for path, text in task.start.files.items():
-            place = folder / path
-            if place.parent.resolve().is_relative_to(folder.resolve()):
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_text(text, encoding="utf-8")
+            put(folder, path, text)
     return tree_hash(folder)
+
+
+def put(folder: Path, path: str, text: str) -> None:
+    """Write a file below a folder, through no link; raise `UnsafePathError` for a way out."""
+    door = Folder(folder, any_form=True, shared=True)
+    if parent := path.rpartition("/")[0]:
+        door.make(parent)
+    door.replace(path, text.encode("utf-8", "surrogateescape"), durable=False)
 
 
 def _base(project: Project, task: Task, folder: Path, most_bytes: float) -> None:
@@ -161,10 +169,13 @@ def _state(path: Path) -> str:
     if not stat.S_ISREG(status.st_mode):
         return "special"
     mode = "755" if status.st_mode & stat.S_IXUSR else "644"
-    try:
-        return f"{mode} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-    except PermissionError:
+    if status.st_size > _MOST_HASHED:
+        return f"{mode} {status.st_size} bytes"
+    descriptor = reading.opened(path)
+    if descriptor is None:
         return f"{mode} unreadable"
+    with os.fdopen(descriptor, "rb") as file:
+        return f"{mode} {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def tree_hash(folder: Path) -> str:
