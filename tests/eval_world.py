@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.conftest import Finished, Studio
+    from tests.conftest import Finished
     from tests.release_world import World
 
 AGENT = ".claude/agents/code-reviewer.md"

@@ -34,7 +34,7 @@ def tried(evals: Evals, agent: str, *checks: dict[str, Any], **more: Any) -> dic
             "checks": [{"file": "done.txt"}, *checks], **more}  # fmt: skip
     evals.studio.write(".claude/evals/seasons.yaml", json.dumps(task))
     done = evals.studio.run("eval", "run", "--backend", evals.command(agent), "--json")
-    if done.code == 7:  # noqa: PLR2004 - as the contract has it
+    if done.code == 7:
         pytest.skip("nothing here keeps a command to its folder")
     assert done.code in {0, 1}, done.out
     found: dict[str, Any] = evals.world.data("eval", "show", "--attempt", "one.1.candidate")
@@ -95,7 +95,7 @@ def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(evals: Evals) -> None:
         {"junit": "report.xml"}, {"file": "text.txt"}, {"json": "data.json"}, limits={"seconds": 20},
     )  # fmt: skip
     assert [one["passed"] for one in found["checks"]] == [True, False, False, False]
-    assert time.monotonic() - began < 20  # noqa: PLR2004 - the limit of the attempt
+    assert time.monotonic() - began < 20
 
 
 def test_tests_do_not_run_with_an_interpreter_that_the_agent_made(evals: Evals) -> None:

@@ -239,7 +239,8 @@ def test_a_blinded_judge_decides_only_what_it_says_in_both_orders(evals: Evals) 
 def test_the_gate_asks_for_no_regression_where_the_policy_says_so(evals: Evals) -> None:
     world = evals.world
     config = evals.studio.path / ".claude/config.yaml"
-    policy = "  policy:\n    evals: {required: true, attempts: 10, margin: 0.25, imported: true}\n"
+    backend = json.dumps([f"scripted:{evals.folder / 'script.json'}"])
+    policy = f"  policy:\n    evals: {{required: true, attempts: 10, margin: 0.25, backend: {backend}}}\n"
     text = config.read_text()
     config.write_text(text + (policy if "release:" in text else f"release:\n{policy}"))
     live = world.promoted("---\nname: code-reviewer\ndescription: Reviews.\n---\ngood\n")
@@ -263,7 +264,7 @@ def test_the_gate_asks_for_no_regression_where_the_policy_says_so(evals: Evals) 
     assert asked()[0] == "PASS"
     assert f"against {live[:12]}" in asked()[1]
     found = evidence.of(world.project, Environment.STAGING, done.data["candidate"]).evidence["no-regression"]
-    assert (found.data["against"], found.data["pairs"], found.data["imported"]) == (live, 24, "a script")
+    assert (found.data["against"], found.data["pairs"], found.data["imported"]) == (live, 24, "")
 
 
 def test_results_of_other_tools_are_evidence_that_says_so_and_counts_only_where_allowed(evals: Evals) -> None:
@@ -299,7 +300,8 @@ def test_a_cancelled_run_leaves_nothing_running_and_can_go_on(evals: Evals) -> N
     bad = evals.side("bad")
     evals.side("good")
     words = [sys.executable, "-m", "agent_studio", "eval", "compare", "--against", bad, "--backend", agent]
-    words += ["--set", "isolation.backend=advisory"]  # no kernel that would end it all anyway
+    # no kernel that would end it all anyway
+    words += ["--set", "isolation.backend=advisory", "--set", "isolation.require=false", "--unconfined"]
     process = subprocess.Popen(words, cwd=evals.studio.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _until(lambda: b"sleep\x00986" in b"".join(_commands()))
     process.send_signal(signal.SIGINT)

@@ -7,6 +7,7 @@ import shutil
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from agent_studio.cost import counting
 from agent_studio.errors import UsageError
 from agent_studio.evals.attempts import facts, reading, stream
 from agent_studio.evals.attempts.facts import Facts, ToolUse, Usage
@@ -131,17 +132,38 @@ class Command:
         answer = room.said(_OUT)[-2_000:]
         try:
             told = json.loads(reading.regular(report, _REPORT_BYTES) or b"")
-            tokens = int(told.get("tokens", 0))
+            tokens, turns = _count(told.get("tokens")) or 0, _count(told.get("turns"))
             used = (Usage("", "", "", "", tokens, 0, 0, 0, 0),) if tokens else ()
             usd = told.get("usd")
             return Facts(
                 how, reason, tuple(ToolUse(str(name), "") for name in told.get("tools", ())),
                 tuple(map(str, told.get("agents", ()))), tuple(map(str, told.get("skills", ()))), usage=used,
-                turns=told.get("turns"), reported_usd=None if usd is None else str(Decimal(str(usd))),
+                turns=turns, reported_usd=_amount(usd),
                 answer=str(told.get("answer", answer)), known="tools" in told,
             )  # fmt: skip
-        except (OSError, ValueError, TypeError, AttributeError, ArithmeticError):
+        except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            if report.exists():
+                reason = f"{reason}; its report is none: {error}"[:300].strip("; ")
             return Facts(how, reason, answer=answer, known=False)
+
+
+def _count(value: object) -> int | None:
+    """Return a count that was reported; raise `ValueError` for what is none."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= counting.MOST:
+        raise ValueError(f"{str(value)[:80]} is no count")
+    return value
+
+
+def _amount(value: object) -> str | None:
+    """Return an amount that was reported; raise `ValueError` for what is none."""
+    if value is None:
+        return None
+    amount = Decimal(str(value))
+    if not amount.is_finite() or not 0 <= amount <= counting.MOST:
+        raise ValueError(f"{str(value)[:80]} is no amount")
+    return f"{amount:f}"
 
 
 def _ended(found: Facts, ended: Ended, room: Room) -> Facts:
@@ -157,6 +179,11 @@ def _ended(found: Facts, ended: Ended, room: Room) -> Facts:
     if found.ended == facts.CRASHED:
         return found._replace(reason=f"{found.reason}; {room.said(_OUT)[-300:]}".strip("; "))
     return found
+
+
+def is_scripted(words: Sequence[str]) -> bool:
+    """Tell whether words name a script: nothing is started then."""
+    return bool(words) and words[0].startswith(f"{SCRIPTED}:")
 
 
 def opened(words: Sequence[str]) -> Backend:
