@@ -107,3 +107,60 @@ def test_tests_do_not_run_with_an_interpreter_that_the_agent_made(evals: Evals) 
         {"pytest": "."},
     )
     assert found["checks"][1]["passed"] is False
+
+
+@pytest.mark.parametrize(
+    ("start", "more", "told"),
+    [
+        ({"files": {".claude/agents/extra.md": "x"}}, {}, "a side's own"),
+        ({"files": {".git/config": "x"}}, {}, "a side's own"),
+        ({"share": [".claude"]}, {}, "a side's own"),
+        ({"share": ["missing"]}, {}, "is not there"),
+        ({"files": {"../../x": "x"}}, {}, "../../x"),
+        ({"files": {"a\0b": "x"}}, {}, "a\\x00b"),
+        ({"folder": "away"}, {}, "leads out of the project"),
+        ({}, {"limits": {"usd": float("nan")}}, "limits.usd is nan"),
+        ({}, {"limits": {"seconds": float("inf")}}, "limits.seconds is inf"),
+        ({}, {"prompt": "a\0b"}, "prompt is"),
+        ({}, {"checks": [{"loaded": {}}]}, "is empty"),
+        ({}, {"checks": [{"atMost": {}}]}, "is empty"),
+    ],
+)
+def test_a_task_that_reaches_out_or_says_nothing_is_refused(
+    evals: Evals, start: dict[str, Any], more: dict[str, Any], told: str
+) -> None:
+    (evals.studio.path / "away").symlink_to(evals.folder)
+    task = {"id": "one", "prompt": "x", "start": start, "checks": [{"file": "done.txt"}], **more}
+    text = json.dumps(task).replace("NaN", ".nan").replace("Infinity", ".inf")
+    evals.studio.write(".claude/evals/seasons.yaml", text)
+    done = evals.studio.run("eval", "check", "--json")
+    assert (done.code, told in done.envelope["problems"][0]["message"]) == (2, True), done.out
+
+
+def test_a_link_that_leads_nowhere_and_a_commit_that_cannot_be_unpacked_are_named(evals: Evals) -> None:
+    broken = evals.studio.path / ".claude/evals/broken.yaml"
+    broken.symlink_to("nowhere")
+    done = evals.studio.run("eval", "list", "--json")
+    assert done.code in {2, 6}, done.out
+    assert "broken.yaml" in done.envelope["problems"][0]["message"]
+    broken.unlink()
+    (evals.studio.path / "out").symlink_to("/etc/hostname")
+    evals.world.commit("A link")
+    task = {"id": "one", "prompt": "x", "start": {"ref": "HEAD"}, "checks": [{"file": "done.txt"}]}
+    evals.studio.write(".claude/evals/seasons.yaml", json.dumps(task))
+    done = evals.studio.run("eval", "check", "--json")
+    assert (done.code, "cannot be unpacked" in done.out) == (2, True)
+
+
+@pytest.mark.parametrize("rule", ["x", {"write": ["a"]}, {"when": {}}, {"succeeds": "x"}, {"ended": "banana"}])
+def test_a_script_that_cannot_be_followed_is_refused_before_anything_is_tried(evals: Evals, rule: Any) -> None:
+    (evals.folder / "script.json").write_text(json.dumps({"tasks": {"*": [rule]}}))
+    done = evals.studio.run("eval", "run", "--backend", f"scripted:{evals.folder / 'script.json'}", "--json")
+    assert (done.code, "is no script" in done.out) == (2, True)
+
+
+def test_a_result_of_another_tool_that_is_nested_without_end_is_refused(evals: Evals) -> None:
+    evals.world.promoted("good")
+    evals.studio.write("deep.json", '{"samples":' + "[" * 100_000)
+    done = evals.studio.run("eval", "import", "deep.json", "deep.json", "--format", "inspect", "--json")
+    assert (done.code, "is no result of inspect" in done.out) == (2, True)

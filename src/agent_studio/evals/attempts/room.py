@@ -245,6 +245,7 @@ class Rooms:
         start.copied(begins, room.copy)
         for shared in task.start.share:
             if (self._project.path / shared).exists() and not (room.copy / shared).exists():
+                start.refuse_way_out(room.copy, shared)
                 (room.copy / shared).parent.mkdir(parents=True, exist_ok=True)
                 (room.copy / shared).symlink_to(self._project.path / shared)
         (room.client / _CLIENT_STATE).write_bytes(journal.encode(_trusted(room.copy)))

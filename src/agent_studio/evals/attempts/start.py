@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.environment.roots import STATE
-from agent_studio.errors import ConfigurationError, StorageError, UsageError
+from agent_studio.errors import ConfigurationError, StorageError, UnsafePathError, UsageError
 from agent_studio.evals.attempts import reading
 from agent_studio.release.content.manifest import PROJECT_FILE
 from agent_studio.storage.folder import Folder, disk_faults
@@ -52,6 +52,26 @@ def put(folder: Path, path: str, text: str) -> None:
     if parent := path.rpartition("/")[0]:
         door.make(parent)
     door.replace(path, text.encode("utf-8", "surrogateescape"), durable=False)
+
+
+def refuse_way_out(folder: Path, path: str) -> None:
+    """Raise `UnsafePathError` where a path below a folder goes through a link that leads out of it."""
+    if not (folder / path).parent.resolve().is_relative_to(folder.resolve()):
+        raise UnsafePathError(
+            f"{path} goes through a link that leads out of the copy", hint="share what lies in folders"
+        )
+
+
+def refuse_missing(project: Project, task: Task) -> None:
+    """Raise `ConfigurationError` where something that is shared is not there, or a folder leads out of the project."""
+    for path in task.start.share:
+        if not (project.path / path).exists():
+            raise ConfigurationError(f"{task.file}: start.share {path} is not there", hint="make it, or leave it out")
+    folder = project.path / (task.start.folder or "")
+    if not folder.resolve().is_relative_to(project.path.resolve()):
+        raise ConfigurationError(
+            f"{task.file}: start.folder {task.start.folder} leads out of the project", hint="name a folder in it"
+        )
 
 
 def _base(project: Project, task: Task, folder: Path, most_bytes: float) -> None:
@@ -128,11 +148,17 @@ def _archive(project: Project, task: Task, folder: Path) -> None:
         )
     import io  # noqa: PLC0415 - only for a commit
 
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise ConfigurationError(
+            f"{task.file}: {ref} cannot be unpacked: {error}", hint="leave start.ref out, or name another commit"
+        ) from None
     for name in (*_LEFT_OUT, PROJECT_FILE):
         place = folder / name
-        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+        is_folder = place.is_dir() and not place.is_symlink()
+        shutil.rmtree(place) if is_folder else place.unlink(missing_ok=True)
 
 
 def copy(source: Path, target: Path) -> None:

@@ -230,6 +230,7 @@ def _pinned(context: Context, tasks: Sequence[Task], place: Path) -> tuple[dict[
     limit_mb = float(context.config["evals.startLimitMb"])
     known: dict[str, tuple[str, Path]] = {}
     for number, task in enumerate(tasks):
+        start.refuse_missing(context.project, task)
         key = headers.canonical([task.start.folder, task.start.ref, task.start.empty, task.start.files])
         if key not in known:
             folder = place / _STARTS / str(number)

@@ -52,8 +52,12 @@ def keep(
         **_figures(found.counts, found.verdict), "low": found.low, "high": found.high,
     }  # fmt: skip
     held = _held(context, header.candidate)
-    counts_already = held and held.data.get("against") == header.against
-    if counts_already and no_regression.is_rehearsed(asked, data) and not no_regression.is_rehearsed(asked, held.data):
+    if (
+        held is not None
+        and held.data.get("against") == header.against
+        and no_regression.is_rehearsed(asked, data)
+        and not no_regression.is_rehearsed(asked, held.data)
+    ):
         return None, "it is a rehearsal, and takes the place of no evidence that counts"
     return _keep(context, held, header.candidate, found.verdict, data), ""
 
