@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent_studio.evals.runs.begin import Done
 
 
+_MOST_REPEATS = 1_000
 _SETTLED = ("tasks", "tag", "candidate", "against", "backend", "model", "seed", "keep", "allow_vacuous")
 
 
@@ -29,6 +30,8 @@ def done(
     parallel = shared.positive("--parallel", args.parallel, int(context.config["evals.parallel"]))
     if args.repeats is not None:
         shared.positive("--repeats", args.repeats, 1)
+        if args.repeats > _MOST_REPEATS:
+            raise UsageError(f"--repeats {args.repeats} is more than {_MOST_REPEATS}", hint="as a task's own repeats")
     with working("making attempts") as tell:
         if args.resume is not None:
             chosen = _chosen(args, context, has_two_sides=has_two_sides)

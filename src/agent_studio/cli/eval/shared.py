@@ -92,7 +92,7 @@ def selected(args: argparse.Namespace, context: Context) -> list[Task]:
 def backend(args: argparse.Namespace, context: Context) -> list[str]:
     """Return the words that attempts are made with."""
     try:
-        return shlex.split(args.backend) if args.backend else list(context.config["evals.backend"])
+        return shlex.split(args.backend) if args.backend is not None else list(context.config["evals.backend"])
     except ValueError as error:
         raise UsageError(f"--backend {args.backend}: {error}", hint="quote it as in a shell") from None
 

@@ -30,7 +30,7 @@ _LEFT_OUT = frozenset((DEFINITIONS, STATE, ".git"))
 _MB = 1_000_000
 _MOST_HASHED = 4_000_000_000
 """A file can say that it is larger than any disk."""
-_ADD_FILES = "agent-studio eval check says what each task begins with"
+_ADD_FILES = "name a folder of the project"
 
 
 def materialise(project: Project, task: Task, folder: Path, limit_mb: float) -> str:

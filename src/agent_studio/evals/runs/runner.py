@@ -169,7 +169,7 @@ def _slot(work: Work, log_: log.Log, budget: Budget, slot: Slot, worst: Decimal)
             work.cancelled.set()
             raise BackendError(
                 f"attempts cannot be made with {work.backend.name}: {made.facts.reason}",
-                hint="set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, or mend the command; then: eval run --resume",
+                hint="set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, or mend the command; then go on with --resume",
             )
         if kind == log.ATTEMPT:
             work.counts["done"] += 1

@@ -71,7 +71,9 @@ def _of_any(value: Any, options: list[Mapping[str, Any]], path: Path) -> Iterato
         return
     fits = [option for option in options if not option.get("type") or _is(value, option["type"])]
     if not fits:
-        yield Fault(path, f"is {_shown(value)}, not {' or '.join(_NAMES[option['type']] for option in options)}")
+        yield Fault(
+            path, f"is {_shown(value)}, not {' or '.join(dict.fromkeys(_NAMES[option['type']] for option in options))}"
+        )
         return
     yield from faults(value, fits[0], path)
 
