@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.eval_world import AGENT, Evals
 from tests.release_world import World
 
 from agent_studio.dashboard import evals as page
@@ -25,7 +25,7 @@ from agent_studio.release import evidence
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import Finished, Studio
+    from tests.conftest import Studio
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,59 +34,6 @@ pytestmark = [
     ),
     pytest.mark.skipif(os.name == "nt", reason="scripts of the tests are for a POSIX shell"),
 ]
-AGENT = ".claude/agents/code-reviewer.md"
-TASKS = ("spring", "summer", "autumn", "winter")
-
-
-class Evals:
-    """A staged project with four tasks and an agent that follows a script by what its definitions say."""
-
-    def __init__(self, world: World, folder: Path) -> None:
-        self.world, self.studio, self.folder = world, world.studio, folder
-        tasks = [
-            {"id": name, "prompt": f"Write about {name}", "tags": ["warm" if name in TASKS[:2] else "cold"],
-             "start": {"empty": True, "files": {"README.md": "Poems\n"}},
-             "checks": [{"file": "poem.txt", "matches": name}, {"diff": {"only": ["poem.txt"]}}]}
-            for name in TASKS
-        ]  # fmt: skip
-        self.studio.write(".claude/evals/seasons.yaml", json.dumps({"tasks": tasks}))
-        self.script({})
-
-    def script(self, more: dict[str, Any], **rule: Any) -> None:
-        """Let attempts succeed where the agent's file says `good`, and by `succeeds` in between."""
-        rules = {
-            name: [
-                {"when": {"file": AGENT, "has": "good"}, "write": {"poem.txt": name}, "tools": ["Write"], "usd": "0.01",
-                 "turns": 2, **rule},
-                {"write": {"poem.txt": "nothing"}, "tools": ["Bash", "Write"], "usd": "0.02", "turns": 3, **rule},
-            ]
-            for name in TASKS
-        }  # fmt: skip
-        (self.folder / "script.json").write_text(json.dumps({"tasks": {**rules, **more}}))
-
-    def side(self, text: str) -> str:
-        self.world.edit(f"---\nname: code-reviewer\ndescription: Reviews.\n---\n{text}\n")
-        found: str = self.world.data("candidate", "create")["candidate"]
-        return found
-
-    def compare(self, against: str, *more: str, backend: str = "") -> Finished:
-        words = backend or f"scripted:{self.folder / 'script.json'}"
-        return self.studio.run("eval", "compare", "--against", against, "--backend", words, *more, "--json")
-
-    def journal(self, run: str) -> list[dict[str, Any]]:
-        place = self.studio.path / ".agent-studio/staging/evals" / run / "journal.jsonl"
-        return [json.loads(line) for line in place.read_text().splitlines()]
-
-    def ledger(self) -> list[dict[str, Any]]:
-        place = self.studio.path / ".claude/staging/metrics/llm-usage.log"
-        lines = [json.loads(line) for line in place.read_bytes().splitlines()] if place.exists() else []
-        return [line for line in lines if str(line.get("taskId", "")).startswith("eval:")]
-
-    def command(self, text: str) -> str:
-        place = self.folder / "agent.sh"
-        place.write_text(f"#!/bin/sh\n{text}\n")
-        place.chmod(place.stat().st_mode | stat.S_IXUSR)
-        return str(place)
 
 
 @pytest.fixture
@@ -292,7 +239,8 @@ def test_a_blinded_judge_decides_only_what_it_says_in_both_orders(evals: Evals) 
 def test_the_gate_asks_for_no_regression_where_the_policy_says_so(evals: Evals) -> None:
     world = evals.world
     config = evals.studio.path / ".claude/config.yaml"
-    policy = "  policy:\n    evals: {required: true, attempts: 10, margin: 0.25, imported: true}\n"
+    backend = json.dumps([f"scripted:{evals.folder / 'script.json'}"])
+    policy = f"  policy:\n    evals: {{required: true, attempts: 10, margin: 0.25, backend: {backend}}}\n"
     text = config.read_text()
     config.write_text(text + (policy if "release:" in text else f"release:\n{policy}"))
     live = world.promoted("---\nname: code-reviewer\ndescription: Reviews.\n---\ngood\n")
@@ -316,7 +264,7 @@ def test_the_gate_asks_for_no_regression_where_the_policy_says_so(evals: Evals) 
     assert asked()[0] == "PASS"
     assert f"against {live[:12]}" in asked()[1]
     found = evidence.of(world.project, Environment.STAGING, done.data["candidate"]).evidence["no-regression"]
-    assert (found.data["against"], found.data["pairs"], found.data["imported"]) == (live, 24, "a script")
+    assert (found.data["against"], found.data["pairs"], found.data["imported"]) == (live, 24, "")
 
 
 def test_results_of_other_tools_are_evidence_that_says_so_and_counts_only_where_allowed(evals: Evals) -> None:
@@ -352,7 +300,8 @@ def test_a_cancelled_run_leaves_nothing_running_and_can_go_on(evals: Evals) -> N
     bad = evals.side("bad")
     evals.side("good")
     words = [sys.executable, "-m", "agent_studio", "eval", "compare", "--against", bad, "--backend", agent]
-    words += ["--set", "isolation.backend=advisory"]  # no kernel that would end it all anyway
+    # no kernel that would end it all anyway
+    words += ["--set", "isolation.backend=advisory", "--set", "isolation.require=false", "--unconfined"]
     process = subprocess.Popen(words, cwd=evals.studio.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _until(lambda: b"sleep\x00986" in b"".join(_commands()))
     process.send_signal(signal.SIGINT)

@@ -22,5 +22,6 @@ EVALS: tuple[tuple[str, str, Any, str, float | None, float | None], ...] = (
     (f"{_POLICY}.tags", "list of strings", (), "Tags whose tasks decide no-regression; all if empty.", None, None),
     (f"{_POLICY}.margin", "number", 0.1, "Loss of pass rate that no-regression lets through.", 0.01, 0.5),
     (f"{_POLICY}.attempts", "integer", 1, "Pairs of attempts that no-regression needs at least.", 1, 100_000),
+    (f"{_POLICY}.backend", "list of strings", ("claude",), "Whose attempts decide no-regression.", None, None),
     (f"{_POLICY}.imported", "boolean", False, "Whether imported results may decide no-regression.", None, None),
 )

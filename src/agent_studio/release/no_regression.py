@@ -32,12 +32,15 @@ class Rules(NamedTuple):
     """Pairs of attempts at the least."""
     imported: bool
     """Whether results of other tools count."""
+    backend: tuple[str, ...] = ("claude",)
+    """Words of the backend whose attempts count; those of any other are a rehearsal."""
 
     def told(self) -> str:
         """Return it in words."""
         tags = f"tasks tagged {' or '.join(self.tags)}" if self.tags else "all tasks"
         counts = "" if self.imported else "; imported results do not count"
-        return f"evals: no loss of more than {self.margin:.0%} in {tags}, {self.attempts} pairs at least{counts}"
+        least = f"{self.attempts} pairs at least, by {' '.join(self.backend)}"
+        return f"evals: no loss of more than {self.margin:.0%} in {tags}, {least}{counts}"
 
 
 def rules(values: Mapping[str, Any]) -> Rules:
@@ -45,8 +48,13 @@ def rules(values: Mapping[str, Any]) -> Rules:
     return Rules(
         bool(values.get(f"{_KEY}required")), tuple(values.get(f"{_KEY}tags") or ()),
         float(values.get(f"{_KEY}margin") or 0), int(values.get(f"{_KEY}attempts") or 0),
-        bool(values.get(f"{_KEY}imported")),
+        bool(values.get(f"{_KEY}imported")), tuple(values.get(f"{_KEY}backend") or ("claude",)),
     )  # fmt: skip
+
+
+def is_rehearsed(asked: Rules, data: Mapping[str, Any]) -> bool:
+    """Tell whether evidence is of attempts that another backend made than the one that counts."""
+    return not data.get("imported") and tuple(data.get("words") or (str(data.get("backend")),)) != asked.backend
 
 
 def judged(asked: Rules, data: Mapping[str, Any], live: str) -> tuple[str, str]:
@@ -56,6 +64,8 @@ def judged(asked: Rules, data: Mapping[str, Any], live: str) -> tuple[str, str]:
         return INSUFFICIENT, f"it compares with {str(data.get('against'))[:12]}, and {live[:12]} is live"
     if data.get("imported") and not asked.imported:
         return INSUFFICIENT, f"imported from {data['imported']}, which the policy does not count"
+    if is_rehearsed(asked, data):
+        return INSUFFICIENT, f"a rehearsal with {data.get('backend')}, the policy counts {' '.join(asked.backend)}"
     if set(data.get("tags") or ()) != set(asked.tags):
         own = " or ".join(data.get("tags") or ()) or "all"
         return INSUFFICIENT, f"it is about {own} tasks, the policy asks about {' or '.join(asked.tags) or 'all'}"
@@ -63,5 +73,13 @@ def judged(asked: Rules, data: Mapping[str, Any], live: str) -> tuple[str, str]:
         return FAIL, told
     if int(data.get("pairs") or 0) < asked.attempts:
         return INSUFFICIENT, f"{data.get('pairs')} pairs of attempts, the policy asks for {asked.attempts}"
-    low = data.get("low")
-    return (PASS if isinstance(low, int | float) and low >= -asked.margin else INSUFFICIENT), told
+    return (PASS if _is_within(asked.margin, data) else INSUFFICIENT), told
+
+
+def _is_within(margin: float, data: Mapping[str, Any]) -> bool:
+    """Tell whether a larger loss than a margin is refuted: as it was found for its own margin, else by the interval."""
+    shown, own, low = data.get("shown"), data.get("margin"), data.get("low")
+    if isinstance(own, int | float) and own == margin:
+        return bool(shown == PASS)
+    # what could not be judged at all, for its attempts show nothing, has an interval nevertheless
+    return not data.get("why") and isinstance(low, int | float) and low >= -margin

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     shared.add_selection(parser)
     parser.add_argument(
-        "--against", default=LIVE, metavar="HASH",
+        "--against", metavar="HASH",
         help="the other side: live (default), the first digits of a candidate or release, or none for no definitions",
     )  # fmt: skip
     shared.add_running(parser)
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     shared.refuse_files(args, session)
     context = shared.context_of(session)
     share = shared.margin(args, context)
-    done = running.done(args, session, context, args.against)
+    done = running.done(args, session, context, args.against or LIVE, has_two_sides=True)
     data = comparison.data(done.header, done.state.attempts, share)
     tasks = loading.load(context.project, context.config)
     evidence, why = shared.kept(context, done.header, done.state.attempts, tasks)
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     problems = shared.notes(done)
     if why:
         problems.append(
-            Problem("no-evidence", why, "agent-studio eval compare without a choice of tasks", is_note=True)
+            Problem("no-evidence", why, "agent-studio eval compare with all tasks, begun anew", is_note=True)
         )
     return Result(data, lambda screen: _render(screen, data, evidence), shared.CODES[data["verdict"]], problems)
 

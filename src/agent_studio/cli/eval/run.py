@@ -22,6 +22,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Try the tasks and say how many attempts passed."""
     context = shared.context_of(session)
-    done = running.done(args, session, context, None)
+    done = running.done(args, session, context, None, has_two_sides=False)
     data = shared.single(done.header, done.state.attempts)
     return Result(data, lambda screen: shared.render_single(screen, data), shared.single_code(data), shared.notes(done))

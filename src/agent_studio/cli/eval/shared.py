@@ -60,12 +60,16 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit-usd", metavar="USD", help="cost of the run at most (default: evals.limitUsd)")
     parser.add_argument("--parallel", type=int, metavar="N", help="attempts at the same time (default: evals.parallel)")
-    parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="order of the tasks in each round (default: 1)"
-    )
+    parser.add_argument("--seed", type=int, metavar="N", help="order of the tasks in each round (default: 1)")
     parser.add_argument("--resume", nargs="?", const="", metavar="RUN", help="go on with a run (default: the newest)")
     parser.add_argument("--keep", action="store_true", help="keep the copies of the attempts, to look at them")
-    parser.add_argument("--allow-vacuous", action="store_true", help="go on with tasks that could not fail")
+    parser.add_argument(
+        "--allow-vacuous", action="store_true", help="go on with tasks that could not fail; it is no evidence then"
+    )
+    parser.add_argument(
+        "--unconfined", action="store_true",
+        help="let an agent reach the whole machine where nothing keeps it to its copy (needs isolation.require: false)",
+    )  # fmt: skip
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +92,7 @@ def selected(args: argparse.Namespace, context: Context) -> list[Task]:
 def backend(args: argparse.Namespace, context: Context) -> list[str]:
     """Return the words that attempts are made with."""
     try:
-        return shlex.split(args.backend) if args.backend else list(context.config["evals.backend"])
+        return shlex.split(args.backend) if args.backend is not None else list(context.config["evals.backend"])
     except ValueError as error:
         raise UsageError(f"--backend {args.backend}: {error}", hint="quote it as in a shell") from None
 
@@ -144,7 +148,7 @@ def kept(context: Context, header: Header, attempts: comparison.Attempts, tasks:
     if missing := wanted - {one.id for one in header.tasks}:
         return None, f"it is no evidence: {len(missing)} tasks of the policy's were left out"
     share = asked.margin or float(context.config["evals.margin"])
-    return keeping.keep(context, header, attempts, asked.tags, share), ""
+    return keeping.keep(context, header, attempts, asked, share)
 
 
 def notes(done: Done) -> list[Problem]:
@@ -157,6 +161,11 @@ def notes(done: Done) -> list[Problem]:
     if done.header.isolation == "advisory":
         found.append(Problem("advisory", "nothing but their own good behaviour kept attempts in their copies",
                              "agent-studio doctor isolation", is_note=True))  # fmt: skip
+    if done.header.against is not None and (left := _left_out(done)):
+        found.append(Problem(
+            "uneven", f"{left} pairs do not count: the mean over tasks is meant, and not every task has as many",
+            "--repeats N gives every task as many", is_note=True,
+        ))  # fmt: skip
     if done.changed:
         more = f" and {len(done.changed) - _SHOWN} more" if len(done.changed) > _SHOWN else ""
         found.append(Problem(
@@ -166,14 +175,20 @@ def notes(done: Done) -> list[Problem]:
     found += [Problem("unjudged", f"pairs were not judged: {one}", is_note=True) for one in done.unjudged]
     if not done.is_whole:
         left = sum(task.repeats for task in done.header.tasks) * len(done.header.sides) - len(done.state.attempts)
+        made = "attempt was" if left == 1 else "attempts were"
         found.append(Problem(
-            "incomplete", f"{left} attempts were not made: the limit of {done.header.limit_usd} USD leaves no more",
+            "incomplete", f"{left} {made} not made: the limit of {done.header.limit_usd} USD leaves no more",
             f"agent-studio eval compare --resume {done.header.id} --limit-usd MORE", is_note=True,
         ))  # fmt: skip
     if done.budget and done.budget.overruns:
         found.append(Problem("overrun", f"cost more than was set aside: {', '.join(done.budget.overruns[:_SHOWN])}",
                              "raise limits.usd of the task", is_note=True))  # fmt: skip
     return found
+
+
+def _left_out(done: Done) -> int:
+    found = comparison.pairs(done.state.attempts, done.header.tasks)
+    return len(found) - len(comparison.balanced(found, [task.id for task in done.header.tasks]))
 
 
 def render(screen: Screen, data: dict[str, Any]) -> None:

@@ -7,8 +7,9 @@ import shutil
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from agent_studio.cost import counting
 from agent_studio.errors import UsageError
-from agent_studio.evals.attempts import facts, stream
+from agent_studio.evals.attempts import facts, reading, stream
 from agent_studio.evals.attempts.facts import Facts, ToolUse, Usage
 from agent_studio.evals.attempts.scripted import Scripted
 from agent_studio.evals.attempts.worker import NOT_PREPARED
@@ -25,7 +26,7 @@ PROMPT = "{prompt}"
 _TOOLS = ("Bash", "Read", "Write", "Edit", "Glob", "Grep", "Task", "Agent", "Skill")
 _OUT = "client"
 _REPORT = "AGENT_STUDIO_EVAL_REPORT"
-_HELP_S, _HELP_BYTES = 60.0, 200_000
+_HELP_S, _HELP_BYTES, _REPORT_BYTES = 60.0, 200_000, 1_000_000
 
 
 class Trying(NamedTuple):
@@ -62,7 +63,7 @@ class Claude:
         room, task = trying.room, trying.task
         watcher = _Watcher(room.client / "projects", trying.too_dear)
         ended = room.run(self._words(trying), _OUT, task.limits.seconds, watch=watcher.look)
-        found = stream.read((room.path / f"{_OUT}.out").read_bytes().split(b"\n"), room.client / "projects", ended.code)
+        found = stream.read(room.written(_OUT).split(b"\n"), room.client / "projects", ended.code)
         return _ended(found, ended, room)
 
     def _options(self, room: Room) -> str:
@@ -130,18 +131,39 @@ class Command:
         reason = "" if ended.code == 0 else f"it ended with {ended.code}"
         answer = room.said(_OUT)[-2_000:]
         try:
-            told = json.loads(report.read_bytes())
-            tokens = int(told.get("tokens", 0))
+            told = json.loads(reading.regular(report, _REPORT_BYTES) or b"")
+            tokens, turns = _count(told.get("tokens")) or 0, _count(told.get("turns"))
             used = (Usage("", "", "", "", tokens, 0, 0, 0, 0),) if tokens else ()
             usd = told.get("usd")
             return Facts(
                 how, reason, tuple(ToolUse(str(name), "") for name in told.get("tools", ())),
                 tuple(map(str, told.get("agents", ()))), tuple(map(str, told.get("skills", ()))), usage=used,
-                turns=told.get("turns"), reported_usd=None if usd is None else str(Decimal(str(usd))),
+                turns=turns, reported_usd=_amount(usd),
                 answer=str(told.get("answer", answer)), known="tools" in told,
             )  # fmt: skip
-        except (OSError, ValueError, TypeError, AttributeError, ArithmeticError):
+        except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            if report.exists():
+                reason = f"{reason}; its report is none: {error}"[:300].strip("; ")
             return Facts(how, reason, answer=answer, known=False)
+
+
+def _count(value: object) -> int | None:
+    """Return a count that was reported; raise `ValueError` for what is none."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= counting.MOST:
+        raise ValueError(f"{str(value)[:80]} is no count")
+    return value
+
+
+def _amount(value: object) -> str | None:
+    """Return an amount that was reported; raise `ValueError` for what is none."""
+    if value is None:
+        return None
+    amount = Decimal(str(value))
+    if not amount.is_finite() or not 0 <= amount <= counting.MOST:
+        raise ValueError(f"{str(value)[:80]} is no amount")
+    return f"{amount:f}"
 
 
 def _ended(found: Facts, ended: Ended, room: Room) -> Facts:
@@ -157,6 +179,11 @@ def _ended(found: Facts, ended: Ended, room: Room) -> Facts:
     if found.ended == facts.CRASHED:
         return found._replace(reason=f"{found.reason}; {room.said(_OUT)[-300:]}".strip("; "))
     return found
+
+
+def is_scripted(words: Sequence[str]) -> bool:
+    """Tell whether words name a script: nothing is started then."""
+    return bool(words) and words[0].startswith(f"{SCRIPTED}:")
 
 
 def opened(words: Sequence[str]) -> Backend:

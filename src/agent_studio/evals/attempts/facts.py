@@ -11,6 +11,7 @@ DONE, TIMEOUT, CRASHED, THROTTLED, MISSING, TURNS, BUDGET, CANCELLED = (
     "done", "timeout", "crashed", "throttled", "missing", "turns", "budget", "cancelled",
 )  # fmt: skip
 """How attempts end. What follows `INFRASTRUCTURE` says nothing of the definitions."""
+ENDS = (DONE, TIMEOUT, CRASHED, THROTTLED, MISSING, TURNS, BUDGET, CANCELLED)
 INFRASTRUCTURE = frozenset((THROTTLED, MISSING, CANCELLED))
 
 

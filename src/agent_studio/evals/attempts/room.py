@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from agent_studio.environment.detect import VARIABLE
 from agent_studio.environment.roots import STATE, Project
 from agent_studio.errors import StorageError
-from agent_studio.evals.attempts import start
+from agent_studio.evals.attempts import reading, start
 from agent_studio.evals.attempts.worker import NOT_PREPARED
 from agent_studio.isolation import choice, inherit
 from agent_studio.isolation.backends import ADVISORY
@@ -38,6 +38,8 @@ _FOLDER = "agent-studio-evals"
 _CLIENT_STATE = ".claude.json"
 PREPARED = "prepared"
 """Below a run's place: what copies are made of."""
+_INNER = "room"
+_MOST_OUTPUT = 200_000_000
 _PAUSE_S = 0.05
 _GRACE_S = 8.0
 _GIT_SECONDS = 120
@@ -63,6 +65,9 @@ class Room:
     """One attempt's folder, and how commands are kept in it."""
 
     path: Path
+    """The agent's: all of it may be written by it."""
+    begins: Path
+    """What the copy was made of, out of the agent's reach."""
     variables: Mapping[str, str]
     policy: Policy
     backend: str
@@ -80,6 +85,11 @@ class Room:
         return self.path / "client"
 
     @property
+    def outputs(self) -> Path:
+        """What commands wrote: around the room, out of the agent's reach."""
+        return self.path.parent
+
+    @property
     def scratch(self) -> Path:
         """Temporary files."""
         return self.path / "tmp"
@@ -88,7 +98,7 @@ class Room:
         self, argv: Sequence[str], name: str, seconds: float, *, variables: Mapping[str, str] | None = None,
         watch: Callable[[], str] = lambda: "",
     ) -> Ended:  # fmt: skip
-        """Run a command in the copy, confined; what it writes is in `NAME.out` and `NAME.err` beside it.
+        """Run a command in the copy, confined; what it writes is in `NAME.out` and `NAME.err` of `outputs`.
 
         Nothing of it runs on afterwards. `watch` is asked while it runs, and ends it by a word.
         """
@@ -108,7 +118,7 @@ class Room:
             "scratch": str(self.scratch),
             **{one: list(map(str, getattr(self.policy, one))) for one in ("hidden", "readonly", "writable")},
         }  # fmt: skip
-        with (self.path / f"{name}.out").open("wb") as out, (self.path / f"{name}.err").open("wb") as err:
+        with _fresh(self.outputs / f"{name}.out") as out, _fresh(self.outputs / f"{name}.err") as err:
             process = subprocess.Popen(
                 [sys.executable, "-m", "agent_studio.evals.attempts.worker"], stdin=subprocess.PIPE, stdout=out,
                 stderr=err, start_new_session=True, env=_for_worker(),
@@ -137,12 +147,22 @@ class Room:
 
     def said(self, name: str, most: int = 4_000) -> str:
         """Return the end of what a command wrote."""
-        parts = [(self.path / f"{name}.{end}").read_bytes()[-most:] for end in ("out", "err")]
+        parts = [self.written(name, end)[-most:] for end in ("out", "err")]
         return b"\n".join(filter(None, parts)).decode("utf-8", "replace").strip()
+
+    def written(self, name: str, end: str = "out") -> bytes:
+        """Return what a command wrote, as far as it is read."""
+        return reading.regular(self.outputs / f"{name}.{end}", _MOST_OUTPUT) or b""
 
     def remove(self) -> None:
         """Remove it all."""
-        start.removed(self.path)
+        start.removed(self.outputs)
+
+
+def _fresh(place: Path) -> IO[bytes]:
+    """Open a file that is ours and new, whatever was in its place."""
+    place.unlink(missing_ok=True)
+    return os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600), "wb")
 
 
 def _for_worker() -> dict[str, str]:
@@ -187,6 +207,11 @@ def sweep() -> None:
                 start.removed(place)
 
 
+def inside(place: Path, name: str) -> Path:
+    """Return where in a run's place an attempt's room is."""
+    return place / name / _INNER
+
+
 class Rooms:
     """Makes the rooms of one run: what they may reach is worked out once."""
 
@@ -210,14 +235,17 @@ class Rooms:
 
     def make(self, name: str, task: Task, snapshot: Path | None, definitions: str | None) -> Room:
         """Make a room with a fresh copy and exactly one set of definitions."""
-        path = self._path / name
-        start.removed(path)
-        room = Room(path, self._variables(path), self._for(path), self.backend, self._environment, self._cancelled)
+        start.removed(self._path / name)
+        path, begins = inside(self._path, name), self._prepared(snapshot, definitions)
+        room = Room(
+            path, begins, self._variables(path), self._for(path), self.backend, self._environment, self._cancelled
+        )
         for inner in (room.copy, room.client, room.scratch, path / "home"):
             inner.mkdir(parents=True)
-        start.copied(self._prepared(snapshot, definitions), room.copy)
+        start.copied(begins, room.copy)
         for shared in task.start.share:
             if (self._project.path / shared).exists() and not (room.copy / shared).exists():
+                start.refuse_way_out(room.copy, shared)
                 (room.copy / shared).parent.mkdir(parents=True, exist_ok=True)
                 (room.copy / shared).symlink_to(self._project.path / shared)
         (room.client / _CLIENT_STATE).write_bytes(journal.encode(_trusted(room.copy)))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import UsageError
-from agent_studio.evals.attempts import facts
+from agent_studio.evals.attempts import facts, start
 from agent_studio.evals.attempts.facts import Facts, ToolUse
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ class Scripted:
         try:
             self._script: dict[str, Any] = json.loads(Path(file).read_bytes())
             self._tasks: dict[str, list[dict[str, Any]]] = self._script["tasks"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            for rules in self._tasks.values():
+                for rule in rules:
+                    _refuse_unfit(rule)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"{file} is no script: {error}", hint="see docs/evals.md, Backends") from None
 
     def attempt(self, trying: Trying) -> Facts:
@@ -48,9 +51,7 @@ class Scripted:
             time.sleep(0.002)
         lucky = self._luck(trying) < float(rule.get("succeeds", 1))
         for path, text in rule.get("write" if lucky else "otherwise", {}).items():
-            place = trying.room.copy / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text, encoding="utf-8")
+            start.put(trying.room.copy, path, text)
         return Facts(
             rule.get("ended", facts.DONE), tools=tuple(ToolUse(str(name), "{}") for name in rule.get("tools", ())),
             agents=tuple(rule.get("agents", ())), skills=tuple(rule.get("skills", ())), turns=rule.get("turns"),
@@ -60,6 +61,18 @@ class Scripted:
     def _luck(self, trying: Trying) -> float:
         named = f"{self._script.get('seed', 0)} {trying.task.id} {trying.number} {trying.side}"
         return int.from_bytes(hashlib.sha256(named.encode()).digest()[:8]) / _LUCK
+
+
+def _refuse_unfit(rule: Mapping[str, Any]) -> None:
+    """Raise `ValueError`, `TypeError`, `KeyError` or `AttributeError` for a rule that cannot be followed."""
+    float(rule.get("sleepMs", 0)), float(rule.get("succeeds", 1))
+    for texts in (rule.get("write", {}), rule.get("otherwise", {})):
+        if not all(isinstance(text, str) for _, text in texts.items()):
+            raise TypeError("write and otherwise are texts by path")
+    if rule.get("when") is not None:
+        str(rule["when"]["file"])
+    if rule.get("ended", facts.DONE) not in facts.ENDS:
+        raise ValueError(f"ended: {rule['ended']!r} is none of {', '.join(facts.ENDS)}")
 
 
 def _fits(when: Mapping[str, str] | None, copy: Path) -> bool:

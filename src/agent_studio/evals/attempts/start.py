@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.environment.roots import STATE
-from agent_studio.errors import ConfigurationError, StorageError, UsageError
+from agent_studio.errors import ConfigurationError, StorageError, UnsafePathError, UsageError
+from agent_studio.evals.attempts import reading
 from agent_studio.release.content.manifest import PROJECT_FILE
-from agent_studio.storage.folder import disk_faults
+from agent_studio.storage.folder import Folder, disk_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,9 @@ _GIT_SECONDS = 120
 _LEFT_OUT = frozenset((DEFINITIONS, STATE, ".git"))
 """Definitions are those of a side, and data, state and history belong to nobody's task."""
 _MB = 1_000_000
-_ADD_FILES = "agent-studio eval check says what each task begins with"
+_MOST_HASHED = 4_000_000_000
+"""A file can say that it is larger than any disk."""
+_ADD_FILES = "name a folder of the project"
 
 
 def materialise(project: Project, task: Task, folder: Path, limit_mb: float) -> str:
@@ -39,11 +42,36 @@ def materialise(project: Project, task: Task, folder: Path, limit_mb: float) -> 
     with disk_faults(folder):
         _base(project, task, folder, limit_mb * _MB)
         for path, text in task.start.files.items():
-            place = folder / path
-            if place.parent.resolve().is_relative_to(folder.resolve()):
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_text(text, encoding="utf-8")
+            put(folder, path, text)
     return tree_hash(folder)
+
+
+def put(folder: Path, path: str, text: str) -> None:
+    """Write a file below a folder, through no link; raise `UnsafePathError` for a way out."""
+    door = Folder(folder, any_form=True, shared=True)
+    if parent := path.rpartition("/")[0]:
+        door.make(parent)
+    door.replace(path, text.encode("utf-8", "surrogateescape"), durable=False)
+
+
+def refuse_way_out(folder: Path, path: str) -> None:
+    """Raise `UnsafePathError` where a path below a folder goes through a link that leads out of it."""
+    if not (folder / path).parent.resolve().is_relative_to(folder.resolve()):
+        raise UnsafePathError(
+            f"{path} goes through a link that leads out of the copy", hint="share what lies in folders"
+        )
+
+
+def refuse_missing(project: Project, task: Task) -> None:
+    """Raise `ConfigurationError` where something that is shared is not there, or a folder leads out of the project."""
+    for path in task.start.share:
+        if not (project.path / path).exists():
+            raise ConfigurationError(f"{task.file}: start.share {path} is not there", hint="make it, or leave it out")
+    folder = project.path / (task.start.folder or "")
+    if not folder.resolve().is_relative_to(project.path.resolve()):
+        raise ConfigurationError(
+            f"{task.file}: start.folder {task.start.folder} leads out of the project", hint="name a folder in it"
+        )
 
 
 def _base(project: Project, task: Task, folder: Path, most_bytes: float) -> None:
@@ -120,11 +148,17 @@ def _archive(project: Project, task: Task, folder: Path) -> None:
         )
     import io  # noqa: PLC0415 - only for a commit
 
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise ConfigurationError(
+            f"{task.file}: {ref} cannot be unpacked: {error}", hint="leave start.ref out, or name another commit"
+        ) from None
     for name in (*_LEFT_OUT, PROJECT_FILE):
         place = folder / name
-        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+        is_folder = place.is_dir() and not place.is_symlink()
+        shutil.rmtree(place) if is_folder else place.unlink(missing_ok=True)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -161,10 +195,13 @@ def _state(path: Path) -> str:
     if not stat.S_ISREG(status.st_mode):
         return "special"
     mode = "755" if status.st_mode & stat.S_IXUSR else "644"
-    try:
-        return f"{mode} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-    except PermissionError:
+    if status.st_size > _MOST_HASHED:
+        return f"{mode} {status.st_size} bytes"
+    descriptor = reading.opened(path)
+    if descriptor is None:
         return f"{mode} unreadable"
+    with os.fdopen(descriptor, "rb") as file:
+        return f"{mode} {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def tree_hash(folder: Path) -> str:

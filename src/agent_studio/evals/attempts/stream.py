@@ -10,13 +10,14 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.evals.attempts import facts
+from agent_studio.evals.attempts import facts, reading
 from agent_studio.evals.attempts.facts import Facts, HookRun, ToolUse, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+_MOST_BYTES = 200_000_000
 _STARTS_AGENTS = frozenset(("Agent", "Task"))
 _THROTTLED = ("rate_limit", "overloaded", "429", "529")
 _ENDS = {"error_max_turns": facts.TURNS, "error_max_budget_usd": facts.BUDGET}
@@ -142,7 +143,7 @@ def usage(transcripts: Path) -> Iterator[Usage]:
     found: dict[tuple[str, str], Usage] = {}
     for place in sorted(transcripts.rglob("*.jsonl")) if transcripts.is_dir() else ():
         agent = _agent(place)
-        for line in place.read_bytes().split(b"\n"):
+        for line in (reading.regular(place, _MOST_BYTES) or b"").split(b"\n"):
             with suppress(ValueError, TypeError, AttributeError, KeyError):
                 one = _used(json.loads(line), agent)
                 held = found.get((one.message_id, one.request_id))
@@ -151,8 +152,8 @@ def usage(transcripts: Path) -> Iterator[Usage]:
 
 
 def _agent(place: Path) -> str:
-    with suppress(OSError, ValueError, KeyError):
-        return str(json.loads(place.with_suffix(".meta.json").read_bytes())["agentType"])
+    with suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(reading.regular(place.with_suffix(".meta.json")) or b"")["agentType"])
     return ""
 
 

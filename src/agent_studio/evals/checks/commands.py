@@ -8,17 +8,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+from agent_studio.evals.attempts import reading
 from agent_studio.evals.checks.files import Found, search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from agent_studio.evals.checks.outcome import Scene
 
 _SECONDS = 120.0
 _NAME = "check"
-_MOST_BYTES = 20_000_000
 _DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
 
 
@@ -44,42 +43,52 @@ def _words(written: str | list[str]) -> list[str]:
 
 
 def pytest(value: Mapping[str, Any], scene: Scene) -> Found:
-    """Run pytest and count what passed; with the copy's own Python where it has one, else with ours."""
+    """Run pytest and count what passed; with the Python that the start brings where it does, else with ours."""
     written = value["pytest"]
     targets = written.split() if isinstance(written, str) else written
     report = scene.room.scratch / "junit.xml"
+    if report.is_dir() and not report.is_symlink():
+        return False, f"{report.name} cannot be written: a folder is in its place"
     report.unlink(missing_ok=True)
-    own = scene.room.copy / ".venv/bin/python"
-    words = [str(own) if own.exists() else sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    words = [_python(scene), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     ended = scene.room.run([*words, f"--junitxml={report}", *targets], _NAME, float(value.get("seconds", _SECONDS)))
     if ended.why:
         return False, f"it was ended: {ended.why}"
-    passed, detail = counted(report, int(value.get("passed", 1)))
-    if not passed and not report.exists():
+    data = reading.regular(report, reading.MOST_BYTES + 1)
+    passed, detail = counted(data, report.name, int(value.get("passed", 1)))
+    if data is None:
         detail = f"pytest ended with {ended.code}: {scene.room.said(_NAME)[-400:]}"
     return passed, detail
 
 
 def junit(value: Mapping[str, Any], scene: Scene) -> Found:
     """Look at a JUnit file that is in the copy."""
-    place = scene.room.copy / value["junit"]
-    if not place.resolve().is_relative_to(scene.room.copy.resolve()):
-        return False, f"{value['junit']} leads out of the copy"
-    return counted(place, int(value.get("passed", 1)))
+    name = value["junit"]
+    return counted(
+        reading.within(scene.room.copy, name, reading.MOST_BYTES + 1), name.rpartition("/")[2],
+        int(value.get("passed", 1)),
+    )  # fmt: skip
 
 
-def counted(place: Path, least: int) -> Found:
+def _python(scene: Scene) -> str:
+    """Return the interpreter of the start, never one that an agent made or put in its place."""
+    own = scene.room.copy / ".venv/bin/python"
+    names = {".venv", ".venv/bin", ".venv/bin/python"}
+    is_given = bool(names & scene.before.keys()) and own.exists()
+    is_touched = any(path in names or path.startswith((".venv/bin/python", ".venv/pyvenv")) for path in scene.changed)
+    return str(own) if is_given and not is_touched else sys.executable
+
+
+def counted(data: bytes | None, name: str, least: int) -> Found:
     """Return whether enough tests passed and none failed; skipped ones are neither."""
-    try:
-        data = place.read_bytes()
-    except OSError:
-        return False, f"{place.name} is not there"
-    if len(data) > _MOST_BYTES or _DOCTYPE.search(data):
-        return False, f"{place.name} is no JUnit file that is read: too large, or with declarations"
+    if data is None:
+        return False, f"{name} is not there"
+    if len(data) > reading.MOST_BYTES or _DOCTYPE.search(data):
+        return False, f"{name} is no JUnit file that is read: too large, or with declarations"
     try:
         cases = list(ET.fromstring(data).iter("testcase"))  # noqa: S314 - without declarations, see above
     except ET.ParseError as error:
-        return False, f"{place.name} is no XML: {error}"
+        return False, f"{name} is no XML: {error}"
     failed = [case.get("name", "") for case in cases if {"failure", "error"} & {inner.tag for inner in case}]
     skipped = sum("skipped" in {inner.tag for inner in case} for case in cases)
     passed = len(cases) - len(failed) - skipped

@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import subprocess
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
+
+from agent_studio.evals.attempts import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from agent_studio.evals.checks.outcome import Scene
 
 Found = tuple[bool | None, str]
-_MOST_BYTES = 20_000_000
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -48,14 +48,11 @@ def search(pattern: str, text: str) -> re.Match[str] | None:
 
 def text_of(scene: Scene, name: str) -> str | None:
     """Return the text of a file of the copy, None where there is none in it."""
-    place = scene.room.copy / name
-    try:
-        if not place.resolve().is_relative_to(scene.room.copy.resolve()) or not place.is_file():
-            return None
-        with place.open("rb") as opened:
-            return opened.read(_MOST_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return None
+    return _decoded(reading.within(scene.room.copy, name))
+
+
+def _decoded(data: bytes | None) -> str | None:
+    return None if data is None else data.decode("utf-8", "replace")
 
 
 def json_value(value: Mapping[str, Any], scene: Scene) -> Found:
@@ -111,13 +108,13 @@ def _fits(path: str, patterns: Iterable[str]) -> bool:
 
 
 def _lines(scene: Scene, changed: Iterable[str]) -> int:
-    """Count the lines that were added and removed, by the copy's own first commit."""
+    """Count the lines that were added and removed since the start, as we kept it.
+
+    The copy's own repository is the agent's: what it says of the start may be anything, and git would do as it is told.
+    """
     count = 0
     for path in changed:
-        old = subprocess.run(
-            ["git", "-C", str(scene.room.copy), "show", f"HEAD:{path}"], capture_output=True, check=False,
-            stdin=subprocess.DEVNULL,
-        ).stdout.decode("utf-8", "replace")  # fmt: skip
+        old = _decoded(reading.within(scene.room.begins, path)) or ""
         new = text_of(scene, path) or ""
         told = list(difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm=""))[2:]
         count += sum(not line.startswith("@@") for line in told)

@@ -33,7 +33,7 @@ def read(data: bytes, form: str, shown: str, column: str | None = None) -> Resul
         found = _inspect(data) if form == INSPECT else _promptfoo(json.loads(data), column)
     except UsageError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zipfile.BadZipFile) as error:
         raise UsageError(
             f"{shown} is no result of {form}: {type(error).__name__}: {error}",
             hint="inspect: a .eval or .json log; promptfoo: promptfoo eval --output FILE.json",

@@ -20,6 +20,7 @@ from agent_studio.evals.runs import header as headers
 from agent_studio.evals.runs import judging, log, runner
 from agent_studio.evals.runs.header import NONE, Header, Pinned
 from agent_studio.evals.runs.spending import Spending
+from agent_studio.isolation.backends import NotIsolatedError
 from agent_studio.release.content import candidates
 from agent_studio.release.content.store import Store
 from agent_studio.release.production import history
@@ -40,6 +41,7 @@ Tell = Callable[[int, int, "Mapping[str, Any] | None"], None]
 FOLDER = "evals"
 _LOCK = "evals.lock"
 _STARTS = "starts"
+_REQUIRE = "isolation.require"
 LIVE = "live"
 SHOWN = "evals.json"
 """Of the environment's state: how far the newest run is, by which pages know that there is something new."""
@@ -61,6 +63,8 @@ class Asked(NamedTuple):
     keep: bool = False
     vacuous: bool = False
     """Whether to go on with tasks that could not fail."""
+    unconfined: bool = False
+    """Whether to go on where the kernel keeps nobody to a copy."""
 
 
 class Done(NamedTuple):
@@ -152,6 +156,7 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
         with _room_of_run(context, run) as place:
             try:
                 rooms = room.Rooms(context, variables, place, cancelled)
+                refuse_unconfined(context, rooms, asked.backend, unconfined=asked.unconfined)
                 pins, snapshots = _pinned(context, asked.tasks, place)
                 found = _untouched(asked, rooms, snapshots)
                 header = Header(
@@ -161,9 +166,10 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
                         for task in asked.tasks
                     ),
                     shlex.join(asked.backend), asked.model, rooms.backend, f"{asked.limit_usd:f}", asked.seed,
+                    not all(one.is_sound for one in found),
                 )  # fmt: skip
                 folder.make(run)
-                folder.replace(f"{run}/{headers.FILE}", headers.canonical(header.data()).encode() + b"\n")
+                headers.write(folder.at(run), header)
             except BaseException:
                 shutil.rmtree(place, ignore_errors=True)
                 raise
@@ -172,7 +178,7 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
 
 def resume(
     context: Context, variables: Mapping[str, str], run: str, tasks: Sequence[Task], parallel: int,
-    tell: Tell, limit_usd: Decimal | None = None, repeats: int | None = None,
+    tell: Tell, limit_usd: Decimal | None = None, repeats: int | None = None, *, unconfined: bool = False,
 ) -> Done:  # fmt: skip
     """Go on with a run, with a higher limit or more repeats if those are given; no finished attempt is made again.
 
@@ -189,11 +195,12 @@ def resume(
     with exclusive(context.root.state, _LOCK, doing="eval"), _room_of_run(context, run) as place:
         cancelled = threading.Event()
         rooms = room.Rooms(context, variables, place, cancelled)
+        refuse_unconfined(context, rooms, shlex.split(header.backend), unconfined=unconfined)
         for kept in (_STARTS, room.PREPARED):
             shutil.rmtree(place / kept, ignore_errors=True)
         pins, snapshots = _pinned(context, chosen, place)
         headers.refuse_changed(header, [(task, pins[task.id]) for task in chosen])
-        folder.replace(f"{run}/{headers.FILE}", headers.canonical(header.data()).encode() + b"\n")
+        headers.write(folder.at(run), header)
         asked = Asked(
             chosen, header.candidate, header.against, shlex.split(header.backend), header.model,
             Decimal(header.limit_usd), parallel,
@@ -201,11 +208,29 @@ def resume(
         return _run(context, header, asked, rooms, place, snapshots, cancelled, tell)
 
 
+def refuse_unconfined(context: Context, rooms: room.Rooms, backend: Sequence[str], *, unconfined: bool) -> None:
+    """Raise `NotIsolatedError` where an agent would work that the kernel does not keep to its copy.
+
+    It could write anywhere and end any process of the machine, so it takes both a line of the configuration and a word
+    on the command line. A script starts nothing.
+    """
+    is_said = len(context.config.explain(_REQUIRE)) > 1
+    if rooms.is_confined or backends.is_scripted(backend) or (unconfined and is_said):
+        return
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in rooms.refused) or "advisory was asked for by name"
+    raise NotIsolatedError(
+        f"nothing here keeps an agent to its copy ({reasons}): nothing was started",
+        hint=f"install bubblewrap or use Linux 6.2 or newer; on a machine that has nothing to lose, {_REQUIRE}: false "
+        "in the configuration and --unconfined",
+    )
+
+
 def _pinned(context: Context, tasks: Sequence[Task], place: Path) -> tuple[dict[str, str], dict[str, Path]]:
     """Keep what each task begins with, alike ones once; return the hashes and the folders."""
     limit_mb = float(context.config["evals.startLimitMb"])
     known: dict[str, tuple[str, Path]] = {}
     for number, task in enumerate(tasks):
+        start.refuse_missing(context.project, task)
         key = headers.canonical([task.start.folder, task.start.ref, task.start.empty, task.start.files])
         if key not in known:
             folder = place / _STARTS / str(number)

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.errors import IntegrityError, UsageError, did_you_mean
+from agent_studio.storage import chained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from agent_studio.storage.folder import Folder
 
 SCHEMA = "agent-studio/eval-run/1"
-FILE, JOURNAL = "run.json", "journal.jsonl"
+FILE, JOURNAL, SEALS = "run.json", "journal.jsonl", "seals.jsonl"
 CANDIDATE, AGAINST = "candidate", "against"
 _ID = re.compile(r"[0-9]{8}t[0-9]{9}-[0-9a-f]{6}")
 NONE = "none"
@@ -51,6 +52,8 @@ class Header(NamedTuple):
     isolation: str
     limit_usd: str
     seed: int
+    vacuous: bool = False
+    """Whether it went on with tasks that could not fail."""
 
     @property
     def sides(self) -> dict[str, str]:
@@ -64,23 +67,44 @@ class Header(NamedTuple):
         lines = sorted(f"{one.id} {one.sha256} {one.start}\n" for one in self.tasks)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
+    @property
+    def sha256(self) -> str:
+        """One hash over all that it says."""
+        return hashlib.sha256(canonical(self.data()).encode()).hexdigest()
+
     def data(self) -> dict[str, Any]:
         """Return it as it is kept."""
         return {"schema": SCHEMA, **self._asdict(), "tasks": [one._asdict() for one in self.tasks], "pin": self.pin}
 
 
+def write(folder: Folder, header: Header) -> None:
+    """Keep a run's header, and seal it by a line of a chained journal beside it."""
+    text = canonical(header.data()).encode() + b"\n"
+    chained.append(folder, SEALS, {"sha256": hashlib.sha256(text).hexdigest()})
+    folder.replace(FILE, text)
+
+
 def read(folder: Folder) -> Header:
-    """Return a run's header; raise `UsageError` where there is none, `IntegrityError` where it is damaged."""
+    """Return a run's header; raise `UsageError` where there is none, `IntegrityError` where it was changed."""
     try:
-        value = json.loads(folder.read(FILE))
+        text = folder.read(FILE)
+        value = json.loads(text)
         tasks = tuple(Pinned(**{**one, "tags": tuple(one["tags"])}) for one in value["tasks"])
-        found = Header(**{name: value[name] for name in Header._fields if name != "tasks"}, tasks=tasks)
+        found = Header(
+            **{name: value[name] for name in Header._fields if name in value and name != "tasks"}, tasks=tasks
+        )
     except FileNotFoundError:
         raise UsageError(f"there is no run {folder.path.name}", hint="agent-studio eval list") from None
     except (ValueError, KeyError, TypeError):
         raise IntegrityError(f"{folder.path / FILE} is damaged", hint="remove the run's folder") from None
     if found.pin != value["pin"]:
         raise IntegrityError(f"{folder.path / FILE}: its tasks are not those that it was pinned to")
+    seals = {one["sha256"] for one in chained.read(folder, SEALS).records}
+    if hashlib.sha256(text).hexdigest() not in seals:
+        raise IntegrityError(
+            f"{folder.path / FILE} is not what was sealed when the run began",
+            hint="begin anew: agent-studio eval compare",
+        )
     return found
 
 
@@ -100,6 +124,21 @@ def ids(folder: Folder) -> list[str]:
     """Return the ids of all runs, oldest first."""
     names = folder.names() if folder.has_folder() else []
     return [name for name in names if _ID.fullmatch(name) and folder.has_file(f"{name}/{FILE}")]
+
+
+def alike(folder: Folder, header: Header) -> list[str]:
+    """Return the runs of the same sides, tasks and backend, itself among them, oldest first."""
+    found = []
+    for name in ids(folder):
+        try:
+            one = read(folder.at(name))
+        except IntegrityError:
+            continue
+        if (one.candidate, one.against, one.pin, one.backend) == (
+            header.candidate, header.against, header.pin, header.backend,
+        ):  # fmt: skip
+            found.append(name)
+    return found
 
 
 class Slot(NamedTuple):

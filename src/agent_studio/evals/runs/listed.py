@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.errors import AgentStudioError
 from agent_studio.evals.runs import begin, log
 from agent_studio.evals.runs import header as headers
-from agent_studio.evals.verdicts import betting, comparison
+from agent_studio.evals.verdicts import comparison
 
 if TYPE_CHECKING:
     from agent_studio.environment.context import Context
@@ -24,8 +24,8 @@ def runs(context: Context) -> tuple[list[dict[str, Any]], list[AgentStudioError]
         except AgentStudioError as error:
             faults.append(error)
             continue
-        counts = comparison.counted(comparison.pairs(attempts, header.tasks))
-        verdict = None if header.against is None else betting.verdict(counts, float(context.config["evals.margin"]))
+        margin = float(context.config["evals.margin"])
+        verdict = None if header.against is None else comparison.judged(attempts, header.tasks, margin).verdict
         found.append({
             "run": name, "created": header.created, "candidate": header.candidate, "against": header.against,
             "attempts": len(attempts), "wanted": sum(task.repeats for task in header.tasks) * len(header.sides),

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import AgentStudioError
-from agent_studio.evals.attempts import attempt, facts, start, stream
+from agent_studio.evals.attempts import attempt, facts, room, start, stream
 from agent_studio.evals.attempts.backends import CLAUDE
 from agent_studio.evals.attempts.facts import Usage
 from agent_studio.evals.runs import header as headers
@@ -89,7 +89,7 @@ def run(work: Work) -> Budget:
 def _settle(work: Work, log_: log.Log, held: log.State) -> None:
     """Put what an interrupted run used into journal and ledger; what cannot be known counts at its worst."""
     for name, worst in held.open.items():
-        used = list(stream.usage(work.place / name / "client/projects"))
+        used = list(stream.usage(room.inside(work.place, name) / "client/projects"))
         usd = work.spending.of_usage(used) if used else None
         log_.add(log.ABANDONED, {
             "attempt": name, "try": f"{name}~{secrets.token_hex(4)}", "usage": [list(one) for one in used],
@@ -169,7 +169,7 @@ def _slot(work: Work, log_: log.Log, budget: Budget, slot: Slot, worst: Decimal)
             work.cancelled.set()
             raise BackendError(
                 f"attempts cannot be made with {work.backend.name}: {made.facts.reason}",
-                hint="set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, or mend the command; then: eval run --resume",
+                hint="set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, or mend the command; then go on with --resume",
             )
         if kind == log.ATTEMPT:
             work.counts["done"] += 1

@@ -9,9 +9,12 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.environment import document
+from agent_studio.environment.detect import DEFINITIONS
+from agent_studio.environment.roots import STATE
 from agent_studio.errors import ConfigurationError, UsageError, did_you_mean
 from agent_studio.evals.tasks import schema, validating
 from agent_studio.evals.tasks.task import Check, Limits, Start, Task
+from agent_studio.release.content.manifest import PROJECT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 FOLDER = "evals"
 _ENDINGS = (".yaml", ".yml")
+_OF_SIDES = frozenset(one.casefold() for one in (DEFINITIONS, STATE, ".git", PROJECT_FILE))
 _EXPLAINED = "agent-studio eval schema prints what a task may hold; docs: eval-tasks"
 
 
@@ -71,7 +75,11 @@ def _files(project: Project) -> list[str]:
 
 def _read(project: Project, name: str, config: Config) -> Iterator[Task]:
     shown = project.shown(f"{FOLDER}/{name}")
-    value, lines = document.located(project.read_definition(f"{FOLDER}/{name}"), shown)
+    try:
+        text = project.read_definition(f"{FOLDER}/{name}")
+    except FileNotFoundError:
+        raise ConfigurationError(f"{shown} leads nowhere", hint="remove the link") from None
+    value, lines = document.located(text, shown)
     many = "tasks" in value
     inner = value["tasks"] if many and isinstance(value["tasks"], list) else [value]
     if many:
@@ -109,6 +117,11 @@ def _task(project: Project, value: dict[str, Any], name: str, at: str, config: C
     limits, start = value.get("limits", {}), value.get("start", {})
     if sum(key in start for key in ("folder", "ref", "empty")) > 1:
         raise ConfigurationError(f"{at}: start names several places", hint="one of folder, ref and empty")
+    for path in (*start.get("files", {}), *start.get("share", ())):
+        if path.split("/")[0].casefold() in _OF_SIDES:
+            raise ConfigurationError(
+                f"{at}: start has {path}, which is a side's own or nobody's", hint="both sides bring their definitions"
+            )
     pinned = json.dumps([value, prompt], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     task_id = value.get("id", name)
     if not re.fullmatch(schema.TASK["properties"]["id"]["pattern"], task_id):

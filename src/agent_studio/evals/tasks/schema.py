@@ -17,6 +17,11 @@ def _closed(required: tuple[str, ...] = (), **properties: dict[str, Any]) -> dic
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
+def _some(**properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a mapping that says something: without a key a check could not fail."""
+    return {**_closed((), **properties), "minProperties": 1}
+
+
 def _check(doc: str, kind: str, form: dict[str, Any], **more: dict[str, Any]) -> dict[str, Any]:
     name = {**_TEXT, "description": "How reports call it."}
     keeps = {**_YES, "description": "It holds at the start as well, and must go on to hold: not vacuous."}
@@ -39,14 +44,14 @@ CHECKS: dict[str, dict[str, Any]] = {
     ),
     "diff": _check(
         "What may have changed: files by pattern, and how many.",
-        "diff", _closed(only=_TEXTS, changed=_TEXTS, files=_COUNT, lines=_COUNT),
+        "diff", _some(only=_TEXTS, changed=_TEXTS, files=_COUNT, lines=_COUNT),
     ),
     "pytest": _check(
         "Tests that pass, counted; none passed is a failure.",
         "pytest", {"anyOf": [_TEXT, _TEXTS]}, passed={**_COUNT, "minimum": 1}, seconds=_SECONDS,
     ),
     "junit": _check("A JUnit file without failures.", "junit", _PATH, passed={**_COUNT, "minimum": 1}),
-    "answer": _check("What the agent said last.", "answer", _closed(matches=_TEXT, lacks=_TEXT)),
+    "answer": _check("What the agent said last.", "answer", _some(matches=_TEXT, lacks=_TEXT)),
     "tool": _check(
         "Whether a tool was used; `input` is matched against its input as JSON.",
         "tool", _TEXT, used=_YES, input=_TEXT, refused=_YES,
@@ -58,12 +63,12 @@ CHECKS: dict[str, dict[str, Any]] = {
     "hook": _check("Whether hooks of an event ran.", "hook", _TEXT, ran=_YES, blocks=_YES),
     "loaded": _check(
         "Definitions that the client has to know of.",
-        "loaded", _closed(agents=_TEXTS, skills=_TEXTS, tools=_TEXTS),
+        "loaded", _some(agents=_TEXTS, skills=_TEXTS, tools=_TEXTS),
     ),
     "atMost": _check(
         "What an attempt may use.",
         "atMost",
-        _closed(tokens=_COUNT, usd={"type": "number", "minimum": 0}, turns=_COUNT, seconds=_SECONDS),
+        _some(tokens=_COUNT, usd={"type": "number", "minimum": 0}, turns=_COUNT, seconds=_SECONDS),
     ),
     "judge": _check(
         "The last resort: a model that sees both sides' work without their names, in both orders.",
@@ -81,7 +86,7 @@ TASK: dict[str, Any] = _closed(
     start={
         **_closed(
             folder=_PATH, ref=_TEXT, empty=_YES,
-            files={"type": "object", "additionalProperties": {"type": "string"}},
+            files={"type": "object", "propertyNames": _PATH, "additionalProperties": {"type": "string"}},
             share={**_TEXTS, "items": _PATH},
         ),
         "description": "Starting files; without it the working checkout's. `files` come on top; `share` is read-only.",

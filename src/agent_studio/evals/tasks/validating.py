@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,7 +71,9 @@ def _of_any(value: Any, options: list[Mapping[str, Any]], path: Path) -> Iterato
         return
     fits = [option for option in options if not option.get("type") or _is(value, option["type"])]
     if not fits:
-        yield Fault(path, f"is {_shown(value)}, not {' or '.join(_NAMES[option['type']] for option in options)}")
+        yield Fault(
+            path, f"is {_shown(value)}, not {' or '.join(dict.fromkeys(_NAMES[option['type']] for option in options))}"
+        )
         return
     yield from faults(value, fits[0], path)
 
@@ -78,6 +81,8 @@ def _of_any(value: Any, options: list[Mapping[str, Any]], path: Path) -> Iterato
 def _text(value: str, schema: Mapping[str, Any], path: Path) -> Iterator[Fault]:
     if len(value) < schema.get("minLength", 0):
         yield Fault(path, "is empty")
+    elif "\0" in value:
+        yield Fault(path, f"is {_shown(value)}", "text without NUL")
     elif "pattern" in schema and not re.search(schema["pattern"], value):
         hint = "a path below the folder, without .." if r"\.\." in schema["pattern"] else f"as {schema['pattern']}"
         yield Fault(path, f"is {_shown(value)}", hint)
@@ -85,11 +90,17 @@ def _text(value: str, schema: Mapping[str, Any], path: Path) -> Iterator[Fault]:
 
 def _mapping(value: dict[str, Any], schema: Mapping[str, Any], path: Path) -> Iterator[Fault]:
     known, more = schema.get("properties", {}), schema.get("additionalProperties", True)
+    if len(value) < schema.get("minProperties", 0):
+        yield Fault(path, "is empty", f"one of {', '.join(known)}")
     for name in schema.get("required", ()):
         if name not in value:
             yield Fault(path, f"has no {name}")
     for name, inner in value.items():
-        if name in known:
+        if not isinstance(name, str):
+            yield Fault(path, f"has the key {_shown(name)}, which is no text", "put it in quotes")
+        elif named := next(faults(name, schema.get("propertyNames", {}), (*path, name)), None):
+            yield named
+        elif name in known:
             yield from faults(inner, known[name], (*path, name))
         elif more is False:
             yield Fault((*path, name), "is an unknown key", did_you_mean(name, known))
@@ -106,7 +117,9 @@ def _list(value: list[Any], schema: Mapping[str, Any], path: Path) -> Iterator[F
 
 def _number(value: float, schema: Mapping[str, Any], path: Path) -> Iterator[Fault]:
     low, high = schema.get("minimum"), schema.get("maximum")
-    if (low is not None and value < low) or (high is not None and value > high):
+    if not math.isfinite(value):
+        yield Fault(path, f"is {value}", "a number")
+    elif (low is not None and value < low) or (high is not None and value > high):
         limits = f"at least {low}" if high is None else f"from {low} to {high}"
         yield Fault(path, f"is {value}", limits)
 

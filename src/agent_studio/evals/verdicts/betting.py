@@ -24,7 +24,7 @@ _LEVEL = math.log(2 / ALPHA)
 """Each direction has half of it."""
 _BETS = tuple((2 * step + 1) / 32 for step in range(16))
 """Stakes as shares of the most that cannot ruin; all alike in the mixture."""
-_STEPS = 400
+_HALVINGS = 45
 _MOST = 200_000
 
 BETTER, WORSE, NO_DIFFERENCE, INSUFFICIENT = "BETTER", "WORSE", "NO_DIFFERENCE", "INSUFFICIENT"
@@ -83,15 +83,15 @@ def interval(pairs: Pairs) -> Interval:
 
 
 def _edge(pairs: Pairs) -> float:
-    """Return the largest mean that is refuted from above it, on a grid; -1 where none is."""
-    low, high = 0, 2 * _STEPS
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _is_refuted(pairs, -1 + middle / _STEPS):
+    """Return the largest mean that is refuted from above it, as exactly as numbers are; -1 where none is."""
+    low, high = -1.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _is_refuted(pairs, middle):
             low = middle
         else:
             high = middle
-    return -1 + low / _STEPS
+    return low
 
 
 def _is_refuted(pairs: Pairs, mean: float) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.evals.runs.header import AGAINST, CANDIDATE
@@ -32,48 +33,135 @@ class Pair(NamedTuple):
     against: Mapping[str, Any]
 
     @property
-    def difference(self) -> int:
-        """1 when only the candidate passed, -1 when only the other side did."""
-        return int(self.candidate["passed"]) - int(self.against["passed"])
+    def is_decided(self) -> bool:
+        """Whether it is known of both attempts whether they passed."""
+        return self.candidate["passed"] is not None and self.against["passed"] is not None
+
+    @property
+    def worst(self) -> int:
+        """1 when only the candidate passed, -1 when only the other side did; the least it can be if undecided."""
+        return int(self.candidate["passed"] is True) - int(self.against["passed"] is not False)
+
+    @property
+    def best(self) -> int:
+        """The same, the most it can be if undecided."""
+        return int(self.candidate["passed"] is not False) - int(self.against["passed"] is True)
+
+
+class Judged(NamedTuple):
+    """What pairs say, whatever the undecided ones among them would have been."""
+
+    verdict: str
+    counts: Pairs
+    """Pairs that are decided."""
+    worst: Pairs
+    best: Pairs
+    entered: Sequence[Pair]
+    """The pairs that count: as many of each task."""
+    left_out: int
+    """Pairs beyond what every task has."""
+    why: str
+    """Why nothing can be said, whatever the counts; empty otherwise."""
+
+    @property
+    def low(self) -> float | None:
+        """The least difference that is not refuted."""
+        return betting.interval(self.worst).low if self.entered else None
+
+    @property
+    def high(self) -> float | None:
+        """The largest difference that is not refuted."""
+        return betting.interval(self.best).high if self.entered else None
+
+
+def judged(
+    attempts: Attempts, tasks: Sequence[Pinned], margin: float,
+    by: Callable[[Pairs, float], str] = betting.verdict,
+) -> Judged:  # fmt: skip
+    """Judge the pairs of some tasks, of each task as many: the mean over tasks is meant, not over attempts.
+
+    An undecided pair is taken as the best and as the worst that it can be, and a verdict is one only if both agree.
+    """
+    found = pairs(attempts, tasks)
+    entered = balanced(found, [task.id for task in tasks])
+    counts = _counts(one.worst for one in entered if one.is_decided)
+    worst, best = _counts(one.worst for one in entered), _counts(one.best for one in entered)
+    verdicts = {by(worst, margin), by(best, margin)}
+    why = _why(found, entered, len(verdicts))
+    verdict = verdicts.pop() if len(verdicts) == 1 and not why else betting.INSUFFICIENT
+    return Judged(verdict, counts, worst, best, entered, len(found) - len(entered), why)
+
+
+def balanced(found: Sequence[Pair], tasks: Sequence[str]) -> list[Pair]:
+    """Return the first pairs of each task, as many as every task has."""
+    numbers = Counter(one.task for one in found)
+    rounds = min((numbers[task] for task in tasks), default=0)
+    seen: Counter[str] = Counter()
+    entered = []
+    for one in found:
+        seen[one.task] += 1
+        if seen[one.task] <= rounds:
+            entered.append(one)
+    return entered
+
+
+def _why(found: Sequence[Pair], entered: Sequence[Pair], verdicts: int) -> str:
+    if not entered:
+        return "no task has a pair of attempts" if not found else "some tasks have no pair of attempts yet"
+    undecided = sum(not one.is_decided for one in entered)
+    if verdicts > 1:
+        return f"in {undecided} of {len(entered)} pairs a check could not be decided, and it hangs on them"
+    both = [one for pair in entered for one in (pair.candidate, pair.against)]
+    if any(one["passed"] is not False for one in both):
+        return ""
+    ends = Counter(one["facts"]["ended"] for one in both)
+    told = ", ".join(f"{count} {name}" for name, count in ends.most_common(3))
+    return f"no attempt of either side passed at anything ({told}): that shows nothing"
 
 
 def pairs(attempts: Attempts, tasks: Sequence[Pinned]) -> list[Pair]:
-    """Return the pairs of which both sides are decided, in the order of their numbers."""
+    """Return the pairs of which both sides were made and neither is void, in the order of their numbers."""
     found = []
     for task in tasks:
         for number in range(1, task.repeats + 1):
             own, other = (attempts.get(f"{task.id}.{number}.{side}") for side in (CANDIDATE, AGAINST))
-            if own and other and own["passed"] is not None and other["passed"] is not None:
+            if own and other and not own.get("void") and not other.get("void"):
                 found.append(Pair(task.id, own, other))
     return found
 
 
-def counted(found: Sequence[Pair]) -> Pairs:
-    """Return how pairs came out."""
-    by_difference = Counter(one.difference for one in found)
+def _counts(differences: Iterable[int]) -> Pairs:
+    by_difference = Counter(differences)
     return Pairs(by_difference[1], by_difference[-1], by_difference[0])
 
 
 def data(header: Header, attempts: Attempts, margin: float) -> dict[str, Any]:
     """Return what `eval compare --json` says of a run with two sides."""
     found = pairs(attempts, header.tasks)
-    counts = counted(found)
-    interval = betting.interval(counts) if found else None
-    verdict = betting.verdict(counts, margin) if found else betting.INSUFFICIENT
-    rates = {side: _rate([getattr(one, side) for one in found]) for side in (CANDIDATE, AGAINST)}
+    all_ = judged(attempts, header.tasks, margin)
+    counts = all_.counts
+    rates = {
+        side: _rate([getattr(one, side) for one in all_.entered if one.is_decided]) for side in (CANDIDATE, AGAINST)
+    }
     return {
-        "run": header.id, "candidate": header.candidate, "against": header.against, "verdict": verdict,
+        "run": header.id, "candidate": header.candidate, "against": header.against, "verdict": all_.verdict,
+        "reason": all_.why,
         "margin": margin, "tasks": [_task(task, attempts, found) for task in header.tasks],
         "passRate": {
             **{side: rate["rate"] for side, rate in rates.items()}, "difference": counts.difference,
-            "low": interval.low if interval else None, "high": interval.high if interval else None,
+            "low": all_.low, "high": all_.high,
             "intervals": {side: rate["interval"] for side, rate in rates.items()},
         },
         **{name: _figure(found, read) for name, read in _FIGURES.items()},
-        "pairs": {**counts._asdict(), "mcnemar": round(betting.mcnemar(counts), 6)},
-        "tags": [_tag(tag, found, header) for tag in sorted({tag for task in header.tasks for tag in task.tags})],
+        "pairs": {
+            **counts._asdict(), "undecided": len(all_.entered) - counts.total, "leftOut": all_.left_out,
+            "mcnemar": round(betting.mcnemar(counts), 6),
+        },
+        "tags": [
+            _tag(tag, attempts, header, margin) for tag in sorted({tag for task in header.tasks for tag in task.tags})
+        ],
         "flaky": [task.id for task in header.tasks if _is_flaky(attempts, task)],
-        "behaviour": behaviour(found), "needed": betting.needed(counts, margin),
+        "behaviour": behaviour(found), "needed": None if all_.why else betting.needed(counts, margin),
         "attempts": {"made": len(attempts), "wanted": sum(task.repeats for task in header.tasks) * len(header.sides),
                      "void": sum(bool(one.get("void")) for one in attempts.values()),
                      "undecided": sum(one["passed"] is None and not one.get("void") for one in attempts.values())},
@@ -123,18 +211,27 @@ def _figure(found: Sequence[Pair], read: Callable[[Mapping[str, Any]], Any]) -> 
     values: dict[str, list[tuple[float, float]]] = {}
     for one in found:
         own, other = read(one.candidate), read(one.against)
-        if own is not None and other is not None:
+        if _is_number(own) and _is_number(other):
             values.setdefault(one.task, []).append((float(own), float(other)))
     return bootstrap.compared(values)._asdict()
 
 
-def _tag(tag: str, found: Sequence[Pair], header: Header) -> dict[str, Any]:
-    own = {task.id for task in header.tasks if tag in task.tags}
-    counts = counted([one for one in found if one.task in own])
-    interval = betting.interval(counts) if counts.total else None
+def _is_number(value: object) -> bool:
+    """Tell whether a figure is one: what runs of before kept is what an agent had reported."""
+    try:
+        return not isinstance(value, bool) and math.isfinite(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _tag(tag: str, attempts: Attempts, header: Header, margin: float) -> dict[str, Any]:
+    own = [task for task in header.tasks if tag in task.tags]
+    found = judged(attempts, own, margin)
+    counts = found.counts
     return {
         "tag": tag, "tasks": len(own), "pairs": counts.total, "won": counts.won, "lost": counts.lost,
-        "difference": counts.difference, "low": interval and interval.low, "high": interval and interval.high,
+        "difference": counts.difference, "low": found.low if counts.total else None,
+        "high": found.high if counts.total else None,
     }  # fmt: skip
 
 

@@ -5,41 +5,81 @@ All the gate reads is in it: pairs by tag, so that the policy in force can choos
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.evals.attempts.backends import SCRIPTED
+from agent_studio.evals.runs import begin
+from agent_studio.evals.runs import header as headers
 from agent_studio.evals.runs.header import NONE
 from agent_studio.evals.verdicts import betting, comparison
-from agent_studio.release import evidence
+from agent_studio.release import evidence, no_regression
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from agent_studio.environment.context import Context
     from agent_studio.evals.runs.header import Header
     from agent_studio.release.evidence import Evidence
+    from agent_studio.release.no_regression import Rules
 
 KIND = "no-regression"
-REHEARSED = "a script"
-"""Where attempts were made by no agent: it counts only where results of others do."""
+_ABOUT = ("against", "tags", "margin", "pin", "words", "model", "imported")
+"""What evidence is about: only what is alike in all of it can say the same."""
 
 
 def keep(
-    context: Context, header: Header, attempts: comparison.Attempts, tags: Sequence[str], margin: float
-) -> Evidence | None:
-    """Keep the comparison as evidence on its candidate; None where its other side is no release's."""
+    context: Context, header: Header, attempts: comparison.Attempts, asked: Rules, margin: float
+) -> tuple[Evidence | None, str]:
+    """Keep the comparison as evidence on its candidate; return it, or why it is none.
+
+    Evidence is of the newest of the runs that are alike: to go on with an older one is to choose among them. What was
+    found by a rehearsal never takes the place of what counts.
+    """
     if header.against in {None, NONE}:
-        return None
-    own = [task for task in header.tasks if not tags or set(tags) & set(task.tags)]
-    counts = comparison.counted(comparison.pairs(attempts, own))
-    verdict = betting.is_no_worse(counts, margin)
-    return evidence.confirm(context, KIND, header.candidate, verdict, {
-        "reason": reason(counts, margin, verdict, str(header.against)), "against": header.against, "run": header.id,
-        "tags": list(tags), "margin": margin, "pin": header.pin, "tasks": [task.id for task in own],
-        "backend": header.backend, "model": header.model, "isolation": header.isolation,
-        "imported": REHEARSED if header.backend.startswith(f"{SCRIPTED}:") else "",
-        **_figures(counts, verdict),
-    })  # fmt: skip
+        return None, ""
+    if header.vacuous:
+        return None, "it is no evidence: it was made with tasks that could not fail (--allow-vacuous)"
+    alike = headers.alike(begin.folder_of(context), header)
+    if alike[-1:] != [header.id]:
+        return None, f"it is no evidence: run {alike[-1] if alike else 'of another name'} of the same sides is newer"
+    own = [task for task in header.tasks if not asked.tags or set(asked.tags) & set(task.tags)]
+    found = comparison.judged(attempts, own, margin, betting.is_no_worse)
+    data = {
+        "reason": _told(found, margin, header, len(own), len(alike)), "against": header.against, "run": header.id,
+        "runs": len(alike), "header": header.sha256, "tags": list(asked.tags), "margin": margin, "pin": header.pin,
+        "tasks": [task.id for task in own], "backend": header.backend, "words": shlex.split(header.backend),
+        "model": header.model, "isolation": header.isolation, "imported": "", "why": found.why,
+        **_figures(found.counts, found.verdict), "low": found.low, "high": found.high,
+    }  # fmt: skip
+    held = _held(context, header.candidate)
+    if (
+        held is not None
+        and held.data.get("against") == header.against
+        and no_regression.is_rehearsed(asked, data)
+        and not no_regression.is_rehearsed(asked, held.data)
+    ):
+        return None, "it is a rehearsal, and takes the place of no evidence that counts"
+    return _keep(context, held, header.candidate, found.verdict, data), ""
+
+
+def _told(found: comparison.Judged, margin: float, header: Header, tasks: int, runs: int) -> str:
+    told = found.why or reason(found.counts, margin, found.verdict, str(header.against), (found.low, found.high))
+    more = f"; run {runs} of these sides, tasks and backend" if runs > 1 else ""
+    return f"{told}; {tasks} task{'' if tasks == 1 else 's'}, by {header.backend}{more}"
+
+
+def _held(context: Context, candidate: str) -> Evidence | None:
+    return evidence.of(context.project, context.environment, candidate).evidence.get(KIND)
+
+
+def _keep(
+    context: Context, held: Evidence | None, candidate: str, verdict: str, data: Mapping[str, Any]
+) -> Evidence | None:
+    """Keep it, unless the newest says the same of the same: signatures on that stay valid then."""
+    is_same = held is not None and all(held.data.get(name) == data.get(name) for name in _ABOUT)
+    if held is not None and is_same and int(held.data.get("pairs") or 0) >= int(data["pairs"]):
+        return evidence.confirm(context, KIND, candidate, verdict, data)
+    return evidence.record(context, KIND, candidate, verdict, data)
 
 
 def _figures(counts: betting.Pairs, verdict: str) -> dict[str, Any]:
@@ -56,21 +96,26 @@ def keep_imported(
     """Keep a result of another tool as evidence, labelled as imported: whether it counts is the policy's to say."""
     verdict = betting.is_no_worse(counts, margin)
     told = f"imported from {source['tool']}: {reason(counts, margin, verdict, against)}"
-    return evidence.confirm(context, KIND, candidate, verdict, {
+    data = {
         "reason": told, "against": against, "run": "", "tags": [], "margin": margin, "pin": source["sha256"],
         "tasks": source["tasks"], "backend": source["tool"], "model": source.get("model"), "isolation": "",
         "imported": source["tool"], **_figures(counts, verdict),
-    })  # fmt: skip
+    }  # fmt: skip
+    return _keep(context, _held(context, candidate), candidate, verdict, data)
 
 
-def reason(counts: betting.Pairs, margin: float, verdict: str, against: str) -> str:
+def reason(
+    counts: betting.Pairs, margin: float, verdict: str, against: str,
+    edges: tuple[float | None, float | None] = (None, None),
+) -> str:  # fmt: skip
     """Return in one line what was found."""
     if not counts.total:
         return f"no pair of attempts against {against[:12]} decides"
     interval = betting.interval(counts)
+    low, high = interval if None in edges else edges
     told = (
         f"{counts.difference:+.0%} against {against[:12]} in {counts.total} pairs "
-        f"({interval.low:+.0%} to {interval.high:+.0%}, margin {margin:.0%})"
+        f"({low:+.0%} to {high:+.0%}, margin {margin:.0%})"
     )
     if verdict == betting.INSUFFICIENT:
         more = betting.needed_no_worse(counts, margin)

@@ -48,6 +48,8 @@ def needed(data: Mapping[str, Any]) -> str:
     """Return in words what would settle it; empty when it is settled."""
     if data["verdict"] != "INSUFFICIENT":
         return ""
+    if data["reason"]:
+        return str(data["reason"])
     more = data["needed"]
     if more is None:
         return "no number of attempts that could be made would settle it, if they go on like this"
