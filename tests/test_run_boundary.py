@@ -110,7 +110,7 @@ def test_a_folder_that_another_run_swaps_for_a_link_lifts_nothing(shop: Studio, 
         ends.add(done.code)
     assert (shop.path / ".claude/memory/sub/learnings.md").read_text() == SECRET
     assert 0 in ends
-    assert ends <= {0, 2, 7}
+    assert ends <= {0, 1, 2, 7}  # 1: at that moment there was neither
 
 
 def test_a_data_folder_outside_of_the_root_that_is_a_link_starts_nothing(shop: Studio, backend: str) -> None:
