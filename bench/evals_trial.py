@@ -120,6 +120,10 @@ class Bench:
             "--limit-usd", "50", "--seed", "3", *more,
         ]  # fmt: skip
 
+    def resuming(self, run: str) -> list[str]:
+        """Return the command that goes on with a run, which knows the rest."""
+        return [sys.executable, "-m", "agent_studio", "eval", "compare", "--json", "--resume", run]
+
     def compare(self, against: str, *more: str) -> dict[str, Any]:
         """Compare; raise `JourneyError` where there is no verdict."""
         done = subprocess.run(
@@ -235,7 +239,7 @@ def killed(client: Client, place: Path, kills: int, seed: int) -> Iterator[str]:
                 yield f"after kill {number}: {wrong}"
             runs = sorted((bench.project / ".agent-studio/staging/evals").glob("*/journal.jsonl"))
             if runs:
-                words = bench.words(against, "--resume", runs[-1].parent.name)
+                words = bench.resuming(runs[-1].parent.name)
                 yield from _repeated(bench, runs[-1].parent.name, finished, number)
         if len(finished) != 2 * 2 * len(_TASKS):
             yield f"{len(finished)} attempts were made: {said}"
