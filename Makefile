@@ -19,6 +19,7 @@ run: $(STAMP)
 
 test: check
 	@bash scripts/setup.sh browser
+	@bash scripts/setup.sh engines
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(STAMP)
@@ -32,6 +33,7 @@ fast: $(STAMP)
 
 trials: $(STAMP)
 	@bash scripts/setup.sh browser
+	@bash scripts/setup.sh engines
 	$(BIN)/python bench/trials.py
 
 bench: $(STAMP)
@@ -48,6 +50,9 @@ lock:
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --extra dev --python-version 3.11 --no-emit-package agent-studio \
 	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --extra engines --constraint requirements.lock --python-version 3.11 --no-emit-package agent-studio \
+	  --custom-compile-command "make lock" -o requirements-engines.lock pyproject.toml
 
 clean:
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace, bubblewrap) when it may.
 # setup.sh browser: only see to it that there is a Chromium, for the tests that drive one.
+# setup.sh engines: only install the servers that the fleet's tests start (PostgreSQL, NATS, ClickHouse in process).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,14 @@ install_packages() {
 if [ "${1:-}" = browser ]; then
   command -v chromium >/dev/null || command -v google-chrome >/dev/null || install_packages chromium ||
     echo "setup: no Chromium; the tests that drive a browser are left out" >&2
+  exit 0
+fi
+
+pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
+if [ "${1:-}" = engines ]; then
+  [ .venv/.engines -nt requirements-engines.lock ] && exit 0
+  PIP_CONSTRAINT='' "${pip[@]}" install --require-hashes -r requirements-engines.lock && touch .venv/.engines ||
+    echo "setup: the fleet's engines could not be installed; the tests that start them are left out" >&2
   exit 0
 fi
 
@@ -47,7 +56,6 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c 'import pip' 2>/dev/null; 
   fi
 fi
 
-pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
 PIP_CONSTRAINT='' "${pip[@]}" install --require-hashes -r requirements.lock
 "${pip[@]}" install --no-deps --no-build-isolation -e .
 touch .venv/.complete

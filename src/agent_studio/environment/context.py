@@ -12,6 +12,8 @@ from agent_studio.environment.roots import EnvironmentRoot, Project, environment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agent_studio.environment.shared_records import SharedRecords
+
 
 class Context(NamedTuple):
     """What nearly every command needs."""
@@ -20,6 +22,8 @@ class Context(NamedTuple):
     choice: Choice
     config: Config
     root: EnvironmentRoot
+    shared: SharedRecords | None = None
+    """Where records are read in place of this machine's journals."""
 
     @property
     def environment(self) -> Environment:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.eval_keys import EVALS
+from agent_studio.environment.fleet_keys import FLEET
 from agent_studio.environment.memory_keys import MEMORY_KEYS
 
 if TYPE_CHECKING:
@@ -287,14 +288,7 @@ KEYS: tuple[Key, ...] = (
     Key("release.target", Form.STRING, None, "The folder production's definitions live in."),
     Key("release.promoteFlags", Form.BOOLEAN, True, "Whether a promotion carries flags over."),
     Key("release.policy.burnin.hours", Form.NUMBER, 24, "Observed hours a burn-in needs.", minimum=0, maximum=8_760),
-    Key(
-        "release.policy.burnin.maxGapMinutes",
-        Form.NUMBER,
-        15,
-        "Longest gap still counted as observed, minutes.",
-        minimum=1,
-        maximum=1_440,
-    ),
+    Key("release.policy.burnin.maxGapMinutes", Form.NUMBER, 15, "Longest gap that counts.", minimum=1, maximum=1_440),
     Key("release.policy.evidenceDays", Form.INTEGER, 30, "Days evidence counts.", minimum=1, maximum=3_650),
     Key("release.policy.roles", Form.STRINGS, _ROLES, "Roles whose signatures a promotion needs.", choices=_ROLES),
     Key("release.policy.onePerson", Form.BOOLEAN, False, "Let one person sign in several roles, shown everywhere."),
@@ -302,7 +296,10 @@ KEYS: tuple[Key, ...] = (
     Key("models.default", Form.STRING, None, "Model that features use unless they name one."),
     Key("models.aliases", Form.OBJECT, None, "Names of your own for models.", may_differ=True),
     Key("models.endpoints", Form.OBJECTS, (), "More servers to ask, each with a name and a URL.", may_differ=True),
-    Key("fleet.engine", Form.STRING, None, "The shared engine that journals are shipped to.", may_differ=True),
+    *(
+        Key(name, Form(form), default, doc, choices=choices, minimum=low, maximum=high, may_differ=True)
+        for name, form, default, doc, choices, low, high in FLEET
+    ),
     Key("environments.development.root", Form.STRING, None, "A data folder of development's own."),
 )
 
