@@ -71,7 +71,7 @@ def test_the_cluster_takes_its_configuration(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", DASHBOARDS, ids=lambda place: place.stem)
 def test_a_dashboard_is_as_grafana_has_it(place: Path) -> None:
-    """Read into the models that Grafana publishes: an unknown shape is an error, a known one comes out as it went in."""
+    """Read into the models that Grafana publishes: an unknown shape is an error, a known one comes out as it was."""
     models = pytest.importorskip("grafana_foundation_sdk.models.dashboard")
     given = json.loads(place.read_text())
     read = json.loads(json.dumps(models.Dashboard.from_json(given), default=lambda one: one.to_json()))
