@@ -43,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("dist: changes that are not committed are not in it", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="dist-") as name:
         place = Path(name)
-        built = _built(_exported(place / "a"), place / "out-a", umask=0o022, TZ="UTC", PYTHONHASHSEED="0")
-        faults = [fault for each in built for fault in _faults(each)]
+        source = _exported(place / "a")
+        built = _built(source, place / "out-a", umask=0o022, TZ="UTC", PYTHONHASHSEED="0")
+        faults = [fault for each in built for fault in _faults(each, source)]
         if not args.once:
             other = _built(_exported(place / "some where else"), place / "b", umask=0o077, TZ="Asia/Tokyo")
             faults += _differences(built, other, "two builds of one commit")
@@ -76,11 +77,13 @@ def _unpacked(archive: Path, folder: Path) -> Path:
 def _built(source: Path, out: Path, *targets: str, umask: int, **variables: str) -> list[Path]:
     epoch = _git("log", "-1", "--format=%ct").decode().strip()
     chosen = [word for target in targets for word in ("-t", target)]
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "hatchling", "build", *chosen, "-d", str(out)],
-        cwd=source, umask=umask, check=True, stdout=subprocess.DEVNULL,
+        cwd=source, umask=umask, check=False, capture_output=True, text=True,
         env={**os.environ, "SOURCE_DATE_EPOCH": epoch, **variables},
     )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"dist: the builder failed:\n{done.stderr}")
     return sorted(out.iterdir())
 
 
@@ -109,7 +112,7 @@ def members(archive: Path) -> dict[str, bytes]:
         return {one.name: file.read() for one, file in opened if file is not None}
 
 
-def _faults(archive: Path) -> list[str]:
+def _faults(archive: Path, source: Path) -> list[str]:
     """Return what is missing in it, what is in it and should not be, and whose bytes are another's."""
     held = members(archive)
     kind = "wheel" if archive.suffix == ".whl" else "sdist"
@@ -119,7 +122,7 @@ def _faults(archive: Path) -> list[str]:
     faults = [f"{archive.name} lacks {name}" for name in wanted if name not in held]
     faults += [f"{archive.name} has {name}, which is no part of it" for name in more]
     faults += [f"{name} in {archive.name} is not as committed" for name, path in wanted.items()
-               if name in held and held[name] != _git("show", f"HEAD:{path}")]  # fmt: skip
+               if name in held and held[name] != (source / path).read_bytes()]  # fmt: skip
     for name, content in held.items():
         for found in sorted(set(_PLACES.findall(content))):
             faults.append(f"{name} in {archive.name} names a place of a machine: {found.decode()}")
