@@ -72,10 +72,12 @@ def trial() -> Trial:
             result.faults.append(done.stderr or done.stdout)
             return result
         wheel, archive = (next((place / "dist").glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
-        for kind, command in (("wheel", _by_pip(wheel, place / "w")), ("archive", _by_pip(archive, place / "a"))):
+        for kind, artifact in (("wheel", wheel), ("archive", archive)):
+            command = _by_pip(artifact, place / f"venv-{kind}")
             result.faults += [f"{kind}: {fault}" for fault in _installed(command, place / f"travel-{kind}")]
         result.faults += [f"pipx: {fault}" for fault in _by_pipx(wheel, place / "x")]
-    result.figures.append(f"{len(JOURNEY)} commands, 3 ways to install; two builds are the same bytes")
+        result.faults += [f"pre-commit: {fault}" for fault in _by_pre_commit(place / "p")]
+    result.figures.append(f"{len(JOURNEY)} commands, 3 ways to install; two builds are the same bytes; 3 hooks")
     return result
 
 
@@ -109,6 +111,23 @@ def _by_pipx(wheel: Path, place: Path) -> list[str]:
     done = _call([pipx, "uninstall", "agent-studio"], place, **homes)
     if done.returncode or (place / "bin/agent-studio").exists():
         faults.append(f"uninstalling: {done.stderr[-600:]}")
+    return faults
+
+
+def _by_pre_commit(place: Path) -> list[str]:
+    """Let pre-commit install the last commit by itself, and run its hooks on a sound project and on a planted token."""
+    pre_commit = REPOSITORY / ".tools/bin/pre-commit"
+    if not pre_commit.exists():
+        return ["it is not here: bash scripts/setup.sh tools"]
+    shop = _shop(place)
+    homes = {"PRE_COMMIT_HOME": str(place / "cache"), "HOME": str(place)}
+    faults = []
+    for wanted in (0, 1):
+        done = _call([pre_commit, "try-repo", REPOSITORY, "--all-files", "--color=never"], shop, **homes)
+        if done.returncode != wanted:
+            faults.append(f"exit code {done.returncode}, not {wanted}: {(done.stdout + done.stderr)[-600:]}")
+        (shop / ".claude/commands/deploy.md").write_text("ghp_" + "aB3dE5gH7jK9mN2pQ4sT6vW8yZ1bC3eF5hJ7\n")
+        subprocess.run(["git", "add", "-A"], cwd=shop, check=True)
     return faults
 
 

@@ -32,6 +32,8 @@ find_python() {
 
 if [ "${1:-}" = tools ]; then
   [ .tools/.complete -nt packaging/tools.lock ] && exit 0
+  { command -v zsh && command -v fish; } >/dev/null || install_packages zsh fish ||
+    echo "setup: no zsh or fish; completion is not tried in them" >&2
   rm -rf .tools
   "$(find_python)" -m venv .tools
   PIP_CONSTRAINT='' .tools/bin/python -m pip --disable-pip-version-check --quiet install \

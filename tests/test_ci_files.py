@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -205,6 +206,38 @@ def test_pre_commit_reads_the_manifest_and_its_hooks_refuse_what_they_should(sho
     (shop / ".claude/agents/new.md").write_text("---\nname: new\ndescription: Use when: asked\n---\n")
     subprocess.run(["git", "add", "-A"], cwd=shop, check=True)
     assert outcome() == dict.fromkeys(names, "Failed")
+
+
+@tools
+def test_the_container_file_is_clean_and_runs_without_rights(tmp_path: Path) -> None:
+    done = tool("hadolint", CONTAINER)
+    assert (done.returncode, done.stdout) == (0, "")
+    text = CONTAINER.read_text(encoding="utf-8")
+    assert int(re.findall(r"^USER (\d+)$", text, re.MULTILINE)[-1]) > 0
+    (tmp_path / "Containerfile").write_text(text.replace(" --no-install-recommends", "") + "RUN cd x && sudo y\n")
+    done = tool("hadolint", tmp_path / "Containerfile")
+    assert {"DL3015", "DL3004"} <= set(re.findall(r"DL\d+", done.stdout))
+
+
+@posix
+@pytest.mark.slow
+def test_what_the_container_file_copies_is_enough_to_build_at_the_versions_of_the_lock(tmp_path: Path) -> None:
+    text = CONTAINER.read_text(encoding="utf-8").replace("\\\n", "")
+    for sources, target in re.findall(r"^COPY (?!--)(.+) (\S+)$", text, re.MULTILINE):
+        for source in sources.split():
+            place = tmp_path / (source if target == "./" else target)
+            if (REPOSITORY / source).is_dir():
+                shutil.copytree(REPOSITORY / source, place, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(REPOSITORY / source, place)
+    line = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "out"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pinned = next(part for part in re.findall(r"(?<=&& )sed .*?> constraints\.txt", text))
+    subprocess.run(["sh", "-c", pinned], cwd=tmp_path, check=True)
+    constraints = [Requirement(line) for line in (tmp_path / "constraints.txt").read_text().splitlines()]
+    locked = re.findall(r"^([\w.-]+)==", (REPOSITORY / "requirements.lock").read_text(), re.MULTILINE)
+    assert [one.name for one in constraints] == locked
 
 
 def test_hooks_are_command_lines_of_ours() -> None:
