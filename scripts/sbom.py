@@ -66,7 +66,7 @@ def _bill(version: str) -> Bom:
     scopes = {name: _SCOPES[group] for group, names in groups(locked).items() for name in names}
     root = Component(
         name="agent-studio", version=version, type=ComponentType.APPLICATION, bom_ref="agent-studio",
-        licenses=[_licences.make_from_string("MIT")], purl=PackageURL("pypi", None, "agent-studio", version),
+        licenses=[_licences.make_from_string("MIT")], purl=PackageURL("generic", None, "agent-studio", version),
         components=_shipped(read_shipped(page)),
     )  # fmt: skip
     bill = Bom(serial_number=UUID(int=0))
