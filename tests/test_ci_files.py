@@ -248,3 +248,18 @@ def test_hooks_are_command_lines_of_ours() -> None:
         program, *words = shlex.split(hook["entry"])
         assert program == "agent-studio"
         parser.parse_args(_spelled_out([*words, *(["x"] if hook.get("pass_filenames", True) else [])]))
+
+
+def test_every_test_that_the_page_on_security_names_is_there() -> None:
+    page = (REPOSITORY / "docs/security.md").read_text(encoding="utf-8")
+    named = re.findall(r"\[`(test_\w+)`\]\(\.\./(tests/\w+\.py)\)", page)
+    assert len(named) == page.count("[`test_")
+    for name, place in named:
+        assert re.search(
+            rf"^(?:async )?def {name}\(", (REPOSITORY / place).read_text(encoding="utf-8"), re.MULTILINE
+        ), name
+    sections = [part for part in page.split("\n## ")[1:] if "| promised | held by |" in part]
+    for part in sections:
+        assert "\n*Not*: " in part, part.splitlines()[0]  # no promise without where it ends
+        for row in re.findall(r"^\| (?!promised|---)(.+) \|$", part, re.MULTILINE):
+            assert "[`test_" in row.split(" | ")[1], row
