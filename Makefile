@@ -1,6 +1,7 @@
 # make run   set up, and show a staging environment of the example project: proved, monitored, what it cost
 # make test  set up, check the code, run every test
 # make trials  the long trials, written to bench/TRIALS.md
+# make dist  wheel and source archive, built twice and compared; make sbom, make audit  what is in them, and its licences
 BIN := .venv/bin
 EXAMPLE := examples/bookshop
 STAMP := .venv/.complete
@@ -8,7 +9,7 @@ STAMP := .venv/.complete
 # Set, it has every start of Python compile what was compiled before.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check fast trials bench reference lock clean
+.PHONY: run test check fast trials bench reference dist sbom audit lock clean
 
 run: $(STAMP)
 	@$(BIN)/agent-studio init --env staging --with-activity --project $(EXAMPLE)
@@ -20,6 +21,7 @@ run: $(STAMP)
 test: check
 	@bash scripts/setup.sh browser
 	@bash scripts/setup.sh engines
+	@bash scripts/setup.sh tools
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(STAMP)
@@ -34,6 +36,7 @@ fast: $(STAMP)
 trials: $(STAMP)
 	@bash scripts/setup.sh browser
 	@bash scripts/setup.sh engines
+	@bash scripts/setup.sh tools
 	$(BIN)/python bench/trials.py
 
 bench: $(STAMP)
@@ -41,6 +44,16 @@ bench: $(STAMP)
 
 reference: $(STAMP)
 	$(BIN)/python scripts/reference.py
+
+dist: $(STAMP)
+	$(BIN)/python scripts/dist.py
+
+sbom: $(STAMP)
+	@bash scripts/setup.sh tools
+	.tools/bin/python scripts/sbom.py
+
+audit: $(STAMP)
+	$(BIN)/python scripts/audit.py --yanked
 
 $(STAMP): requirements.lock pyproject.toml scripts/setup.sh
 	@bash scripts/setup.sh
@@ -53,6 +66,8 @@ lock:
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --extra engines --constraint requirements.lock --python-version 3.11 --no-emit-package agent-studio \
 	  --custom-compile-command "make lock" -o requirements-engines.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --custom-compile-command "make lock" -o packaging/tools.lock packaging/tools.in
 
 clean:
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a 
 from bench import (
     attacks,
     browser,
+    built,
     corpus,
     elicit_client,
     elicit_selection,
@@ -115,6 +116,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _released(next(iter(claude.VERSIONS)), repository, args)
     yield from model_trials.trials(args.sessions, args.seed, with_client=not args.no_client, wanted=not args.no_models)
     yield from party_models.trials(with_client=not args.no_client, wanted=not args.no_models)
+    yield built.trial()
     yield _attacked(wanted=not args.no_attacks)
     yield party_trial.canaries(args.parties, args.seed)
     yield party_trial.kills(args.party_kills, args.seed)
