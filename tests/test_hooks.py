@@ -320,6 +320,7 @@ def test_the_plugin_folder_records_and_a_strangers_folder_is_refused(staged: Stu
     assert staged.run("hooks", "install", "--plugin", str(folder)).code == 0
     assert json.loads((folder / ".claude-plugin/plugin.json").read_text())["name"] == "agent-studio"
     found = json.loads((folder / "hooks/hooks.json").read_text())["hooks"]
+    staged.run("hooks", "uninstall", "--yes")
     assert as_client(staged, found["Stop"][0]["hooks"][0], b'{"x": 1}').returncode == 0
     assert inbox(staged)[0]["payload"] == {"x": 1}
     (tmp_path / "other").mkdir()
