@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -26,7 +27,7 @@ from agent_studio.knowledge import front_matter
 from agent_studio.reasoning.client import install
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PLUGIN = REPOSITORY / "plugin"
 HOOKS: dict[str, Any] = json.loads((PLUGIN / "hooks/hooks.json").read_text())["hooks"]
@@ -48,6 +49,16 @@ def plugged_in(request: pytest.FixtureRequest, staged: Studio) -> Studio:
     elif not (place / "recorder").exists():
         pytest.skip("there is no C compiler")
     return staged
+
+
+@contextlib.contextmanager
+def same_recorder(studio: Studio) -> Iterator[None]:
+    """Put the recorder back that was in place before a command of ours has built the best one."""
+    place = studio.path / ".agent-studio/bin"
+    kept = shutil.copytree(place, studio.path / "kept")
+    yield
+    shutil.rmtree(place)
+    kept.rename(place)
 
 
 @pytest.fixture
@@ -167,10 +178,8 @@ def test_the_plugin_records_where_nobody_else_does(plugged_in: Studio) -> None:
      ("--transport", "http", "--client-version", "2.1.330")],
 )  # fmt: skip
 def test_an_event_that_the_settings_record_is_left_to_them(plugged_in: Studio, words: tuple[str, ...]) -> None:
-    kept = shutil.copytree(plugged_in.path / ".agent-studio/bin", plugged_in.path / "kept")
-    assert plugged_in.run("hooks", "install", "--no-wrap", *words).code == 0
-    shutil.rmtree(plugged_in.path / ".agent-studio/bin")
-    kept.rename(plugged_in.path / ".agent-studio/bin")
+    with same_recorder(plugged_in):
+        assert plugged_in.run("hooks", "install", "--no-wrap", *words).code == 0
     assert recorded(plugged_in) == 0
     plugged_in.run("hooks", "uninstall", "--yes")
     assert recorded(plugged_in) == 1
@@ -179,9 +188,9 @@ def test_an_event_that_the_settings_record_is_left_to_them(plugged_in: Studio, w
 def test_hooks_under_the_clock_are_no_recorder_of_events(plugged_in: Studio) -> None:
     own = {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "true"}]}]}}
     plugged_in.write(".claude/settings.json", json.dumps(own))
-    assert plugged_in.run("hooks", "wrap", "--yes").code == 0
+    with same_recorder(plugged_in):
+        assert plugged_in.run("hooks", "wrap", "--yes").code == 0
     assert "/.agent-studio/bin/recorder" in (plugged_in.path / ".claude/settings.json").read_text()
-    shutil.copy(Path(build.__file__).with_name("twin.py"), plugged_in.path / ".agent-studio/bin/recorder.py")
     assert recorded(plugged_in) == 1
 
 
@@ -227,11 +236,8 @@ def test_a_session_that_lacks_something_is_told_once_as_it_starts(staged: Studio
 
 
 def test_without_agent_studio_a_server_without_tools_answers(tmp_path: Path) -> None:
-    hello = asked(
-        "initialize", 0, protocolVersion="2025-06-18", capabilities={}, clientInfo={"name": "c", "version": "1"}
-    )
     said = answers(
-        hello, asked("notifications/initialized"), asked("ping", 7), asked("tools/list", 8), project=tmp_path
+        HELLO, asked("notifications/initialized"), asked("ping", 7), asked("tools/list", 8), project=tmp_path
     )
     assert [one["id"] for one in said] == [0, 7, 8]
     assert said[0]["result"]["protocolVersion"] == "2025-06-18"
@@ -242,9 +248,6 @@ def test_without_agent_studio_a_server_without_tools_answers(tmp_path: Path) -> 
 
 
 def test_with_agent_studio_the_project_s_server_answers(staged: Studio) -> None:
-    hello = asked(
-        "initialize", 0, protocolVersion="2025-06-18", capabilities={}, clientInfo={"name": "c", "version": "1"}
-    )
     messages = (HELLO, asked("notifications/initialized"), asked("tools/list", 1))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     said = answers(*messages, project=staged.path, path=path)
