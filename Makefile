@@ -8,7 +8,7 @@ STAMP := .venv/.complete
 # Set, it has every start of Python compile what was compiled before.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check fast trials bench reference lock clean
+.PHONY: run test check fast trials bench reference plugin lock clean
 
 run: $(STAMP)
 	@$(BIN)/agent-studio init --env staging --with-activity --project $(EXAMPLE)
@@ -39,6 +39,9 @@ bench: $(STAMP)
 
 reference: $(STAMP)
 	$(BIN)/python scripts/reference.py
+
+plugin: $(STAMP)
+	$(BIN)/python scripts/plugin.py
 
 $(STAMP): requirements.lock pyproject.toml scripts/setup.sh
 	@bash scripts/setup.sh
