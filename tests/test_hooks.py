@@ -405,7 +405,7 @@ def test_the_status_line_is_added_only_where_there_is_none(staged: Studio) -> No
 
 def test_bench_measures_on_this_machine(staged: Studio) -> None:
     found = staged.json("hooks", "bench", "--rounds", "3")
-    assert [one["name"][:6] for one in found["figures"]] == ["record", "exec a"]
+    assert [one["name"][:6] for one in found["figures"]] == ["record", "the sa", "exec a"]
     assert all(one["value"] > 0 for one in found["figures"])
     assert inbox(staged) == []
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from agent_studio.capture.wiring import entries
 from agent_studio.capture.wiring.entries import Form
-from agent_studio.environment.detect import DEFINITIONS, PROJECT_VARIABLE, VARIABLE
-from agent_studio.environment.roots import STATE
+from agent_studio.capture.wiring.settings import SHARED
+from agent_studio.environment.detect import PROJECT_VARIABLE, VARIABLE
+from agent_studio.environment.roots import STATE, Project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -136,8 +137,9 @@ def _scratch(installed: Installed, folder: Path) -> tuple[str, ...]:
 
 def _by_plugin(installed: Installed, folder: Path, variables: dict[str, str]) -> tuple[str, ...]:
     """Return what the plugin runs for an event of the scratch folder's project, whose settings it looks through."""
-    (folder / DEFINITIONS).mkdir()
-    (folder / DEFINITIONS / "settings.json").write_text(json.dumps({"permissions": {"allow": _RULES}}, indent=2))
+    settings = Project(folder).definition(SHARED)
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"permissions": {"allow": _RULES}}, indent=2), encoding="utf-8")
     variables[PROJECT_VARIABLE] = str(folder)
     return ("sh", "-c", entries.command(Form(installed, plugin=True))["command"])
 
