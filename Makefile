@@ -9,7 +9,7 @@ STAMP := .venv/.complete
 # Set, it has every start of Python compile what was compiled before.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check fast trials bench reference dist sbom audit lock clean
+.PHONY: run test check fast trials bench reference plugin docs dist sbom audit lock clean
 
 run: $(STAMP)
 	@$(BIN)/agent-studio init --env staging --with-activity --project $(EXAMPLE)
@@ -54,6 +54,9 @@ sbom: $(STAMP)
 
 audit: $(STAMP)
 	$(BIN)/python scripts/audit.py --yanked
+
+plugin: $(STAMP)
+	$(BIN)/python scripts/plugin.py
 
 $(STAMP): requirements.lock pyproject.toml scripts/setup.sh
 	@bash scripts/setup.sh

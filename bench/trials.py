@@ -44,7 +44,7 @@ from bench import (
     release_kills,
     search_quality,
 )
-from bench.client import claude, finding, isolated, released, remembering, verdict
+from bench.client import claude, finding, isolated, plugged, released, remembering, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
 
@@ -103,6 +103,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _client(f"what Claude Code {version} did is what the records say", verdict.trial, version, args)
         yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
         yield _client(f"memory in Claude Code {version}, sidecars apart", remembering.trial, version, args)
+        yield _client(f"the plugin in Claude Code {version}, installed, used, taken out", plugged.trial, version, args)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
     newest = next(iter(claude.VERSIONS))

@@ -320,6 +320,7 @@ def test_the_plugin_folder_records_and_a_strangers_folder_is_refused(staged: Stu
     assert staged.run("hooks", "install", "--plugin", str(folder)).code == 0
     assert json.loads((folder / ".claude-plugin/plugin.json").read_text())["name"] == "agent-studio"
     found = json.loads((folder / "hooks/hooks.json").read_text())["hooks"]
+    staged.run("hooks", "uninstall", "--yes")
     assert as_client(staged, found["Stop"][0]["hooks"][0], b'{"x": 1}').returncode == 0
     assert inbox(staged)[0]["payload"] == {"x": 1}
     (tmp_path / "other").mkdir()
@@ -404,7 +405,7 @@ def test_the_status_line_is_added_only_where_there_is_none(staged: Studio) -> No
 
 def test_bench_measures_on_this_machine(staged: Studio) -> None:
     found = staged.json("hooks", "bench", "--rounds", "3")
-    assert [one["name"][:6] for one in found["figures"]] == ["record", "exec a"]
+    assert [one["name"][:6] for one in found["figures"]] == ["record", "the sa", "exec a"]
     assert all(one["value"] > 0 for one in found["figures"])
     assert inbox(staged) == []
 
