@@ -1,14 +1,16 @@
 # make run   set up, and show a staging environment of the example project: proved, monitored, what it cost
 # make test  set up, check the code, run every test
+# make docs  build the documentation as a site: build/docs/site/index.html
 # make trials  the long trials, written to bench/TRIALS.md
 BIN := .venv/bin
 EXAMPLE := examples/bookshop
 STAMP := .venv/.complete
+SITE := build/docs/venv
 
 # Set, it has every start of Python compile what was compiled before.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check fast trials bench reference lock clean
+.PHONY: run test check fast docs trials bench reference lock clean
 
 run: $(STAMP)
 	@$(BIN)/agent-studio init --env staging --with-activity --project $(EXAMPLE)
@@ -30,6 +32,12 @@ check: $(STAMP)
 fast: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto -m "not slow"
 
+docs: $(SITE)/.complete
+	@$(SITE)/bin/python scripts/site.py
+
+$(SITE)/.complete: docs/requirements.lock
+	@bash scripts/setup.sh docs $(SITE)
+
 trials: $(STAMP)
 	@bash scripts/setup.sh browser
 	$(BIN)/python bench/trials.py
@@ -48,6 +56,8 @@ lock:
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --extra dev --python-version 3.11 --no-emit-package agent-studio \
 	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --custom-compile-command "make lock" -o docs/requirements.lock docs/requirements.in
 
 clean:
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -38,6 +38,8 @@ PAGES = {
 }
 RUN = [name for name in PAGES if name == "README.md" or name.startswith("docs/")]
 _FENCE = re.compile(r"^```(\S*)(?: ([^\n]*))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HERE = re.compile(r"(?<=<<'EOF')(\n.*?^EOF)$", re.MULTILINE | re.DOTALL)
+_HERE_MARK = "<<'EOF'"
 _CODE = re.compile(r"#\s*exit code (\d+)\s*$")
 _SETS_UP = re.compile(r"make \w+|git clone |pip install |pipx? |python3? -m venv |cd |\. \.venv/")
 _LANGUAGES = {"bash", "powershell", "bat", "text", "console", "yaml", "python", "json"}
@@ -57,9 +59,16 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """Its command lines, continued ones joined, without comments."""
-        joined = re.sub(r"\\\n\s*", " ", self.text)
-        return [line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        """Its command lines, continued ones joined, a here-document with its command, without comments."""
+        documents: list[str] = []
+        lines = re.sub(r"\\\n\s*", " ", _HERE.sub(lambda found: _kept(documents, found), self.text)).splitlines()
+        commands = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        return [line + (documents.pop(0) if line.endswith(_HERE_MARK) else "") for line in commands]
+
+
+def _kept(documents: list[str], found: re.Match[str]) -> str:
+    documents.append(found[1])
+    return ""
 
 
 def blocks(page: str) -> list[Block]:
