@@ -1,4 +1,4 @@
-"""Write the pages that the code decides: docs/reference/*.md and the differences tables in README.md and docs/.
+"""Write the pages that the code decides: docs/reference/*.md and the differences tables in docs/.
 
 `reference.py` writes what is stale, `reference.py --check` names it and exits 1. The same code gives the same bytes.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-WITH_DIFFERENCES = ("README.md", "docs/staging.md", "docs/environments.md")
+WITH_DIFFERENCES = ("docs/staging.md", "docs/environments.md")
 _DIFFERENCES = re.compile(r"(<!-- generated: differences -->\n).*?(<!-- /generated -->)", re.DOTALL)
 _NOTE = "<!-- Written by `make reference`; change the code, not this page. -->"
 _THRESHOLDS = (

@@ -42,7 +42,7 @@ _HERE = re.compile(r"(?<=<<'EOF')(\n.*?^EOF)$", re.MULTILINE | re.DOTALL)
 _HERE_MARK = "<<'EOF'"
 _CODE = re.compile(r"#\s*exit code (\d+)\s*$")
 _SETS_UP = re.compile(r"make \w+|git clone |pip install |pipx? |python3? -m venv |cd |\. \.venv/")
-_LANGUAGES = {"bash", "powershell", "bat", "text", "console", "yaml", "python", "json"}
+_LANGUAGES = {"bash", "powershell", "bat", "text", "console", "yaml", "python", "json", "diff"}
 _VARIABLES = {VARIABLE, *(name for key in KEYS for name in (key.own_variable, key.variable) if name)}
 _POWERSHELL = (r'\$env:(?P<variable>\w+) = "[^"]*"', r"Remove-Item Env:(?P<variable>\w+)", r"\$env:(?P<variable>\w+)")
 _CMD = (r"set (?P<variable>\w+)=\S*", r"echo %(?P<variable>\w+)%")
