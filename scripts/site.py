@@ -19,6 +19,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TARGET = REPOSITORY / "build" / "docs"
 CONFIGURATION = REPOSITORY / "docs" / "zensical.toml"
 _SHIM = re.compile(r'<script src="https://unpkg\.com/iframe-worker/shim"[^>]*></script>')
+_WORDS = re.compile(r"^(```\w+) [^\n]+$", re.MULTILINE)
+"""What stands after the language of a block is for our tests; the site's reader would take such a block for text."""
+_FENCE = re.compile(r"^ *(```+).*?^ *\1$", re.MULTILINE | re.DOTALL)
 _FETCHED = re.compile(
     r"""<(?:script|img|iframe|source|video|audio|embed)\b[^>]*\bsrc\s*=\s*["']?(?:https?:)?//[^\s"'>]*"""
     r"""|<link\b[^>]*\bhref\s*=\s*["']?(?:https?:)?//[^\s"'>]*"""
@@ -28,14 +31,14 @@ _FETCHED = re.compile(
 
 
 def main() -> int:
-    """Build the site; return 1 and say why when a link is broken or a page would fetch something."""
+    """Build the site; return 1 where a link is broken, or a page would fetch something or has lost something."""
     lay_out(TARGET / "pages")
     shutil.copy(CONFIGURATION, TARGET / CONFIGURATION.name)
     build = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "--config-file", CONFIGURATION.name]
     if subprocess.run(build, cwd=TARGET, check=False).returncode:
         return 1
     settle(TARGET / "site")
-    found = fetched(TARGET / "site")
+    found = [*fetched(TARGET / "site"), *lost(TARGET / "site")]
     print(*found, sep="\n", end="\n" if found else "")
     print(f"{len(pages())} pages: {(TARGET / 'site' / 'index.html').relative_to(REPOSITORY)}")
     return int(bool(found))
@@ -75,6 +78,8 @@ def lay_out(target: Path) -> None:
             copy = target / place.resolve().relative_to(REPOSITORY)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(place, copy)
+            if copy.suffix == ".md":
+                copy.write_text(_WORDS.sub(r"\1", copy.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def settle(site: Path) -> None:
@@ -97,6 +102,25 @@ def fetched(site: Path) -> list[str]:
         if place.suffix in {".html", ".css", ".svg"}
         for found in _FETCHED.findall(place.read_text(encoding="utf-8"))
     ]
+
+
+def lost(site: Path) -> list[str]:
+    """Return the pages that have fewer headings, blocks or tables in the site than in the repository."""
+    found = []
+    for page in pages():
+        text = (REPOSITORY / page).read_text(encoding="utf-8")
+        prose = _FENCE.sub("", text)
+        place = (site / page).with_suffix(".html")
+        html = (place.with_name("index.html") if place.stem == "README" else place).read_text(encoding="utf-8")
+        counts = {
+            "headings": (len(re.findall(r"^#{1,6} ", prose, re.MULTILINE)), len(re.findall(r"<h[1-6] id=", html))),
+            "blocks": (len(_FENCE.findall(text)), html.count("<pre>")),
+            "tables": (len(re.findall(r"^\|[ :]*-{2,}", prose, re.MULTILINE)), html.count("<table>")),
+        }
+        found += [
+            f"{page}: {ours} {kind}, {theirs} in the site" for kind, (ours, theirs) in counts.items() if ours != theirs
+        ]
+    return found
 
 
 if __name__ == "__main__":

@@ -53,6 +53,14 @@ def test_search_is_given_its_worker_in_a_script_of_our_own(tmp_path: Path) -> No
     assert site.fetched(tmp_path) == []
 
 
+def test_what_a_block_says_to_our_tests_is_kept_from_the_reader_of_the_site(tmp_path: Path) -> None:
+    site.lay_out(tmp_path)
+    text = tmp_path.joinpath("README.md").read_text()
+    assert "```bash no-run\n" in REPOSITORY.joinpath("README.md").read_text()
+    assert re.findall(r"^```.* .*$", text, re.MULTILINE) == []
+    assert text.count("```") == REPOSITORY.joinpath("README.md").read_text().count("```")
+
+
 def test_pages_are_laid_out_with_all_that_they_link_to(tmp_path: Path) -> None:
     site.lay_out(tmp_path)
     for page in site.pages():
