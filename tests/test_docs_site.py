@@ -84,3 +84,11 @@ def test_pictures_of_the_pages_that_explain_are_what_the_package_works_out() -> 
     script = REPOSITORY / "scripts" / "figures.py"
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, ""), "run: python scripts/figures.py"
+
+
+def test_the_readme_is_read_in_minutes_and_its_pictures_are_light() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert len(_FENCE.sub("", text).split()) <= 700
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert {Path(picture).suffix for picture in pictures} == {".png", ".svg"}
+    assert all((REPOSITORY / picture).stat().st_size < 300_000 for picture in pictures)
