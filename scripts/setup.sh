@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace, bubblewrap) when it may.
 # setup.sh browser: only see to it that there is a Chromium, for the tests that drive one.
-# setup.sh docs FOLDER: build an environment there for the documentation alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,26 +29,6 @@ find_python() {
   return 1
 }
 
-make_environment() { # FOLDER LOCK
-  local python
-  python=$(find_python)
-  if [ ! -x "$1/bin/python" ] || ! "$1/bin/python" -c 'import pip' 2>/dev/null; then
-    rm -rf "$1"
-    if ! "$python" -m venv "$1" 2>/dev/null; then
-      rm -rf "$1"
-      install_packages python3-venv
-      "$python" -m venv "$1"
-    fi
-  fi
-  PIP_CONSTRAINT='' "$1/bin/python" -m pip --disable-pip-version-check --quiet install --require-hashes -r "$2"
-}
-
-if [ "${1:-}" = docs ]; then
-  make_environment "$2" docs/requirements.lock
-  touch "$2/.complete"
-  exit 0
-fi
-
 missing=()
 for tool in git strace; do command -v "$tool" >/dev/null || missing+=("$tool"); done
 command -v ssh-keygen >/dev/null || missing+=(openssh-client)
@@ -58,6 +37,17 @@ if [ "${#missing[@]}" -gt 0 ]; then
   install_packages "${missing[@]}" || echo "setup: could not install ${missing[*]}; some tests need them" >&2
 fi
 
-make_environment .venv requirements.lock
-.venv/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation -e .
+python=$(find_python)
+if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+  rm -rf .venv
+  if ! "$python" -m venv .venv 2>/dev/null; then
+    rm -rf .venv
+    install_packages python3-venv
+    "$python" -m venv .venv
+  fi
+fi
+
+pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
+PIP_CONSTRAINT='' "${pip[@]}" install --require-hashes -r requirements.lock
+"${pip[@]}" install --no-deps --no-build-isolation -e .
 touch .venv/.complete
