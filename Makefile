@@ -1,15 +1,20 @@
 # make run   set up, and show a staging environment of the example project: proved, monitored, what it cost
 # make test  set up, check the code, run every test
+# make docs  build the documentation as a site: build/docs/site/index.html
 # make trials  the long trials, written to bench/TRIALS.md
 # make dist  wheel and source archive, built twice and compared; make sbom, make audit  what is in them, and its licences
 BIN := .venv/bin
 EXAMPLE := examples/bookshop
 STAMP := .venv/.complete
+SITE := build/docs/venv
 
 # Set, it has every start of Python compile what was compiled before.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test check fast trials bench reference plugin docs dist sbom audit lock clean
+=======
+.PHONY: run test check fast docs trials bench reference lock clean
+>>>>>>> d1
 
 run: $(STAMP)
 	@$(BIN)/agent-studio init --env staging --with-activity --project $(EXAMPLE)
@@ -32,6 +37,14 @@ check: $(STAMP)
 
 fast: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto -m "not slow"
+
+docs: $(SITE)/.complete
+	@$(SITE)/bin/python scripts/site.py
+
+$(SITE)/.complete: docs/requirements.lock | $(STAMP)
+	@rm -rf $(SITE) && $(BIN)/python -m venv $(SITE)
+	@PIP_CONSTRAINT= $(SITE)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
 
 trials: $(STAMP)
 	@bash scripts/setup.sh browser
@@ -67,6 +80,7 @@ lock:
 	  --extra dev --python-version 3.11 --no-emit-package agent-studio \
 	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+<<<<<<< HEAD
 	  --extra engines --constraint requirements.lock --python-version 3.11 --no-emit-package agent-studio \
 	  --custom-compile-command "make lock" -o requirements-engines.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -374,7 +374,7 @@ def test_init_wires_once_and_leaves_the_settings_alone_when_asked(bare: Studio) 
     assert not (bare.path / LOCAL).exists()
     bare.run("hooks", "uninstall", "--yes")
     done = bare.run("init", *few)
-    assert "+" in done.out
+    assert f"{LOCAL} is new" in done.out
     assert "Wired: .claude/settings.local.json" in done.out
     before = bare.snapshot(".claude")
     assert bare.run("init", *few).code == 0
@@ -468,3 +468,13 @@ def test_a_wrapped_line_is_one_shell_command_that_holds_the_original_whole(line:
     assert entries.bare(hook) == {"type": "command", "command": line}
     assert shlex.split(hook["command"])[:3] == ["set", "--", line]
     assert not entries.is_ours(hook)
+
+
+def test_init_shows_what_it_adds_to_settings_and_only_names_a_file_that_is_ours_alone(bare: Studio) -> None:
+    first = bare.run("init", "--env", "staging", "--set", "testData.artifactsCount=5").out
+    assert "  .claude/settings.local.json is new, " in first
+    assert "@@" not in first
+    bare.write(".claude/settings.local.json", '{\n  "model": "opus"\n}\n')
+    again = bare.run("init", "--env", "staging").out
+    assert "@@" in again
+    assert '+  "hooks"' in again

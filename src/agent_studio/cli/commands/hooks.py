@@ -44,13 +44,13 @@ _SHOWN = 5
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sub-verbs of `hooks`."""
-    verbs = parser.add_subparsers(dest="subverb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(dest="subverb", required=True, metavar="SUBCOMMAND")
     _configure_install(_verb(verbs, "install", "add our entries to the client's settings"))
     uninstall = _verb(verbs, "uninstall", "take out all that is ours, wrapped commands included")
     _add_switching(uninstall)
     for name, does in (
         ("wrap", "put the project's own hook commands under the clock"),
-        ("unwrap", "take them out again"),
+        ("unwrap", "take the clock off the project's own hook commands again"),
     ):
         verb = _verb(verbs, name, does)
         verb.add_argument("names", nargs="*", metavar="NAME", help="EVENT:LABEL or LABEL (default: all)")
