@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
 TOOLS = REPOSITORY / "packaging" / "tools.lock"
 ALLOWED = frozenset((
-    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "ISC", "MIT", "MIT-0", "MPL-2.0",
-    "PSF-2.0", "Zlib",
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "ISC", "LGPL-3.0-only",
+    "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Zlib",
 ))  # fmt: skip
-"""Licences that ask for their notice, and MPL-2.0, which asks for its own files' source. None reaches over to ours."""
+"""Licences that ask for their notice, and MPL-2.0 and LGPL-3.0, which ask for the source of
+what they cover. None reaches over to ours: what is used is neither changed nor shipped."""
 _SPOKEN = {
     "MIT License": "MIT",
     "Apache Software License": "Apache-2.0",
