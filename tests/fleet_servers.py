@@ -7,7 +7,6 @@ is left out and says why.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import itertools
 import os
 import shutil
@@ -17,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,21 +66,19 @@ class PostgreSQLServer:
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(
-                [str(self._binaries / "postgres"), "-D", str(self.data), *told],
+                [*_ends_with_us(), str(self._binaries / "postgres"), "-D", str(self.data), *told],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._user, extra_groups=self._groups,
-                cwd=self.folder, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}, preexec_fn=_end_with_us,
-                start_new_session=True,
+                cwd=self.folder, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}, start_new_session=True,
             )  # fmt: skip
         ends = time.monotonic() + _STARTS_WITHIN_S
         while True:
-            try:
+            with suppress(psycopg.OperationalError):
                 self.connect(_OWNER).close()
                 return
-            except psycopg.OperationalError:
-                told_last = (self.folder / "log").read_text(errors="replace")[-2000:]
-                assert self.process.poll() is None, told_last
-                assert time.monotonic() < ends, told_last
-                time.sleep(0.05)
+            told_last = (self.folder / "log").read_text(errors="replace")[-2000:]
+            assert self.process.poll() is None, told_last
+            assert time.monotonic() < ends, told_last
+            time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT in order, SIGQUIT at once, SIGKILL as a crash would."""
@@ -131,10 +129,9 @@ def _unprivileged() -> str | None:
     return "nobody" if sys.platform != "win32" and os.geteuid() == 0 else None
 
 
-def _end_with_us() -> None:
-    """Have the system end a server whose test was killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGINT)
+def _ends_with_us() -> list[str]:
+    """Return what has the system end a server whose test was killed, where it can."""
+    return ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
 
 
 def free_port() -> int:

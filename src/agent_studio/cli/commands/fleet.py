@@ -1,7 +1,7 @@
 """Many machines, one engine: set it up, let machines and readers in.
 
-Records of this machine's journals go to one shared engine, PostgreSQL or ClickHouse, named by `fleet.engine`. A password
-comes from AGENT_STUDIO_FLEET_PASSWORD alone.
+Records of this machine's journals go to one shared engine, PostgreSQL or ClickHouse, named by `fleet.engine`. A
+password comes from AGENT_STUDIO_FLEET_PASSWORD alone.
 
   agent-studio fleet init --dry-run
 """
