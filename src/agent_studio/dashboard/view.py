@@ -192,13 +192,9 @@ def costs(context: Context, window: Window) -> dict[str, Any]:
 
 def budgets(context: Context) -> list[dict[str, Any]]:
     """Return where every budget stands; notices nothing, so a page that is open crosses no level."""
-    from agent_studio.cost import book, spending  # noqa: PLC0415 - only for budgets
-    from agent_studio.cost.budgets import budgets as wanted  # noqa: PLC0415
-    from agent_studio.environment.sharing import sharing  # noqa: PLC0415
+    from agent_studio.monitor import spend  # noqa: PLC0415 - only for budgets
 
-    listed = wanted(context)
-    with book.opened(next(iter(sharing(context).values()))) as held:
-        return [one.to_json() for one in spending.statuses(held.table, listed, now_ms())]
+    return [one.to_json() for one in spend.standing(context)]
 
 
 def sessions(context: Context, window: Window) -> dict[str, Any]:
