@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _SUBVERBS = {
     "init": ("init", "create or migrate the engine's tables; needs the right to create them"),
+    "ship": ("ship", "send what was recorded here and is not there yet"),
+    "drain": ("drain", "move what the stream holds into the engine"),
+    "status": ("status", "say how far each journal was shipped, and what the engine holds"),
 }
 """Sub-verbs, the module of `cli/fleet/` that holds each, and what it does."""
 
