@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from agent_studio.fleet.address import Address
     from agent_studio.fleet.engines import Engine
 
-CONNECT_TIMEOUT_S = 10
-STATEMENT_TIMEOUT_S = 60
-
 
 def opened(address: Address, project: str) -> Engine:
     """Return the engine at an address, connected when it is entered; statements that read are about one project.
