@@ -27,7 +27,7 @@ QUARTER_MS = 900_000
 WAIT_S = 30.0
 """How long to wait for another process that has the table."""
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_VERSION = 4
+_VERSION = 5
 _NEVER_MS = QUARTER_MS << 32
 _ROLLED = "rolled"
 _ROLLED_BY = ("model", "agent", "skill", "project", "environment")
