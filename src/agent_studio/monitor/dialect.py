@@ -53,8 +53,6 @@ class Dialect(NamedTuple):
     """The logarithm to base 2."""
     nullable: str
     """A value of which there may be none."""
-    bytewise: str
-    """A text that is put in order by its bytes."""
     once: str
     """What follows the name of a shared table, so that each row is read once."""
     settings: str
@@ -107,7 +105,6 @@ DUCKDB = Dialect(
     power="pow(2, {0})",
     log2="log2({0})",
     nullable="{0}",
-    bytewise="{0}",
     once="",
     settings="",
     parameter="${0}",
@@ -125,7 +122,6 @@ POSTGRESQL = DUCKDB._replace(
     ) + "', '#', 'g')",
     power="power(CAST(2 AS DOUBLE PRECISION), {0})",
     log2="(ln({0}) / ln(CAST(2 AS DOUBLE PRECISION)))",
-    bytewise='{0} COLLATE "C"',
     parameter="%({0})s",
 )  # fmt: skip
 """A word ends for it where any script's does: so its ends are spelled out. `%` is not for its driver."""

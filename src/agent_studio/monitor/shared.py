@@ -113,12 +113,7 @@ def _view(name: str, window: str) -> str:
 
 
 def _columns(kind: str) -> str:
-    """Return a kind's columns; texts so that they are put in order as everywhere."""
-    forms = {name: form for name, (_, form) in lake.COLUMNS[kind].items()}
-    forms |= dict.fromkeys(_MORE.get(kind, ()), "text")
-    return "".join(
-        f", {{bytewise:{name}}} AS {name}" if form in {"name", "text"} else f", {name}" for name, form in forms.items()
-    )
+    return "".join(f", {name}" for name in (*lake.COLUMNS[kind], *_MORE.get(kind, ())))
 
 
 def _fields(kind: str) -> list[str]:

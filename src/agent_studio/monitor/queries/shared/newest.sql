@@ -1,4 +1,4 @@
--- Each response of an environment as it was told of last; its time stays within a day. Null counts take it back.
+-- Each response of an environment as it was told of last, within a day of its time, unless it is another one by now.
 SELECT *
 FROM (
   SELECT
@@ -8,4 +8,4 @@ FROM (
   FROM agent_studio.usage
   WHERE project = $project{own} AND at_ms >= $since - 86400000 AND at_ms < $until + 86400000
 ) AS versions
-WHERE age = 1 AND input_tokens IS NOT NULL AND at_ms >= $since AND at_ms < $until
+WHERE age = 1 AND coalesce(source, '') <> 'replaced' AND at_ms >= $since AND at_ms < $until

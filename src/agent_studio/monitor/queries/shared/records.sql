@@ -2,4 +2,4 @@
 SELECT at_ms, release, synthetic{columns}
 FROM {table}{once}
 WHERE project = $project AND environment = $environment AND at_ms >= $since
-ORDER BY at_ms, {bytewise:machine}, id
+ORDER BY at_ms, machine, id

@@ -5,8 +5,8 @@ SELECT
   cache_write_tokens, input_tokens + output_tokens + cache_write_tokens AS tokens, cost_usd, unpriced_tokens
 FROM (
   SELECT
-    {floor_to:at_ms|900000} AS quarter_ms, {bytewise:session_id} AS session_id, {bytewise:model} AS model,
-    {bytewise:agent} AS agent, count(*) AS responses, CAST(sum(input_tokens) AS BIGINT) AS input_tokens,
+    {floor_to:at_ms|900000} AS quarter_ms, session_id, model,
+    agent, count(*) AS responses, CAST(sum(input_tokens) AS BIGINT) AS input_tokens,
     CAST(sum(output_tokens) AS BIGINT) AS output_tokens, CAST(sum(cache_read_tokens) AS BIGINT) AS cache_read_tokens,
     CAST(sum(cache_write_5m_tokens + cache_write_1h_tokens) AS BIGINT) AS cache_write_tokens,
     CAST(sum(pico_usd) AS DOUBLE PRECISION) / 1000000000000 AS cost_usd,
