@@ -183,3 +183,12 @@ def chdb_address() -> str:
     folder, client = _chdb()
     client.command(f"DROP DATABASE IF EXISTS {SCHEMA}")
     return f"chdb://{folder}"
+
+
+def nats_server() -> str:
+    """Return the program of a NATS server; skip the test where there is none."""
+    beside = Path(sys.executable).with_name("nats-server")
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if not found:
+        pytest.skip("no NATS server here: bash scripts/setup.sh engines")
+    return found

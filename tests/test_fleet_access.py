@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
+pytestmark = pytest.mark.slow
 NOW_MS = int(time.time() * 1000)
 KEY = "correct horse battery"
 MACHINE, OTHER, READER, DRAIN = "acc-ci-1", "acc-ci-2", "acc-anna", "acc-drain"
@@ -302,6 +305,21 @@ def test_the_command_tells_a_password_once_and_it_works(house: House, bare: Stud
     assert "dropped the role acc-cli" in done.out
     with pytest.raises(FleetError), opened(house.where("acc-cli", password), ""):
         pass
+
+
+def test_a_machine_that_sends_to_a_stream_gets_what_the_streams_server_takes(bare: Studio, tmp_path: Path) -> None:
+    program = fleet_servers.nats_server()
+    given = ("--set", "fleet.ingest=nats://stream", "--set", "fleet.engine=postgresql://h/fleet")
+    shown = bare.run("fleet", "grant", "machine", "ci-17", "--of", "my shop", *given)
+    assert shown.code == 0, shown.err
+    block = shown.out[shown.out.index("  {") : shown.out.rindex("  }") + 3]
+    place = tmp_path / "nats.conf"
+    place.write_text(f"authorization {{\n  users: [\n{block}\n  ]\n}}\n")
+    variables = {**os.environ, "CI_17_PASSWORD": shown.out.splitlines()[-1].strip()}
+    done = subprocess.run([program, "-t", "-c", place], capture_output=True, text=True, check=False, env=variables)
+    assert done.returncode == 0, done.stderr
+    assert "agent-studio.my=20=shop.ci-17" in block
+    assert variables["CI_17_PASSWORD"] not in block
 
 
 def test_chdb_says_that_it_has_no_users(bare: Studio) -> None:

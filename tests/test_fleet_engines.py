@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from agent_studio.fleet.engines import Engine
 
+pytestmark = pytest.mark.slow
 RETENTION_DAYS = 90
 FINAL = {"postgresql": "", "clickhouse": " FINAL"}
 
@@ -90,7 +91,7 @@ def test_a_schema_is_made_once_and_asked_for_before_it_is_there(empty: Engine) -
     with pytest.raises(SchemaError):
         empty.require()
     assert empty.init(RETENTION_DAYS) == planned
-    assert "created the table usage" in planned
+    assert "create the table usage" in planned
     empty.require()
     assert empty.init(RETENTION_DAYS) == []
     assert empty.store().version == SCHEMA_VERSION
@@ -209,7 +210,7 @@ def test_a_schema_of_version_0_is_migrated_and_a_newer_one_refused(empty: Engine
     script("0")
     with pytest.raises(SchemaError, match="version 0"):
         empty.require()
-    assert empty.init(RETENTION_DAYS)[-1] == f"version {SCHEMA_VERSION}"
+    assert empty.init(RETENTION_DAYS)[-1] == f"set version {SCHEMA_VERSION}"
     empty.require()
     empty.insert(batch(hooks=[row("hooks", 1, now_ms())]))
     script(str(SCHEMA_VERSION + 1))
@@ -276,7 +277,7 @@ def test_rows_that_came_too_early_go_to_their_day_once_it_has_a_partition(postgr
     postgresql.init(10)
     postgresql.insert(batch(hooks=early))
     assert _partition_of(postgresql, 1) == "hooks_rest"
-    assert postgresql.init(30) == ["records are kept for 30 days now"]
+    assert postgresql.init(30) == ["keep records for 30 days"]
     with opened(postgresql.address, "") as other:
         other.insert(batch(hooks=[*early, row("hooks", 2, at - 20 * DAY_MS)]))
     assert _partition_of(postgresql, 1) == _partition_of(postgresql, 2) != "hooks_rest"
@@ -398,8 +399,8 @@ def test_init_says_what_it_does_and_does_it_once(bare: Studio) -> None:
     variables = {PASSWORD: fleet_servers.PASSWORD}
     planned = bare.json("fleet", "init", "--dry-run", *given, variables=variables)
     assert planned["dryRun"]
-    assert planned["steps"][0] == "created the schema agent_studio"
-    done = bare.json("fleet", "init", *given, variables=variables)
+    assert planned["steps"][0] == "create the schema agent_studio"
+    done = bare.json("fleet", "init", "--yes", *given, variables=variables)
     assert done == {**planned, "dryRun": False}
     again = bare.run("fleet", "init", *given, variables=variables)
     assert again.code == 0
