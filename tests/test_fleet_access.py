@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from tests import fleet_servers
 from tests.fleet_rows import DAY_MS, batch, row
+from tests.fleet_world import Journals
 
 from agent_studio.errors import UsageError
 from agent_studio.fleet import access
@@ -21,6 +22,8 @@ from agent_studio.fleet.engines.clickhouse import ClickHouse
 from agent_studio.fleet.engines.clickhouse_access import granting, removed, revoking, user
 from agent_studio.fleet.engines.opening import opened
 from agent_studio.fleet.tables import TABLES
+from agent_studio.monitor import sql
+from agent_studio.monitor.summary import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,8 +74,11 @@ def made() -> House:
     house = House(server, server.database().rpartition("/")[2])
     with opened(house.where(), "") as engine:
         engine.init(90)
-    for who, name in (("machine", MACHINE), ("machine", OTHER), ("reader", READER), ("drain", DRAIN)):
-        house.grant(who, name)
+    for name in (MACHINE, OTHER):
+        house.grant("machine", name)
+    for name in (READER, "acc-solo"):
+        house.grant("reader", name)
+    house.grant("drain", DRAIN)
     return house
 
 
@@ -195,6 +201,38 @@ def test_a_reader_sees_one_project_and_changes_nothing(house: House) -> None:
     house.grant("reader", READER, "library")
     with opened(house.where(READER), "bookshop") as engine:
         assert len(list(engine.fetch("SELECT project FROM agent_studio.hooks", {}).rows)) == 2
+
+
+def test_a_reader_sees_one_project_through_every_query_of_monitor(house: House, tmp_path: Path) -> None:
+    moment: dict[str, Any] = {"at_ms": NOW_MS - 60_000, "session_id": "s-1"}
+    own: dict[str, dict[str, Any]] = {
+        "hooks": {"hook": "lint", "status": "failure", "duration_ms": 2.0, "event": "Stop"},
+        "agents": {"agent": "reviewer", "status": "failed", "duration_ms": 1.0},
+        "errors": {"error_type": "SystemError", "severity": "HIGH", "source": "api", "message": "m"},
+        "sessions": {"event": "start"},
+        "usage": {"response": "r", "seq": 1, "model": "m", "input_tokens": 5, "pico_usd": 10**12},
+    }
+    context = Journals(tmp_path / "shop").context()
+    window = Window(NOW_MS - 3_600_000, NOW_MS)
+    asked: dict[tuple[str, str], list[Any]] = {}
+    for project in ("bookshop", "library"):
+        rows = {
+            table: [row(table, 1, **moment, **values, project=project, machine="m")] for table, values in own.items()
+        }
+        rows["damage"] = [row("damage", 2, moment["at_ms"], kind="hooks", project=project, machine="m")]
+        with opened(house.where(DRAIN), project) as engine:
+            engine.insert(batch(project=project, machine="m", **rows))
+        with opened(house.where("acc-solo"), project) as reader, opened(house.where(), project) as owner:
+            for name in sql.queries():
+                more = {"hook": "lint"} if name.startswith(("hook_hist", "hook_history")) else {}
+                more = {"session_id": "s-1"} if name == "session_timeline" else more
+                asked[project, name] = [
+                    sql.rows(context._replace(shared=one), name, window, NOW_MS, more) for one in (reader, owner)
+                ]
+    assert [name for name in sql.queries() if asked["bookshop", name][0] != asked["bookshop", name][1]] == []
+    hidden = {name for name in sql.queries() if asked["library", name][0] != asked["library", name][1]}
+    assert sql.queries().keys() - hidden == {"silence"}  # nobody was silent long enough to be told of
+    assert not any(word in str(asked["library", name][0]) for name in hidden for word in ("lint", "reviewer", "s-1"))
 
 
 def test_a_drain_writes_for_everyone_and_reads_nothing(house: House) -> None:

@@ -349,6 +349,26 @@ def test_nobody_there_a_wrong_password_and_no_database_are_told_apart() -> None:
         assert hint in raised.value.hint
 
 
+def test_an_engine_elsewhere_has_to_prove_who_it_is() -> None:
+    server, authority = fleet_servers.tls_server()
+    elsewhere = server.address("postgres").replace("127.0.0.1", "127.0.0.2")
+    with pytest.raises(FleetError) as raised, opened(place(elsewhere), ""):
+        pass
+    assert (type(raised.value), "fleet.tls.ca" in raised.value.hint) == (FleetError, True)
+    with opened(place(elsewhere)._replace(ca=str(authority)), "") as engine:
+        assert _is_encrypted(engine)
+    stranger = server.address("postgres") + "?sslmode=verify-full"
+    with pytest.raises(FleetError, match=r"127\.0\.0\.1"), opened(place(stranger)._replace(ca=str(authority)), ""):
+        pass
+    with opened(place(f"{elsewhere}?sslmode=disable"), "") as engine:
+        assert not _is_encrypted(engine)
+
+
+def _is_encrypted(engine: Engine) -> bool:
+    ((found,),) = engine.fetch("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", {}).rows
+    return bool(found)
+
+
 def test_an_option_that_is_none_is_named() -> None:
     for text in (
         "postgresql://127.0.0.1/x?sslmod=disable",
