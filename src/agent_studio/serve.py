@@ -116,6 +116,7 @@ class _Server:
         deciding: socket.socket | None,
         say: Callable[[str], None],
     ) -> None:
+        from agent_studio.fleet.beside import Shipping, wants_shipping  # noqa: PLC0415 - as above
         from agent_studio.guards.listener import DecisionServer  # noqa: PLC0415 - as above
         from agent_studio.monitor.watch import Watcher  # noqa: PLC0415 - as above
 
@@ -129,6 +130,7 @@ class _Server:
         self._decisions = DecisionServer(fresh, say)
         self._watcher = Watcher(_Halting(fresh, say), variables, say)
         self._ingest = _Ingest(context, options.ingest_interval_s, say) if options.ingest_interval_s > 0 else None
+        self._shipping = Shipping(fresh, variables, say) if wants_shipping(context) else None
 
     def run(self, daemon: Daemon, listener: socket.socket, stop: Stop, started: Callable[[Daemon], None]) -> None:
         """Take requests until `stop`; those under way then have five seconds."""
@@ -172,12 +174,16 @@ class _Server:
             if self._ingest is not None:
                 self._ingest.start()
                 self._watcher.start()
+            if self._shipping is not None:
+                self._shipping.start()
             started()
             yield
             await self._decisions.stop()
             if self._ingest is not None:
                 self._ingest.finish()
                 self._watcher.finish()
+            if self._shipping is not None:
+                self._shipping.finish()
 
         health = [Route("/healthz", self._healthz), Route("/readyz", self._readyz)]
         dashboard = self._dashboard(stop)

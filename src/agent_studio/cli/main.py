@@ -41,6 +41,7 @@ COMMANDS: dict[str, str] = {
     "recover": "Bring an interrupted promotion or rollback to its end",
     "release": "List, show, verify and clean up releases",
     "backup": "Back an environment's data up, verify it, put it back",
+    "fleet": "Share the records of many machines in one engine: set it up, let machines in",
     "log": "Show and follow what commands and the daemon did",
     "completion": "Print a shell's completion script",
 }

@@ -34,6 +34,7 @@ CREATE INDEX usage_seq ON usage (origin);
 CREATE INDEX usage_request ON usage (request);
 CREATE INDEX usage_at ON usage (at_ms);
 CREATE INDEX usage_session ON usage (session);
+CREATE TABLE replaced (id BLOB, at_ms INTEGER, environment INTEGER, by INTEGER);
 """
 _POSITION, _MOVED, _BEGUN = "position", "moved", "begun"
 _BATCH = 20_000
@@ -140,6 +141,7 @@ class Book:
             self.table.put_note(_MOVED, "yes")
             self.table.put_note(_BEGUN, str(int(self.table.note(_BEGUN) or 0) + 1))
             self.table.db.execute("DELETE FROM usage")
+            self.table.db.execute("DELETE FROM replaced")
             self._at(segments.START, 0)
             self._follow(segments.START)
         self.damaged = int(self.table.note("damaged") or 0)
@@ -194,7 +196,7 @@ class Book:
             usage_id(line.messageId or "", line.requestId or "") if has_id else event_id("line", line.eventId, seq)
         )
         if line.amends is not None:
-            self._replaced(line.amends, identity)
+            self._replaced(line.amends, identity, seq)
         name = self.table.name
         self.table.db.execute(
             _TOLD_AGAIN if line.amends is None else _AMENDED,
@@ -207,8 +209,11 @@ class Book:
         )  # fmt: skip
         return True
 
-    def _replaced(self, seq: int, identity: bytes) -> None:
-        self.table.db.execute("DELETE FROM usage WHERE origin = ? AND id <> ?", (seq, identity))
+    def _replaced(self, seq: int, identity: bytes, by: int) -> None:
+        """Take back what a line said that another one, by its number, says of another response."""
+        which = "FROM usage WHERE origin = ? AND id <> ?"
+        self.table.db.execute(f"INSERT INTO replaced SELECT id, at_ms, environment, ? {which}", (by, seq, identity))
+        self.table.db.execute(f"DELETE {which}", (seq, identity))
 
     def known(self, identity: str) -> Known | None:
         """Return what the ledger holds about a response, by its `usage_id`."""

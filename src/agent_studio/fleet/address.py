@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from agent_studio.environment.config import Config
 
 PASSWORD = "AGENT_STUDIO_FLEET_PASSWORD"  # noqa: S105 - the variable's name
+INGEST_PASSWORD = "AGENT_STUDIO_FLEET_INGEST_PASSWORD"  # noqa: S105 - the same
+_INGEST = "fleet.ingest"
 SCHEMES = ("postgresql", "clickhouse", "chdb", "nats")
 _LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
@@ -46,15 +48,25 @@ class Address(NamedTuple):
         hosts = ",".join(f"{host}:{port}" if port else host for host, port in self.hosts)
         return f"{self.scheme}://{user}{hosts}{self.path}"
 
+    @property
+    def tls(self) -> str:
+        """How the way there is protected, in words."""
+        asked = self.options.get("sslmode") or self.options.get("tls") or self.options.get("secure")
+        if self.is_local and asked is None:
+            return "local, not needed"
+        return f"as the address says: {asked}" if asked else "verified"
+
 
 def address(config: Config, key: str, variables: Mapping[str, str] | None = None) -> Address:
     """Return the address that a key of the configuration holds; raise `ConfigurationError` for none and for a bad one.
 
-    A password comes from `AGENT_STUDIO_FLEET_PASSWORD` alone.
+    A password comes from `AGENT_STUDIO_FLEET_PASSWORD` alone; that of the stream, who may write there is not who may
+    write into the engine, from `AGENT_STUDIO_FLEET_INGEST_PASSWORD`.
     """
     given, found = config[key], os.environ if variables is None else variables
     if not given:
-        raise ConfigurationError(f"{key} is not set", hint=f"in .claude/config.yaml: {key}: postgresql://HOST/DB")
+        example = "nats://HOST" if key == _INGEST else "postgresql://HOST/DB"
+        raise ConfigurationError(f"{key} is not set", hint=f"in .claude/config.yaml: {key}: {example}")
     try:
         parts = urlsplit(given)
         hosts = tuple(_host(one) for one in parts.netloc.rpartition("@")[2].split(","))
@@ -62,12 +74,18 @@ def address(config: Config, key: str, variables: Mapping[str, str] | None = None
         raise ConfigurationError(f"{key} is no address: {error}", hint="as in postgresql://HOST:PORT/DB") from error
     if parts.scheme not in SCHEMES:
         raise ConfigurationError(f"{key}: {parts.scheme!r} is no engine", hint=did_you_mean(parts.scheme, SCHEMES))
+    if (parts.scheme == "nats") != (key == _INGEST):
+        raise ConfigurationError(
+            f"{key}: {parts.scheme} is {'no stream' if key == _INGEST else 'a stream, no engine'}",
+            hint="fleet.ingest is nats://HOST; fleet.engine is postgresql:, clickhouse: or chdb:",
+        )
+    variable = INGEST_PASSWORD if key == _INGEST else PASSWORD
     if parts.password:
-        raise ConfigurationError(f"{key} holds a password", hint=f"take it out, and set {PASSWORD}")
+        raise ConfigurationError(f"{key} holds a password", hint=f"take it out, and set {variable}")
     tls = {name: config[f"fleet.tls.{name}"] for name in ("ca", "certificate", "key")}
     user = unquote(parts.username) if parts.username else None
     options = dict(parse_qsl(parts.query))
-    return Address(parts.scheme, hosts, unquote(parts.path), user, found.get(PASSWORD) or None, options, **tls)
+    return Address(parts.scheme, hosts, unquote(parts.path), user, found.get(variable) or None, options, **tls)
 
 
 def _host(text: str) -> tuple[str, int | None]:

@@ -14,8 +14,19 @@ from agent_studio.fleet.tables import SCHEMA_VERSION, TABLES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from agent_studio.fleet.tables import Form
+
 Row = tuple[Any, ...]
 """The values of a table's columns, in their order; an id as 32 hex digits."""
+
+
+UNPACKED_MOST_BYTES = 64 << 20
+"""Of a batch; what machines send has a tenth of it."""
+_NULLABLE = frozenset(("text", "figure", "whole"))
+_TYPES: Mapping[Form, tuple[type, ...]] = {
+    "id": (str,), "moment": (int,), "name": (str,), "text": (str,), "figure": (float, int), "whole": (int,),
+    "flag": (bool,),
+}  # fmt: skip
 
 
 class Batch(NamedTuple):
@@ -47,9 +58,12 @@ def encoded(batch: Batch) -> bytes:
 
 
 def decoded(data: bytes) -> Batch:
-    """Return what `encoded` wrote; raise `UsageError` for anything else, whoever sent it."""
+    """Return what `encoded` wrote; raise `UsageError` for anything else, whoever sent it.
+
+    All of its rows are of its project and its machine.
+    """
     try:
-        whole = json.loads(gzip.decompress(data))
+        whole = json.loads(_unpacked(data))
         version, project, machine, rows = (whole[name] for name in ("version", "project", "machine", "rows"))
         batch = Batch(str(project), str(machine), {name: [tuple(row) for row in found] for name, found in rows.items()})
     except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -57,7 +71,26 @@ def decoded(data: bytes) -> Batch:
     if version != SCHEMA_VERSION:
         raise UsageError(f"a batch of version {version}; this is version {SCHEMA_VERSION}", hint="upgrade agent-studio")
     for name, found in batch.rows.items():
-        width = len(TABLES.get(name, ()))
-        if not width or any(len(row) != width for row in found):
+        columns = tuple(TABLES.get(name, {}).items())
+        if not columns or not all(_is_row(row, columns) for row in found):
             raise UsageError(f"a batch with rows of {name!r} that are not as this version has them")
+        own = list(TABLES[name]).index("project"), list(TABLES[name]).index("machine")
+        if any((row[own[0]], row[own[1]]) != (batch.project, batch.machine) for row in found):
+            raise UsageError("a batch with rows of another project or machine than its own")
     return batch
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Return what is in a gzipped text of a bounded size: a small one may hold far more than any machine sends."""
+    unpacker = zlib.decompressobj(wbits=31)
+    text = unpacker.decompress(data, UNPACKED_MOST_BYTES)
+    if not unpacker.eof:
+        raise ValueError("cut short, or too large")
+    return text
+
+
+def _is_row(row: Row, columns: Sequence[tuple[str, Form]]) -> bool:
+    return len(row) == len(columns) and all(
+        (value is None and form in _NULLABLE) or type(value) in _TYPES[form]
+        for value, (_, form) in zip(row, columns, strict=True)
+    )

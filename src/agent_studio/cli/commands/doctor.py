@@ -1,8 +1,8 @@
 """Find what is wrong on this machine and the command that mends each.
 
 Looks at: the environment not detected, configuration not loaded, directories missing, tests failing, a feature
-not working, drift between environments, access rights, NODE_ENV, files of the original Agent Studio, and releases that
-are interrupted, damaged or unproven.
+not working, drift between environments, access rights, NODE_ENV, files of the original Agent Studio, releases that
+are interrupted, damaged or unproven, and records that wait for the shared engine.
 Exit code 1 when anything is a warning or worse.
 
 `doctor isolation` plants a random value in other environments' data and tries to reach it from inside `run` by every
@@ -23,6 +23,7 @@ from agent_studio.environment import checks as environment_checks
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.errors import ConfigurationError, ExitCode
 from agent_studio.evolution import findings as evolution_findings
+from agent_studio.fleet import status as fleet_status
 from agent_studio.guards import wired
 from agent_studio.isolation import choice
 from agent_studio.monitor import notify, retention
@@ -93,6 +94,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from wired.findings(context)
         yield from evolution_findings.checks(context)
         yield from repairing.findings(context.root)
+        yield from fleet_status.checks(context, session.variables)
     yield from condition.checks(session.project, session.variables)
     yield from build.findings(session.project)
     yield from wiring.findings(session.project)

@@ -51,6 +51,7 @@ class Store(NamedTuple):
     """By table; estimates where counting is dear."""
     bytes: int
     oldest_ms: int | None
+    """Of the project that is asked for, where one is."""
     newest_ms: int | None
 
 
@@ -65,8 +66,8 @@ class Engine(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def init(self, retention_days: int) -> list[str]:
-        """Create or migrate the schema; return what was done, nothing when it was there.
+    def init(self, retention_days: int, *, dry_run: bool = False) -> list[str]:
+        """Create or migrate the schema; return what was done, nothing when it was there; dry, what would be done.
 
         Raises `SchemaError` for one that we did not make or that is newer.
         """
@@ -91,6 +92,6 @@ class Engine(Protocol):
         """Return what is there."""
         ...
 
-    def prune(self, before_ms: int) -> int:
-        """Remove what is older, partition by partition; return how many partitions went."""
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> int:
+        """Remove what is older, partition by partition; return how many partitions went, or would go."""
         ...
