@@ -12,9 +12,6 @@ SITE := build/docs/venv
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test check fast trials bench reference plugin docs dist sbom audit lock clean
-=======
-.PHONY: run test check fast docs trials bench reference lock clean
->>>>>>> d1
 
 run: $(STAMP)
 	@$(BIN)/agent-studio init --env staging --with-activity --project $(EXAMPLE)
@@ -80,11 +77,12 @@ lock:
 	  --extra dev --python-version 3.11 --no-emit-package agent-studio \
 	  --custom-compile-command "make lock" -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
-<<<<<<< HEAD
 	  --extra engines --constraint requirements.lock --python-version 3.11 --no-emit-package agent-studio \
 	  --custom-compile-command "make lock" -o requirements-engines.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --python-version 3.11 --custom-compile-command "make lock" -o packaging/tools.lock packaging/tools.in
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --custom-compile-command "make lock" -o docs/requirements.lock docs/requirements.in
 
 clean:
 	rm -rf .venv .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
