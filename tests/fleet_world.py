@@ -6,7 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from tests.fleet_servers import PASSWORD
+from tests.monitor_records import Records
 
 from agent_studio import clock
 from agent_studio.cost import ledger
@@ -15,11 +20,9 @@ from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.fleet.tables import SCHEMA, TABLES
 from agent_studio.records import LlmUsage
-from tests.fleet_servers import PASSWORD
-from tests.monitor_records import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.conftest import Studio
@@ -27,6 +30,14 @@ if TYPE_CHECKING:
 
 VARIABLES = {"AGENT_STUDIO_FLEET_PASSWORD": PASSWORD}
 EVERYTHING = ("hooks", "agents", "errors", "sessions", "usage", "damage")
+
+
+def until(is_so: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something is so."""
+    ends = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 class Machine:
@@ -99,8 +110,9 @@ class Machine:
         (seq,) = ledger.append(self.context.root, [(record, f"{message}-{tokens}")])
         return seq
 
-    def seal(self, day: str = "2026-01-31", number: int = 1) -> Path:
+    def seal(self, number: int = 1) -> Path:
         """Rename the live file as sealing does."""
+        day = clock.timestamp(clock.now() - timedelta(days=1))[:10]
         target = self.metrics / f"hooks.{day}.{number}.jsonl"
         (self.metrics / "hooks.jsonl").rename(target)
         return target
