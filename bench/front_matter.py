@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,15 @@ _NULL = "tag:yaml.org,2002:null"
 
 def strict(block: str) -> dict[str, Any] | None:
     """Return what a strict reader makes of a block, scalars as they are written; None where it refuses."""
-    try:
-        loaded = YAML(typ="safe", pure=True).load(block)
-        node = YAML(typ="safe", pure=True).compose(block)
-        found = _plain(node) if node else {}
-    except Exception:  # noqa: BLE001 - it may refuse in many ways
-        return None
-    return found if loaded is None or isinstance(loaded, dict) else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # reused anchors
+        try:
+            loaded = YAML(typ="safe", pure=True).load(block)
+            node = YAML(typ="safe", pure=True).compose(block)
+            found = _plain(node) if node else {}
+        except Exception:  # noqa: BLE001 - it may refuse in many ways
+            return None
+    return found if loaded is None or (isinstance(loaded, dict) and isinstance(found, dict)) else None
 
 
 def _plain(node: Any) -> Any:
@@ -36,7 +39,10 @@ def _plain(node: Any) -> Any:
         return "" if node.tag == _NULL else node.value
     if node.id == "sequence":
         return [_plain(item) for item in node.value]
-    return {_plain(key): _plain(value) for key, value in node.value}
+    found = {_plain(key): _plain(value) for key, value in node.value}
+    if len(found) < len(node.value):
+        raise ValueError("an empty key and one that is null: the same to us")
+    return found
 
 
 def verdict(text: str, found: FrontMatter) -> str:

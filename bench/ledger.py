@@ -14,13 +14,13 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
 from bench import measure
+from bench.measure import Limit
 
 from agent_studio.cost.calls import open_ledger
 from agent_studio.cost.ledger import Writer
@@ -42,16 +42,6 @@ _SMALL_FILE_BYTES = 20_000
 """So that files are renamed all the time while writers are killed."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One row of the table."""
-
-    name: str
-    measured: str
-    limit: str
-    held: bool
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the table; exit code 1 when a limit was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,14 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{figure.name}: {figure.measured} ({figure.limit})", flush=True)
         figures.append(figure)
     faults = killed(args.kills // (10 if args.quick else 1), args.seed)
-    figures.append(Figure(f"{args.kills} kills under load", "; ".join(faults) or "nothing lost", "none", not faults))
+    figures.append(Limit(f"{args.kills} kills under load", "; ".join(faults) or "nothing lost", "none", not faults))
     print("\n" + measure.heading("The ledger", args.seed))
     rows = [(one.name, one.measured, one.limit, "held" if one.held else "MISSED") for one in figures]
     print(measure.table(("what", "measured", "limit", "verdict"), rows))
     return 0 if all(figure.held for figure in figures) else 1
 
 
-def measured(less: int) -> Iterator[Figure]:
+def measured(less: int) -> Iterator[Limit]:
     """Measure one call at a time at three lengths of the ledger, then verify the longest."""
     with tempfile.TemporaryDirectory() as folder:
         root = _project(Path(folder).resolve())
@@ -88,7 +78,7 @@ def measured(less: int) -> Iterator[Figure]:
         rate = verdict.records / (time.perf_counter() - started)
         files = len(segments(root))
         held = verdict.passed and verdict.records == written and rate >= VERIFY_RATE
-        yield Figure(
+        yield Limit(
             f"verify {verdict.records:,} records in {files} files",
             f"{rate:,.0f} records/s",
             f">= {VERIFY_RATE:,}",
@@ -96,12 +86,12 @@ def measured(less: int) -> Iterator[Figure]:
         )
 
 
-def _figure(length: int, writers: int, pause_ms: int, spans_ms: list[float], plain_ms: list[float]) -> Figure:
+def _figure(length: int, writers: int, pause_ms: int, spans_ms: list[float], plain_ms: list[float]) -> Limit:
     p50, p99 = measure.percentile(spans_ms, 0.5), measure.percentile(spans_ms, 0.99)
     ratio = p50 / measure.percentile(plain_ms, 0.5)
     limited = writers <= WRITERS_OF_LIMIT and pause_ms > 0
     pace = f"a call every {pause_ms} ms each" if pause_ms else "flat out"
-    return Figure(
+    return Limit(
         f"record_llm_call, {writers} writers, {pace}, {length:,} records before",
         f"p50 {p50 * 1e3:.0f} us, p99 {p99 * 1e3:.0f} us, max {max(spans_ms):.1f} ms, "
         f"{ratio:.1f} x a plain append of the same bytes",

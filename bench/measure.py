@@ -24,6 +24,16 @@ _HIDDEN = ("AGENT_STUDIO_", "CLAUDE", "ANTHROPIC_", "PYTEST_", "PYTHONDONTWRITEB
 
 
 @dataclass(frozen=True)
+class Limit:
+    """One row of a table of limits."""
+
+    name: str
+    measured: str
+    limit: str
+    held: bool
+
+
+@dataclass(frozen=True)
 class Cost:
     """What one process cost."""
 

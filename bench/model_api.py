@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from bench.json_handler import JsonHandler
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -77,7 +79,7 @@ class ModelApi:
         return number, self.turns[min(number, len(self.turns) - 1)]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler, BaseHTTPRequestHandler):
     owner: ModelApi
     protocol_version = "HTTP/1.1"
 
@@ -86,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         listed = None if self.owner.models is None else [{"id": name} for name in self.owner.models]
-        self._send(200, {"object": "list", "data": listed})
+        self.send_json(200, {"object": "list", "data": listed})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
@@ -103,25 +105,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {"request-id": f"req_{number:06d}", "x-request-id": f"req_{number:06d}", **turn.headers}
         if turn.raw is not None:
-            self._write(turn.status, turn.raw, headers)
+            self.send_bytes(turn.status, turn.raw, headers)
         elif turn.status != 200:
             error = {"type": "error", "error": {"type": "scripted", "message": turn.text}}
-            self._send(turn.status, error, headers)
+            self.send_json(turn.status, error, headers)
         elif "messages" in self.path:
-            self._send(200, _message(body, number, turn), headers)
+            self.send_json(200, _message(body, number, turn), headers)
         else:
-            self._send(200, _completion(body, number, turn), headers)
-
-    def _send(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        self._write(status, json.dumps(content).encode(), {**(headers or {}), "content-type": "application/json"})
-
-    def _write(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+            self.send_json(200, _completion(body, number, turn), headers)
 
 
 def _message(body: Mapping[str, Any], number: int, turn: Turn) -> dict[str, Any]:

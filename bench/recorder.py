@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
 from bench import measure
+from bench.measure import Limit
 
 from agent_studio.capture.recorder import build, routes
 from agent_studio.capture.wiring.bench import EXEC_MS, NATIVE_RATIO, PYTHON_RATIO, Costs, interleaved
@@ -38,16 +39,6 @@ _SHELL = ("sh", "-c", ":")
 _TRUE = ("/bin/true",)
 _EXEC = ("exec", "--hook", "bench", "--", *_TRUE)
 _NUMBERED = re.compile(rb'"payload":\{"writer":([0-9]+),"number":(-?[0-9]+),"text":"(x*)"\}\}')
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One row of the table."""
-
-    name: str
-    measured: str
-    limit: str
-    held: bool
 
 
 @dataclass(frozen=True)
@@ -80,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if all(figure.held for figure in figures) else 1
 
 
-def _figures(folder: Path, seed: int, less: int) -> Iterator[Figure]:
+def _figures(folder: Path, seed: int, less: int) -> Iterator[Limit]:
     for kind in ("native", "python"):
         place = installed(folder / kind, kind)
         if place is None:
@@ -109,18 +100,18 @@ def installed(folder: Path, kind: str) -> Place | None:
     return Place(done.command, routes.read(project)[Environment.DEVELOPMENT], measure.clean_variables())
 
 
-def costs(place: Place, kind: str, rounds: int) -> Iterator[Figure]:
+def costs(place: Place, kind: str, rounds: int) -> Iterator[Limit]:
     """Compare whole processes: recording with the shell or the bare interpreter, `exec` with the bare command."""
     limit = NATIVE_RATIO if kind == "native" else PYTHON_RATIO
     record = recording(place, kind, rounds)
     ratio, wall = record.cpu_ratio, record.wall_ms
     told = f"{ratio:.2f} x CPU of the floor; wall p50 {measure.percentile(wall, 0.5):.2f} ms"
     name = f"{kind}: record 3.4 kB"
-    yield Figure(name, f"{told}, p95 {measure.percentile(wall, 0.95):.2f} ms", f"<= {limit} x", ratio <= limit)
+    yield Limit(name, f"{told}, p95 {measure.percentile(wall, 0.95):.2f} ms", f"<= {limit} x", ratio <= limit)
     payload = place.inbox.with_name("payload")
     more = interleaved((*place.command, *_EXEC), _TRUE, rounds, payload, measure.clean_variables()).more_ms
     held = kind != "native" or more <= EXEC_MS
-    yield Figure(f"{kind}: exec", f"{more:.2f} ms more than the command", "native <= 2 ms", held)
+    yield Limit(f"{kind}: exec", f"{more:.2f} ms more than the command", "native <= 2 ms", held)
 
 
 def recording(place: Place, kind: str, rounds: int) -> Costs:
@@ -136,7 +127,7 @@ def numbered(writer: int, number: int, size: int) -> bytes:
     return b'{"writer":%d,"number":%d,"text":"%s"}' % (writer, number, b"x" * size)
 
 
-def at_once(place: Place, kind: str, size: int, count: int) -> Figure:
+def at_once(place: Place, kind: str, size: int, count: int) -> Limit:
     """Let many writers record at once; every payload must be there, whole, once."""
     place.inbox.unlink(missing_ok=True)
     started = time.perf_counter()
@@ -144,7 +135,7 @@ def at_once(place: Place, kind: str, size: int, count: int) -> Figure:
     wall = time.perf_counter() - started
     lost, torn = _missing(place.inbox, {(w, n) for w in range(WRITERS) for n in range(count)}, size)
     told = f"{lost} lost, {torn} torn, {WRITERS * count / wall:,.0f} events/s"
-    return Figure(f"{kind}: {WRITERS} writers x {count} x {size // 1_000} kB", told, "none", not lost and not torn)
+    return Limit(f"{kind}: {WRITERS} writers x {count} x {size // 1_000} kB", told, "none", not lost and not torn)
 
 
 def _record(place: Place, writer: int, size: int, count: int) -> None:
@@ -188,7 +179,7 @@ def _missing(inbox: Path, expected: set[tuple[int, int]], size: int) -> tuple[in
     return sum(found.get(key, 0) != 1 for key in expected), torn
 
 
-def killed(place: Place, kind: str, count: int, seed: int) -> Figure:
+def killed(place: Place, kind: str, count: int, seed: int) -> Limit:
     """Kill half of the recorders at a random moment; what exited with 0 must be there, whole, once."""
     place.inbox.unlink(missing_ok=True)
     acknowledged = place.inbox.with_name("acknowledged")
@@ -197,7 +188,7 @@ def killed(place: Place, kind: str, count: int, seed: int) -> Figure:
     kept = {(one[0], one[1]) for one in map(json.loads, acknowledged.read_text().splitlines())}
     lost, torn = _missing(place.inbox, kept, SIZES[1])
     told = f"{lost} of {len(kept)} acknowledged lost; {WRITERS * count - len(kept)} killed, {torn} left half a line"
-    return Figure(f"{kind}: SIGKILL at random, {WRITERS} x {count} x {SIZES[1] // 1_000} kB", told, "none", not lost)
+    return Limit(f"{kind}: SIGKILL at random, {WRITERS} x {count} x {SIZES[1] // 1_000} kB", told, "none", not lost)
 
 
 def _record_and_kill(place: Place, writer: int, count: int, seed: int, acknowledged: Path) -> None:

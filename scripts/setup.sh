@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace, bubblewrap) when it may.
 # setup.sh browser: only see to it that there is a Chromium, for the tests that drive one.
-# setup.sh engines: only install the servers that the fleet's tests start (PostgreSQL, NATS, ClickHouse in process).
+# setup.sh engines: only install the servers that the fleet's tests start (PostgreSQL, NATS, ClickHouse in process)
+# and the schemas that check deployment files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

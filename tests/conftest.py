@@ -22,6 +22,8 @@ from agent_studio.cli.main import main
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.release_world import World
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 _suite = settings(
@@ -184,3 +186,11 @@ def staged(bare: Studio) -> Studio:
     done = bare.run("init", "--env", "staging", "--set", "testData.artifactsCount=20")
     assert done.code == 0, done.err
     return bare
+
+
+@pytest.fixture
+def world(bare: Studio, tmp_path: Path) -> World:
+    """A project with a production beside it, and people with keys."""
+    from tests.release_world import World
+
+    return World(bare, tmp_path)

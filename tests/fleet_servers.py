@@ -20,13 +20,16 @@ from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from agent_studio.fleet.tables import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PASSWORD = "of the server's owner"
 _OWNER = "postgres"
@@ -41,8 +44,8 @@ _SETTINGS = {
 class PostgreSQLServer:
     """A PostgreSQL server in a folder of its own, on a free port, that asks everyone for a password."""
 
-    def __init__(self, binaries: Path) -> None:
-        self._binaries, self._numbers = binaries, itertools.count(1)
+    def __init__(self, binaries: Path, settings: Mapping[str, str] | None = None) -> None:
+        self._binaries, self._numbers, self._settings = binaries, itertools.count(1), dict(settings or {})
         self.folder = Path(tempfile.mkdtemp(prefix="fleet-pg-"))
         self._user = _unprivileged()
         if self._user is not None:
@@ -62,7 +65,7 @@ class PostgreSQLServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        told = [f"-c{name}={value}" for name, value in {**_SETTINGS, "port": self.port}.items()]
+        told = [f"-c{name}={value}" for name, value in {**_SETTINGS, **self._settings, "port": self.port}.items()]
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(
@@ -162,21 +165,21 @@ def postgresql_server() -> PostgreSQLServer:
 
 
 @cache
-def _chdb_folder() -> Path:
-    """Return the folder of this process's ClickHouse: the engine takes one a process."""
+def _chdb() -> tuple[Path, Any]:
+    """Return the folder of this process's ClickHouse, and a client: without any, the engine would stop and start."""
+    import clickhouse_connect
+
     folder = Path(tempfile.mkdtemp(prefix="fleet-chdb-"))
+    client = clickhouse_connect.get_client(dsn=f"chdb://{folder}")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    atexit.register(client.close)
+    return folder, client
 
 
 def chdb_address() -> str:
     """Return the address of an empty ClickHouse in this process; what was there before is gone."""
     if find_spec("chdb") is None:
         pytest.skip("no ClickHouse in process here: bash scripts/setup.sh engines")
-    import clickhouse_connect
-
-    folder = _chdb_folder()
-    client = clickhouse_connect.get_client(dsn=f"chdb://{folder}")
+    folder, client = _chdb()
     client.command(f"DROP DATABASE IF EXISTS {SCHEMA}")
-    client.close()
     return f"chdb://{folder}"

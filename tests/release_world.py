@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.conftest import Studio, add_artifacts
 
 from agent_studio.environment.context import Context, open_context
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 FEW = ("--set", "testData.artifactsCount=6")
 ROLES = {"qa": "quinn", "security": "sam", "uat": "uma"}
+NEEDS_KEYS = pytest.mark.skipif(
+    not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
+)
 
 
 class World:

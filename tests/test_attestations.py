@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.signing_people import People
 
 from agent_studio import clock
 from agent_studio.environment.roots import Project
 from agent_studio.errors import UsageError
 from agent_studio.release.checklists import attestations
 from agent_studio.release.checklists.attestations import NotSignedError, Subject
-from agent_studio.release.policy import Policy
 from agent_studio.release.signing import signoff
 
 if TYPE_CHECKING:
@@ -28,38 +27,14 @@ SUBJECT = Subject("a" * 64, "pre", "security-review")
 ROLES = ("security",)
 
 
-class People:
-    """Keys, and the signers' file that names them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.lines: list[str] = []
-
-    def key(self, name: str, *roles: str) -> Path:
-        place = self._folder / name
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", place], check=True)
-        if roles:
-            spaces = ",".join(map(signoff.namespace, roles))
-            kind, base64, *_ = place.with_suffix(".pub").read_text().split()
-            self.lines.append(f'{name}@example.org namespaces="{spaces}" {kind} {base64}')
-        return place
-
-    def policy(self, *, without: str = "\0") -> Policy:
-        lines = "".join(f"{line}\n" for line in self.lines if without not in line)
-        return Policy({}, lines.encode(), "e" * 64, bootstrap=False)
-
-    def signed(self, by: str = "sam", role: str = "security", subject: Subject = SUBJECT, **other: Any) -> bytes:
-        stated = {**attestations.statement(subject, role, "read every line"), **other}
-        return signoff.sign(stated, self._folder / by)
-
-
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> People:
-    made = People(tmp_path_factory.mktemp("keys"))
-    made.key("quinn", "qa")
-    made.key("sam", "security")
-    made.key("mallory")
-    return made
+    return People.of_three(tmp_path_factory.mktemp("keys"))
+
+
+def signed(people: People, by: str = "sam", role: str = "security", subject: Subject = SUBJECT, **other: Any) -> bytes:
+    stated = {**attestations.statement(subject, role, "read every line"), **other}
+    return signoff.sign(stated, people.folder / by)
 
 
 def checked(people: People, data: bytes, subject: Subject = SUBJECT, **options: Any) -> Checked:
@@ -77,37 +52,37 @@ def _at(days: float) -> str:
 
 
 def test_an_attestation_in_the_right_role_counts(people: People) -> None:
-    found = checked(people, people.signed())
+    found = checked(people, signed(people))
     assert (found.role, found.who, found.reason) == ("security", "sam@example.org", "")
 
 
 @pytest.mark.parametrize("field", Subject._fields)
 def test_it_is_about_exactly_one_item_of_one_candidate(people: People, field: str) -> None:
-    found = checked(people, people.signed(subject=SUBJECT._replace(**{field: "b" * 64})))
+    found = checked(people, signed(people, subject=SUBJECT._replace(**{field: "b" * 64})))
     assert not found.counts
     assert f"another {field}" in found.reason
 
 
 def test_forgeries_are_refused_each_for_its_reason(people: People) -> None:
-    good = people.signed()
-    swapped = json.loads(good) | {"signature": json.loads(people.signed())["signature"]}
+    good = signed(people)
+    swapped = json.loads(good) | {"signature": json.loads(signed(people))["signature"]}
     sign_off = {**attestations.statement(SUBJECT, "security", "x"), "schema": signoff.SCHEMA}
     forged = {
-        "a key that nobody named": (people.signed("mallory"), "not signed, as security"),
-        "a key of another role": (people.signed("quinn"), "not signed, as security"),
-        "a role that may not attest to it": (people.signed("quinn", "qa"), "only security may"),
-        "a role changed afterwards": (_edited(people.signed("quinn", "qa"), role="security"), "not signed"),
+        "a key that nobody named": (signed(people, "mallory"), "not signed, as security"),
+        "a key of another role": (signed(people, "quinn"), "not signed, as security"),
+        "a role that may not attest to it": (signed(people, "quinn", "qa"), "only security may"),
+        "a role changed afterwards": (_edited(signed(people, "quinn", "qa"), role="security"), "not signed"),
         "text changed afterwards": (_edited(good, text="read nothing"), "not signed"),
         "an expiry put off afterwards": (_edited(good, expires=_at(60)), "not signed"),
         "words added afterwards": (_edited(good, note="and more"), "not signed"),
         "a signature of another statement": (json.dumps(swapped).encode(), "not signed"),
         "no signature": (json.dumps({"statement": json.loads(good)["statement"]}).encode(), "nobody has signed"),
-        "no text": (people.signed(text="  "), "says nothing"),
-        "an expired one": (people.signed(issued=_at(-40), expires=_at(-10)), "expired"),
-        "one from the future": (people.signed(issued=_at(1), expires=_at(3)), "future"),
-        "one for ten years": (people.signed(expires=_at(3_650)), "more than a year"),
-        "one without a nonce": (people.signed(nonce=""), "nonce"),
-        "a sign-off in its place": (signoff.sign(sign_off, people._folder / "sam"), "no attestation"),
+        "no text": (signed(people, text="  "), "says nothing"),
+        "an expired one": (signed(people, issued=_at(-40), expires=_at(-10)), "expired"),
+        "one from the future": (signed(people, issued=_at(1), expires=_at(3)), "future"),
+        "one for ten years": (signed(people, expires=_at(3_650)), "more than a year"),
+        "one without a nonce": (signed(people, nonce=""), "nonce"),
+        "a sign-off in its place": (signoff.sign(sign_off, people.folder / "sam"), "no attestation"),
         "no JSON": (b"\x00", "no attestation"),
     }
     for name, (data, reason) in forged.items():
@@ -118,7 +93,7 @@ def test_forgeries_are_refused_each_for_its_reason(people: People) -> None:
 
 
 def test_the_word_of_a_signer_who_was_removed_counts_no_more(people: People) -> None:
-    data = people.signed()
+    data = signed(people)
     assert checked(people, data).counts
     assert "not signed" in checked(people, data, without="sam@").reason
     assert "no allowed_signers are live" in checked(people, data, without="@").reason
@@ -126,18 +101,18 @@ def test_the_word_of_a_signer_who_was_removed_counts_no_more(people: People) -> 
 
 def test_an_attestation_is_no_sign_off(people: People) -> None:
     subject = signoff.Subject("shop", "a" * 64, "staging", "production", "", "", "", {}, "target")
-    assert "no sign-off" in signoff.check(people.signed(), "a file", subject, people.policy(), ()).reason
+    assert "no sign-off" in signoff.check(signed(people), "a file", subject, people.policy(), ()).reason
 
 
 def test_what_would_not_count_is_not_kept(people: People, tmp_path: Path) -> None:
     project = Project(tmp_path)
     stated = attestations.statement(SUBJECT, "security", "read")
     with pytest.raises(NotSignedError, match="not signed, as security"):
-        attestations.attest(project, stated, people._folder / "mallory", people.policy(), ROLES)
+        attestations.attest(project, stated, people.folder / "mallory", people.policy(), ROLES)
     with pytest.raises(UsageError, match="not for the role 'qa'"):
-        attestations.attest(project, {**stated, "role": "qa"}, people._folder / "quinn", people.policy(), ROLES)
+        attestations.attest(project, {**stated, "role": "qa"}, people.folder / "quinn", people.policy(), ROLES)
     assert list(tmp_path.iterdir()) == []
-    attestations.attest(project, stated, people._folder / "sam", people.policy(), ROLES)
+    attestations.attest(project, stated, people.folder / "sam", people.policy(), ROLES)
     assert [one.who for one in attestations.of(project, SUBJECT, people.policy(), ROLES)] == ["sam@example.org"]
     assert attestations.of(project, SUBJECT._replace(item="documentation"), people.policy(), ROLES) == []
 
@@ -146,7 +121,7 @@ def test_the_newest_comes_first_and_damaged_files_are_said(people: People, tmp_p
     project = Project(tmp_path)
     for days, text in ((-2, "older"), (-1, "newer")):
         stated = attestations.statement(SUBJECT, "security", text) | {"issued": _at(days)}
-        attestations.attest(project, stated, people._folder / "sam", people.policy(), ROLES)
+        attestations.attest(project, stated, people.folder / "sam", people.policy(), ROLES)
     found = attestations.of(project, SUBJECT, people.policy(), ROLES)
     assert [one.statement["text"] for one in found] == ["newer", "older"]
     place = tmp_path / attestations.FOLDER / SUBJECT.candidate / found[0].file

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.release_world import World, git
+from tests.release_world import NEEDS_KEYS, World, git
 
 from agent_studio.release import facts
 from agent_studio.release.content import candidates
 from agent_studio.release.production.sides import open_sides
 from agent_studio.release.signing import signers, signoff
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.conftest import Studio
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-    ),
-]
+pytestmark = [pytest.mark.slow, NEEDS_KEYS]
 AGENT = ".claude/agents/code-reviewer.md"
-
-
-@pytest.fixture
-def world(bare: Studio, tmp_path: Path) -> World:
-    return World(bare, tmp_path)
 
 
 def works_as(world: World, who: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.monitor_records import Records
-from tests.release_world import ROLES, World, git
+from tests.release_world import NEEDS_KEYS, ROLES, World, git
 
 from agent_studio import clock
 from agent_studio.cli.commands.checklist import draw
@@ -28,12 +28,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-    ),
-]
+pytestmark = [pytest.mark.slow, NEEDS_KEYS]
 ISSUES = ".claude/staging/memory/issues.md"
 SUITE = "import unittest\n\nclass Test(unittest.TestCase):\n    def test_one(self):\n        pass\n"
 

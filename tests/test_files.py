@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.release_world import World
+from tests.release_world import NEEDS_KEYS, World
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Studio
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-)
+pytestmark = NEEDS_KEYS
 
 
 def everything(folder: Path) -> dict[str, bytes]:

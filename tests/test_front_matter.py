@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
-import warnings
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,8 +15,11 @@ from agent_studio.knowledge.front_matter import FrontMatter, flat, read, read_ya
 from agent_studio.knowledge.text import decode
 from agent_studio.knowledge.yaml.reader import mapping
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
+
+from bench.front_matter import strict
+
 FORMS = sorted((Path(__file__).parent / "fixtures/front_matter").glob("*.yaml"))
-_NULL = "tag:yaml.org,2002:null"
 
 PIECES = st.sampled_from([
     "a", "b: ", "key:", "c d e", " ", "  ", "\n", "\n  ", "\n    ", "\n- ", "\n  - ", "'", '"', "[", "]", "{", "}",
@@ -28,30 +30,6 @@ PIECES = st.sampled_from([
 ])  # fmt: skip
 SOUP = st.lists(PIECES, max_size=14).map("".join)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\u2028\u2029\x85\ufeff"), max_size=40)
-
-
-def strict(block: str) -> dict[str, Any] | None:
-    """Return what a strict reader makes of a block, scalars as they are written; None where it refuses."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # reused anchors
-        try:
-            loaded = YAML(typ="safe", pure=True).load(block)
-            node = YAML(typ="safe", pure=True).compose(block)
-            found = _plain(node) if node else {}
-        except Exception:  # noqa: BLE001 - it may refuse in many ways
-            return None
-    return found if loaded is None or (isinstance(loaded, dict) and isinstance(found, dict)) else None
-
-
-def _plain(node: Any) -> Any:
-    if node.id == "scalar":
-        return "" if node.tag == _NULL else node.value
-    if node.id == "sequence":
-        return [_plain(item) for item in node.value]
-    found = {_plain(key): _plain(value) for key, value in node.value}
-    if len(found) < len(node.value):
-        raise ValueError("an empty key and one that is null: the same to us")
-    return found
 
 
 def applied(text: str, found: FrontMatter) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.release_world import World
+from tests.release_world import NEEDS_KEYS, World
 
 from agent_studio.monitor import alerts
 from agent_studio.monitor.verdict import BREACH, Verdict
@@ -20,17 +19,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-    ),
-]
-
-
-@pytest.fixture
-def world(bare: Studio, tmp_path: Path) -> World:
-    return World(bare, tmp_path)
+pytestmark = [pytest.mark.slow, NEEDS_KEYS]
 
 
 def test_every_requirement_is_told_with_the_policy_in_force(world: World) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.killing import child
 
 from agent_studio import clock
 from agent_studio.capture import inbox
@@ -176,19 +177,6 @@ def _mixed(desk: Desk) -> None:
     desk.write(b"damaged\n", desk.hook("FromTheFuture"), desk.event({}, env="production"), b'{"torn')
 
 
-def _child(work: Callable[[], object]) -> int:
-    """Run something in a process of its own and return how it ended."""
-    child = os.fork()
-    if not child:
-        code = 70
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def _killed_at(call: str, number: int, work: Callable[[], object]) -> Callable[[], None]:
     """Return what runs `work` and is killed when it makes a system call for the n-th time."""
 
@@ -222,9 +210,9 @@ def test_killed_at_any_point_every_event_is_recorded_once(
     expected, number, step = whole.everything(), 1, {"fsync": 1, "write": 2, "close": 11}[call]
     while True:
         desk = _copy(start, tmp_path / f"{call}{number}")
-        if _child(_killed_at(call, number, desk.ingest)) == 0:
+        if child(_killed_at(call, number, desk.ingest)) == 0:
             break
-        _child(_killed_at(call, number // 2 + 1, partial(_in_small_steps, desk)))
+        child(_killed_at(call, number // 2 + 1, partial(_in_small_steps, desk)))
         desk.ingest()
         assert desk.everything() == expected, f"killed at {call} {number}"
         assert chain.first_bad_line((desk.root / "metrics" / "llm-usage.log").read_bytes().splitlines()) is None
@@ -433,7 +421,7 @@ def test_with_a_full_disk_nothing_is_lost_and_the_next_run_goes_on(desk: Desk) -
             with pytest.raises(StorageError):
                 desk.ingest()
 
-        assert _child(starved) == 0
+        assert child(starved) == 0
     desk.ingest()
     assert desk.everything() == whole.everything()
 

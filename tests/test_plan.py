@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.release_world import World
+from tests.release_world import NEEDS_KEYS, World
 from tests.test_docs import parses
 
 from agent_studio.cli.dispatch import whole_parser
@@ -24,17 +23,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-    ),
-]
-
-
-@pytest.fixture
-def world(bare: Studio, tmp_path: Path) -> World:
-    return World(bare, tmp_path)
+pytestmark = [pytest.mark.slow, NEEDS_KEYS]
 
 
 def planned(world: World, file: str = "plan.md") -> dict[str, Any]:

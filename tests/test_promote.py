@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.release_world import World
+from tests.release_world import NEEDS_KEYS, World
 
 from agent_studio import clock
 from agent_studio.capture.wiring import entries
@@ -25,17 +24,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-    ),
-]
-
-
-@pytest.fixture
-def world(bare: Studio, tmp_path: Path) -> World:
-    return World(bare, tmp_path)
+pytestmark = [pytest.mark.slow, NEEDS_KEYS]
 
 
 def test_a_candidate_with_evidence_and_signatures_goes_live_and_proves_itself(world: World) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.release_world import World
+from tests.release_world import NEEDS_KEYS, World
 from tests.test_switch import Files, Pair, _points
 
 from agent_studio.errors import AgentStudioError
@@ -195,7 +195,7 @@ def test_whatever_the_links_a_switch_gives_the_release_or_changes_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here")
+@NEEDS_KEYS
 @pytest.mark.parametrize("in_place", [True, False], ids=["in place", "with a target"])
 def test_a_linked_memory_file_goes_live_changes_and_comes_back(bare: Studio, tmp_path: Path, *, in_place: bool) -> None:
     bare.write("AGENTS.md", "v1\n")
@@ -223,7 +223,7 @@ def test_a_linked_memory_file_goes_live_changes_and_comes_back(bare: Studio, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here")
+@NEEDS_KEYS
 def test_a_link_out_of_production_and_a_bad_name_there_are_drift_until_they_are_gone(
     bare: Studio, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.release_world import World
+from tests.release_world import NEEDS_KEYS, World
 from tests.test_promote import interrupt
 from tests.test_switch import OLD, Files, Pair, _points
 
@@ -228,7 +228,7 @@ def test_a_damaged_journal_is_damage_for_everyone_and_is_never_carried_out(pair:
 
 @pytest.mark.slow
 @POSIX
-@pytest.mark.skipif(not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here")
+@NEEDS_KEYS
 def test_names_in_the_way_damage_and_other_spellings_through_the_commands(bare: Studio, tmp_path: Path) -> None:
     bare.write(f".claude/agents/{form_d('é')}.md", "v1")
     world = World(bare, tmp_path)

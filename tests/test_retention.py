@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+from tests.killing import Plan, child
 
 from agent_studio import clock
 from agent_studio.environment.context import Context, open_context
@@ -34,8 +35,6 @@ sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ t
 from bench import kills  # noqa: E402 - only after the line above
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.conftest import Studio
 
 pytestmark = pytest.mark.slow  # columns are made by an engine that takes a while to load
@@ -58,6 +57,10 @@ class Store:
         (path / ".claude" / "config.staging.yaml").write_text("environment: staging\n")
         for kind, file in segments.JOURNALS.values():
             (self.root / kind / file).touch()
+
+    def copied(self, target: Path) -> Store:
+        shutil.copytree(self.path, target)
+        return Store(target)
 
     @property
     def context(self) -> Context:
@@ -457,18 +460,6 @@ def _old_and_new(store: Store) -> None:
     store.close(95, "errors")
 
 
-def _child(work: Callable[[], object]) -> int:
-    child = os.fork()
-    if not child:
-        code = 70
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 @pytest.mark.parametrize("limit", [100, 700, 1_500, 2_500])
 def test_on_a_full_disk_everything_stays_and_is_done_later(store: Store, limit: int) -> None:
     """A limit for the size of files stands for a disk that fills: writes fail in the same places."""
@@ -482,38 +473,12 @@ def test_on_a_full_disk_everything_stays_and_is_done_later(store: Store, limit: 
         assert done.faults
         assert all("cannot" in one.reason for one in done.faults), done.faults
 
-    code = _child(starved)
+    code = child(starved)
     assert code == 0
     assert [name for name in store.files() if name.endswith(".tmp")] == []
     assert store.truth() == truth
     assert store.tidy().faults == []
     assert store.truth() == truth
-
-
-class _Plan:
-    """The system calls of one `ingest` that change a file, and copies of a project killed at them."""
-
-    def __init__(self, store: Store, folder: Path) -> None:
-        self._store, self._folder, self._log = store, folder, folder / "log"
-        self.victim = store
-        self.points = self._planned()
-
-    def _planned(self) -> list[kills.Point]:
-        for _ in range(2):  # the first one may compile what is to be compiled
-            assert self._run() == 0
-        return list(kills._points(self._log, self.victim.path))
-
-    def _run(self, *inject: str) -> int:
-        shutil.rmtree(self._folder / "victim", ignore_errors=True)
-        shutil.copytree(self._store.path, self._folder / "victim")
-        self.victim = Store(self._folder / "victim")
-        return kills._traced(self.victim.path, ("ingest",), self._log, *inject)
-
-    def kill(self, place: int) -> kills.Point | None:
-        """Kill at a point; None when that did not come to pass: the engine has threads, so calls change places."""
-        point = self.points[min(place, len(self.points) - 1)]
-        code = self._run("-e", f"inject={point.call}:signal=KILL:when={point.ordinal}")
-        return point if code == -signal.SIGKILL else None
 
 
 def test_killed_at_any_system_call_that_changes_a_file_every_record_stays_and_the_next_run_repairs(
@@ -524,7 +489,7 @@ def test_killed_at_any_system_call_that_changes_a_file_every_record_stays_and_th
         pytest.skip(f"this machine forbids tracing, so no kill can be planned: {fault}")
     monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC))
     _old_and_new(store)
-    truth, plan = store.truth(), _Plan(store, tmp_path)
+    truth, plan = store.truth(), Plan(store.copied, tmp_path)
     expected = plan.victim.files().keys()
     assert any("archive" in point.target and point.call == "renameat" for point in plan.points)
     assert any(".parquet" in point.target and point.call == "renameat" for point in plan.points)

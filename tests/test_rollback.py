@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from typing import TYPE_CHECKING
 
 import pytest
 from tests.release_world import FEW, World, git
@@ -16,20 +15,10 @@ from agent_studio.release.content.git import run as run_git
 from agent_studio.release.production import history, sessions
 from agent_studio.release.production.sides import open_sides
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.conftest import Studio
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(None in map(shutil.which, ("ssh-keygen", "git")), reason="ssh-keygen or git is not here"),
 ]
-
-
-@pytest.fixture
-def world(bare: Studio, tmp_path: Path) -> World:
-    return World(bare, tmp_path)
 
 
 def back(world: World, level: int, *arguments: str, code: int = 0) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import shutil
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.release_world import World
+from tests.release_world import NEEDS_KEYS, World
 
 from agent_studio import clock
 from agent_studio.environment import flag_rollout, flags
@@ -42,9 +41,7 @@ LIMITS = (
     "errorRatePerHour: 20}\n"
 )
 ME: dict[str, Any] = {"who": "Ada", "why": "a trial"}
-needs_keys = pytest.mark.skipif(
-    not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-)
+needs_keys = NEEDS_KEYS
 
 
 class Live:
@@ -566,11 +563,6 @@ def test_a_wrong_rollout_command_exits_2_and_changes_nothing(live: Live, argumen
 
 
 # Promotion and rollback
-
-
-@pytest.fixture
-def world(bare: Studio, tmp_path: Path) -> World:
-    return World(bare, tmp_path)
 
 
 def production(world: World) -> tuple[Context, flags.History]:

@@ -11,10 +11,12 @@ import signal
 import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.killing import Plan, child
 
 from agent_studio import clock
 from agent_studio.capture.export.exporter import Options, export
@@ -410,18 +412,6 @@ def test_positions_of_files_that_are_gone_are_forgotten(desk: Desk, monkeypatch:
 # Killed
 
 
-def _child(work: Callable[[], object]) -> int:
-    child = os.fork()
-    if not child:
-        code = 70
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def _a_day_passes(desk: Desk) -> None:
     """Leave journals of yesterday, and events that were not taken yet."""
     desk.events(3)
@@ -470,7 +460,7 @@ def _three_days(desk: Desk, number: Callable[[], int]) -> int:
         for count in (2, 3):
             desk.events(count)
             point = number()
-            killed += point > 0 and _child(_killed_at(point, desk.ingest)) == -signal.SIGKILL
+            killed += point > 0 and child(_killed_at(point, desk.ingest)) == -signal.SIGKILL
             desk.later(hours=2)
         desk.later(hours=20)
     desk.ingest()
@@ -516,7 +506,7 @@ def test_killed_between_renaming_and_remembering_and_again_while_writing(
             monkeypatch.setattr(os, call, counted)
             desk.ingest()
 
-        assert _child(work) == -signal.SIGKILL
+        assert child(work) == -signal.SIGKILL
 
     desk.events(1)
     desk.ingest()
@@ -541,7 +531,7 @@ def test_killed_while_learning_anew_what_was_sealed_nothing_is_doubled(tmp_path:
     expected, number = desk.ids(), 1
     while True:
         victim = _copy(desk, tmp_path / f"{number}")
-        if _child(_killed_at(number, victim.ingest)) == 0:
+        if child(_killed_at(number, victim.ingest)) == 0:
             break
         victim.ingest()
         assert victim.ids() == expected, f"killed at {number}"
@@ -564,44 +554,15 @@ def test_killed_at_any_system_call_that_changes_a_file_nothing_is_lost_or_double
     desk.now = datetime.now(UTC) - timedelta(days=1)
     _a_day_passes(desk)
     monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC))
-    plan = _Plan(desk, tmp_path)
+    plan = Plan(partial(_copy, desk), tmp_path)
     expected, names = plan.victim.ids(), plan.victim.names("hooks")
     assert any(point.call == "renameat" and "hooks" in point.target for point in plan.points)
     for place in range(0, len(plan.points), EVERY):
-        point = plan.kill(place)
+        point = plan.kill_exactly(place)
         plan.victim.ingest()
         assert plan.victim.ids() == expected, f"killed at {point}"
         assert plan.victim.names("hooks") == names, f"killed at {point}"
         assert plan.victim.ingest().sealed == []
-
-
-class _Plan:
-    """The system calls of one `ingest` that change a file, and copies of a project killed at them."""
-
-    def __init__(self, desk: Desk, folder: Path) -> None:
-        self._desk, self._folder, self._log = desk, folder, folder / "log"
-        self.victim = desk
-        self.points = self._planned()
-
-    def _planned(self) -> list[kills.Point]:
-        for _ in range(2):  # the first one may compile what is to be compiled
-            assert self._run() == 0
-        return list(kills._points(self._log, self.victim.path))
-
-    def _run(self, *inject: str) -> int:
-        shutil.rmtree(self._folder / "victim", ignore_errors=True)
-        self.victim = _copy(self._desk, self._folder / "victim")
-        return kills._traced(self.victim.path, ("ingest",), self._log, *inject)
-
-    def kill(self, place: int) -> kills.Point:
-        for _ in range(4):  # modules compiled meanwhile move the calls: plan again
-            point = self.points[min(place, len(self.points) - 1)]
-            code = self._run("-e", f"inject={point.call}:signal=KILL:when={point.ordinal}")
-            died = list(kills._points(self._log, self.victim.path))
-            if code == -signal.SIGKILL and died and died[-1] == point:
-                return point
-            self.points = self._planned()
-        pytest.fail("the planned kill did not happen")
 
 
 def test_a_disk_that_refuses_leaves_everything_as_it_was(

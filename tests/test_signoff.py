@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.signing_people import People
 
 from agent_studio import clock
 from agent_studio.errors import UsageError
-from agent_studio.release.policy import Policy
 from agent_studio.release.signing import signoff, statement, withdrawals
 from agent_studio.release.signing.signoff import Checked, Subject
 
@@ -27,37 +26,13 @@ SUBJECT = Subject(
 )  # fmt: skip
 
 
-class People:
-    """Keys, and the signers' file that names them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.lines: list[str] = []
-
-    def key(self, name: str, *roles: str) -> Path:
-        place = self._folder / name
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", place], check=True)
-        if roles:
-            spaces = ",".join(map(signoff.namespace, roles))
-            kind, base64, *_ = place.with_suffix(".pub").read_text().split()
-            self.lines.append(f'{name}@example.org namespaces="{spaces}" {kind} {base64}')
-        return place
-
-    def policy(self) -> Policy:
-        return Policy({}, "".join(f"{line}\n" for line in self.lines).encode(), "e" * 64, bootstrap=False)
-
-
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> People:
-    made = People(tmp_path_factory.mktemp("keys"))
-    made.key("quinn", "qa")
-    made.key("sam", "security")
-    made.key("mallory")
-    return made
+    return People.of_three(tmp_path_factory.mktemp("keys"))
 
 
 def signed(people: People, by: str = "quinn", role: str = "qa", subject: Subject = SUBJECT, **other: Any) -> bytes:
-    return signoff.sign({**signoff.statement(subject, role), **other}, people._folder / by)
+    return signoff.sign({**signoff.statement(subject, role), **other}, people.folder / by)
 
 
 def checked(people: People, data: bytes, subject: Subject = SUBJECT, used: tuple[str, ...] = ()) -> Checked:
@@ -150,11 +125,11 @@ def test_only_the_key_that_gave_a_sign_off_takes_it_back(people: People, tmp_pat
         assert one is not None
         return withdrawals.applied(good, [one], policy)
 
-    quinn = people._folder / "quinn"
+    quinn = people.folder / "quinn"
     assert "quinn@example.org withdrew it at" in after(quinn).reason
     assert after(quinn).reason.endswith(": a mistake")
     assert after(tmp_path / "quentin").counts  # who may sign in the same role
-    assert after(people._folder / "mallory").counts
+    assert after(people.folder / "mallory").counts
     for name in ("project", "candidate", "nonce"):
         assert after(quinn, **{name: "another"}).counts
     whole = withdrawals.read(signoff.sign(withdrawals.statement(good.statement, "a mistake"), quinn))

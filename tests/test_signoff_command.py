@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import Studio
-from tests.release_world import ROLES, World, git
+from tests.release_world import NEEDS_KEYS, ROLES, World, git
 
 from agent_studio import clock
 from agent_studio.release import evidence
@@ -25,17 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-    ),
-]
-
-
-@pytest.fixture
-def world(bare: Studio, tmp_path: Path) -> World:
-    return World(bare, tmp_path)
+pytestmark = [pytest.mark.slow, NEEDS_KEYS]
 
 
 def request(world: World, role: str = "qa", *more: str) -> Path:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import Studio, add_artifacts
-from tests.release_world import ROLES, World
+from tests.release_world import NEEDS_KEYS, ROLES, World
 
 from agent_studio import clock
 from agent_studio.release import evidence, facts, gate
@@ -29,12 +28,7 @@ if TYPE_CHECKING:
 
     from agent_studio.release.facts import Gathered
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-    ),
-]
+pytestmark = [pytest.mark.slow, NEEDS_KEYS]
 _NUMBERS = itertools.count()
 
 

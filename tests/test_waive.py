@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.release_world import World
+from tests.release_world import NEEDS_KEYS, World
 
 from agent_studio import clock
 from agent_studio.release import evidence, facts, gate
@@ -17,22 +16,10 @@ from agent_studio.release.production.sides import open_sides
 from agent_studio.release.signing import signoff
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.conftest import Finished
 
-    from tests.conftest import Finished, Studio
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-    ),
-]
+pytestmark = [pytest.mark.slow, NEEDS_KEYS]
 WHY = "the first release has nothing to be compared with"
-
-
-@pytest.fixture
-def world(bare: Studio, tmp_path: Path) -> World:
-    return World(bare, tmp_path)
 
 
 def waive(world: World, item: str = "comparison", by: str = "quinn", role: str = "qa", *, code: int = 0) -> Finished:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+from bench.json_handler import JsonHandler
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -191,7 +193,7 @@ def _handler(api: MessagesApi) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler, BaseHTTPRequestHandler):
     owner: MessagesApi
     protocol_version = "HTTP/1.1"
 
@@ -203,19 +205,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: standard error is the test's."""
 
     def do_HEAD(self) -> None:
-        self._send(200, {})
+        self.send_json(200, {})
 
     def do_CONNECT(self) -> None:
         self._count()
-        self._send(403, _error("permission_error", self.path))
+        self.send_json(403, _error("permission_error", self.path))
 
     def do_GET(self) -> None:
         self._count()
         if self.path.startswith("/v1/models"):
             models = [{"type": "model", "id": name, "display_name": name} for name in _MODELS]
-            self._send(200, {"data": models, "has_more": False, "first_id": _MODELS[0], "last_id": _MODELS[-1]})
+            self.send_json(200, {"data": models, "has_more": False, "first_id": _MODELS[0], "last_id": _MODELS[-1]})
         else:
-            self._send(404, _error("not_found_error", self.path))
+            self.send_json(404, _error("not_found_error", self.path))
 
     def do_POST(self) -> None:
         self._count()
@@ -223,37 +225,25 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(size) or b"{}")
         path = self.path.partition("?")[0]
         if path == "/v1/messages/count_tokens":
-            self._send(200, {"input_tokens": size // 4})
+            self.send_json(200, {"input_tokens": size // 4})
         elif path == "/v1/messages":
             self._reply(*self.owner.answer(body))
         else:
-            self._send(404, _error("not_found_error", path))
+            self.send_json(404, _error("not_found_error", path))
 
     def _reply(self, served: Served, turn: Turn) -> None:
         time.sleep(turn.delay_s)
         headers = {"request-id": served.request_id}
         if not served.message_id and turn.refusal:
             refusal = turn.refusal
-            self._send(
+            self.send_json(
                 refusal.status, _error(refusal.kind, refusal.message) | {"request_id": served.request_id}, headers
             )
         elif served.streamed:
             text = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in _events(served, turn))
-            self._write(200, text.encode(), headers | {"content-type": "text/event-stream"})
+            self.send_bytes(200, text.encode(), headers | {"content-type": "text/event-stream"})
         else:
-            self._send(200, _message(served, turn), headers)
-
-    def _send(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        self._write(status, json.dumps(content).encode(), {**(headers or {}), "content-type": "application/json"})
-
-    def _write(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+            self.send_json(200, _message(served, turn), headers)
 
     def _count(self) -> None:
         self.owner.contacted[f"{self.command} {self.path.partition('?')[0]}"] += 1

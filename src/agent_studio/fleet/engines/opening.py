@@ -24,6 +24,23 @@ def opened(address: Address, project: str) -> Engine:
         from agent_studio.fleet.engines.clickhouse import ClickHouse  # noqa: PLC0415 - as above
 
         return ClickHouse(address, project)
-    raise ConfigurationError(
+    raise _no_engine(address)
+
+
+def script(address: Address, retention_days: int) -> str:
+    """Return the statements that make the tables in an empty engine; raise `ConfigurationError` as `opened`."""
+    if address.scheme == "postgresql":
+        from agent_studio.fleet.engines import postgresql_schema  # noqa: PLC0415 - as above
+
+        return postgresql_schema.script(retention_days)
+    if address.scheme in {"clickhouse", "chdb"}:
+        from agent_studio.fleet.engines import clickhouse_schema  # noqa: PLC0415 - as above
+
+        return clickhouse_schema.script(address.options.get("cluster", ""))
+    raise _no_engine(address)
+
+
+def _no_engine(address: Address) -> ConfigurationError:
+    return ConfigurationError(
         f"{address.shown} holds no records", hint="fleet.engine: postgresql://HOST/DB or clickhouse://HOST/DB"
     )

@@ -7,8 +7,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Self
 
 from agent_studio.environment.shared_records import Fetched
-from agent_studio.fleet.engines import RefusedError
-from agent_studio.fleet.engines.postgresql_connection import connected, library, refuse_newer, require, version
+from agent_studio.fleet.engines import RefusedError, versions
+from agent_studio.fleet.engines.postgresql_connection import connected, library, version
 from agent_studio.fleet.engines.postgresql_schema import columns, mark, migrations, typed
 from agent_studio.fleet.engines.postgresql_store import DAY_MS, one, parts, store
 from agent_studio.fleet.tables import SCHEMA, TABLES
@@ -84,7 +84,7 @@ class PostgreSQL:
     def require(self) -> None:
         """Raise `SchemaError` unless the schema is of this version."""
         with self.connection() as db:
-            require(version(db))
+            versions.require(version(db))
 
     def insert(self, batch: Batch) -> int:
         """Keep the rows that are not there yet, all or none; return how many these were."""
@@ -152,7 +152,7 @@ class PostgreSQL:
 def _migrated(db: Connection[Any], retention_days: int) -> list[str]:
     """Bring the schema to this version and retention; return what was done."""
     found = version(db)
-    refuse_newer(found)
+    versions.refuse_newer(found)
     steps = [*([mark(retention_days)] if found is None else ()), *migrations(found or 0)]
     for step in steps:
         db.execute(step.sql)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.errors import ConfigurationError, did_you_mean
 from agent_studio.fleet.engines import FleetError, SchemaError
 from agent_studio.fleet.engines.postgresql_schema import MADE_BY
-from agent_studio.fleet.tables import SCHEMA, SCHEMA_VERSION
+from agent_studio.fleet.tables import SCHEMA
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -80,23 +80,3 @@ def version(db: Connection[Any]) -> int | None:
         )
     number: int = marked[0]
     return number
-
-
-def refuse_newer(found: int | None) -> None:
-    """Raise `SchemaError` for a version that this one does not know."""
-    if found is not None and found > SCHEMA_VERSION:
-        raise SchemaError(
-            f"the engine's tables are of version {found}; this is version {SCHEMA_VERSION}",
-            hint="upgrade agent-studio: pip install -U agent-studio",
-        )
-
-
-def require(found: int | None) -> None:
-    """Raise `SchemaError` unless a version is this one."""
-    refuse_newer(found)
-    if found != SCHEMA_VERSION:
-        had = "no tables of ours" if found is None else f"tables of version {found}"
-        raise SchemaError(
-            f"the engine has {had}; this is version {SCHEMA_VERSION}",
-            hint="agent-studio fleet init creates and migrates them",
-        )

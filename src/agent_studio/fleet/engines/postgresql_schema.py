@@ -91,6 +91,7 @@ CREATE INDEX {name}_by_time ON {SCHEMA}.{name} USING brin (at_ms) WITH (autosumm
 ALTER TABLE {SCHEMA}.{name} ENABLE ROW LEVEL SECURITY;
 CREATE POLICY writes ON {SCHEMA}.{name} FOR INSERT WITH CHECK (
   (project, machine) IN (SELECT one.project, one.machine FROM {SCHEMA}.mine AS one WHERE one.may = 'write')
+  OR (SELECT count(*) > 0 FROM {SCHEMA}.mine AS one WHERE one.may = 'drain')
 );
 CREATE POLICY reads ON {SCHEMA}.{name} FOR SELECT USING (
   project = ANY (ARRAY(SELECT one.project FROM {SCHEMA}.mine AS one WHERE one.may = 'read'))
@@ -102,9 +103,9 @@ _ACCESS = Step(
     "created the table access",
     f"""CREATE TABLE {SCHEMA}.access (
   role text COLLATE "C" NOT NULL,
-  may text COLLATE "C" NOT NULL CHECK (may IN ('read', 'write')),
+  may text COLLATE "C" NOT NULL CHECK (may IN ('read', 'write', 'drain')),
   project text COLLATE "C" NOT NULL,
-  machine text COLLATE "C" NOT NULL DEFAULT '' CHECK ((machine = '') = (may = 'read')),
+  machine text COLLATE "C" NOT NULL CHECK ((machine <> '') = (may = 'write')),
   since timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (role, may, project, machine)
 );

@@ -1,0 +1,105 @@
+"""What is deployed: files are as the schemas of their programs have them, and every query of a dashboard runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
+BIN = Path(sys.executable).parent
+DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
+
+
+def _tool(name: str) -> str:
+    if not (BIN / name).exists():
+        pytest.skip(f"{name} is not installed: bash scripts/setup.sh engines")
+    return str(BIN / name)
+
+
+def test_the_compose_file_is_as_its_specification_has_it() -> None:
+    command = [_tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_compose_file_with_an_unknown_key_is_told(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {one: {image: a, restarts: never}}\n")
+    command = [_tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(tmp_path / "compose.yaml")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("place", sorted((DEPLOY / "kubernetes").glob("*.yaml")), ids=lambda place: place.stem)
+def test_a_manifest_is_as_the_api_has_it(place: Path) -> None:
+    done = subprocess.run(
+        [_tool("kubernetes-validate"), "--strict", str(place)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed for resource" in done.stdout
+
+
+def test_the_server_takes_its_configuration() -> None:
+    environment = {**os.environ, "INGEST_PASSWORD": "one", "MACHINE_1_PASSWORD": "two"}
+    command = [_tool("nats-server"), "-t", "-c", str(DEPLOY / "nats/nats.conf")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_cluster_takes_its_configuration(tmp_path: Path) -> None:
+    text = YAML(typ="safe").load((DEPLOY / "kubernetes/configuration.yaml").read_text())["data"]["nats.conf"]
+    key, certificate = tmp_path / "tls.key", tmp_path / "tls.crt"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "1",
+         "-subj", "/CN=nats"], check=True, capture_output=True,
+    )  # fmt: skip
+    (tmp_path / "ca.crt").write_bytes(certificate.read_bytes())
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users/machines.conf").write_text((DEPLOY / "nats/machines.conf").read_text())
+    (tmp_path / "nats.conf").write_text(text.replace("/tls/", f"{tmp_path}/"))
+    environment = {**os.environ, "INGEST_PASSWORD": "one", "MACHINE_1_PASSWORD": "two", "POD_NAME": "nats-0"}
+    command = [_tool("nats-server"), "-t", "-c", str(tmp_path / "nats.conf")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("place", DASHBOARDS, ids=lambda place: place.stem)
+def test_a_dashboard_is_as_grafana_has_it(place: Path) -> None:
+    """Read into the models that Grafana publishes: an unknown shape is an error, a known one comes out as it was."""
+    models = pytest.importorskip("grafana_foundation_sdk.models.dashboard")
+    given = json.loads(place.read_text())
+    read = json.loads(json.dumps(models.Dashboard.from_json(given), default=lambda one: one.to_json()))
+    assert {name: read[name] for name in ("uid", "title", "refresh", "schemaVersion")} == {
+        name: given[name] for name in ("uid", "title", "refresh", "schemaVersion")
+    }
+    assert [one["targets"][0]["rawSql"] for one in read["panels"]] == [
+        one["targets"][0]["rawSql"] for one in given["panels"]
+    ]
+    boxes = [tuple(one["gridPos"][name] for name in "xywh") for one in given["panels"]]
+    cells = [(column, row) for x, y, w, h in boxes for column in range(x, x + w) for row in range(y, y + h)]
+    assert len(cells) == len(set(cells))
+    assert all(0 <= column < 24 for column, _ in cells)
+
+
+def _statement(query: str) -> str:
+    """Put in what Grafana puts in for its macros and variables."""
+    text = re.sub(r"\$__unixEpochGroup\((.+?), \$__interval\)", r"floor((\1) / 3600) * 3600", query)
+    text = text.replace("$__unixEpochFrom()", "0").replace("$__unixEpochTo()", "4102444800")
+    return text.replace("$project", "'bookshop'").replace("$environment", "'staging'")
+
+
+def test_every_query_of_a_dashboard_runs(fleet_database: Any) -> None:
+    for place in DASHBOARDS:
+        found = json.loads(place.read_text())
+        queries = [one["query"] for one in found["templating"]["list"]]
+        queries += [target["rawSql"] for one in found["panels"] for target in one["targets"]]
+        for query in queries:
+            statement = _statement(query)
+            assert "$" not in statement, statement
+            fleet_database.execute(statement).fetchall()
