@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import shutil
 import signal
 import time
@@ -38,7 +39,7 @@ def database(tmp_path: Path) -> Database:
     found = Database(postgresql_server())
     studio = Studio(tmp_path / "central")
     studio.write(".claude/config.yaml", f"fleet:\n  engine: {found.address}\n")
-    assert studio.run("fleet", "init", variables=VARIABLES).code == 0
+    assert studio.run("fleet", "init", "--yes", variables=VARIABLES).code == 0
     return found
 
 
@@ -76,9 +77,9 @@ def test_records_go_through_the_stream_into_the_engine_once(machine: Machine, da
     machine.ship()  # again, in other batches
     assert sum(database.counts().values()) == 0
     waiting = machine.status()["destinations"][0]["stream"]
-    assert (waiting["messages"], waiting["machines"], waiting["replicas"]) == (13, 1, 1)
+    assert (waiting["messages"], waiting["replicas"]) == (10, 1)  # what was sent twice alike is there once
     done = drain(machine)
-    assert (done["messages"], done["poisoned"], done["refused"]) == (13, 0, 0)
+    assert (done["messages"], done["poisoned"], done["refused"]) == (10, 0, 0)
     assert database.counts() == {"hooks": 41, "agents": 1, "errors": 1, "sessions": 1, "usage": 1, "damage": 0}
     assert machine.status()["destinations"][0]["stream"]["messages"] == 0
     assert drain(machine)["messages"] == 0
@@ -115,10 +116,10 @@ def test_a_full_stream_makes_machines_wait_and_loses_nothing(machine: Machine, d
     machine.configure(streamMegabytes=1, batchRecords=300, texts="full")
     for number in range(9):
         machine.record(300, session=f"s{number}")
-    chance = "".join(chr(33 + number * 37 % 90) for number in range(997))
+    chance = random.Random(7)
     with (machine.metrics / "errors.jsonl").open("w") as file:
         for number in range(3_000):
-            text = "".join(chance[(number * 31 + step * (number % 97 + 1)) % 997] for step in range(900))
+            text = chance.randbytes(600).hex()
             record = {"timestamp": "2026-11-27T05:00:00.000Z", "environment": "staging", "eventId": f"e{number}",
                       "errorType": "SystemError", "severity": "LOW", "source": "x", "message": text}  # fmt: skip
             file.write(json.dumps(record) + "\n")

@@ -100,7 +100,7 @@ def test_rows_say_what_the_lake_says_of_the_same_lines(kind: str, tmp_path: Path
     folder, live = JOURNALS[kind]
     place = tmp_path / ".claude/staging" / folder / live.replace(".jsonl", ".2026-03-30.1.jsonl")
 
-    @settings(max_examples=settings.default.max_examples // 8)
+    @settings(max_examples=settings().max_examples // 8)
     @given(journal(kind))
     @example([b'{"timestamp":"' + AT.encode() + b'","environment":"staging"}', b"nonsense"])
     def check(lines: list[bytes]) -> None:

@@ -32,7 +32,7 @@ def studio(tmp_path: Path) -> Studio:
 def database(studio: Studio) -> Database:
     found = Database(postgresql_server())
     studio.write(".claude/config.yaml", f"fleet:\n  engine: {found.address}\n")
-    done = studio.run("fleet", "init", "--json", variables=VARIABLES)
+    done = studio.run("fleet", "init", "--yes", "--json", variables=VARIABLES)
     assert done.code == 0, done.out
     return found
 

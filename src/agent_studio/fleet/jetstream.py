@@ -51,8 +51,6 @@ class Held(NamedTuple):
     bytes: int
     limit_bytes: int
     replicas: int
-    machines: int
-    """That have something in it."""
 
 
 class Message:
@@ -156,7 +154,8 @@ class Stream:
             nats.connect(
                 [f"{scheme}://{host}:{port or _PORT}" for host, port in address.hosts], user=address.user,
                 password=address.password, tls=self._context(), connect_timeout=_TIMEOUT_S / 2,
-                allow_reconnect=False, max_reconnect_attempts=0, error_cb=_quiet, name="agent-studio",
+                allow_reconnect=False, max_reconnect_attempts=0,
+                reconnect_time_wait=0.1, error_cb=_quiet, name="agent-studio",
             ),
             _TIMEOUT_S * 2,
         )  # fmt: skip
@@ -210,9 +209,7 @@ class Stream:
     async def _held(self) -> Held:
         info = await self._nats.jetstream().stream_info(STREAM)
         state, config = info.state, info.config
-        return Held(
-            state.messages, state.bytes, config.max_bytes or 0, config.num_replicas or 1, state.num_subjects or 0
-        )
+        return Held(state.messages, state.bytes, config.max_bytes or 0, config.num_replicas or 1)
 
     def _context(self) -> ssl.SSLContext | None:
         """Return how the server has to prove who it is; nothing for one on this machine, unless asked for."""
