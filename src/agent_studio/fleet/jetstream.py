@@ -32,7 +32,7 @@ REPLICAS = 3
 DUPLICATES_S = 600.0
 """How long the stream remembers what it was sent."""
 _PORT = 4_222
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 5.0
 _ACK_WAIT_S = 120.0
 _DELIVERIES_MOST = -1
 _HEADERS_BYTES = 1 << 10
@@ -93,6 +93,8 @@ class Stream:
         self._runner: asyncio.Runner | None = None
         self._nats: Any = None
         self._subscription: Any = None
+        self._said = ""
+        """What the server said beside its answers: that something is not allowed, it does not answer."""
 
     def __enter__(self) -> Self:
         """Connect, and create the stream when it is not there and we may."""
@@ -153,11 +155,11 @@ class Stream:
         self._nats = await asyncio.wait_for(
             nats.connect(
                 [f"{scheme}://{host}:{port or _PORT}" for host, port in address.hosts], user=address.user,
-                password=address.password, tls=self._context(), connect_timeout=_TIMEOUT_S / 2,
-                allow_reconnect=False, max_reconnect_attempts=0,
-                reconnect_time_wait=0.1, error_cb=_quiet, name="agent-studio",
+                password=address.password, tls=self._context(), connect_timeout=_TIMEOUT_S,
+                allow_reconnect=False, max_reconnect_attempts=1,
+                reconnect_time_wait=0.1, error_cb=self._told, name="agent-studio",
             ),
-            _TIMEOUT_S * 2,
+            _TIMEOUT_S * 4,
         )  # fmt: skip
         try:
             await self._nats.jetstream().stream_info(STREAM)
@@ -181,7 +183,11 @@ class Stream:
             else:
                 return
 
+    async def _told(self, error: Exception) -> None:
+        self._said = str(error)
+
     async def _publish(self, batch: Batch, data: bytes) -> None:
+        self._said = ""
         await self._nats.jetstream().publish(
             subject_of(batch.project, batch.machine), data, timeout=_TIMEOUT_S, stream=STREAM,
             headers={"Nats-Msg-Id": batch.id},
@@ -231,6 +237,8 @@ class Stream:
             if error.err_code in _FULL:
                 return UnreachableError(f"{where}: the stream is full")
             return UnreachableError(f"{where}: {error.description or text}")
+        if "permissions violation" in self._said.lower():
+            return FleetError(f"{where} does not let us: {self._said}", hint="is fleet.machine the credential's own?")
         if isinstance(error, nats.errors.AuthorizationError) or "authorization" in text.lower():
             return FleetError(f"{where} does not let us in", hint="set AGENT_STUDIO_FLEET_INGEST_PASSWORD")
         if isinstance(error, ssl.SSLError):
@@ -247,10 +255,6 @@ def _token(name: str) -> str:
     if _PLAIN.fullmatch(name):
         return name
     return "".join(one if _PLAIN.fullmatch(one) else f"={one.encode().hex()}=" for one in name) or "="
-
-
-async def _quiet(_: Exception) -> None:
-    """Take what the library would print; what matters is raised where it is waited for."""
 
 
 async def _closed(nats: Any) -> None:
