@@ -1,168 +1,165 @@
-"""Projects with journals that are known record by record, and what an engine holds of them, past the product."""
+"""A project whose journals hold whatever a journal can hold, and engines that hold the same."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import subprocess
-import sys
-import time
-from datetime import timedelta
+import random
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.fleet_servers import PASSWORD
-from tests.monitor_records import Records
-
 from agent_studio import clock
-from agent_studio.cost import ledger
+from agent_studio.cost import book, pricing
+from agent_studio.cost.book import Told
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.fleet.tables import SCHEMA, TABLES
+from agent_studio.environment.sharing import sharing
+from agent_studio.fleet.identity import Identity
+from agent_studio.fleet.rows import Rows, usage_row
+from agent_studio.monitor import segments
 from agent_studio.records import LlmUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.conftest import Studio
-    from tests.fleet_servers import PostgreSQLServer
+    from agent_studio.cost.table import Table
+    from agent_studio.fleet.batch import Row
 
-VARIABLES = {"AGENT_STUDIO_FLEET_PASSWORD": PASSWORD}
-EVERYTHING = ("hooks", "agents", "errors", "sessions", "usage", "damage")
+HOUR, DAY = 3_600_000, 86_400_000
+NOW = datetime(2026, 5, 6, 12, 30, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+HOOKS = ("lint", "Lint", "ünïcode 🎉", 'it\'s "quoted" %s {x} $y', "ä", "z", "Z", "_", "", None, {"a": [1, "b"]}, 7)
+TEXTS = (
+    None, "", "timeout after 30 s in /home/me/a.py", "timeout after 12.5 s in /srv/b c/d.py", "öffne /ä/ß: 404",
+    "no session 9f8e7d6c5b4a39281", "é9f8e7d6c5b4a39281 123456789012.5 and 123456789012x", "x" * 390 + " 1234567890123",
+    "id 01234567-89ab-cdef-0123-456789abcdef, (1;2) 3:4", "line\nbreak\t/and\\back\\slash 'q' \"d\" %s %(x)s {y:Int64}",
+    "🎉" * 700, "1.5.6.7 -3 1e5 0x1f", "abcdefabcdef.5 ABCDEFABCDEF0.25",
+)  # fmt: skip
+TIMES = (0, 0.05, 0.125, 1, 2, 2.8284271247461903, 4, 8, 3.5, 900, 1e9, 1e15, 2e15, -1, None, "12.5", "x", True)
+SESSIONS = ("s1", "s2", "S3", "ß", None)
 
 
-def until(is_so: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is so."""
-    ends = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
+class Journals:
+    """Journals of one project, in which an environment is filled from a seed."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._versions: list[dict[str, Any]] = []
+        """Of responses, as the ledgers had them at one time or another."""
+        (path / ".claude").mkdir(parents=True)
+        (path / ".claude/config.staging.yaml").write_text("environment: staging\n")
 
-class Machine:
-    """A project on a machine of its own, with a staging environment that records."""
+    def context(self, environment: Environment = Environment.STAGING) -> Context:
+        return open_context(Project(self.path), Choice(environment, "--env"), {})
 
-    def __init__(self, studio: Studio, **settings: Any) -> None:
-        self.studio, self.settings = studio, settings
-        (studio.path / ".claude/staging/metrics").mkdir(parents=True)
-        (studio.path / ".claude/staging/sessions").mkdir()
-        studio.write(".claude/config.staging.yaml", "environment: staging\n")
-        self.configure(**settings)
-        self.number = 0
+    def file(self, context: Context, kind: str) -> Path:
+        folder = context.root.folder(segments.JOURNALS[kind][0])
+        folder.make()
+        return folder.path / segments.JOURNALS[kind][1]
 
-    def configure(self, **settings: Any) -> None:
-        self.settings |= settings
-        lines = [f"  {name}: {json.dumps(value)}\n" for name, value in self.settings.items()]
-        self.studio.write(".claude/config.yaml", "fleet:\n" + "".join(lines))
+    def fill(self, environment: Environment, seed: int, *, hooks: int = 400) -> None:
+        """Write records of three days, some of them of one moment, damaged, or from the future."""
+        context, chance = self.context(environment), random.Random(seed)
+        moments = [NOW_MS - chance.randrange(3 * DAY) for _ in range(50)] + [NOW_MS, NOW_MS + 5 * HOUR, NOW_MS + DAY]
 
-    @property
-    def path(self) -> Path:
-        return self.studio.path
+        def written(kind: str, many: int, record: Any) -> None:
+            with self.file(context, kind).open("ab") as file:
+                for number in range(many):
+                    at = chance.choice(moments) if chance.random() < 0.3 else NOW_MS - chance.randrange(3 * DAY)
+                    whole = {"timestamp": clock.of_ms(at), "environment": str(environment),
+                             "eventId": f"{kind}-{seed}-{number}", "release": None, "metadata": {}, **record()}  # fmt: skip
+                    file.write(json.dumps(whole, ensure_ascii=False).encode() + b"\n")
+                    if chance.random() < 0.02:
+                        file.write(
+                            chance.choice((b'{"timestamp": "2026-05-0\n', b"\n", b"\xff\xfe\n", b"[]\n", b"null\n"))
+                        )
 
-    @property
-    def metrics(self) -> Path:
-        return self.path / ".claude/staging/metrics"
+        def pick(*values: Any) -> Any:
+            return chance.choice(values)
 
-    @property
-    def state(self) -> Path:
-        return self.path / ".agent-studio/staging"
+        written("hooks", hooks, lambda: {
+            "hook": pick(*HOOKS), "event": pick("PreToolUse", "Stop", None, ""), "tool": pick("Bash", "Ünit", None),
+            "executionTimeMs": pick(*TIMES, chance.random() * 20, chance.random() * 20),
+            "status": pick("success", "success", "failure", "timeout", "blocked", None, "odd"),
+            "sessionId": pick(*SESSIONS), "agent": pick("main", None),
+        })  # fmt: skip
+        written("agents", 150, lambda: {
+            "agent": pick("reviewer", "Reviewer", "ß", None), "agentId": pick("a1", "a2", None),
+            "sessionId": pick(*SESSIONS), "durationMs": pick(*TIMES), "tokensUsed": pick(5, 7.9, 1e15, None, "12", 3e15),
+            "status": pick("completed", "failed", "cancelled"), "errorMessage": pick(*TEXTS), "parentAgentId": pick("a1", None),
+        })  # fmt: skip
+        written("errors", 250, lambda: {
+            "errorType": pick("SystemError", "ValidationError", None), "severity": pick("CRITICAL", "HIGH", "MEDIUM", "LOW", "", "odd"),
+            "source": pick("api", "hook", None), "message": pick(*TEXTS), "tool": pick("Bash", None), "sessionId": pick(*SESSIONS),
+            "metadata": pick({}, {"k": "v'\"ü" * 300}, None),
+        })  # fmt: skip
+        written("sessions", 150, lambda: {
+            "sessionId": pick("s1", "s2", "S3", "ß", "s5", None), "event": pick("start", "prompt", "prompt", "stop", "end"),
+            "source": pick("startup", "resume", None), "model": pick("opus", "haiku", None), "reason": pick("clear", None),
+            "durationMs": pick(*TIMES), "costUsd": pick(0.25, None),
+        })  # fmt: skip
+        self.spend(context, chance, 120)
 
-    @property
-    def context(self) -> Context:
-        return open_context(Project(self.path), Choice(Environment.STAGING, "--env"), {})
+    def spend(self, context: Context, chance: random.Random, many: int) -> None:
+        """Enter responses, and tell of some of them again as they have grown."""
+        roots = sharing(context)
 
-    def record(self, hooks: int, *, minutes_ago: float = 1, **more: Any) -> None:
-        """Append hooks to the journal, each another one."""
-        records = Records(self.studio, "staging")
-        for _ in range(hooks):
-            self.number += 1
-            records.hook(f"hook-{self.number}", minutes_ago=minutes_ago, eventId=f"{self.number:032x}", **more)
-        lines = records.lines.pop("metrics/hooks.jsonl")
-        text = "".join(self._own(line) for _, line in lines)
-        with (self.metrics / "hooks.jsonl").open("a", encoding="utf-8") as file:
-            file.write(text)
+        def told(number: int, at_ms: int, grown: int) -> Told:
+            model = chance.choice(("claude-opus-4-1", "nobody-knows", "ß", "")) if not grown else "claude-opus-4-1"
+            record = LlmUsage(
+                timestamp=clock.of_ms(at_ms), session_id=chance.choice(("s1", "s2", "", "ß")), request_id=f"r{number}",
+                message_id=f"m{number}", provider="anthropic", model=model, agent=chance.choice((None, "reviewer")),
+                skill=chance.choice((None, "s'k")), project=chance.choice(("p", "ü", "")), task_id=None,
+                input_tokens=100 + number + grown, output_tokens=10 + grown, cache_read_tokens=1_000, cache_write5m_tokens=5,
+                cache_write1h_tokens=number % 3, web_searches=number % 2, service_tier=None, speed=None, region=None,
+                cost_usd=None, price_source=None, source="api",
+            )  # fmt: skip
+            return Told(record, str(context.environment))
 
-    def _own(self, line: str) -> str:
-        record = json.loads(line)
-        number = int(record["hook"].rpartition("-")[2])
-        return json.dumps(record | {"eventId": f"{number:032x}"}) + "\n"
+        times = [NOW_MS - chance.randrange(3 * DAY) for _ in range(many)] + [NOW_MS + HOUR]
+        with book.opened(next(iter(roots.values()))) as held:
+            for grown in (0, 7):
+                listed = [told(number, at, grown) for number, at in enumerate(times) if not grown or number % 4 == 0]
+                held.record(listed, roots, pricing.table(context))
+                self._versions += _versions(held.table)
 
-    def everything(self) -> None:
-        """Append one record of every kind."""
-        records = Records(self.studio, "staging")
-        records.hook("lint")
-        records.agent("architect")
-        records.error(message="broke 17 times at /home/somebody/secret.txt")
-        records.session("start")
-        records.write()
-        self.spend("m1")
-
-    def spend(self, message: str, tokens: int = 10, *, amends: int | None = None, request: str = "") -> int:
-        """Append a response to the ledger and return its line."""
-        record = LlmUsage(
-            timestamp=clock.timestamp(clock.now()), session_id="s1", request_id=request, message_id=message,
-            provider="anthropic", model="claude-x", agent=None, skill=None, project="-home-somebody-work", task_id=None,
-            input_tokens=tokens, output_tokens=1, cache_read_tokens=0, cache_write5m_tokens=0, cache_write1h_tokens=0,
-            web_searches=0, service_tier=None, speed=None, region=None, cost_usd="0.25", price_source="told",
-            source="otel", amends=amends,
-        )  # fmt: skip
-        (seq,) = ledger.append(self.context.root, [(record, f"{message}-{tokens}")])
-        return seq
-
-    def seal(self, number: int = 1) -> Path:
-        """Rename the live file as sealing does."""
-        day = clock.timestamp(clock.now() - timedelta(days=1))[:10]
-        target = self.metrics / f"hooks.{day}.{number}.jsonl"
-        (self.metrics / "hooks.jsonl").rename(target)
-        return target
-
-    def ship(self, *options: str, code: int = 0) -> dict[str, Any]:
-        done = self.studio.run("fleet", "ship", "--env", "staging", "--json", *options, variables=VARIABLES)
-        assert done.code == code, (done.out, done.err)
-        return done.envelope if code else done.data
-
-    def status(self, code: int = 0) -> dict[str, Any]:
-        done = self.studio.run("fleet", "status", "--env", "staging", "--json", variables=VARIABLES)
-        assert done.code == code, (done.out, done.err)
-        return done.data
-
-    def journal(self, kind: str = "hooks", code: int = 0) -> dict[str, Any]:
-        found: dict[str, Any] = next(one for one in self.status(code)["journals"] if one["journal"] == kind)
+    def rows(self, machine: str = "m1") -> dict[str, list[Row]]:
+        """Return all that was written as rows of the shared tables, by table; environments have a journal each."""
+        found: dict[str, list[Row]] = {kind: [] for kind in (*segments.JOURNALS, "usage", "damage")}
+        for environment in (Environment.STAGING, Environment.PRODUCTION):
+            origin = hashlib.sha256(f"{self.path}{environment}".encode()).hexdigest()[:32]
+            sender = Identity(self.path.name, machine, origin)
+            told = (one for one in self._versions if one["environment"] == environment)
+            usage = (usage_row(sender, one, "full") for one in told)
+            found["usage"] += {row[3]: row for row in usage}.values()
+            for kind in segments.JOURNALS:
+                place = self.file(self.context(environment), kind)
+                made = Rows(kind, sender, (str(environment),), "full")
+                last_ms = 0
+                for number, line in enumerate(place.read_bytes().splitlines() if place.exists() else ()):
+                    at = f"{environment}:{number}".encode()
+                    row = made.row(line, at) if not line.isspace() and line else None
+                    if row is not None:
+                        found[kind].append(row[0])
+                        last_ms = row[1]
+                    elif line and not line.isspace():
+                        found["damage"] += made.damage(hashlib.sha256(line).digest(), at, last_ms)
         return found
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start the real command."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "agent_studio", *arguments, "--env", "staging", "--json"], cwd=self.path,
-            env={**os.environ, **VARIABLES}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
 
-
-class Database:
-    """An engine's tables as its owner sees them."""
-
-    def __init__(self, server: PostgreSQLServer) -> None:
-        self.server = server
-        self.address = server.database()
-        self.name = self.address.rpartition("/")[2]
-
-    def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        with self.server.connect(self.name) as db:
-            found: list[tuple[Any, ...]] = db.execute(statement).fetchall()
-            return found
-
-    def table(self, table: str) -> list[dict[str, Any]]:
-        columns = list(TABLES[table])
-        found = self.rows(f"SELECT {', '.join(columns)} FROM {SCHEMA}.{table} ORDER BY at_ms, id")
-        return [dict(zip(columns, row, strict=True)) for row in found]
-
-    def count(self, table: str = "hooks") -> int:
-        count: int = self.rows(f"SELECT count(*) FROM {SCHEMA}.{table}")[0][0]
-        return count
-
-    def counts(self) -> Mapping[str, int]:
-        return {table: self.count(table) for table in TABLES}
-
-    def hooks(self) -> list[str]:
-        return [row[0] for row in self.rows(f"SELECT hook FROM {SCHEMA}.hooks ORDER BY hook")]
+def _versions(table: Table) -> Iterator[dict[str, Any]]:
+    """Yield the responses of a ledger as they are now."""
+    texts = table.texts()
+    names = ("session", "provider", "model", "agent", "skill", "project", "source", "environment")
+    counts = "input, output, cache_read, cache_write5m, cache_write1h, web_searches"
+    for row in table.db.execute(f"SELECT hex(id), origin, at_ms, pico_usd, {counts}, {', '.join(names)} FROM usage"):
+        response, seq, at_ms, pico_usd, given, said, read, short, long, searches, *known = row
+        told = {name: texts[one] for name, one in zip(names, known, strict=True)}
+        yield {
+            **told, "session_id": told["session"], "folder": told["project"], "response": response, "seq": seq,
+            "at_ms": at_ms, "release": None, "pico_usd": pico_usd, "input_tokens": given, "output_tokens": said,
+            "cache_read_tokens": read, "cache_write_5m_tokens": short, "cache_write_1h_tokens": long,
+            "web_searches": searches,
+        }  # fmt: skip

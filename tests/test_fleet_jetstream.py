@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import nats
 import pytest
 from tests.conftest import Studio
+from tests.fleet_machines import VARIABLES, Database, Machine, until
 from tests.fleet_servers import free_port, postgresql_server
 from tests.fleet_stream import NatsServer
-from tests.fleet_world import VARIABLES, Database, Machine, until
 
 from agent_studio.fleet.batch import Batch, encoded
 from agent_studio.fleet.jetstream import STREAM, subject_of

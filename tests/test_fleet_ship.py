@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.conftest import Studio
+from tests.fleet_machines import EVERYTHING, VARIABLES, Database, Machine, until
 from tests.fleet_servers import free_port, postgresql_server
-from tests.fleet_world import EVERYTHING, VARIABLES, Database, Machine, until
 
 from agent_studio.fleet.ship import Shipped, Shipper
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
+    from agent_studio.environment.shared_records import SharedRecords
+
 EVERYWHERE = """everywhere:
   --env NAME         development, staging or production (default: AGENT_STUDIO_ENV, else development)
   --project DIR      the folder that holds .claude/ (default: the nearest one upward)
@@ -174,6 +176,10 @@ class Session:
         if self._opened:
             self._opened(context)
         return context
+
+    def reads(self, shared: SharedRecords) -> None:
+        """Have the environment's records read from what many machines share."""
+        self.context = self.context._replace(shared=shared)
 
     def refuse_disabled(self) -> None:
         """Raise `DisabledError` when the chosen environment is out of use; whoever needs a project says so itself."""

@@ -55,6 +55,9 @@ CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 class Table:
     """An open table; what is changed is kept by `commit`, or not at all."""
 
+    own_sums = _USAGE_SUMS
+    """How the rows of `usage` add up."""
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.db = connection
         self._ids: dict[str, int] = {}
@@ -125,7 +128,7 @@ class Table:
             table, quarter, sums, values = "rollup", "quarter", _ROLLUP_SUMS, [since // QUARTER_MS, until // QUARTER_MS]
             terms = ["quarter >= ?", "quarter < ?"]
         else:
-            table, quarter, sums, values = "usage", f"at_ms / {QUARTER_MS}", _USAGE_SUMS, [since, until]
+            table, quarter, sums, values = "usage", f"at_ms / {QUARTER_MS}", self.own_sums, [since, until]
             terms = ["at_ms >= ?", "at_ms < ?"]
         for name, wanted in (where or {}).items():
             terms.append(f"{name} IS (SELECT id FROM name WHERE text IS ?)")

@@ -39,7 +39,7 @@ def burnin(context: Context, variables: Mapping[str, str]) -> dict[str, Any]:
     from agent_studio.release.burnin import progress as kept  # noqa: PLC0415 - store and journals come with it
     from agent_studio.release.production.sides import open_sides  # noqa: PLC0415 - the same
 
-    found = kept.status(open_sides(context.project, variables))
+    found = kept.status(open_sides(context.project, variables).reading(context.shared))
     return {"environment": str(Environment.STAGING), "burnin": kept.data_of(found)}
 
 

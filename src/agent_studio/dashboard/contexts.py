@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from agent_studio.dashboard.live import Revision
+from agent_studio.dashboard.live import Revision, SharedRevision
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.errors import UsageError, did_you_mean
@@ -28,13 +28,17 @@ class Contexts:
         self._opening = threading.Lock()
 
     def open(self, name: str) -> Context:
-        """Return an environment, the server's own for an empty name; raise `UsageError` when there is none such."""
+        """Return an environment, the server's own for an empty name; raise `UsageError` when there is none such.
+
+        Its records are read from where the server's own are.
+        """
         environment = self.named(name)
         with self._opening:
             until, context = self._opened.get(environment, (0.0, None))
             if context is None or time.monotonic() > until:
                 choice = self._own.choice if environment is self._own.environment else Choice(environment, "dashboard")
                 context = open_context(self._own.project, choice, self.variables)
+                context = context._replace(shared=self._own.shared)
                 self._opened[environment] = time.monotonic() + _FRESH_SECONDS, context
             return context
 
@@ -42,7 +46,8 @@ class Contexts:
         """Return what tells of an environment's changes."""
         context = self.open(name)
         with self._opening:
-            return self._revisions.setdefault(context.environment, Revision(context.root))
+            made = Revision(context.root) if context.shared is None else SharedRevision(context)
+            return self._revisions.setdefault(context.environment, made)
 
     def named(self, name: str) -> Environment:
         """Return which environment a name means, the server's own for an empty one; raise `UsageError` for no name."""

@@ -12,17 +12,21 @@ import anyio.to_thread
 from starlette.responses import Response, StreamingResponse
 
 from agent_studio.dashboard.shell import HEADERS
+from agent_studio.monitor import alert_history
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from anyio import CapacityLimiter
 
+    from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.storage.folder import Folder
 
 LOOK_SECONDS = 1.0
 """Between two looks at the files."""
+SHARED_SECONDS = 10.0
+"""Between two looks at what many machines share, at least."""
 BEAT_SECONDS = 15.0
 """Between two signs of life of a stream on which nothing happens."""
 STREAMS = 64
@@ -73,6 +77,18 @@ class Revision:
             seen.update(f"{name} {(status.st_size, status.st_mtime_ns) if status else 0}\n".encode())
         seen.update(f"evolution {_size(self._root.folder('context'), 'evolution.jsonl')}\n".encode())
         return seen.hexdigest()[:16]
+
+
+class SharedRevision(Revision):
+    """One for what many machines share: another one every so often, since nobody tells of what they send."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(alert_history.root_of(context))
+        self._every_s = max(context.config["monitoring.dashboardRefreshMs"] / 1000, SHARED_SECONDS)
+
+    def _look(self) -> str:
+        seen = [f"{name} {_size(self._root.state, name)}" for name in _STATE]
+        return hashlib.sha256("\n".join([*seen, str(time.time() // self._every_s)]).encode()).hexdigest()[:16]
 
 
 class Stream:

@@ -338,6 +338,8 @@ def _spark(data: dict[str, Any], name: str, width: int, look: Look) -> Text:
 def _data_lines(data: dict[str, Any], look: Look) -> Iterable[RenderableType]:
     """Say what is missing from all this."""
     parts = []
+    if data.get("from") == "fleet":
+        parts.append(("from the fleet: what waits on its machines is not known here", "dim"))
     if data["waitingBytes"]:
         parts.append((f"{words.size(data['waitingBytes'])} recorded, not yet ingested", "yellow"))
     for number, noun, nouns in (

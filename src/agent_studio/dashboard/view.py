@@ -46,7 +46,7 @@ def now_ms() -> int:
 def overview(context: Context, window: Window, *, engine: Engine | None = None) -> dict[str, Any]:
     """Return the state of one environment at a glance; `data` of `monitor --json`.
 
-    `{environment, window{from, to, hours}, state, limits[],
+    `{from (journals, fleet), environment, window{from, to, hours}, state, limits[],
     hooks[{hook, calls, failures, blocked, timed, failureRate, avgMs, p50Ms, p95Ms, p99Ms, last, state}],
     agents[{agent, runs, failures, cancelled, failureRate, tokens, avgMs, p95Ms, last, state}],
     errors{total, counted, bySeverity (severity: n), hours[{hour, severity, count}]},
@@ -55,7 +55,7 @@ def overview(context: Context, window: Window, *, engine: Engine | None = None) 
     unpricedTokens}, timeline[{hour, errors, tokens, costUsd}] (every hour, errors that count),
     sessions{started, ended, prompts, open}, alerts[],
     newest (time or null), ageSeconds (of the newest record, or null), damagedLines, futureRecords, waitingBytes
-    (recorded and not yet ingested), unrouted}`.
+    (recorded and not yet ingested), unrouted}`; of a fleet these two are null: they are in each machine's own files.
 
     A limit is `{rule, label, state, severity, value, low, high, limit, unit, count, needed, message}`; label is the
     hook or agent, empty for all together; low and high bound the value; needed: how many more runs a verdict takes.
@@ -90,6 +90,7 @@ def overview_of(
     """Return `overview` of what is known already: who evaluates alerts has the summary and its verdicts."""
     found: dict[str, Any] = _clipped(
         {
+            "from": source(context),
             "environment": str(context.environment),
             "window": figures.of_window(summary.window),
             "state": _standing(verdicts),
@@ -192,13 +193,9 @@ def costs(context: Context, window: Window) -> dict[str, Any]:
 
 def budgets(context: Context) -> list[dict[str, Any]]:
     """Return where every budget stands; notices nothing, so a page that is open crosses no level."""
-    from agent_studio.cost import book, spending  # noqa: PLC0415 - only for budgets
-    from agent_studio.cost.budgets import budgets as wanted  # noqa: PLC0415
-    from agent_studio.environment.sharing import sharing  # noqa: PLC0415
+    from agent_studio.monitor import spend  # noqa: PLC0415 - only for budgets
 
-    listed = wanted(context)
-    with book.opened(next(iter(sharing(context).values()))) as held:
-        return [one.to_json() for one in spending.statuses(held.table, listed, now_ms())]
+    return [one.to_json() for one in spend.standing(context)]
 
 
 def sessions(context: Context, window: Window) -> dict[str, Any]:
@@ -225,12 +222,13 @@ def session(context: Context, session_id: str, window: Window) -> dict[str, Any]
 def trends(context: Context, days: int = 7) -> dict[str, Any]:
     """Return the last days, each a day (UTC), the running one last; days without records are there with 0.
 
-    `{environment, window, days[{date, calls, failures, blocked, failureRate, p50Ms, p95Ms, runs, agentFailures,
+    `{from, environment, window, days[{date, calls, failures, blocked, failureRate, p50Ms, p95Ms, runs, agentFailures,
     agentFailureRate, errors, sessions, tokens, costUsd}]}`; errors are those that count.
     """
     until_ms = last(1).until_ms
     window = Window((until_ms // DAY_MS - days + 1) * DAY_MS, until_ms)
     return {
+        "from": source(context),
         "environment": str(context.environment),
         "window": figures.of_window(window),
         "days": [
@@ -238,6 +236,11 @@ def trends(context: Context, days: int = 7) -> dict[str, Any]:
             for day in _rows(context, "trends_by_day", window)
         ],
     }
+
+
+def source(context: Context) -> str:
+    """Return where an environment's figures are from."""
+    return "journals" if context.shared is None else "fleet"
 
 
 def alerts(context: Context) -> dict[str, Any]:
@@ -282,13 +285,22 @@ def _totals(summary: Summary) -> dict[str, Any]:
 def _freshness(context: Context, summary: Summary) -> dict[str, Any]:
     """Return how far what is shown can be trusted."""
     newest = summary.newest_ms
-    inbox = context.root.folder("metrics").status(routes.INBOX)
-    unrouted = routes.unrouted(context.project)
     return {
         "newest": None if newest is None else clock.of_ms(newest),
         "ageSeconds": None if newest is None else round((now_ms() - newest) / 1000),
         "damagedLines": summary.damaged,
         "futureRecords": summary.future,
+        **_waiting(context),
+    }
+
+
+def _waiting(context: Context) -> dict[str, int | None]:
+    """Return what was recorded and is nowhere yet; of a fleet it is in each machine's own files."""
+    if context.shared is not None:
+        return {"waitingBytes": None, "unrouted": None}
+    inbox = context.root.folder("metrics").status(routes.INBOX)
+    unrouted = routes.unrouted(context.project)
+    return {
         "waitingBytes": 0 if inbox is None else inbox.st_size,
         "unrouted": 0 if unrouted is None else unrouted.count,
     }

@@ -97,11 +97,14 @@ def serve_dashboard(
 ) -> str:
     """Serve until SIGTERM or SIGINT and return the address; where the daemon runs, only name its own.
 
+    The daemon has this machine's records alone: what machines share is served beside it.
+
     `started` is told the address once pages can be opened, with the token unless the daemon was given another one;
     `say` is told of that and of problems. Port 0 picks one, None is the environment's own. Raises `BusyError` when the
     port is taken.
     """
-    if daemon := daemons.running(context.root):
+    daemon = daemons.running(context.root) if context.shared is None else None
+    if daemon:
         if _has_given_token(context.root):
             say(
                 "the daemon was given a token of its own: open the address with #token=TOKEN behind it, TOKEN as "

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent_studio.environment.roots import EnvironmentRoot
 from agent_studio.monitor.alert import (
     ACKNOWLEDGED,
     CLEARING,
@@ -33,7 +34,7 @@ from agent_studio.storage.descriptors import locked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.environment.context import Context
     from agent_studio.storage.folder import Folder
 
 FILE = "alerts.jsonl"
@@ -43,6 +44,22 @@ _ID_DIGITS = 12
 _KEPT = 200
 """Resolved alerts that are remembered at most, the newest."""
 _FIGURES = ("value", "low", "high", "limit")
+
+
+class _SharedRoot(EnvironmentRoot):
+    """Where alerts on what many machines share are kept: apart from this machine's own."""
+
+    @property
+    def state(self) -> Folder:
+        return super().state.at("fleet")
+
+
+def root_of(context: Context) -> EnvironmentRoot:
+    """Return the root in whose state the alerts on an environment's figures are kept."""
+    root = context.root
+    if context.shared is None:
+        return root
+    return _SharedRoot(root.project, root.environment, root.root, root.kinds)
 
 
 class Silence(NamedTuple):

@@ -50,31 +50,31 @@ def evaluate(context: Context, verdicts: Sequence[Verdict], now: datetime | None
     """
     from agent_studio.monitor.destinations import destinations  # noqa: PLC0415 - only who evaluates tells
 
-    moment = now or clock.now()
+    moment, root = now or clock.now(), kept.root_of(context)
     tidy = [_tidy(one) for one in verdicts]
     names = [(one.name, one.least) for one in destinations(context)]
-    with kept.alone(context.root):
-        state = kept.read(context.root)
+    with kept.alone(root):
+        state = kept.read(root)
         steps = list(_steps(context, state, tidy, moment, names))
         if steps:
-            kept.append(context.root, steps)
+            kept.append(root, steps)
             for record in steps:
                 state.take(record)
         found = _shown(state, moment, {(one.rule, one.label): one for one in tidy})
-        _show_open(context.root, found)
+        _show_open(root, found)
     _log(context, steps)
     return found
 
 
 def current(context: Context, now: datetime | None = None) -> list[Alert]:
     """Return the alerts that are open and those resolved in the last day: open first, the worst first, then by age."""
-    return _shown(kept.read(context.root), now or clock.now(), {})
+    return _shown(kept.read(kept.root_of(context)), now or clock.now(), {})
 
 
 def silences(context: Context, now: datetime | None = None) -> list[Silence]:
     """Return the silences in force."""
     at = clock.timestamp(now or clock.now())
-    return [one for one in kept.read(context.root).silences.values() if at < one.until]
+    return [one for one in kept.read(kept.root_of(context)).silences.values() if at < one.until]
 
 
 def acknowledge(context: Context, id: str, who: str, note: str = "") -> Alert:  # noqa: A002 - what it is
@@ -82,14 +82,15 @@ def acknowledge(context: Context, id: str, who: str, note: str = "") -> Alert:  
 
     Raises `UsageError` for an id that is none of an open alert, or of several.
     """
-    with kept.alone(context.root):
-        state = kept.read(context.root)
+    root = kept.root_of(context)
+    with kept.alone(root):
+        state = kept.read(root)
         held = _by_id(state, id)
         record = _record(context, held, ACKNOWLEDGED, clock.now(), [])
         record |= {"who": clean(who, _NAME_MAX), "note": clean(note, _TEXT_MAX)}
-        kept.append(context.root, [record])
+        kept.append(root, [record])
         state.take(record)
-        _show_open(context.root, _shown(state, clock.now(), {}))
+        _show_open(root, _shown(state, clock.now(), {}))
     return state.open[held.rule, held.label]
 
 
@@ -102,12 +103,12 @@ def silence(context: Context, pattern: str, until: datetime, who: str, why: str)
     if not any(fnmatchcase(known, rule) for known in RULES):
         raise UsageError(f"no rule is called {rule!r}", hint=did_you_mean(rule, RULES))
     made = Silence(clean(pattern, _NAME_MAX), clock.timestamp(until), clean(who, _NAME_MAX), clean(why, _TEXT_MAX))
-    now = clock.now()
+    now, root = clock.now(), kept.root_of(context)
     record = {"timestamp": clock.timestamp(now), "id": "", "step": kept.SILENCE, **made._asdict()}
     record["id"] = kept.id_of(*record.values())
-    with kept.alone(context.root):
-        kept.append(context.root, [record])
-        _show_open(context.root, _shown(kept.read(context.root), now, {}))
+    with kept.alone(root):
+        kept.append(root, [record])
+        _show_open(root, _shown(kept.read(root), now, {}))
     return made
 
 

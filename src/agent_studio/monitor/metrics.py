@@ -31,9 +31,9 @@ def last_hours(hours: float) -> Window:
 
 
 def summary(context: Context, window: Window, *, engine: Literal["plain", "sql"] | None = None) -> Summary:
-    """Return the figures of a stretch of time; both engines give the same."""
+    """Return the figures of a stretch of time; both engines give the same, and so does what machines share."""
     spent, now_ms = usage.by_hour(context, window), _now_ms()
-    chosen = engine or _engine(context, window, now_ms)
+    chosen = "sql" if context.shared is not None else engine or _engine(context, window, now_ms)
     if chosen == "plain":
         return settled(context, lambda: plain.summary(context, window, spent, now_ms))
     from agent_studio.monitor import sql  # noqa: PLC0415 - short stretches do without the engine behind it
@@ -67,6 +67,8 @@ def queries() -> dict[str, str]:
 
 def settled(context: Context, read: Callable[[], Found]) -> Found:
     """Return what is read, again when meanwhile a file was sealed or packed: it may be seen twice or not at all."""
+    if context.shared is not None:
+        return read()
     for _ in range(_TRIES - 1):
         before = _names(context)
         try:

@@ -83,16 +83,16 @@ def deliver(context: Context, variables: Mapping[str, str] | None = None) -> lis
 
     What fails is tried again by a later call, after a pause that doubles from 15 s to 15 min, for seven days.
     """
-    wanted = destinations(context)
-    if not wanted or not context.root.state.has_folder():
+    wanted, root = destinations(context), kept.root_of(context)
+    if not wanted or not root.state.has_folder():
         return []
-    messages = kept.read(context.root).messages
+    messages = kept.read(root).messages
     if not messages:
         return []
     given = os.environ if variables is None else variables
     try:
-        with exclusive(context.root.state, _LOCK, doing="notifying"):
-            boxes = _boxes(context.root)
+        with exclusive(root.state, _LOCK, doing="notifying"):
+            boxes = _boxes(root)
             return [
                 outcome
                 for where in wanted
@@ -129,7 +129,8 @@ def waiting(context: Context) -> dict[str, int]:
         wanted = destinations(context)
     except ConfigurationError:
         return {}
-    messages, boxes = kept.read(context.root).messages, _boxes(context.root)
+    root = kept.root_of(context)
+    messages, boxes = kept.read(root).messages, _boxes(root)
     counts = {
         one.name: sum(one.name in message.channels and message.id not in _done(boxes, one.name) for message in messages)
         for one in wanted
@@ -144,7 +145,7 @@ def checks(context: Context) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield Finding("notify", Severity.ERROR, error.message, error.hint)
         return
-    boxes, late = _boxes(context.root), waiting(context)
+    boxes, late = _boxes(kept.root_of(context)), waiting(context)
     for one in wanted:
         failures = boxes[one.name].failures if one.name in boxes else 0
         if one.name in late and failures >= _WORRYING:
@@ -230,7 +231,7 @@ class _Delivery:
 
     def _append(self, record: dict[str, Any]) -> None:
         line = {"timestamp": clock.timestamp(clock.now()), "channel": self._where.name, **record}
-        journal.append(self._context.root.state, FILE, [line])
+        journal.append(kept.root_of(self._context).state, FILE, [line])
 
 
 def _seconds(timestamp: str) -> float:

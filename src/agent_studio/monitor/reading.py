@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Any
 
 from agent_studio.environment.sharing import sharing
-from agent_studio.monitor import blocks
+from agent_studio.monitor import blocks, shared
 from agent_studio.monitor.lines import MARK, record_of
 from agent_studio.monitor.segments import JOURNALS, folder_of, segments
 
@@ -24,7 +24,11 @@ def records(
 
     Older ones, those from the future, and those of other environments that write to the same file come as well where
     they stand beside what is asked for. Who reads while files are sealed has to read again: see `metrics.settled`.
+    What many machines share has no order but that of time, see `shared.records`.
     """
+    if context.shared is not None:
+        yield from shared.records(context, kind, since_ms)
+        return
     owner = next(iter(sharing(context, JOURNALS[kind][0]).values()))
     index = blocks.Index(owner.state, folder_of(context.root, kind), kind)
     for segment in segments(context.root, kind):

@@ -69,7 +69,7 @@ def verdicts(
         *_errors(context, summary, recent),
         *spend.verdicts(context),
         *watchers.verdicts(context, summary, recent),
-        *halts.verdicts(context),
+        *(halts.verdicts(context) if context.shared is None else ()),
     ]  # fmt: skip
     return sorted(found, key=lambda one: one.state != BREACH)
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from agent_studio.cost import book
 from agent_studio.cost.budgets import budgets
-from agent_studio.cost.spending import statuses
+from agent_studio.cost.spending import DAY_MS, span, statuses
 from agent_studio.cost.watch import now_ms
 from agent_studio.environment.sharing import sharing
 from agent_studio.errors import AgentStudioError
+from agent_studio.monitor import usage
 from agent_studio.monitor.verdict import BREACH, OK, Verdict, unknown
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from agent_studio.environment.context import Context
 
 TOKENS, BUDGET = "tokenBudgetPerDay", "budget"
+_LONGEST_SESSION_MS = 31 * DAY_MS
+"""What machines share is read for so long at least; the rates that forecasts take are of a part of it."""
 _NEARLY = 80
 """Per cent from which a warning is more than mild."""
 
@@ -30,14 +33,30 @@ def verdicts(context: Context) -> Iterator[Verdict]:
     It is only looked at: crossings stay for `cost budget` and `ingest` to notice.
     """
     try:
-        wanted = budgets(context)
-        with book.opened(next(iter(sharing(context).values()))) as held:
-            found = statuses(held.table, wanted, now_ms())
+        found = standing(context)
     except AgentStudioError as error:
         yield unknown(BUDGET, "HIGH", f"budgets could not be looked at: {error.message}")
         return
     for one in found:
         yield _verdict(one)
+
+
+def standing(context: Context) -> list[Status]:
+    """Return where every budget stands, by this machine's ledger or by what many machines share."""
+    wanted, now = budgets(context), now_ms()
+    if context.shared is None:
+        with book.opened(next(iter(sharing(context).values()))) as held:
+            return statuses(held.table, wanted, now)
+    only = {name for one in wanted for name, _ in one.only}
+    columns = only.union(*(one.each for one in wanted), {"session" for one in wanted if one.per == "session"})
+    own = ("environment", str(context.environment))
+    since_ms = min(
+        [now - _LONGEST_SESSION_MS, *(span(one.per, one.zone, now)[0] for one in wanted if one.per != "session")]
+    )
+    with usage.opened(
+        context, sorted(columns), since_ms, first=True, every=not all(own in one.only for one in wanted)
+    ) as table:
+        return [] if table is None else statuses(table, wanted, now)
 
 
 def _verdict(one: Status) -> Verdict:

@@ -1,4 +1,4 @@
-"""The named queries of `queries/`, run over the lake."""
+"""The named queries of `queries/`, run over the lake, or over what many machines share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cost.money import PICO
 from agent_studio.errors import StorageError, UsageError, did_you_mean
-from agent_studio.monitor import lake, usage
+from agent_studio.monitor import lake, shared, usage
 from agent_studio.monitor.dialect import DUCKDB
 from agent_studio.monitor.lines import UNKNOWN
 from agent_studio.monitor.segments import JOURNALS
@@ -52,6 +52,8 @@ _USAGE = {
 }  # fmt: skip
 """The columns of the view `usage`; tokens are input, output and cache writes."""
 _LOADED_AT_ONCE = 50_000
+_EVER = frozenset(("summary_state",))
+"""Queries that look beyond the stretch of time."""
 
 
 def queries() -> dict[str, str]:
@@ -62,13 +64,20 @@ def queries() -> dict[str, str]:
 def rows(context: Context, query: str, window: Window, now_ms: int, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of a query; raise `UsageError` for an unknown one or parameters that are not its own."""
     _check(query, parameters)
+    if context.shared is not None:
+        return _shared(context, query, window, now_ms, parameters)
     return _with_lake(context, [query], window, lambda db: _run(db, query, window, now_ms, parameters))
 
 
 def summary(context: Context, window: Window, spend: list[SpendHour], now_ms: int) -> Summary:
     """Return the figures of a stretch of time."""
     names = ("hooks", "agents", "errors_by_hour", "summary_sessions", "summary_state", "summary_damage")
-    found = _with_lake(context, names, window, lambda db: {name: _run(db, name, window, now_ms, {}) for name in names})
+    if context.shared is not None:
+        found = {name: _shared(context, name, window, now_ms, {}) for name in names}
+    else:
+        found = _with_lake(
+            context, names, window, lambda db: {name: _run(db, name, window, now_ms, {}) for name in names}
+        )
     (sessions,), (state,), (damage,) = (found[name] for name in names[3:])
     return Summary(
         window,
@@ -115,12 +124,22 @@ def _run(
     db: DuckDBPyConnection, query: str, window: Window, now_ms: int, parameters: dict[str, Any]
 ) -> list[dict[str, Any]]:
     text = _text(query)
-    step = HOUR_MS if window.until_ms - window.since_ms <= _BY_HOUR_MS else DAY_MS
-    bound = {"since": window.since_ms, "until": window.until_ms, "now": now_ms, "step": step, **parameters}
     used = set(_PARAMETER.findall(text))
-    done = db.execute(DUCKDB.render(text), {name: value for name, value in bound.items() if name in used})
+    bound = {name: value for name, value in _bound(window, now_ms, parameters).items() if name in used}
+    done = db.execute(DUCKDB.render(text), bound)
     columns = [column[0] for column in done.description or ()]
     return [dict(zip(columns, row, strict=True)) for row in done.fetchall()]
+
+
+def _shared(
+    context: Context, query: str, window: Window, now_ms: int, parameters: dict[str, Any]
+) -> list[dict[str, Any]]:
+    return shared.rows(context, _text(query), _bound(window, now_ms, parameters), ever=query in _EVER)
+
+
+def _bound(window: Window, now_ms: int, parameters: dict[str, Any]) -> dict[str, Any]:
+    step = HOUR_MS if window.until_ms - window.since_ms <= _BY_HOUR_MS else DAY_MS
+    return {"since": window.since_ms, "until": window.until_ms, "now": now_ms, "step": step, **parameters}
 
 
 def _load_usage(db: DuckDBPyConnection, context: Context, window: Window) -> None:

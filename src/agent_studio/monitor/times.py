@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def times(context: Context, window: Window) -> Mapping[str, Sequence[float]]:
     """Return the durations of every hook, ms, in order; eight bytes each."""
-    if window.hours <= metrics.PLAIN_HOURS:
+    if context.shared is None and window.hours <= metrics.PLAIN_HOURS:
         return durations(context, window)
     found: dict[str, array[float]] = {}
     for row in metrics.rows(context, "hook_durations", window):

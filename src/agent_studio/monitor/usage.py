@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.environment.sharing import sharing
+from agent_studio.monitor import shared
 from agent_studio.monitor.lines import UNKNOWN
 from agent_studio.monitor.summary import HOUR_MS, SpendHour
 
@@ -34,7 +35,7 @@ def rows(context: Context, window: Window, columns: Sequence[str]) -> Iterator[t
 
     Then follow, as `Table.sums` has them: responses, counts, whole and rest of the cost, tokens without a price.
     """
-    with _opened(context) as table:
+    with opened(context, ("environment", *columns), window.since_ms, window.until_ms) as table:
         if table is None:
             return
         texts, own = table.texts(), {"environment": str(context.environment)}
@@ -46,7 +47,9 @@ def rows(context: Context, window: Window, columns: Sequence[str]) -> Iterator[t
 
 def moments(context: Context, since_ms: int) -> list[tuple[int, str]]:
     """Return when models responded from a moment on, ms since 1970, each with its session."""
-    with _opened(context) as table:
+    if context.shared is not None:
+        return shared.moments(context, since_ms)
+    with opened(context) as table:
         if table is None:
             return []
         texts = table.texts()
@@ -57,7 +60,23 @@ def moments(context: Context, since_ms: int) -> list[tuple[int, str]]:
 
 
 @contextmanager
-def _opened(context: Context) -> Iterator[Table | None]:
+def opened(
+    context: Context, columns: Sequence[str] = (), since_ms: int = 0, until_ms: int | None = None, *,
+    every: bool = False, first: bool = False,
+) -> Iterator[Table | None]:  # fmt: skip
+    """Open the table of an environment's ledger, and of what shares it; None when there is no ledger.
+
+    Where machines share their records, it is of the stretch and the columns that are asked for alone, and of the one
+    environment, unless `every` is wanted. With `first` it tells when the first response of all was.
+    """
+    if context.shared is not None:
+        from agent_studio.cost import gathered  # noqa: PLC0415 - only for it
+
+        sums = shared.usage_sums(context, columns, since_ms, until_ms, every=every)
+        begun_ms = shared.first_usage_ms(context) if first else None
+        with gathered.opened(columns, sums, begun_ms) as table:
+            yield table
+        return
     folder = context.root.folder("metrics")
     names = folder.names() if folder.has_folder() else []
     if not any(name.startswith("llm-usage.") for name in names):

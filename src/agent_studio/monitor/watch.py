@@ -9,6 +9,7 @@ from agent_studio import clock, log
 from agent_studio.errors import AgentStudioError
 from agent_studio.monitor import alerts, metrics, notify, rules
 from agent_studio.monitor.summary import DAY_MS, HOUR_MS, Window
+from agent_studio.monitor.times import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +44,7 @@ def look(context: Context, now: datetime | None = None) -> Look:
     until_ms = int(moment.timestamp() * 1000)
     summary = metrics.summary(context, Window(until_ms - DAY_MS, until_ms))
     recent = metrics.summary(context, Window(until_ms - HOUR_MS, until_ms))
-    verdicts = rules.verdicts(context, summary, recent)
+    verdicts = rules.verdicts(context, summary, recent, durations=times)
     return Look(summary, verdicts, alerts.evaluate(context, verdicts, moment))
 
 

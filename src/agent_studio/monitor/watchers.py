@@ -52,7 +52,13 @@ class Started(NamedTuple):
 
 
 def verdicts(context: Context, summary: Summary, recent: Summary | None) -> Iterator[Verdict]:
-    """Yield the verdict on silent agents and hooks, on what waits for ingest, and on the end of the ledger."""
+    """Yield the verdict on silent agents and hooks, on what waits for ingest, and on the end of the ledger.
+
+    Of what many machines share it is that on hooks alone: the rest is in each machine's own files.
+    """
+    if context.shared is not None:
+        yield from () if recent is None else (_hooks(summary, recent),)
+        return
     owner = next(iter(sharing(context).values()))
     now_ms = summary.window.until_ms
     try:

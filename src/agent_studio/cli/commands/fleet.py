@@ -25,6 +25,7 @@ _SUBVERBS = {
     "ship": ("ship", "send what was recorded here and is not there yet"),
     "drain": ("drain", "move what the stream holds into the engine"),
     "status": ("status", "say how far each journal was shipped, and what the engine holds"),
+    "prune": ("prune", "remove from the engine what is older than fleet.retentionDays"),
     "grant": ("grant", "let a machine write its own records, a reader read one project, a drain write for all"),
     "revoke": ("revoke", "let nobody in by a name any more; also remove what it wrote since it was stolen"),
     "access": ("access", "who may write and read what"),

@@ -4,6 +4,9 @@ Nothing is changed, but that the candidate is made when it was not yet. Exit cod
 the first of 8 (something is damaged), 6 (a switch is interrupted), 5 (drift), 1 (something failed), 3 (evidence is
 missing or stale) and 4 (a sign-off is missing or does not count).
 
+With --from fleet the burn-in is first worked out from the records of all machines that ran this candidate, and kept as
+evidence that says so.
+
   agent-studio gate --junit gate.xml --markdown gate.md
 """
 
@@ -11,11 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.cli import files
+from agent_studio.cli import files, records_from
+from agent_studio.cli.burnin import fleet as fleet_burnin
 from agent_studio.cli.output import Problem, Result
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError
 from agent_studio.release import facts, gate, gate_report, no_regression, policy
+from agent_studio.release.burnin.report import told_source
 from agent_studio.release.content import candidates, manifest
 from agent_studio.release.gate import Gate, Requirement
 from agent_studio.release.production.sides import refuse_development
@@ -24,7 +29,7 @@ from agent_studio.release.signing.signoff import WAIVES
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
@@ -59,6 +64,7 @@ _NEXT = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `gate`."""
     shared.add_candidate(parser)
+    records_from.configure(parser)
     parser.add_argument("--junit", metavar="FILE", help="also write it as JUnit XML, one test case a requirement")
     parser.add_argument("--markdown", metavar="FILE", help="also write it as a table for a pull request")
 
@@ -76,7 +82,10 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     except AgentStudioError as error:
         _write(args, session, _stopped(error))
         raise
+    source: Mapping[str, Any] = {"from": records_from.JOURNALS}
     try:
+        if records_from.is_fleet(args):
+            source = fleet_burnin.kept(sides, candidate, session.variables)
         gathered = facts.gather(sides, candidate)
         asked = gate.decide(gathered.facts)
     except IntegrityError as error:
@@ -85,7 +94,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     except AgentStudioError as error:
         _write(args, session, {**_stopped(error), "candidate": candidate})
         raise
-    data = _data(sides, candidate, asked, gathered)
+    data = {"source": dict(source), **_data(sides, candidate, asked, gathered)}
     _write(args, session, data)
     held = sum(one.verdict in {"PASS", gate.WAIVED} for one in asked.requirements)
     refused = _REFUSED.format(held, len(asked.requirements))
@@ -191,6 +200,8 @@ def _render(screen: Screen, data: dict[str, Any]) -> None:
     at = f" (commit {data['commit'][:12]})" if data["commit"] else ""
     by = f", by {data['author'] or 'nobody knows whom'}"
     screen.line(f"Candidate {data['candidate']}{at}{by}")
+    if data["source"]["from"] == records_from.FLEET:
+        screen.line(f"  the burn-in is {told_source(data['source'])}")
     for line in (*data["inForce"], *data["then"]):
         for part in screen.folded(line):
             screen.line(f"  {part}")

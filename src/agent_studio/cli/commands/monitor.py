@@ -4,6 +4,7 @@ agent-studio monitor --env staging
 agent-studio monitor --env staging --live
 agent-studio monitor --env staging --trends
 agent-studio monitor --env staging --alerts
+agent-studio monitor --env staging --from fleet
 agent-studio monitor web --env staging
 agent-studio monitor compare staging production
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_studio.cli import subverbs
+from agent_studio.cli import records_from, subverbs
 
 if TYPE_CHECKING:
     import argparse
@@ -35,6 +36,7 @@ def configure(parser: Parser) -> None:
     shown.add_argument("--alerts", action="store_true", help="alerts alone; exit 1 while one is firing")
     parser.add_argument("--hours", type=float, metavar="N", help="the last N hours (default: 24)")
     parser.add_argument("--all", action="store_true", help="every hook and agent, however many")
+    records_from.configure(parser)
     subverbs.configure(parser, "monitor", _SUBVERBS, required=False)
 
 

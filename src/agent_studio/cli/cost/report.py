@@ -6,6 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cli import records_from
 from agent_studio.cli.cost import selection
 from agent_studio.cli.cost.ledger_state import ledger_problems
 from agent_studio.cli.output import Problem, Result, harmless
@@ -47,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by-model", action="store_true", help="the same as --by model")
     parser.add_argument("--session", metavar="ID", help="one session, or those whose id starts so")
     parser.add_argument("--source", choices=("ledger", "transcripts"), default="ledger", help="default: ledger")
+    records_from.configure(parser)
     parser.add_argument("--all-environments", action="store_true", help="all that share this ledger")
     parser.add_argument(
         "--verify", action="store_true", help="check the ledger's chain first; exit 8 when it is broken"
@@ -62,13 +64,15 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     where = periods.zone(args.timezone)
     found = _Found(by, where, selection.chosen_range(args, where))
     code = ExitCode.DONE
-    if args.source == "transcripts":
+    if records_from.is_fleet(args):
+        _from_fleet(args, session, found)
+    elif args.source == "transcripts":
         _from_transcripts(args, session, found)
     elif args.config_dir or args.all_projects:
         raise UsageError("--config-dir and --all-projects are for transcripts", hint="add --source transcripts")
     else:
         _from_ledger(args, session, found)
-    data: dict[str, Any] = {"source": args.source, **found.data}
+    data: dict[str, Any] = {"source": args.source, "from": args.records_from, **found.data}
     if args.verify and args.source == "ledger":
         from agent_studio.cli.cost import verify  # noqa: PLC0415 - only when asked for
 
@@ -86,6 +90,16 @@ class _Found:
         self.by, self._where, self._range = by, where, chosen
         self.data: dict[str, Any] = {}
         self.problems: list[Problem] = []
+
+    @property
+    def since_ms(self) -> int:
+        """From when on usage is asked for; blocks follow from all of it."""
+        return 0 if "block" in self.by else self._range.since_ms or 0
+
+    @property
+    def until_ms(self) -> int | None:
+        """Until when."""
+        return None if "block" in self.by else self._range.until_ms
 
     def sum(self, table: Table, only: Mapping[str, Any]) -> None:
         """Sum what is in the range, and the block that is running."""
@@ -120,6 +134,24 @@ def _from_ledger(args: argparse.Namespace, session: Session, found: _Found) -> N
     with book.opened(next(iter(sharing(context).values()))) as held:
         found.problems += ledger_problems(moved=held.moved, damaged=held.damaged)
         found.sum(held.table, _only(args, held.table, None if every else str(context.environment)))
+
+
+def _from_fleet(args: argparse.Namespace, session: Session, found: _Found) -> None:
+    from agent_studio.monitor import usage  # noqa: PLC0415 - only for those who ask for it
+
+    if args.source == "transcripts" or args.config_dir or args.all_projects:
+        raise UsageError("transcripts are this machine's own", hint="leave --from fleet out")
+    if args.verify:
+        raise UsageError("--verify is about this machine's ledger", hint="leave --from fleet out")
+    every = args.all_environments or "environment" in found.by
+    names = {name for name in found.by if not DIMENSIONS[name].is_time} | {"environment"}
+    columns = sorted(names | ({"session"} if args.session is not None else set()))
+    with (
+        records_from.chosen(args, session),
+        usage.opened(session.context, columns, found.since_ms, found.until_ms, every=every) as table,
+    ):
+        if table is not None:
+            found.sum(table, _only(args, table, None if every else str(session.context.environment)))
 
 
 def _dimensions(args: argparse.Namespace) -> tuple[str, ...]:
@@ -220,6 +252,9 @@ def _render(screen: Screen, made: Report, data: dict[str, Any], args: argparse.N
         screen.mark("ok" if data["verify"]["verdict"] == "PASS" else "bad", f"ledger: {data['verify']['verdict']}")
     if not rows:
         screen.line("no usage in this range")
+        if data["from"] == records_from.FLEET:
+            screen.line("see what machines have sent: agent-studio fleet status")
+            return
         screen.line("fill the ledger from transcripts: agent-studio cost import")
         return
     dearest = max((total.pico_usd for _, total in rows), default=0)
@@ -250,6 +285,8 @@ def _notes(screen: Screen, made: Report, data: dict[str, Any]) -> None:
             f"running block until {block['end']}: {block['tokensPerMinute']:,.0f} tokens/min, "
             f"${block['usdPerHour']:.2f}/h, leads to ${block['projectedUsd']:.2f}"
         )
+    if data["from"] == records_from.FLEET:
+        screen.line("all machines of the project, from the fleet")
     screen.line(f"written to and read from the cache; USD at list prices; times in {made.zone.name}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_studio.cli import records_from
 from agent_studio.cli.monitor import summary
 from agent_studio.cli.output import Result, working
 from agent_studio.environment.context import open_context
@@ -24,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="the environment that is judged")
     parser.add_argument("b", metavar="B", help="the one it is compared with")
     parser.add_argument("--hours", type=float, metavar="N", help="the last N hours (default: 24)")
+    records_from.configure(parser, inner=True)
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
@@ -35,9 +37,11 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     first, second = _opened(session, args.a), _opened(session, args.b)
     if first.environment is second.environment:
         raise UsageError(f"{args.a} and {args.b} are one environment", hint="name two")
-    with working("reading both environments"):
+    with working("reading both environments"), records_from.chosen(args, session):
+        if records_from.is_fleet(args):
+            first, second = (one._replace(shared=session.context.shared) for one in (first, second))
         found = comparison.compare(first, second, metrics.last_hours(hours))
-    data = {"window": of_window(found.window), **comparison.data_of(found)}
+    data = {"from": args.records_from, "window": of_window(found.window), **comparison.data_of(found)}
     return Result(data, lambda screen: summary.draw(screen, "comparison", data), _CODES[found.verdict])
 
 

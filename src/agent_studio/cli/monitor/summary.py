@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cli import records_from
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 
@@ -26,17 +27,22 @@ _ROWS = 12
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Show one of the four."""
+    hours = _hours(args)
+    if args.live:
+        return _live(args, session, hours)
+    with records_from.chosen(args, session):
+        return _once(args, session, hours)
+
+
+def _once(args: argparse.Namespace, session: Session, hours: float) -> Result:
     from agent_studio.dashboard import burnin  # noqa: PLC0415 - as in `look`
     from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - as in `look`
 
-    hours = _hours(args)
-    if args.live:
-        return _live(session, hours)
     if args.trends:
         return _trends(session.context)
     if args.alerts:
         return _alerts(session)
-    with working("reading the journals"):
+    with working(_reading(session.context)):
         _halt_broken(session)
         data = look(session.context, hours, is_trial=_is_trial(session))
         data["burnin"] = burnin.line(session.context, session.variables)
@@ -45,14 +51,18 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     return _telling(session, Result(data, lambda screen: draw(screen, "overview", data, rows), 0, _problems(data)))
 
 
+def _reading(context: Context) -> str:
+    return "reading the journals" if context.shared is None else "asking the fleet"
+
+
 def _is_trial(session: Session) -> bool:
     """Tell whether limits are only supposed, by `--set`: that is nothing to wake anybody for."""
     return any(one.strip().startswith("monitoring.") for one in session.overrides)
 
 
 def _halt_broken(session: Session) -> None:
-    """Halt gradual rollouts that break a limit, so that the look after it shows that."""
-    if not _is_trial(session):
+    """Halt gradual rollouts that break a limit, so that the look after it shows that; by this machine's records."""
+    if session.context.shared is None and not _is_trial(session):
         from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - as in `look`
 
         rollout.check(session.context)
@@ -143,16 +153,21 @@ def _trends(context: Context) -> Result:
 def _alerts(session: Session) -> Result:
     _halt_broken(session)
     data = look(session.context, HOURS, is_trial=_is_trial(session))
-    names = ("environment", "window", "state", "alerts", "limits", "newest", "ageSeconds")
+    names = ("from", "environment", "window", "state", "alerts", "limits", "newest", "ageSeconds")
     kept = {name: data[name] for name in names}
     code = ExitCode.FAILED if any(one["open"] for one in data["alerts"]) else ExitCode.DONE
     return _telling(session, Result(kept, lambda screen: draw(screen, "alerts", kept), code))
 
 
-def _live(session: Session, hours: float) -> Result:
+def _live(args: argparse.Namespace, session: Session, hours: float) -> Result:
     if session.common.json:
         raise UsageError("--live is for people, --json for programs", hint="leave one of them out")
-    return Result({}, lambda screen: _watch(screen, session, hours))
+
+    def render(screen: Screen) -> None:
+        with records_from.chosen(args, session):
+            _watch(screen, session, hours)
+
+    return Result({}, render)
 
 
 def _watch(screen: Screen, session: Session, hours: float) -> None:
@@ -169,7 +184,8 @@ def _watch(screen: Screen, session: Session, hours: float) -> None:
 
     def read(wanted: float, engine: Engine | None) -> dict[str, Any]:
         nonlocal telling
-        rollouts.check(context)
+        if context.shared is None:
+            rollouts.check(context)
         shown = look(context, wanted, engine)
         found = {**shown, "burnin": standing(), "rollouts": rollout.standing(context)}
         if not telling.is_alive():  # a slow destination must not hold up the screen, nor its end

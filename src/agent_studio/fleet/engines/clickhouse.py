@@ -111,8 +111,8 @@ class ClickHouse:
             newest = max((edge[1] for edge in edges if edge), default=None)
             return Store(name, version, rows, sum(int(size or 0) for *_, size in found), oldest, newest)
 
-    def prune(self, before_ms: int) -> int:
-        """Remove what is older, partition by partition; return how many partitions went."""
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> int:
+        """Remove what is older, partition by partition; return how many partitions went, or would go."""
         before = int(datetime.fromtimestamp(before_ms / 1000, UTC).strftime("%Y%m%d"))
         on = on_cluster(self.cluster)
         with self.connection() as db:
@@ -120,7 +120,7 @@ class ClickHouse:
                 f"SELECT DISTINCT table, toUInt32(partition_id) AS day FROM system.parts WHERE database = '{SCHEMA}' "
                 f"AND active AND table != 'meta' AND day < {before} ORDER BY table, day"
             ).result_rows
-            for table, day in found:
+            for table, day in () if dry_run else found:
                 if day:
                     db.command(f"ALTER TABLE {SCHEMA}.{table}{on} DROP PARTITION ID '{day}'", settings=WAITED_FOR)
                 else:

@@ -105,18 +105,18 @@ class PostgreSQL:
         with self.connection() as db:
             return store(db, version(db), self.project)
 
-    def prune(self, before_ms: int) -> int:
-        """Remove what is older, partition by partition; return how many partitions went."""
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> int:
+        """Remove what is older, partition by partition; return how many partitions went, or would go."""
         with self.connection() as db:
             gone = [
                 (part.table, part.day) for part in parts(db) if part.day is not None and part.day < before_ms // DAY_MS
             ]
-            for table, day in gone:
+            for table, day in () if dry_run else gone:
                 place = f"{SCHEMA}.{table}_{date.fromordinal(_EPOCH + day):%Y%m%d}"
                 with db.transaction():
                     db.execute(f"LOCK TABLE {SCHEMA}.meta IN SHARE UPDATE EXCLUSIVE MODE")
                     db.execute(f"ALTER TABLE {SCHEMA}.{table} DETACH PARTITION {place}; DROP TABLE {place}")
-            for table in TABLES:
+            for table in () if dry_run else TABLES:
                 db.execute(f"DELETE FROM {SCHEMA}.{table}_rest WHERE at_ms < %s", (before_ms,))
             self._days -= set(gone)
         return len(gone)

@@ -1,6 +1,6 @@
 -- Errors by type, severity, source and shape of their message, the worst and then the most frequent first.
 WITH shaped AS (
-  SELECT error_type, severity, source, substr({shape:substr(coalesce(message, ''), 1, 400)}, 1, 200) AS shape, at_ms
+  SELECT error_type, severity, source, {head:{shape:{head:coalesce(message, '')|400}}|200} AS shape, at_ms
   FROM errors
   WHERE at_ms >= $since AND at_ms < $until
 )

@@ -5,7 +5,7 @@ SELECT
   count(*) AS calls,
   {count_if:status IN ('failure', 'timeout')} AS failures,
   {count_if:status = 'blocked'} AS blocked,
-  1.0 * {count_if:status IN ('failure', 'timeout')} / count(*) AS failure_rate,
+  CAST({count_if:status IN ('failure', 'timeout')} AS DOUBLE PRECISION) / count(*) AS failure_rate,
   {quantile:duration_ms|0.5} AS p50_ms,
   {quantile:duration_ms|0.95} AS p95_ms,
   {quantile:duration_ms|0.99} AS p99_ms

@@ -1,6 +1,6 @@
 -- One hook's run times in steps of a factor of the square root of 2, the lowest from 0 on; empty steps are there with 0.
 WITH stepped AS (
-  SELECT CASE WHEN duration_ms < 0.125 THEN -6 ELSE CAST(floor(2 * {log2:duration_ms}) AS BIGINT) END AS step
+  SELECT CASE WHEN duration_ms < 0.125 THEN -6 ELSE CAST(floor(2 * {log2:duration_ms} + 0.000000000001) AS BIGINT) END AS step
   FROM hooks
   WHERE at_ms >= $since AND at_ms < $until AND hook = $hook AND duration_ms >= 0
 ),

@@ -4,7 +4,7 @@ WITH counted AS (
     hook,
     count(*) AS calls,
     {count_if:status IN ('failure', 'timeout')} AS failures,
-    1.0 * {count_if:status IN ('failure', 'timeout')} / count(*) AS failure_rate
+    CAST({count_if:status IN ('failure', 'timeout')} AS DOUBLE PRECISION) / count(*) AS failure_rate
   FROM hooks
   WHERE at_ms >= $since AND at_ms < $until
   GROUP BY hook

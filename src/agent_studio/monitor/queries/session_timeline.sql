@@ -16,5 +16,5 @@ WITH told AS (
 SELECT at_ms AS time_at_ms, kind, name, status, duration_ms, detail
 FROM told
 WHERE session_id = $session_id AND at_ms >= $since AND at_ms < $until
-ORDER BY at_ms, kind, name
+ORDER BY at_ms, kind, name, status, duration_ms, detail
 LIMIT 5000

@@ -30,7 +30,7 @@ SELECT
   sum(cost_usd) AS cost_usd,
   {latest:CASE WHEN event = 'start' THEN source END|at_ms} AS source,
   {latest:CASE WHEN event = 'start' THEN model END|at_ms} AS model,
-  coalesce(max(heard_ms) > coalesce(max(end_ms), 0), false) AS open
+  CAST(coalesce(max(heard_ms) > coalesce(max(end_ms), 0), false) AS BOOLEAN) AS open
 FROM told
 WHERE at_ms >= $since AND at_ms < $until AND session_id IS NOT NULL
 GROUP BY session_id

@@ -8,7 +8,7 @@ WITH minutes AS (
 ),
 gaps AS (
   SELECT
-    kind, name, last_ms, minute_ms - lag(minute_ms) OVER (PARTITION BY kind, name ORDER BY minute_ms) AS gap_ms
+    kind, name, last_ms, minute_ms - lag({nullable:minute_ms}) OVER (PARTITION BY kind, name ORDER BY minute_ms) AS gap_ms
   FROM minutes
 ),
 heard AS (

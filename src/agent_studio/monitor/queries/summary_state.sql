@@ -1,14 +1,20 @@
 -- How fresh the records are, and how many say that they are from the future.
-WITH told AS (
-  SELECT at_ms FROM hooks
+WITH ahead AS (
+  SELECT count(*) AS records FROM hooks WHERE at_ms >= $until AND at_ms > $now
   UNION ALL
-  SELECT at_ms FROM agents
+  SELECT count(*) FROM agents WHERE at_ms >= $until AND at_ms > $now
   UNION ALL
-  SELECT at_ms FROM errors
+  SELECT count(*) FROM errors WHERE at_ms >= $until AND at_ms > $now
   UNION ALL
-  SELECT at_ms FROM sessions
+  SELECT count(*) FROM sessions WHERE at_ms >= $until AND at_ms > $now
+),
+heard AS (
+  SELECT max(at_ms) AS at_ms FROM hooks WHERE at_ms <= $now
+  UNION ALL
+  SELECT max(at_ms) FROM agents WHERE at_ms <= $now
+  UNION ALL
+  SELECT max(at_ms) FROM errors WHERE at_ms <= $now
+  UNION ALL
+  SELECT max(at_ms) FROM sessions WHERE at_ms <= $now
 )
-SELECT
-  {count_if:at_ms >= $until AND at_ms > $now} AS future,
-  max(CASE WHEN at_ms <= $now THEN at_ms END) AS newest_at_ms
-FROM told
+SELECT (SELECT CAST(sum(records) AS BIGINT) FROM ahead) AS future, (SELECT max(at_ms) FROM heard) AS newest_at_ms

@@ -30,7 +30,7 @@ SELECT
   coalesce(by_hook.calls, 0) AS calls,
   coalesce(by_hook.failures, 0) AS failures,
   coalesce(by_hook.blocked, 0) AS blocked,
-  coalesce(1.0 * by_hook.failures / by_hook.calls, 0.0) AS failure_rate,
+  coalesce(CAST(by_hook.failures AS DOUBLE PRECISION) / by_hook.calls, 0.0) AS failure_rate,
   by_hook.p50_ms AS p50_ms,
   by_hook.p95_ms AS p95_ms,
   coalesce(by_agent.runs, 0) AS runs,

@@ -2,6 +2,10 @@
 
 A client loads definitions when it starts. So a record counts when its session started after the definitions last
 changed, and what it says of its release, if anything, is the candidate. What was replayed on purpose is synthetic.
+
+Of what many machines share, only a record that names the candidate counts: what else another machine ran with, nobody
+knows here. It comes in order of time alone, so whether a machine's clock went back cannot be told. Damaged lines are
+those of all machines, as far as they were shipped. Replays of this machine alone are known by their time.
 """
 
 from __future__ import annotations
@@ -66,8 +70,8 @@ class Observed(NamedTuple):
     """Lines that are no records."""
     future: int
     """Records that claim to be from after now."""
-    backward: int
-    """How often the clock went back by more than the longest gap."""
+    backward: int | None
+    """How often the clock went back by more than the longest gap; None: it cannot be told of many machines."""
 
     @classmethod
     def nothing(cls, now_ms: int) -> Observed:
@@ -109,7 +113,7 @@ def observe(
     """
 
     def read() -> Observed:
-        reading = _Reading(str(context.environment), since_ms, now_ms, candidate, exercises)
+        reading = _Reading(context, since_ms, now_ms, candidate, exercises)
         reading.sessions(records(context, "sessions", since_ms, now_ms), gap_minutes * _MINUTE_MS)
         for kind, take in (("hooks", reading.hook), ("agents", reading.agent), ("errors", reading.error)):
             for found in records(context, kind, since_ms, now_ms):
@@ -127,14 +131,14 @@ class _Reading:
 
     def __init__(
         self,
-        environment: str,
+        context: Context,
         since_ms: int,
         now_ms: int,
         candidate: str | None,
         exercises: Sequence[tuple[int, int]],
     ) -> None:
-        self._environment, self._since_ms, self._now_ms = environment, since_ms, now_ms
-        self._candidate, self._exercises = candidate, exercises
+        self._environment, self._since_ms, self._now_ms = str(context.environment), since_ms, now_ms
+        self._candidate, self._exercises, self._is_shared = candidate, exercises, context.shared is not None
         self._loaded: dict[str, int] = {}
         """When each session loaded the definitions."""
         self._synthetic: set[str] = set()
@@ -198,7 +202,8 @@ class _Reading:
 
     def _fits(self, record: dict[str, Any]) -> bool:
         release = record.get("release")
-        return self._candidate is None or release is None or release == self._candidate
+        is_silent = release is None and not self._is_shared
+        return self._candidate is None or is_silent or release == self._candidate
 
     def _whose(self, record: dict[str, Any], at_ms: int) -> bool | None:
         """Return whether a record is synthetic, or None for one that does not count."""
@@ -257,7 +262,8 @@ class _Reading:
         return Observed(
             self._now_ms, real, synthetic, _sample(self._hooks), _sample(self._agents),
             dict(sorted(self._errors.items())), sorted(self._moments), len(self._loaded) - len(self._synthetic),
-            len(self._synthetic), self._left_out, self._damaged, self._future, self._backward,
+            len(self._synthetic), self._left_out, self._damaged, self._future,
+            None if self._is_shared else self._backward,
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.environment.config import load
+from agent_studio.monitor import shared
 from agent_studio.monitor.comparison import RULES, compare, data_of
 from agent_studio.monitor.shift import WORSE
 from agent_studio.monitor.summary import Window
@@ -17,7 +18,7 @@ from agent_studio.release.content.candidate import candidate
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from agent_studio.environment.context import Context
@@ -55,6 +56,8 @@ class Report(NamedTuple):
     findings: list[Finding]
     is_kept: bool
     """False: the definitions changed while it was worked out."""
+    source: Mapping[str, Any]
+    """Whose records it is of, see `source_of`."""
 
     @property
     def verdict(self) -> str:
@@ -69,11 +72,37 @@ def report(sides: Sides) -> Report:
     """
     found = progress.status(sides)
     findings = list(_findings(sides, found))
+    source = source_of(sides, found)
+    if sides.shared is not None:
+        findings = [_sourced(one, source) for one in findings]
     if candidate(sides.project).sha256 != found.candidate:
-        return Report(found, findings, is_kept=False)
+        return Report(found, findings, is_kept=False, source=source)
     if found.since is not None:
         beginning.note_written(sides.staging, found.candidate, found.since)
-    return Report(found, [_kept(sides.staging, found.candidate, one) for one in findings], is_kept=True)
+    kept = [_kept(sides.staging, found.candidate, one) for one in findings]
+    return Report(found, kept, is_kept=True, source=source)
+
+
+def _sourced(one: Finding, source: Mapping[str, Any]) -> Finding:
+    """Return a finding that says whose records it is of."""
+    return one._replace(data={**one.data, "reason": f"{one.reason}; {told_source(source)}", "source": source})
+
+
+def source_of(sides: Sides, found: Burnin) -> dict[str, Any]:
+    """Return where the records of a burn-in are from: `{from (journals, fleet), engine, project, machines}`."""
+    if sides.shared is None:
+        return {"from": "journals"}
+    since_ms = found.seen.now_ms if found.since is None else found.since.at_ms
+    machines = shared.machines(sides.staging, Window(since_ms, found.seen.now_ms + 1))
+    return {
+        "from": "fleet", "engine": sides.shared.dialect, "project": sides.shared.project, "machines": machines,
+    }  # fmt: skip
+
+
+def told_source(source: Mapping[str, Any]) -> str:
+    """Return the same for people."""
+    many = "1 machine" if source["machines"] == 1 else f"{source['machines']} machines"
+    return f"from the fleet: project {source['project']} in {source['engine']}, {many}"
 
 
 def _kept(context: Context, sha256: str, one: Finding) -> Finding:

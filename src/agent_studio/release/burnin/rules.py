@@ -205,9 +205,10 @@ def _clock(seen: Observed, fault: str) -> Requirement:
     if seen.backward:
         faults.append(f"the clock went back {seen.backward:,} times by more than the longest gap")
     if not faults:
-        return Requirement(CLOCK, PASS, 0, 0, 0, "the clock ran on")
+        told = "the clock ran on" if seen.backward is not None else "no record of any machine claims to be to come"
+        return Requirement(CLOCK, PASS, 0, 0, 0, told)
     told = f"{'; '.join(faults)}: what was observed cannot be told; mend it, then agent-studio burnin start --restart"
-    return Requirement(CLOCK, INSUFFICIENT, seen.future + seen.backward + bool(fault), 0, math.inf, told)
+    return Requirement(CLOCK, INSUFFICIENT, seen.future + (seen.backward or 0) + bool(fault), 0, math.inf, told)
 
 
 def production_targets(seen: Observed, hours: float, limits: Limits) -> Requirement:

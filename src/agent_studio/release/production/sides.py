@@ -17,6 +17,7 @@ from agent_studio.release.production.target import IN_PLACE, KEY, SEPARATE, Abse
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from agent_studio.environment.shared_records import SharedRecords
     from agent_studio.release.content.tree import Tree
 
 SOURCE, TO = Environment.STAGING, Environment.PRODUCTION
@@ -35,16 +36,26 @@ class Sides:
         """The project that holds production's data and configuration; this one for a folder of definitions alone."""
         self.variables = variables
         self.overrides = overrides
+        self.shared: SharedRecords | None = None
+        """Where both sides' records are read in place of this machine's journals."""
+
+    def reading(self, shared: SharedRecords | None) -> Sides:
+        """Return the same sides, whose records are read from what many machines share."""
+        sides = Sides(self.project, self.target, self.variables, self.overrides)
+        sides.shared = shared
+        return sides
 
     @cached_property
     def staging(self) -> Context:
         """Staging; raises `ConfigurationError` or `DisabledError`. Production's way back does without it."""
-        return open_context(self.project, Choice(SOURCE, "releases"), self.variables, self.overrides)
+        found = open_context(self.project, Choice(SOURCE, "releases"), self.variables, self.overrides)
+        return found._replace(shared=self.shared)
 
     def live(self) -> Context:
         """Open production as it is now; raise `ConfigurationError` when it cannot be."""
         self.refuse_absent()
-        return open_context(self.production, PRODUCTION, self.variables, self.overrides)
+        found = open_context(self.production, PRODUCTION, self.variables, self.overrides)
+        return found._replace(shared=self.shared)
 
     def refuse_absent(self) -> None:
         """Raise `AbsentTargetError` where production is not on this machine: nothing is known of what is live."""

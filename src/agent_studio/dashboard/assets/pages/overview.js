@@ -44,6 +44,7 @@ function freshness(own) {
     `${plural(own.totals.calls, "hook run")} and ${plural(own.totals.runs, "agent run")}`,
     own.damagedLines && `${plural(own.damagedLines, "damaged line")} left out`,
     own.futureRecords && `${plural(own.futureRecords, "record")} from the future left out`,
+    own.from === "fleet" && "from the fleet, what waits on its machines is not known here",
     own.waitingBytes && `${short(Math.ceil(own.waitingBytes / 1_024))} KiB recorded and not yet ingested`,
     own.unrouted && `${plural(own.unrouted, "event")} of no environment`,
   ].filter(Boolean).join(" · ");
