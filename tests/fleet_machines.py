@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.fleet_servers import PASSWORD
 from tests.monitor_records import Records
@@ -166,3 +169,38 @@ class Database:
 
     def hooks(self) -> list[str]:
         return [row[0] for row in self.rows(f"SELECT hook FROM {SCHEMA}.hooks ORDER BY hook")]
+
+
+class StallingProxy:
+    """A way to a server on this machine that passes bytes on, until it does not any more."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.passed = 0
+        self.stalls_after: int | None = None
+        """Bytes from clients after which nothing is passed on, and no connection closed."""
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                for source, target, counts in ((client, server, True), (server, client, False)):
+                    threading.Thread(target=self._pass, args=(source, target, counts), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, counts: bool) -> None:  # noqa: FBT001
+        with suppress(OSError), target:
+            while data := source.recv(2_000):
+                self.passed += len(data) if counts else 0
+                while self.stalls_after is not None and self.passed > self.stalls_after:
+                    time.sleep(0.02)
+                target.sendall(data)

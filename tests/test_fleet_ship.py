@@ -9,13 +9,15 @@ import signal
 import threading
 import time
 import tracemalloc
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.conftest import Studio
-from tests.fleet_machines import EVERYTHING, VARIABLES, Database, Machine, until
+from tests.fleet_machines import EVERYTHING, VARIABLES, Database, Machine, StallingProxy, until
 from tests.fleet_servers import free_port, postgresql_server
 
+from agent_studio.fleet import ship
 from agent_studio.fleet.ship import Shipped, Shipper
 
 if TYPE_CHECKING:
@@ -342,3 +344,72 @@ def test_shipping_a_large_journal_takes_little_memory(machine: Machine, database
             tracemalloc.stop()
     assert database.count() == 6_500
     assert peak < size
+
+
+def test_an_engine_that_stalls_is_given_up_and_asked_again(
+    machine: Machine, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ship, "ANSWER_TIMEOUT_S", 1.0)
+    machine.record(5)
+    with StallingProxy(database.server.port) as proxy:
+        machine.configure(engine=database.address.replace(str(database.server.port), str(proxy.port)))
+        machine.ship()
+        machine.record(5)
+        proxy.stalls_after = proxy.passed + 2_500  # in the middle of what follows
+        machine.configure(batchRecords=1)
+        fault = machine.ship("--once", code=5)["problems"][0]
+        assert fault["code"] == "fleet-unreachable"
+        proxy.stalls_after = None
+        machine.ship()
+    assert database.hooks() == names(1, 10)
+
+
+def test_serve_ships_what_is_recorded_and_outlives_an_engine_that_is_not_there(
+    machine: Machine, database: Database
+) -> None:
+    machine.configure(engine=f"postgresql://postgres@127.0.0.1:{free_port()}/none", intervalSeconds=0.2)
+    machine.record(5)
+    daemon = machine.start("serve", "--port", "0", "--ingest-interval", "0")
+    try:
+        until((machine.state / "serve.json").exists)
+        log = machine.state / "log.jsonl"
+        until(lambda: log.exists() and "what is recorded waits in the journals" in log.read_text())
+        url = json.loads((machine.state / "serve.json").read_text())["url"]
+        with urllib.request.urlopen(f"{url}/readyz") as answer:
+            assert answer.status == 200
+        machine.configure(engine=database.address)
+        until(lambda: database.count() == 5)
+        machine.record(5)
+        until(lambda: database.count() == 10)
+        assert machine.ship()["total"] == 0  # by hand meanwhile
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        daemon.communicate(timeout=30)
+    assert daemon.returncode == 0
+
+
+def test_four_shippers_killed_and_an_engine_killed_under_load_end_with_every_record_once(
+    tmp_path: Path, database: Database
+) -> None:
+    machines = []
+    for number in range(1, 5):
+        (tmp_path / f"m{number}").mkdir()
+        one = Machine(Studio(tmp_path / f"m{number}"), project="shop", machine=f"m{number}", batchRecords=40,
+                      engine=database.address)  # fmt: skip
+        one.record(600)
+        one.seal()
+        one.record(600)
+        machines.append(one)
+    shippers = [one.start("fleet", "ship") for one in machines]
+    for wanted, victim in ((300, 0), (1_500, 2)):
+        until(lambda at=wanted: database.count() >= at)  # type: ignore[misc]
+        database.server.restart(signal.SIGKILL)
+        shippers[victim].kill()
+        shippers[victim].communicate()
+        shippers[victim] = machines[victim].start("fleet", "ship")
+    for shipper in shippers:
+        _, err = shipper.communicate(timeout=120)
+        assert shipper.returncode == 0, err
+    found = database.rows("SELECT machine, count(*), count(DISTINCT id) FROM agent_studio.hooks GROUP BY 1 ORDER BY 1")
+    assert found == [(f"m{number}", 1_200, 1_200) for number in range(1, 5)]
+    assert database.hooks() == sorted(names(1, 1_200) * 4)
