@@ -145,9 +145,10 @@ class Machine:
 class Database:
     """An engine's tables as its owner sees them."""
 
-    def __init__(self, server: PostgreSQLServer) -> None:
+    def __init__(self, server: PostgreSQLServer, name: str | None = None) -> None:
+        """Take a new database, or one that is there by its name."""
         self.server = server
-        self.address = server.database()
+        self.address = server.database() if name is None else server.address(name)
         self.name = self.address.rpartition("/")[2]
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:

@@ -33,7 +33,7 @@ DUPLICATES_S = 600.0
 """How long the stream remembers what it was sent."""
 _PORT = 4_222
 _TIMEOUT_S = 5.0
-_ACK_WAIT_S = 120.0
+_ACK_WAIT_S = 60.0
 _DELIVERIES_MOST = -1
 _HEADERS_BYTES = 1 << 10
 _NOT_REPLICATED = frozenset((10_074, 10_005))
