@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -10,6 +12,7 @@ import psycopg
 import pytest
 from tests import fleet_servers
 from tests.fleet_rows import DAY_MS, batch, row
+from tests.fleet_world import Journals
 
 from agent_studio.errors import UsageError
 from agent_studio.fleet import access
@@ -19,6 +22,8 @@ from agent_studio.fleet.engines.clickhouse import ClickHouse
 from agent_studio.fleet.engines.clickhouse_access import granting, removed, revoking, user
 from agent_studio.fleet.engines.opening import opened
 from agent_studio.fleet.tables import TABLES
+from agent_studio.monitor import sql
+from agent_studio.monitor.summary import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
+pytestmark = pytest.mark.slow
 NOW_MS = int(time.time() * 1000)
 KEY = "correct horse battery"
 MACHINE, OTHER, READER, DRAIN = "acc-ci-1", "acc-ci-2", "acc-anna", "acc-drain"
@@ -68,8 +74,11 @@ def made() -> House:
     house = House(server, server.database().rpartition("/")[2])
     with opened(house.where(), "") as engine:
         engine.init(90)
-    for who, name in (("machine", MACHINE), ("machine", OTHER), ("reader", READER), ("drain", DRAIN)):
-        house.grant(who, name)
+    for name in (MACHINE, OTHER):
+        house.grant("machine", name)
+    for name in (READER, "acc-solo"):
+        house.grant("reader", name)
+    house.grant("drain", DRAIN)
     return house
 
 
@@ -194,6 +203,38 @@ def test_a_reader_sees_one_project_and_changes_nothing(house: House) -> None:
         assert len(list(engine.fetch("SELECT project FROM agent_studio.hooks", {}).rows)) == 2
 
 
+def test_a_reader_sees_one_project_through_every_query_of_monitor(house: House, tmp_path: Path) -> None:
+    moment: dict[str, Any] = {"at_ms": NOW_MS - 60_000, "session_id": "s-1"}
+    own: dict[str, dict[str, Any]] = {
+        "hooks": {"hook": "lint", "status": "failure", "duration_ms": 2.0, "event": "Stop"},
+        "agents": {"agent": "reviewer", "status": "failed", "duration_ms": 1.0},
+        "errors": {"error_type": "SystemError", "severity": "HIGH", "source": "api", "message": "m"},
+        "sessions": {"event": "start"},
+        "usage": {"response": "r", "seq": 1, "model": "m", "input_tokens": 5, "pico_usd": 10**12},
+    }
+    context = Journals(tmp_path / "shop").context()
+    window = Window(NOW_MS - 3_600_000, NOW_MS)
+    asked: dict[tuple[str, str], list[Any]] = {}
+    for project in ("bookshop", "library"):
+        rows = {
+            table: [row(table, 1, **moment, **values, project=project, machine="m")] for table, values in own.items()
+        }
+        rows["damage"] = [row("damage", 2, moment["at_ms"], kind="hooks", project=project, machine="m")]
+        with opened(house.where(DRAIN), project) as engine:
+            engine.insert(batch(project=project, machine="m", **rows))
+        with opened(house.where("acc-solo"), project) as reader, opened(house.where(), project) as owner:
+            for name in sql.queries():
+                more = {"hook": "lint"} if name.startswith(("hook_hist", "hook_history")) else {}
+                more = {"session_id": "s-1"} if name == "session_timeline" else more
+                asked[project, name] = [
+                    sql.rows(context._replace(shared=one), name, window, NOW_MS, more) for one in (reader, owner)
+                ]
+    assert [name for name in sql.queries() if asked["bookshop", name][0] != asked["bookshop", name][1]] == []
+    hidden = {name for name in sql.queries() if asked["library", name][0] != asked["library", name][1]}
+    assert sql.queries().keys() - hidden == {"silence"}  # nobody was silent long enough to be told of
+    assert not any(word in str(asked["library", name][0]) for name in hidden for word in ("lint", "reviewer", "s-1"))
+
+
 def test_a_drain_writes_for_everyone_and_reads_nothing(house: House) -> None:
     house.write(DRAIN, 1, machine="one")
     house.write(DRAIN, 2, project="library", machine="two")
@@ -302,6 +343,21 @@ def test_the_command_tells_a_password_once_and_it_works(house: House, bare: Stud
     assert "dropped the role acc-cli" in done.out
     with pytest.raises(FleetError), opened(house.where("acc-cli", password), ""):
         pass
+
+
+def test_a_machine_that_sends_to_a_stream_gets_what_the_streams_server_takes(bare: Studio, tmp_path: Path) -> None:
+    program = fleet_servers.nats_server()
+    given = ("--set", "fleet.ingest=nats://stream", "--set", "fleet.engine=postgresql://h/fleet")
+    shown = bare.run("fleet", "grant", "machine", "ci-17", "--of", "my shop", *given)
+    assert shown.code == 0, shown.err
+    block = shown.out[shown.out.index("  {") : shown.out.rindex("  }") + 3]
+    place = tmp_path / "nats.conf"
+    place.write_text(f"authorization {{\n  users: [\n{block}\n  ]\n}}\n")
+    variables = {**os.environ, "CI_17_PASSWORD": shown.out.splitlines()[-1].strip()}
+    done = subprocess.run([program, "-t", "-c", place], capture_output=True, text=True, check=False, env=variables)
+    assert done.returncode == 0, done.stderr
+    assert "agent-studio.my=20=shop.ci-17" in block
+    assert variables["CI_17_PASSWORD"] not in block
 
 
 def test_chdb_says_that_it_has_no_users(bare: Studio) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -13,7 +15,8 @@ from agent_studio.cli import files
 from agent_studio.cli.output import Result
 from agent_studio.errors import StorageError, UsageError
 from agent_studio.fleet import access
-from agent_studio.fleet.address import PASSWORD, address
+from agent_studio.fleet.address import INGEST_PASSWORD, PASSWORD, address
+from agent_studio.fleet.jetstream import subject_of
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +26,16 @@ if TYPE_CHECKING:
     from agent_studio.cli.output import Screen
     from agent_studio.fleet.access import Grant
     from agent_studio.fleet.address import Address
+
+_BLOCK = """  {{
+    user: {name}
+    password: ${variable}
+    permissions {{
+      publish: [{subject}]
+      subscribe: ["_INBOX.>"]
+    }}
+  }}"""
+"""As NATS has it: who may publish on its own subject alone."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +55,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     context = session.context
     project = args.of or context.config["fleet.project"] or context.project.path.name
     wanted = access.wanted(args.who, args.name, project, args.machine)
+    if context.config["fleet.ingest"] and wanted.may == "write":
+        return _into_the_stream(args, session, wanted)
     where = address(context.config, "fleet.engine")
     with access.doors(where) as doors:
         if args.dry_run:
@@ -69,6 +84,34 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             screen.line(f"its password is in {args.out}: put it into {PASSWORD} there, and remove the file")
         elif is_told:
             screen.line(f"and in {PASSWORD} this password, which is kept nowhere:")
+            screen.line(f"  {password}")
+
+    return Result(data, render)
+
+
+def _into_the_stream(args: argparse.Namespace, session: Session, wanted: Grant) -> Result:
+    """Return what the stream's own configuration needs, where machines send to a stream in place of the engine."""
+    where = address(session.context.config, "fleet.ingest")
+    variable = f"{re.sub('[^A-Za-z0-9]', '_', wanted.name).upper()}_PASSWORD"
+    block = _BLOCK.format(
+        name=json.dumps(wanted.name), variable=variable, subject=json.dumps(subject_of(wanted.project, wanted.machine))
+    )
+    password, is_made = ("", False) if args.dry_run else _password(args, session)
+    with _written(args.out, password) if args.out and is_made else nullcontext():
+        pass
+    data = {
+        "ingest": where.shown, "name": wanted.name, "may": wanted.may, "project": wanted.project,
+        "machine": wanted.machine, "block": block, "variable": variable, "file": args.out if is_made else None,
+        "dryRun": args.dry_run,
+    }  # fmt: skip
+
+    def render(screen: Screen) -> None:
+        screen.line(f"{wanted.name} sends to {where.shown}: into `users` of its configuration, then reload it:")
+        screen.block(block)
+        if is_made and args.out:
+            screen.line(f"{variable} of the server is in {args.out}; it is {INGEST_PASSWORD} of the machine, too")
+        elif is_made:
+            screen.line(f"{variable} of the server, and {INGEST_PASSWORD} of the machine, kept nowhere:")
             screen.line(f"  {password}")
 
     return Result(data, render)

@@ -49,13 +49,13 @@ def migrations(since: int, cluster: str = "") -> Iterator[Step]:
     for version, make in enumerate(_MIGRATIONS, start=1):
         if version > since:
             yield from make(cluster)
-            yield Step(f"version {version}", (_marked(version),))
+            yield Step(f"set version {version}", (_marked(version),))
 
 
 def mark(cluster: str = "") -> Step:
     """Return what makes a database with our mark, of version 0."""
     return Step(
-        f"created the database {SCHEMA}",
+        f"create the database {SCHEMA}",
         (
             f"CREATE DATABASE IF NOT EXISTS {SCHEMA}{on_cluster(cluster)}",
             f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.meta{on_cluster(cluster)} (
@@ -108,7 +108,7 @@ def since(micros: int) -> int:
 def _table(name: str, cluster: str) -> Step:
     listed = "".join(f"  {column} {_type(column, form)},\n" for column, form in TABLES[name].items())
     return Step(
-        f"created the table {name}",
+        f"create the table {name}",
         (
             f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.{name}{on_cluster(cluster)} (
 {listed}  precedence UInt64 MATERIALIZED toUInt64(-1) - toUnixTimestamp64Micro(now64(6)) CODEC(DoubleDelta, ZSTD(1)),

@@ -170,7 +170,7 @@ def _migrated(db: Connection[Any], retention_days: int) -> list[str]:
         f"UPDATE {SCHEMA}.meta SET retention_days = %(days)s WHERE retention_days <> %(days)s", {"days": retention_days}
     )
     if changed.rowcount:
-        done.append(f"records are kept for {retention_days} days now")
+        done.append(f"keep records for {retention_days} days")
     return done
 
 
