@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 EVENTS = 100_000
 MACHINES = 4
 _PATIENCE_S = 600
-_EMPTY_BYTES, _HALF_A_ROW_BYTES, _ENOUGH_MB = 9 << 20, 350, 4_096
+_EMPTY_BYTES, _HALF_A_ROW_BYTES, _ENOUGH_MB = 9 << 20, 120, 4_096
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -158,21 +158,24 @@ def test_a_machine_may_write_to_its_own_subject_only(tmp_path: Path, database: D
     users = """authorization { users: [
       { user: owner, password: "of the owner" },
       { user: m1, password: "of m1", permissions: {
-          publish: ["agent-studio.shop.m1", "$JS.API.STREAM.INFO.AGENT_STUDIO"], subscribe: ["_INBOX.>"] } }
+          publish: ["agent-studio.shop.m1"], subscribe: ["_INBOX.>"] } }
     ] }"""
     server = NatsServer(users=users)
     try:
+        machine = machine_of(tmp_path / "m1", server, database, machine="m1")
+        machine.configure(ingest=f"nats://m1@127.0.0.1:{server.port}")
+        machine.record(3)
+        own = VARIABLES | {"AGENT_STUDIO_FLEET_INGEST_PASSWORD": "of m1"}
+        early = machine.studio.run("fleet", "ship", "--env", "staging", "--once", "--json", variables=own)
+        assert (early.code, "no stream yet" in early.out) == (5, True), early.out
         central = machine_of(tmp_path / "central2", server, database)
         central.configure(ingest=f"nats://owner@127.0.0.1:{server.port}")
         owner = VARIABLES | {"AGENT_STUDIO_FLEET_INGEST_PASSWORD": "of the owner"}
         assert central.studio.run("fleet", "drain", "--env", "staging", variables=owner).code == 0
-        machine = machine_of(tmp_path / "m1", server, database, machine="m1")
-        machine.configure(ingest=f"nats://m1@127.0.0.1:{server.port}")
-        machine.record(3)
-        own = {"AGENT_STUDIO_FLEET_INGEST_PASSWORD": "of m1"}
         refused = machine.studio.run("fleet", "ship", "--env", "staging", "--once", "--json")
         assert (refused.code, refused.envelope["problems"][0]["code"]) == (1, "fleet")
         assert machine.studio.run("fleet", "ship", "--env", "staging", variables=own).code == 0
+        assert machine.studio.run("fleet", "status", "--env", "staging", variables=own).code == 0
         machine.configure(machine="m2")
         machine.record(3)
         forged = machine.studio.run("fleet", "ship", "--env", "staging", "--once", variables=own)

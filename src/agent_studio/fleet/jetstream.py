@@ -41,6 +41,8 @@ _NOT_REPLICATED = frozenset((10_074, 10_005))
 _FULL = frozenset((10_077, 10_122, 10_023, 10_047))
 """Error codes: maximum bytes or messages, too little storage, resources."""
 _TLS = ("on", "off")
+_FORBIDDEN = "permissions violation"
+"""What the server says, in lower case, beside an answer that does not come."""
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -97,7 +99,7 @@ class Stream:
         """What the server said beside its answers: that something is not allowed, it does not answer."""
 
     def __enter__(self) -> Self:
-        """Connect, and create the stream when it is not there and we may."""
+        """Connect."""
         self._runner = asyncio.Runner()
         try:
             self.run(self._connect())
@@ -145,9 +147,14 @@ class Stream:
         """Return the next messages, none when none came in time."""
         return [Message(self, raw) for raw in self.run(self._fetch(most, wait_s))]
 
-    def held(self) -> Held:
-        """Return what the stream holds."""
-        return self.run(self._held())
+    def held(self) -> Held | None:
+        """Return what the stream holds, None to who may not know."""
+        try:
+            return self.run(self._held())
+        except FleetError:
+            if _FORBIDDEN in self._said.lower():
+                return None
+            raise
 
     async def _connect(self) -> None:
         nats = _library()
@@ -161,10 +168,6 @@ class Stream:
             ),
             _TIMEOUT_S * 4,
         )  # fmt: skip
-        try:
-            await self._nats.jetstream().stream_info(STREAM)
-        except nats.js.errors.NotFoundError:
-            await self._create()
 
     async def _create(self) -> None:
         from nats.js import api, errors  # noqa: PLC0415 - an extra, imported only for the stream
@@ -187,16 +190,31 @@ class Stream:
         self._said = str(error)
 
     async def _publish(self, batch: Batch, data: bytes) -> None:
+        """Publish; where there is no stream yet, who may create it does so, and who may not waits for one who may."""
         self._said = ""
-        await self._nats.jetstream().publish(
-            subject_of(batch.project, batch.machine), data, timeout=_TIMEOUT_S, stream=STREAM,
-            headers={"Nats-Msg-Id": batch.id},
-        )  # fmt: skip
+        subject, headers = subject_of(batch.project, batch.machine), {"Nats-Msg-Id": batch.id}
+        stream = self._nats.jetstream()
+        try:
+            await stream.publish(subject, data, timeout=_TIMEOUT_S, stream=STREAM, headers=headers)
+        except _library().js.errors.NoStreamResponseError:
+            try:
+                await self._create()
+            except (_library().errors.Error, TimeoutError) as error:
+                if _FORBIDDEN not in self._said.lower():
+                    raise
+                raise UnreachableError(
+                    f"{self._address.shown} has no stream yet", hint="agent-studio fleet drain creates it"
+                ) from error
+            await stream.publish(subject, data, timeout=_TIMEOUT_S, stream=STREAM, headers=headers)
 
     async def _fetch(self, most: int, wait_s: float) -> list[Any]:
         from nats.js import api  # noqa: PLC0415 - as above
 
         if self._subscription is None:
+            try:
+                await self._nats.jetstream().stream_info(STREAM)
+            except _library().js.errors.NotFoundError:
+                await self._create()
             config = api.ConsumerConfig(
                 durable_name=CONSUMER, ack_policy=api.AckPolicy.EXPLICIT, ack_wait=_ACK_WAIT_S,
                 max_deliver=_DELIVERIES_MOST,
@@ -237,7 +255,7 @@ class Stream:
             if error.err_code in _FULL:
                 return UnreachableError(f"{where}: the stream is full")
             return UnreachableError(f"{where}: {error.description or text}")
-        if "permissions violation" in self._said.lower():
+        if _FORBIDDEN in self._said.lower():
             return FleetError(f"{where} does not let us: {self._said}", hint="is fleet.machine the credential's own?")
         if isinstance(error, nats.errors.AuthorizationError) or "authorization" in text.lower():
             return FleetError(f"{where} does not let us in", hint="set AGENT_STUDIO_FLEET_INGEST_PASSWORD")
