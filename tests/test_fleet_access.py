@@ -158,19 +158,23 @@ def test_a_stolen_credential_of_a_machine_does_nothing_but_add(house: House) -> 
 
 
 def test_a_stolen_credential_makes_no_partitions_out_of_bounds(house: House) -> None:
+    """Not even where everybody may create functions in `public`, as on servers older than 15."""
     today = NOW_MS // DAY_MS
-    with house.raw(MACHINE) as thief:
-        thief.execute("CREATE TEMPORARY TABLE meta (retention_days integer); INSERT INTO meta VALUES (1000000)")
-        made = "CREATE FUNCTION pg_temp.{} RETURNS {} LANGUAGE sql AS $$ SELECT {} $$"
-        thief.execute(made.format("floor(double precision)", "double precision", "0::double precision"))
-        thief.execute(made.format("clock_timestamp()", "timestamptz", "'1980-01-01'::timestamptz"))
-        thief.execute(made.format("to_regclass(text)", "regclass", "NULL::regclass"))
-        thief.execute("SET search_path = pg_temp, agent_studio, pg_catalog")
-        days = (0, today - 91, today + 3, today + 100_000, -(2**31), 2**31 - 1, today - 89, today + 2)
-        asked = {
-            day: thief.execute("SELECT agent_studio.ensure_day('hooks', %s)", (day,)).fetchone()[0] for day in days
-        }
-        assert [day for day, is_made in asked.items() if is_made] == [today - 89, today + 2]
+    days = (0, today - 91, today + 3, today + 100_000, -(2**31), 2**31 - 1, today - 89, today + 2)
+    with house.server.connect(house.database, autocommit=True) as owner:
+        owner.execute("CREATE SCHEMA loose; GRANT ALL ON SCHEMA loose TO PUBLIC")
+        with house.raw(MACHINE) as thief:
+            thief.execute("CREATE TEMPORARY TABLE meta (retention_days integer); INSERT INTO meta VALUES (1000000)")
+            made = "CREATE FUNCTION loose.{} LANGUAGE sql AS $$ SELECT {} $$"
+            for form in ("numeric", "double precision"):
+                thief.execute(made.format(f"floor({form}) RETURNS {form}", f"{today + 100_000}::{form}"))
+            thief.execute(made.format("to_char(timestamp, text) RETURNS text", "'_mine'::text"))
+            thief.execute("SET search_path = pg_temp, loose, agent_studio, pg_catalog")
+            asked = {
+                day: thief.execute(f"SELECT agent_studio.ensure_day('hooks', {day})").fetchone()[0] for day in days
+            }
+        owner.execute("DROP SCHEMA loose CASCADE")
+    assert [day for day, is_made in asked.items() if is_made] == [today - 89, today + 2]
 
 
 def test_ids_of_others_cannot_be_used_up(house: House) -> None:
