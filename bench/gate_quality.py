@@ -185,7 +185,7 @@ def main() -> int:
         if not _MARKS.search(page):
             print(f"{PAGE} has no place for the table", file=sys.stderr)
             return 1
-        PAGE.write_text(_MARKS.sub(lambda found: f"{found[1]}{table(outcomes)}{found[2]}", page), encoding="utf-8")
+        PAGE.write_text(_MARKS.sub(lambda found: f"{found[1]}\n{table(outcomes)}\n{found[2]}", page), encoding="utf-8")
         FIGURE.write_text(drawing(outcomes), encoding="utf-8")
     return 0
 

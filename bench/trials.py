@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a 
 from bench import (
     attacks,
     browser,
+    built,
     corpus,
     elicit_client,
     elicit_selection,
@@ -44,7 +45,7 @@ from bench import (
     release_kills,
     search_quality,
 )
-from bench.client import claude, finding, isolated, released, remembering, verdict
+from bench.client import claude, finding, isolated, plugged, released, remembering, verdict
 from bench.projects import Trial, examine
 from bench.transcripts import ccusage, differential
 
@@ -104,6 +105,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _client(f"what Claude Code {version} did is what the records say", verdict.trial, version, args)
         yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
         yield _client(f"memory in Claude Code {version}, sidecars apart", remembering.trial, version, args)
+        yield _client(f"the plugin in Claude Code {version}, installed, used, taken out", plugged.trial, version, args)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
     newest = next(iter(claude.VERSIONS))
@@ -117,6 +119,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _released(next(iter(claude.VERSIONS)), repository, args)
     yield from model_trials.trials(args.sessions, args.seed, with_client=not args.no_client, wanted=not args.no_models)
     yield from party_models.trials(with_client=not args.no_client, wanted=not args.no_models)
+    yield built.trial()
     yield _attacked(wanted=not args.no_attacks)
     yield from fleet_trial.trials(args.fleet_events, args.seed)
     yield party_trial.canaries(args.parties, args.seed)

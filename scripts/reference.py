@@ -1,4 +1,4 @@
-"""Write the pages that the code decides: docs/reference/*.md and the differences tables in README.md and docs/.
+"""Write the pages that the code decides: docs/reference/*.md and the differences tables in docs/.
 
 `reference.py` writes what is stale, `reference.py --check` names it and exits 1. The same code gives the same bytes.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-WITH_DIFFERENCES = ("README.md", "docs/staging.md", "docs/environments.md")
+WITH_DIFFERENCES = ("docs/staging.md", "docs/environments.md")
 _DIFFERENCES = re.compile(r"(<!-- generated: differences -->\n).*?(<!-- /generated -->)", re.DOTALL)
 _NOTE = "<!-- Written by `make reference`; change the code, not this page. -->"
 _THRESHOLDS = (
@@ -174,15 +174,22 @@ def commands() -> str:
     for verb in COMMANDS:
         parser = build_parser(verb, load_command(verb))
         parts += [f"## agent-studio {verb}", *_prose(parser.description or ""), *_command(parser)]
-        for inner in _inner(parser).values():
-            parts += [f"### {inner.prog}", *_prose(inner.description or _help_of(parser, inner)), *_command(inner)]
+        parts += _sub_verbs(parser, "###")
     return _page("Commands", *parts)
 
 
+def _sub_verbs(parser: argparse.ArgumentParser, heading: str) -> Iterator[str]:
+    """Yield all that stands below a verb or sub-verb, however deep."""
+    for inner in _inner(parser).values():
+        yield from (f"{heading} {inner.prog}", *_prose(inner.description or _help_of(parser, inner)), *_command(inner))
+        yield from _sub_verbs(inner, f"{heading}#")
+
+
 def _prose(text: str) -> Iterator[str]:
-    """Yield the paragraphs of a help text; indented ones are examples."""
+    """Yield the paragraphs of a help text; indented ones and command lines are examples."""
     for paragraph in text.strip().split("\n\n"):
-        yield f"```text\n{_dedented(paragraph)}\n```" if paragraph.startswith("  ") else " ".join(paragraph.split())
+        example = paragraph.startswith("  ") or all(line.startswith("agent-studio ") for line in paragraph.splitlines())
+        yield f"```text\n{_dedented(paragraph)}\n```" if example else " ".join(paragraph.split())
 
 
 def _dedented(text: str) -> str:
@@ -235,13 +242,17 @@ def _named(action: argparse.Action) -> str:
     """Return how an argument is written."""
     if not action.option_strings:
         return str(action.metavar or "|".join(map(str, action.choices or (action.dest.upper(),))))
-    value = str(action.metavar or action.dest.upper())
+    words = action.metavar or action.dest.upper()
+    value = words if isinstance(words, str) else " ".join(words)
     shown = {0: "", "?": f" [{value}]"}.get(action.nargs if action.nargs is not None else "", f" {value}")
     return action.option_strings[-1] + shown
 
 
 def _meaning(action: argparse.Action) -> str:
-    text = action.help or ""
+    text = (action.help or "").replace("%%", "%")
+    names = [str(choice) for choice in action.choices or ()]
+    if action.option_strings and not all(name in text for name in names):
+        text = f"{text}: {', '.join(names)}" if text else ", ".join(names)
     return f"{text} (required)" if action.option_strings and action.required else text
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the web dashboard for the documentation: a real Chromium, on a project made for it.
+"""Pictures of the web dashboard for the documentation: a real Chromium with the font Inter, on a project made for it.
 
 scripts/screenshots.py [NAME ...] writes docs/assets/web/NAME.png, every one unless some are named.
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace, bubblewrap) when it may.
 # setup.sh browser: only see to it that there is a Chromium, for the tests that drive one.
-# setup.sh engines: only install the servers that the fleet's tests start (PostgreSQL, NATS, ClickHouse in process)
-# and the schemas that check deployment files.
+# setup.sh engines: only install the servers that the fleet's tests start (PostgreSQL, NATS, ClickHouse in process).
+# setup.sh tools: only build .tools, what checks and describes what is shipped, in an environment of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,6 +38,18 @@ find_python() {
   echo "setup: Python 3.11 or newer is needed; name one with PYTHON=/path/to/python3.11" >&2
   return 1
 }
+
+if [ "${1:-}" = tools ]; then
+  [ .tools/.complete -nt packaging/tools.lock ] && exit 0
+  { command -v zsh && command -v fish; } >/dev/null || install_packages zsh fish ||
+    echo "setup: no zsh or fish; completion is not tried in them" >&2
+  rm -rf .tools
+  "$(find_python)" -m venv .tools
+  PIP_CONSTRAINT='' .tools/bin/python -m pip --disable-pip-version-check --quiet install \
+    --require-hashes -r packaging/tools.lock
+  touch .tools/.complete
+  exit 0
+fi
 
 missing=()
 for tool in git strace; do command -v "$tool" >/dev/null || missing+=("$tool"); done

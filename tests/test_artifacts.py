@@ -294,3 +294,33 @@ def test_every_folder_that_was_listed_is_named_with_its_time(bare: Studio) -> No
     folders = dict(places.walk(Project(bare.path)).folders)
     assert ".claude/skills/writing-migrations" in folders
     assert folders[".claude/agents"] == (bare.path / ".claude/agents").stat().st_mtime_ns
+
+
+_UV = """\
+#!/usr/bin/env -S uv run --script
+# /// script
+# requires-python = ">=3.8"
+# ///
+
+import json, sys
+
+def main():
+    '''
+    Keeps secrets out of commands.
+    '''
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (_UV, "Keeps secrets out of commands."),
+        ('#!/usr/bin/env python3\n"""Notes every edit."""\nimport json\n', "Notes every edit."),
+        ("#!/bin/sh\nset -eu\n# shellcheck\n# Formats what was saved.\n", "Formats what was saved."),
+        ('"use strict";\n/**\n * Reads the plan first.\n */\n', "Reads the plan first."),
+        ("#!/bin/sh\nexec true and more\n", ""),
+    ],
+)  # fmt: skip
+def test_a_script_is_described_by_its_comments_not_by_its_code(bare: Studio, script: str, words: str) -> None:
+    bare.write(".claude/hooks/one.py", script)
+    assert only(bare, ".claude/hooks/one.py").description == words

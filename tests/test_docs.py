@@ -19,6 +19,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -30,6 +31,9 @@ from agent_studio.environment.roots import Project
 from agent_studio.environment.schema import KEYS
 from agent_studio.staging.smoke import CHECKS
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXAMPLE = REPOSITORY / "examples" / "bookshop"
 PAGES = {
@@ -38,9 +42,11 @@ PAGES = {
 }
 RUN = [name for name in PAGES if name == "README.md" or name.startswith("docs/")]
 _FENCE = re.compile(r"^```(\S*)(?: ([^\n]*))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HERE = re.compile(r"(?<=<<'EOF')(\n.*?^EOF)$", re.MULTILINE | re.DOTALL)
+_HERE_MARK = "<<'EOF'"
 _CODE = re.compile(r"#\s*exit code (\d+)\s*$")
 _SETS_UP = re.compile(r"make \w+|git clone |pip install |pipx? |python3? -m venv |cd |\. \.venv/")
-_LANGUAGES = {"bash", "powershell", "bat", "text", "console", "yaml", "python", "json"}
+_LANGUAGES = {"bash", "powershell", "bat", "text", "console", "yaml", "python", "json", "diff"}
 _VARIABLES = {VARIABLE, *(name for key in KEYS for name in (key.own_variable, key.variable) if name)}
 _POWERSHELL = (r'\$env:(?P<variable>\w+) = "[^"]*"', r"Remove-Item Env:(?P<variable>\w+)", r"\$env:(?P<variable>\w+)")
 _CMD = (r"set (?P<variable>\w+)=\S*", r"echo %(?P<variable>\w+)%")
@@ -57,9 +63,16 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """Its command lines, continued ones joined, without comments."""
-        joined = re.sub(r"\\\n\s*", " ", self.text)
-        return [line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        """Its command lines, continued ones joined, a here-document with its command, without comments."""
+        documents: list[str] = []
+        lines = re.sub(r"\\\n\s*", " ", _HERE.sub(lambda found: _kept(documents, found), self.text)).splitlines()
+        commands = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        return [line + (documents.pop(0) if line.endswith(_HERE_MARK) else "") for line in commands]
+
+
+def _kept(documents: list[str], found: re.Match[str]) -> str:
+    documents.append(found[1])
+    return ""
 
 
 def blocks(page: str) -> list[Block]:
@@ -285,14 +298,16 @@ def test_generated_pages_are_fresh() -> None:
 
 
 def verbs() -> list[str]:
-    """Every verb and sub-verb as it is typed."""
-    found = []
-    for action in whole_parser()._actions:
+    """Every verb and sub-verb as it is typed, however deep."""
+    return [" ".join(words) for words in _below(whole_parser())]
+
+
+def _below(parser: argparse.ArgumentParser, *before: str) -> Iterator[tuple[str, ...]]:
+    for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for verb, inner in action.choices.items():
-                subs = (one for one in inner._actions if isinstance(one, argparse._SubParsersAction))
-                found += [verb, *(f"{verb} {name}" for sub in subs for name in sub.choices)]
-    return found
+            for name, inner in action.choices.items():
+                yield (*before, name)
+                yield from _below(inner, *before, name)
 
 
 def first_column(page: str, heading: str) -> set[str]:
@@ -338,5 +353,17 @@ def test_every_code_of_a_finding_is_in_the_page_on_doctor() -> None:
 def test_every_verb_is_in_the_reference_and_explained_on_a_page(verb: str) -> None:
     reference = PAGES["docs/reference/commands.md"]
     assert re.search(rf"^#+ agent-studio {verb}$", reference, re.MULTILINE)
-    told = [page for page, text in PAGES.items() if "reference" not in page and f"agent-studio {verb}" in text]
+    above, _, name = verb.rpartition(" ")
+    listed = re.compile(rf"`{name}\b") if " " in above else None  # one page has a table of all below it
+    told = [
+        page
+        for page, text in PAGES.items()
+        if "reference" not in page
+        and (f"agent-studio {verb}" in text or (listed and f"agent-studio {above}" in text and listed.search(text)))
+    ]
     assert told, f"no page mentions agent-studio {verb}"
+
+
+def test_the_reference_has_no_argument_without_a_meaning_and_nothing_that_only_a_parser_understands() -> None:
+    reference = PAGES["docs/reference/commands.md"]
+    assert re.findall(r"^\| `[^`]+` \| +\|$|%%|\('\w+', '\w+'\)", reference, re.MULTILINE) == []

@@ -74,7 +74,7 @@ def test_they_are_not_placed_in_production(bare: Studio) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_each_is_sound_and_calls_commands_that_there_are(name: str) -> None:
-    text = module._files()[name].read_text()
+    text = module.files()[name].read_text()
     read = front_matter.read(text)
     assert not read.repairs
     assert read.fields["description"]

@@ -320,6 +320,7 @@ def test_the_plugin_folder_records_and_a_strangers_folder_is_refused(staged: Stu
     assert staged.run("hooks", "install", "--plugin", str(folder)).code == 0
     assert json.loads((folder / ".claude-plugin/plugin.json").read_text())["name"] == "agent-studio"
     found = json.loads((folder / "hooks/hooks.json").read_text())["hooks"]
+    staged.run("hooks", "uninstall", "--yes")
     assert as_client(staged, found["Stop"][0]["hooks"][0], b'{"x": 1}').returncode == 0
     assert inbox(staged)[0]["payload"] == {"x": 1}
     (tmp_path / "other").mkdir()
@@ -373,7 +374,7 @@ def test_init_wires_once_and_leaves_the_settings_alone_when_asked(bare: Studio) 
     assert not (bare.path / LOCAL).exists()
     bare.run("hooks", "uninstall", "--yes")
     done = bare.run("init", *few)
-    assert "+" in done.out
+    assert f"{LOCAL} is new" in done.out
     assert "Wired: .claude/settings.local.json" in done.out
     before = bare.snapshot(".claude")
     assert bare.run("init", *few).code == 0
@@ -404,7 +405,7 @@ def test_the_status_line_is_added_only_where_there_is_none(staged: Studio) -> No
 
 def test_bench_measures_on_this_machine(staged: Studio) -> None:
     found = staged.json("hooks", "bench", "--rounds", "3")
-    assert [one["name"][:6] for one in found["figures"]] == ["record", "exec a"]
+    assert [one["name"][:6] for one in found["figures"]] == ["record", "the sa", "exec a"]
     assert all(one["value"] > 0 for one in found["figures"])
     assert inbox(staged) == []
 
@@ -467,3 +468,13 @@ def test_a_wrapped_line_is_one_shell_command_that_holds_the_original_whole(line:
     assert entries.bare(hook) == {"type": "command", "command": line}
     assert shlex.split(hook["command"])[:3] == ["set", "--", line]
     assert not entries.is_ours(hook)
+
+
+def test_init_shows_what_it_adds_to_settings_and_only_names_a_file_that_is_ours_alone(bare: Studio) -> None:
+    first = bare.run("init", "--env", "staging", "--set", "testData.artifactsCount=5").out
+    assert "  .claude/settings.local.json is new, " in first
+    assert "@@" not in first
+    bare.write(".claude/settings.local.json", '{\n  "model": "opus"\n}\n')
+    again = bare.run("init", "--env", "staging").out
+    assert "@@" in again
+    assert '+  "hooks"' in again

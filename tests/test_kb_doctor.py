@@ -184,6 +184,13 @@ def test_a_list_under_a_plural_is_no_misspelt_key(bare: Studio) -> None:
     assert found_at(bare, path).keys() == {"misspelt-key"}
 
 
+@pytest.mark.parametrize("key", ["disallowed-tools", "disallowedTools"])
+def test_tools_that_a_command_may_not_use_are_not_taken_for_those_that_it_may(bare: Studio, key: str) -> None:
+    path = ".claude/commands/plan.md"
+    bare.write(path, f"---\ndescription: Plans.\n{key}: Task, EnterPlanMode\n---\nBody.\n")
+    assert found_at(bare, path) == {}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
 def test_a_file_that_search_cannot_keep_is_named(bare: Studio) -> None:
     Path(os.fsdecode(os.fsencode(bare.path / ".claude/agents") + b"/b\xff.md")).write_text("---\nname: b\n---\n")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def configure(parser: Parser, package: str, listed: Mapping[str, tuple[str, str]], *, required: bool = True) -> None:
     """Add the sub-verbs of `cli/<package>/`, each with the options of its own module."""
-    verbs = parser.add_subparsers(dest="subverb", metavar="SUBVERB", required=required)
+    verbs = parser.add_subparsers(dest="subverb", metavar="SUBCOMMAND", required=required)
     for name, (module, does) in listed.items():
         verb: Parser = verbs.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
         verb.later(partial(_configure, f"agent_studio.cli.{package}.{module}"))

@@ -13,7 +13,7 @@ from agent_studio.knowledge.places import is_skill_file, misplaced, walk, within
 from agent_studio.knowledge.text import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from agent_studio.environment.roots import Project
     from agent_studio.knowledge.front_matter import Fields, FrontMatter, Value
@@ -28,6 +28,12 @@ _NO = frozenset(("", "false", "no", "off", "0", "null", "~", "none"))
 _YES = frozenset(("true", "yes", "on", "1"))
 _OUTSIDE_BRACKETS = re.compile(r"[^,;()]*(?:\([^()]*\)?[^,;()]*)*")
 _TOOL = re.compile(r"(?:[A-Z]\w*|mcp__[\w-]+)(?:\([^()]*\))?")
+_TOLD = re.compile(
+    r"""^[ \t]*(?:\#(?!!)|//|/?\*+|--|::|REM\b)([^\n]*) | ^[ \t]*[rR]?(\"{3}|\'{3})(.*?)\2""",
+    re.MULTILINE | re.DOTALL | re.VERBOSE,
+)
+_DEPENDENCIES = re.compile(r"^# /// \w+\n(?:#.*\n)*?# ///$", re.MULTILINE)
+"""PEP 723: what a script needs, written in its comments."""
 _HEADING = re.compile(r"#{1,6}[ \t]+(.*?)[ \t#]*")
 _LITERAL_BREAK = re.compile(r"\\+n(?![a-z])")
 """A line break as it is written between double quotes, in a text that has none."""
@@ -267,15 +273,23 @@ def _split(text: str) -> tuple[str, str]:
 
 def _first_words(body: str, domain: str) -> str:
     """Return the first line of prose, else the first heading; of a script, its first comment or docstring."""
+    if domain == "hook":
+        return next((words for line in _told(body) if " " in (words := _text(line.strip("#/*\"'-> ")))), "")
     heading = ""
     for line in body.splitlines():
         words = _text(line.replace("**", "").strip().strip("#/*\"'->").strip())
-        if not words or line.startswith("#!") or (domain == "hook" and " " not in words):
+        if not words:
             continue
-        if domain == "hook" or not line.startswith("#"):
+        if not line.startswith("#"):
             return words
         heading = heading or words
     return heading
+
+
+def _told(script: str) -> Iterator[str]:
+    """Yield the lines of a script's comments and docstrings, but for what names its interpreter and dependencies."""
+    for found in _TOLD.finditer(_DEPENDENCIES.sub("", script)):
+        yield from (found[1] or found[3] or "").splitlines()
 
 
 def same_content(artifacts: Iterable[Artifact]) -> dict[str, list[Artifact]]:

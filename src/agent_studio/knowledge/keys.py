@@ -20,7 +20,8 @@ _OURS = (
 )  # fmt: skip
 _SKILL = (
     "name", "description", "when_to_use", "argument-hint", "arguments", "disable-model-invocation", "user-invocable",
-    "allowed-tools", "model", "effort", "context", "agent", "hooks", "paths", "shell", "background", "compatibility",
+    "allowed-tools", "disallowed-tools", "disallowedTools", "model", "effort", "context", "agent", "hooks", "paths",
+    "shell", "background", "compatibility",
 )  # fmt: skip
 KNOWN = {
     "skill": frozenset((*_SKILL, *_OURS)),
@@ -38,7 +39,7 @@ _MEANT = {
 }
 _BOOLEANS = ("disable-model-invocation", "user-invocable", "background")
 _BOOLEAN_WORDS = frozenset(("true", "false", "yes", "no", "on", "off", "1", "0"))
-_TOOL_KEYS = ("tools", "allowed-tools", "disallowedTools")
+_TOOL_KEYS = ("tools", "allowed-tools", "disallowed-tools", "disallowedTools")
 _NEAR = 0.84
 
 

@@ -1,12 +1,14 @@
 /* The recorder: keeps one hook payload, or what one hook command did, and never stands in the agent's way.
  *
  *   recorder                                      append stdin to the environment's inbox, exit 0 whatever happens
+ *   recorder plugin                               the same, unless the project's settings or `agent-studio run` do it
  *   recorder exec --hook NAME -- CMD [ARG...]     run CMD untouched, append how it went, exit as it did
  *   recorder exec --hook NAME --shell LINE        the same for /bin/sh -c LINE
  *
- * It reads the variable AGENT_STUDIO_ENV and the file `routes` in the folder above its own, nothing else. One event
- * is one line, written by one write. A payload that starts like JSON is embedded as it is: whether it parses is for
- * the reader to find out. twin.py does the same where there is no compiler; change both together.
+ * It reads the variable AGENT_STUDIO_ENV and the file `routes` in the folder above its own; for a plugin also whether
+ * somebody else records (AGENT_STUDIO_ISOLATION, the settings). One event is one line, written by one write. A payload
+ * that starts like JSON is embedded as it is: whether it parses is for the reader to find out. twin.py does the same
+ * where there is no compiler; change both together.
  */
 #define _XOPEN_SOURCE 700
 #include <errno.h>
@@ -258,6 +260,25 @@ static void record_payload(long long started)
     record(&event);
 }
 
+/* Whether the settings start a recorder as well; what runs a command under the clock (`exec`) records no events. */
+static int settings_record(void)
+{
+    static const char *const names[] = {"settings.json", "settings.local.json"}, mark[] = "/.agent-studio/bin/recorder";
+    static char path[sizeof state + 64], *line;
+    static size_t room;
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/../.claude/%s", state, names[i]);
+        FILE *file = fopen(path, "r");
+        while (file && getline(&line, &room, file) > 0)
+            for (char *at = line; (at = strstr(at, mark)); ) {
+                at += sizeof mark - 1;
+                if (!strncmp(at, ".py", 3)) at += 3;
+                if (strncmp(at, "\\\" ]", 4) && strncmp(at, "\\\" exec ", 8)) return 1;
+            }
+    }
+    return 0;
+}
+
 static void on_signal(int number)
 {
     int kept = errno;
@@ -390,6 +411,7 @@ int main(int count, char **words)
     long long started = now(CLOCK_REALTIME);
     find_state(words[0]);
     if (count > 1 && !strcmp(words[1], "exec")) run(count, words, started);
-    else record_payload(started);
+    else if (count < 2 || strcmp(words[1], "plugin") || !(getenv("AGENT_STUDIO_ISOLATION") || settings_record()))
+        record_payload(started);
     _exit(outcome);
 }

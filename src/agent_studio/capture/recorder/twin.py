@@ -212,6 +212,23 @@ def _record_payload(state: bytes, started: int) -> None:
     _record(state, event)
 
 
+def _others_record(state: bytes) -> bool:
+    """Tell whether `agent-studio run` or the settings record; what runs a command under the clock records no events."""
+    if _variable("AGENT_STUDIO_ISOLATION") is not None:
+        return True
+    for name in (b"settings.json", b"settings.local.json"):
+        try:
+            descriptor = posix.open(state + b"/../.claude/" + name, posix.O_RDONLY)
+            text = b"".join(iter(lambda: posix.read(descriptor, 1 << 20), b""))  # noqa: B023 - called here
+            posix.close(descriptor)
+        except OSError:
+            continue
+        for part in text.replace(b"\\\\", b"/").split(b"/.agent-studio/bin/recorder")[1:]:
+            if not part.removeprefix(b".py").startswith((b'\\" ]', b'\\" exec ')):
+                return True
+    return False
+
+
 def _execute(folder: bytes, state: bytes, started: int) -> int:
     sys.dont_write_bytecode = True
     sys.path.insert(0, folder.decode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()))
@@ -236,7 +253,7 @@ def _main() -> None:
         if sys.argv[1:2] == ["exec"]:
             code = 127
             code = _execute(folder, state, started)
-        else:
+        elif sys.argv[1:2] != ["plugin"] or not _others_record(state):
             _record_payload(state, started)
     finally:
         posix._exit(code)  # noqa: SLF001 - nothing is left to be flushed or said

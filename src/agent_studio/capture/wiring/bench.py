@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -12,7 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_studio.environment.detect import VARIABLE
+from agent_studio.capture.wiring import entries
+from agent_studio.capture.wiring.entries import Form
+from agent_studio.capture.wiring.settings import SHARED
+from agent_studio.environment.detect import PROJECT_VARIABLE, VARIABLE
+from agent_studio.environment.roots import STATE, Project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 NATIVE_RATIO = 3.0
 PYTHON_RATIO = 1.5
 EXEC_MS = 2.0
+_RULES = [f"Bash(npm run task-{number}:*)" for number in range(200)]
+"""Of a large settings file."""
 _PAYLOAD = b'{"hook_event_name":"PostToolUse","text":"%s"}' % (b"x" * 3_400)
 
 
@@ -76,14 +83,17 @@ def measure(installed: Installed, rounds: int) -> list[Figure]:
         record = interleaved(command, floor, rounds, payload, variables)
         hook = (*command, "exec", "--hook", "Bench:true", "--", "true")
         timed = interleaved(hook, ("true",), rounds, payload, variables)
+        plugged = interleaved(_by_plugin(installed, Path(scratch), variables), floor, rounds, payload, variables)
     wall = record.wall_ms
     told = (
         f"{record.cpu_ratio:.2f} x the CPU of {' '.join(floor[-2:])}; wall p50 {_at(wall, 0.5)}, p95 {_at(wall, 0.95)}"
     )
     limit = NATIVE_RATIO if native else PYTHON_RATIO
+    by_plugin = f"{plugged.cpu_ratio:.2f} x the CPU of {' '.join(floor[-2:])}; {plugged.more_ms:.2f} ms more"
     exec_limit = EXEC_MS if native else float("inf")
     return [
         Figure(f"record 3.4 kB ({installed.kind})", record.cpu_ratio, limit, "x", told),
+        Figure("the same by the plugin", plugged.cpu_ratio, limit if native else float("inf"), "x", by_plugin),
         Figure("exec around a command", timed.more_ms, exec_limit, "ms", f"{timed.more_ms:.2f} ms more than without"),
     ]
 
@@ -119,10 +129,19 @@ def _scratch(installed: Installed, folder: Path) -> tuple[str, ...]:
     """Copy the recorder beside routes of its own; return what starts the copy."""
     import shutil  # noqa: PLC0415 - only here
 
-    place = folder / "state"
+    place = folder / STATE
     shutil.copytree(installed.path.parent, place / "bin")
     (place / "routes").write_bytes(b"staging\t%s\n" % os.fsencode(folder.resolve() / "inbox.jsonl"))
     return (*installed.command[:-1], str((place / "bin" / installed.path.name).resolve()))
+
+
+def _by_plugin(installed: Installed, folder: Path, variables: dict[str, str]) -> tuple[str, ...]:
+    """Return what the plugin runs for an event of the scratch folder's project, whose settings it looks through."""
+    settings = Project(folder).definition(SHARED)
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"permissions": {"allow": _RULES}}, indent=2), encoding="utf-8")
+    variables[PROJECT_VARIABLE] = str(folder)
+    return ("sh", "-c", entries.command(Form(installed, plugin=True))["command"])
 
 
 def _without_ours() -> dict[str, str]:

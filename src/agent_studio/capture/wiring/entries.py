@@ -43,6 +43,8 @@ class Form:
     """Events on which something of ours may answer."""
     decision_closed: bool = False
     """Whether an event that can be stopped is, when nobody can decide on it."""
+    plugin: bool = False
+    """For a plugin, which records only where nobody else does; as `shared` otherwise."""
 
 
 def groups(form: Form, names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
@@ -86,8 +88,8 @@ def deciding(form: Form, event: str) -> dict[str, Any]:
 
 def command(form: Form) -> dict[str, Any]:
     """Return the fields that start the recorder: without a shell where the client can, quoted where it cannot."""
-    if form.shared:
-        return {"command": _guarded("", "exit 0")}
+    if form.shared or form.plugin:
+        return {"command": _guarded(" plugin" if form.plugin else "", "exit 0")}
     program, *arguments = form.installed.command
     if form.version >= events.EXEC_FORM_SINCE:
         return {"command": program, "args": arguments}

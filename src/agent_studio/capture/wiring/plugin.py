@@ -1,38 +1,49 @@
-"""Our entries as a plugin folder of Claude Code: nothing in the project's settings is changed."""
+"""Our entries as a plugin of Claude Code: nothing in the project's settings is changed."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import agent_studio
+from agent_studio.capture.recorder.build import Installed
 from agent_studio.capture.wiring import entries
+from agent_studio.capture.wiring.entries import Form
 from agent_studio.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from agent_studio.capture.wiring.entries import Form
+    from collections.abc import Iterable
 
 NAME = "agent-studio"
+MANIFEST = ".claude-plugin/plugin.json"
+HOOKS = "hooks/hooks.json"
 
 
-def write(folder: Path, form: Form, names: tuple[str, ...], *, dry_run: bool = False) -> list[Path]:
-    """Write the plugin into a folder that is empty or holds an earlier one; return its files.
+def files(names: Iterable[str]) -> dict[str, Any]:
+    """Return the plugin's JSON files by path.
 
-    Its hooks find the recorder through the project they run in. Raises `UsageError` for a folder of something else.
+    Its hooks find the recorder through the project they run in, and record only where nobody else does.
     """
-    manifest = folder.joinpath(".claude-plugin", "plugin.json")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file", hint="name an empty or a new folder")
-    if folder.exists() and any(folder.iterdir()) and not _is_ours(manifest):
-        raise UsageError(f"{folder} holds something else", hint="name an empty or a new folder")
+    form = Form(Installed("native", Path(), (), ""), plugin=True)
     about = {
         "name": NAME,
         "version": agent_studio.__version__,
         "description": "Records hook events of Claude Code for Agent Studio",
     }
-    contents = {manifest: about, folder / "hooks" / "hooks.json": {"hooks": entries.groups(form, names)}}
+    return {MANIFEST: about, HOOKS: {"hooks": entries.groups(form, names)}}
+
+
+def write(folder: Path, names: Iterable[str], *, dry_run: bool = False) -> list[Path]:
+    """Write the plugin into a folder that is empty or holds an earlier one; return its files.
+
+    Raises `UsageError` for a folder of something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", hint="name an empty or a new folder")
+    if folder.exists() and any(folder.iterdir()) and not _is_ours(folder / MANIFEST):
+        raise UsageError(f"{folder} holds something else", hint="name an empty or a new folder")
+    contents = {folder / name: value for name, value in files(names).items()}
     if dry_run:
         return list(contents)
     try:
@@ -42,11 +53,6 @@ def write(folder: Path, form: Form, names: tuple[str, ...], *, dry_run: bool = F
     except OSError as error:
         raise StorageError(f"cannot write {folder}: {error.strerror}", hint="name another folder") from error
     return list(contents)
-
-
-def is_ours(folder: Path) -> bool:
-    """Tell whether a folder holds our plugin."""
-    return _is_ours(folder.joinpath(".claude-plugin", "plugin.json"))
 
 
 def _is_ours(manifest: Path) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent_studio.environment.roots import Project
 
 _SECONDS = 10
+_IN_A_RUN = "AGENT_STUDIO_ISOLATION"
 _ANSWER_SECONDS = 2
 _PAYLOAD = {"hook_event_name": "Probe", "session_id": "probe", "text": "line one\nline two"}
 _REASON = b"refused by the probe\n"
@@ -61,6 +62,7 @@ class _Copy:
             raise ValueError("it does not start this project's recorder")
         line: str | list[str] = there if "args" in hook else there[0]
         variables = {**os.environ, VARIABLE: Environment.STAGING, PROJECT_VARIABLE: str(self.folder)}
+        variables.pop(_IN_A_RUN, None)  # a plugin would leave recording to it
         return subprocess.run(
             line, shell=isinstance(line, str), input=json.dumps(_PAYLOAD).encode(), capture_output=True,
             timeout=_SECONDS, env=variables, cwd=self.folder.parent, check=False,

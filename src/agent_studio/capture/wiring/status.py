@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent_studio.capture.recorder import build, routes
-from agent_studio.capture.wiring import events, probe, wrap
+from agent_studio.capture.wiring import events, plugged, probe, wrap
 from agent_studio.capture.wiring.install import elsewhere
 from agent_studio.capture.wiring.settings import FILES, Settings, read
 from agent_studio.environment.detect import VARIABLE
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
     from agent_studio.capture.recorder.build import Installed
     from agent_studio.capture.wiring.events import Version
+    from agent_studio.capture.wiring.plugged import Plugged
     from agent_studio.capture.wiring.probe import Probe
     from agent_studio.capture.wiring.wrap import Hook
     from agent_studio.environment.roots import Project
 
 _INSTALL = "agent-studio hooks install"
+_UPDATE = "claude plugin update agent-studio"
 _FROM_TRANSCRIPT = {
     "PostToolUseFailure": "failed tools are read from the transcript",
     "PermissionDenied": "denied tools are read from the transcript",
@@ -40,6 +42,8 @@ class Status:
     version: Version | None
     events: dict[str, list[str]] = field(default_factory=dict)
     """Our events by settings file."""
+    plugin: Plugged | None = None
+    """Our plugin, where the client has it; it records where no settings file does."""
     http: list[str] = field(default_factory=list)
     """Events that are posted to the daemon, and lost while it is down."""
     hooks: list[Hook] = field(default_factory=list)
@@ -53,7 +57,13 @@ class Status:
     @property
     def wired(self) -> bool:
         """Whether any event is recorded."""
-        return any(self.events.values())
+        return bool(self.seen)
+
+    @property
+    def seen(self) -> set[str]:
+        """The events that are recorded."""
+        found = {event for events in self.events.values() for event in events}
+        return found or set(self.plugin.hooks if self.plugin else ())
 
     @property
     def works(self) -> bool:
@@ -63,9 +73,8 @@ class Status:
     @property
     def not_seen(self) -> list[str]:
         """What no event carries, and where it is read from instead."""
-        seen = {event for found in self.events.values() for event in found}
         return ["tokens are read from the transcript"] + [
-            said for event, said in _FROM_TRANSCRIPT.items() if event not in seen
+            said for event, said in _FROM_TRANSCRIPT.items() if event not in self.seen
         ]  # fmt: skip
 
 
@@ -90,6 +99,7 @@ def look(project: Project) -> Status:
             status.notes.append(f"{project.shown(settings.name)} sets {VARIABLE}={said}, which wins over the shell's")
         if settings.value.get("disableAllHooks") is True:
             status.faults.append(f"{project.shown(settings.name)} says disableAllHooks: no hook runs at all")
+    commands |= _plugged(project, status)
     twice = [event for event in commands if sum(event in found for found in status.events.values()) > 1]
     if twice:
         status.faults.append(f"both settings files record {', '.join(twice)}: take one out with hooks uninstall")
@@ -101,6 +111,16 @@ def look(project: Project) -> Status:
     if os.name != "nt":
         status.probes += [probe.blocking(project), probe.bare(project)]
     return status
+
+
+def _plugged(project: Project, status: Status) -> dict[str, dict[str, object]]:
+    """Note what is known of our plugin; return what it records by, where no settings file does."""
+    status.plugin = plugged.find(project)
+    if status.plugin is None:
+        return {}
+    if other := status.plugin.other_version:
+        status.notes.append(f"{other}: {_UPDATE}")
+    return {} if any(status.events.values()) else status.plugin.hooks
 
 
 def findings(project: Project) -> Iterator[Finding]:
@@ -126,8 +146,14 @@ def findings(project: Project) -> Iterator[Finding]:
             yield Finding("hooks-disabled", Severity.WARNING, message, "take it out of the file")
     if strays:
         return
+    found_plugin = plugged.find(project)
+    if found_plugin and (other := found_plugin.other_version):
+        yield Finding("plugin", Severity.INFO, other, _UPDATE)
     if seen:
         yield Finding("hooks", Severity.OK, f"Claude Code records {len(seen)} kinds of events")
+    elif found_plugin and found_plugin.hooks:
+        message = f"Claude Code records {len(found_plugin.hooks)} kinds of events by its plugin {found_plugin.name}"
+        yield Finding("hooks", Severity.OK, message)
     else:
         yield Finding("hooks", Severity.INFO, "Claude Code is not wired: no session is recorded", _INSTALL)
 

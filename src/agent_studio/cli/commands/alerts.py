@@ -40,7 +40,7 @@ _LONGEST = timedelta(days=30)
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sub-verbs."""
-    verbs = parser.add_subparsers(dest="subverb", metavar="SUBVERB", required=True)
+    verbs = parser.add_subparsers(dest="subverb", metavar="SUBCOMMAND", required=True)
     listed = verbs.add_parser("list", help="what fires, is pending, or was resolved in the last day")
     listed.add_argument("--no-evaluate", action="store_true", help="only what is known; look at nothing, send nothing")
     ack = verbs.add_parser("ack", help="say that somebody looks after an alert")

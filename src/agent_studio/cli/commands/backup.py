@@ -37,7 +37,7 @@ _DRY = "nothing was changed (--dry-run)"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sub-verbs."""
-    verbs = parser.add_subparsers(dest="subverb", metavar="SUBVERB", required=True)
+    verbs = parser.add_subparsers(dest="subverb", metavar="SUBCOMMAND", required=True)
     create = verbs.add_parser("create", help="back the data up as it is now")
     create.add_argument("--reason", metavar="TEXT", default="", help="why; kept with it")
     verify = verbs.add_parser("verify", help="read a backup again and restore it on trial")

@@ -1,4 +1,4 @@
-"""Go through the checklists of a release: before deployment to staging, of it, after it, and of the promotion.
+"""Go through the checklists of a release: before deployment to staging, at it, after it, and before production.
 
 Each item is decided by evidence, by what is there, or by a signed attestation; the worst item is the verdict, which is
 kept as evidence on the candidate. Exit code: 0 all hold, 1 one fails, 3 something is missing, 4 an attestation that

@@ -27,7 +27,7 @@ _SUBVERBS = {
     "new": ("new", "write a task: blank, from a recorded session, or a starter suite made of the definitions"),
     "check": ("check", "look for tasks and checks that could not fail, without any agent; exit code 1 for such"),
     "run": ("run", "try tasks with one set of definitions; exit code 1 when an attempt fails, 3 when none decides"),
-    "compare": ("compare", "try tasks with two, side by side; exit code 1 for WORSE, 3 for INSUFFICIENT"),
+    "compare": ("compare", "try tasks with both sets of definitions; exit code 1 for WORSE, 3 for INSUFFICIENT"),
     "show": ("show", "show a run again, or one attempt of it"),
     "list": ("listing", "list tasks and runs"),
     "import": ("importing", "take results of Inspect or promptfoo as evidence, labelled"),

@@ -18,7 +18,6 @@ from agent_studio.capture.wiring.install import (
     Options,
     check_settings,
     install_hooks,
-    is_wired,
     uninstall_hooks,
     wrap_hooks,
 )
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from agent_studio.capture.wiring.entries import Form
+    from agent_studio.capture.recorder.build import Installed
     from agent_studio.capture.wiring.events import Version
     from agent_studio.capture.wiring.settings import Change
     from agent_studio.cli.dispatch import Session
@@ -45,13 +44,13 @@ _SHOWN = 5
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sub-verbs of `hooks`."""
-    verbs = parser.add_subparsers(dest="subverb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(dest="subverb", required=True, metavar="SUBCOMMAND")
     _configure_install(_verb(verbs, "install", "add our entries to the client's settings"))
     uninstall = _verb(verbs, "uninstall", "take out all that is ours, wrapped commands included")
     _add_switching(uninstall)
     for name, does in (
         ("wrap", "put the project's own hook commands under the clock"),
-        ("unwrap", "take them out again"),
+        ("unwrap", "take the clock off the project's own hook commands again"),
     ):
         verb = _verb(verbs, name, does)
         verb.add_argument("names", nargs="*", metavar="NAME", help="EVENT:LABEL or LABEL (default: all)")
@@ -113,7 +112,7 @@ def _install(args: argparse.Namespace, session: Session) -> Result:
     check_settings(project)
     installed = planned(project) if args.dry_run else set_up(context)
     if args.plugin is not None:
-        return _install_plugin(args, project, Options(shared=True).form(installed), names)
+        return _install_plugin(args, installed, names)
     changes = install_hooks(project, installed, options, dry_run=args.dry_run)
     if not (args.wrap or args.no_wrap or args.dry_run) and (left := _unwrapped(project)):
         shown = ", ".join(left[:_SHOWN]) + (" ..." if len(left) > _SHOWN else "")
@@ -130,21 +129,16 @@ def _url(context: Context) -> str:
     return found.url if found else f"http://127.0.0.1:{daemon.PORTS[context.environment]}"
 
 
-def _install_plugin(args: argparse.Namespace, project: Project, form: Form, names: tuple[str, ...]) -> Result:
+def _install_plugin(args: argparse.Namespace, installed: Installed, names: tuple[str, ...]) -> Result:
     folder = Path(args.plugin)
-    files = plugin.write(folder, form, names, dry_run=args.dry_run)
+    files = plugin.write(folder, names, dry_run=args.dry_run)
     done = "Would write" if args.dry_run else "Wrote"
 
     def render(screen: Screen) -> None:
         screen.mark("note" if args.dry_run else "ok", f"{done} the plugin: {folder}")
         screen.line(f"\nUse it: claude --plugin-dir {folder}")
 
-    twice = Problem(
-        "twice", "the settings record as well: with the plugin every event is recorded twice",
-        "agent-studio hooks uninstall",
-    )  # fmt: skip
-    data = {"files": [str(place) for place in files], "recorder": str(form.installed.kind)}
-    return Result(data, render, ExitCode.DONE, [twice] if is_wired(project) else [])
+    return Result({"files": [str(place) for place in files], "recorder": str(installed.kind)}, render)
 
 
 def _version(named: str | None) -> Version:
@@ -268,6 +262,8 @@ def _status(args: argparse.Namespace, session: Session) -> Result:
         "recorder": found.recorder.kind if found.recorder else None,
         "clientVersion": events.shown(found.version) if found.version else None,
         "events": found.events,
+        "plugin": found.plugin
+        and {"name": found.plugin.name, "version": found.plugin.version, "events": sorted(found.plugin.hooks)},
         "http": found.http,
         "notSeen": found.not_seen,
         "hooks": [_hook(hook) for hook in found.hooks],
@@ -279,11 +275,7 @@ def _status(args: argparse.Namespace, session: Session) -> Result:
 
 
 def _render_status(screen: Screen, found: status.Status) -> None:
-    for name, listed in found.events.items():
-        if listed:
-            screen.mark("ok", f".claude/{name} records {', '.join(listed)}")
-    if not found.wired:
-        screen.mark("bad", "Nothing is recorded: agent-studio hooks install")
+    _render_recording(screen, found)
     if found.http:
         screen.mark("note", f"posted to the daemon, lost while it is down: {', '.join(found.http)}")
     for note in found.notes:
@@ -300,6 +292,18 @@ def _render_status(screen: Screen, found: status.Status) -> None:
             ("hook", "file", "timed", "command"),
             [(hook.name, hook.file, _timed(hook), hook.command) for hook in found.hooks],
         )
+
+
+def _render_recording(screen: Screen, found: status.Status) -> None:
+    by_settings = {name: listed for name, listed in found.events.items() if listed}
+    for name, listed in by_settings.items():
+        screen.mark("ok", f".claude/{name} records {', '.join(listed)}")
+    if found.plugin and by_settings:
+        screen.mark("note", f"the plugin {found.plugin.name} leaves recording to the settings")
+    elif found.plugin:
+        screen.mark("ok", f"the plugin {found.plugin.name} records {', '.join(sorted(found.plugin.hooks))}")
+    if not found.wired:
+        screen.mark("bad", "Nothing is recorded: agent-studio hooks install")
 
 
 def _timed(hook: wrap.Hook) -> str:

@@ -197,8 +197,12 @@ def _render_recording(screen: Screen, report: Report) -> None:
     screen.line("\nStep 3: Wiring Claude Code...")
     screen.mark("ok", f"Recorder in place ({report.recorder.kind})")
     for change in report.wiring:
-        for line in change.diff.splitlines():
-            screen.line(f"  {line}")
+        if change.before is None and change.after is not None:  # all of it is ours: nobody has to find our lines in it
+            lines = len(change.after.splitlines())
+            screen.line(f"  {change.name} is new, {lines} lines; agent-studio hooks uninstall takes it away")
+        else:
+            for line in change.diff.splitlines():
+                screen.line(f"  {line}")
         screen.mark("ok", f"{'Wired' if change.changed else 'kept'}: {change.name}")
     if not report.wiring:
         screen.mark("none", "Settings left alone (--no-hooks)")

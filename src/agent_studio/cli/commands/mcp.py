@@ -1,4 +1,4 @@
-"""Offer the knowledge base to agents: an MCP server over stdio, started by the client.
+"""Offer the knowledge base and memory to agents: an MCP server over stdio, started by the client.
 
 --print-config shows the entry for the project's .mcp.json; with Claude Code, `claude mcp add` does the same.
 

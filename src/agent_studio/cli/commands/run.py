@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.capture.otlp import daemon
 from agent_studio.capture.recorder.setup import set_up
 from agent_studio.capture.wiring import install as wiring
-from agent_studio.capture.wiring import plugin
 from agent_studio.cli import files
 from agent_studio.cli.commands.serve import TOKEN_VARIABLE
 from agent_studio.cli.output import Result, warn
@@ -253,19 +252,9 @@ def _add_overlay(plan: _Plan, of_environment: Mapping[str, str]) -> None:
     project = plan.context.project
     installed = set_up(plan.context)
     own: dict[str, Any] = {"env": dict(of_environment)}
-    if not wiring.is_wired(project) and not _has_plugin(plan.argv):
+    if not wiring.is_wired(project):  # where a plugin records elsewhere, it leaves a run to us
         own["hooks"] = wiring.overlay(installed, asked(plan.context), closed=fails_closed(plan.context))
     plan.argv, plan.settings = parted.argv, overlay.merged(own, parted.settings)
-
-
-def _has_plugin(argv: list[str]) -> bool:
-    """Tell whether the client is given our plugin, which records by itself."""
-    given = [
-        word.partition("=")[2] or after
-        for word, after in zip(argv, [*argv[1:], ""], strict=True)
-        if word.partition("=")[0] == "--plugin-dir"
-    ]
-    return any(plugin.is_ours(Path.cwd() / folder) for folder in given)
 
 
 def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:

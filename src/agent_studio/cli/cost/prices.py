@@ -32,7 +32,7 @@ _URL = "https://raw.githubusercontent.com/pydantic/genai-prices/refs/heads/main/
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="SUBCOMMAND", required=True)
     show = actions.add_parser("show", help="the prices of a model, or of all Claude models today")
     show.add_argument("model", nargs="?", metavar="MODEL", help="as it stands in a transcript or in a provider's API")
     _add_provider(show)

@@ -18,37 +18,37 @@ if TYPE_CHECKING:
     from agent_studio.cost.calls import Ledger, Recorded
     from agent_studio.records import LlmUsage
 
-_COUNTS = (
-    "input-tokens",
-    "output-tokens",
-    "cache-read-tokens",
-    "cache-write5m-tokens",
-    "cache-write1h-tokens",
-    "web-searches",
-)
-_TEXTS = (
-    "provider",
-    "session-id",
-    "request-id",
-    "message-id",
-    "agent",
-    "skill",
-    "task-id",
-    "service-tier",
-    "speed",
-    "region",
-    "cost-usd",
-)
+_COUNTS = {
+    "input-tokens": "tokens of the request that no cache held",
+    "output-tokens": "tokens of the answer",
+    "cache-read-tokens": "tokens of the request that were read from the cache",
+    "cache-write5m-tokens": "tokens written to the cache for five minutes",
+    "cache-write1h-tokens": "tokens written to the cache for an hour",
+    "web-searches": "searches that the model made",
+}
+_TEXTS = {
+    "provider": "who answered, such as anthropic",
+    "session-id": "session that it belongs to",
+    "request-id": "the provider's id of the request",
+    "message-id": "the provider's id of the answer",
+    "agent": "agent that asked",
+    "skill": "skill that it was asked for",
+    "task-id": "task that it was asked for",
+    "service-tier": "tier that the provider served it in",
+    "speed": "speed that was asked for, where it has a price",
+    "region": "region that it was served from, where it has a price",
+    "cost-usd": "what it cost, USD (default: worked out from the price of its day)",
+}
 _LINE_MAX = 1 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add a field a column of the ledger."""
     parser.add_argument("--model", metavar="MODEL", help="the model that answered, as the API spells it")
-    for name in _COUNTS:
-        parser.add_argument(f"--{name}", type=int, default=0, metavar="N")
-    for name in _TEXTS:
-        parser.add_argument(f"--{name}", metavar="TEXT")
+    for name, meaning in _COUNTS.items():
+        parser.add_argument(f"--{name}", type=int, default=0, metavar="N", help=meaning)
+    for name, meaning in _TEXTS.items():
+        parser.add_argument(f"--{name}", metavar="USD" if name == "cost-usd" else "TEXT", help=meaning)
     parser.add_argument("--at", metavar="TIME", help="when it was answered, RFC 3339 (default: now)")
     parser.add_argument(
         "--stdin", action="store_true", help="read calls as JSON lines, with fields named as in the ledger"

@@ -47,7 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--by-model", action="store_true", help="the same as --by model")
     parser.add_argument("--session", metavar="ID", help="one session, or those whose id starts so")
-    parser.add_argument("--source", choices=("ledger", "transcripts"), default="ledger", help="default: ledger")
+    parser.add_argument(
+        "--source",
+        choices=("ledger", "transcripts"),
+        default="ledger",
+        help="where responses are read from (default: ledger)",
+    )
     records_from.configure(parser)
     parser.add_argument("--all-environments", action="store_true", help="all that share this ledger")
     parser.add_argument(

@@ -49,7 +49,7 @@ _OF_ALL = ("agents", "accesses")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the calls and their options."""
-    calls = parser.add_subparsers(dest="call", metavar="CALL", required=True)
+    calls = parser.add_subparsers(dest="call", metavar="SUBCOMMAND", required=True)
     made = {}
     for name, does in _CALLS.items():
         call = made[name] = calls.add_parser(name, help=does, description=does[0].upper() + does[1:] + ".")
@@ -59,11 +59,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name in ("add", "supersede"):
         _add_fields(made[name], is_new=name == "add")
     for name in ("pin", "expire", "forget", "archive"):
-        made[name].add_argument("id", metavar="ID")
+        made[name].add_argument("id", metavar="ID", help="the entry's id, as list shows it")
     made["list"].add_argument("--archived", action="store_true", help="what is in the archive")
     made["search"].add_argument("words", nargs="+", metavar="WORDS", help="a question, or words in any order")
     made["search"].add_argument("--limit", type=int, default=5, metavar="N", help="hits at most (default: 5)")
-    made["show"].add_argument("id", nargs="?", default="", metavar="ID")
+    made["show"].add_argument(
+        "id", nargs="?", default="", metavar="ID", help="its id (default: what a prompt is given)"
+    )
     made["show"].add_argument(
         "--bytes", type=int, default=4_000, metavar="N", help="of what a prompt is given (default: 4000)"
     )
@@ -76,7 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _add_fields(call: argparse.ArgumentParser, *, is_new: bool) -> None:
     if not is_new:
-        call.add_argument("id", metavar="ID")
+        call.add_argument("id", metavar="ID", help="the entry's id, as list shows it")
     call.add_argument("text", help="what to keep; - reads it from stdin")
     call.add_argument("--kind", default="note", choices=list(KINDS))
     call.add_argument("--tag", action="append", default=[], metavar="TAG", help="a word to find it by; may be repeated")

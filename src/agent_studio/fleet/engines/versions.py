@@ -11,7 +11,7 @@ def refuse_newer(found: int | None) -> None:
     if found is not None and found > SCHEMA_VERSION:
         raise SchemaError(
             f"the engine's tables are of version {found}; this is version {SCHEMA_VERSION}",
-            hint="upgrade agent-studio: pip install -U agent-studio",
+            hint="upgrade agent-studio: docs/install.md",
         )
 
 

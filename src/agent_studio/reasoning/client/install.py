@@ -23,10 +23,11 @@ class Placed(NamedTuple):
 
 def names() -> list[str]:
     """Return the files, by their paths in `.claude/`."""
-    return sorted(_files())
+    return sorted(files())
 
 
-def _files() -> dict[str, Path]:
+def files() -> dict[str, Path]:
+    """Return where each file is kept, by its path in `.claude/`."""
     return {place.relative_to(folder).as_posix(): place for folder in _SOURCES for place in folder.rglob("*.md")}
 
 
@@ -39,7 +40,7 @@ def install(project: Project, *, dry_run: bool = False) -> list[Placed]:
 
 
 def _placed(project: Project, name: str, *, dry_run: bool) -> Placed:
-    data, shown = _files()[name].read_bytes(), project.shown(name)
+    data, shown = files()[name].read_bytes(), project.shown(name)
     place = project.definition(name)
     try:
         there: bytes | None = project.folder.read(shown)
