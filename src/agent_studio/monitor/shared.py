@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.monitor import lake
 from agent_studio.monitor.dialect import DIALECTS
+from agent_studio.monitor.lines import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,7 +55,8 @@ def records(context: Context, kind: str, since_ms: int) -> Iterator[tuple[dict[s
         yield from [None] * damaged
     text = _text("records").replace("{columns}", _columns(kind)).replace("{table}", f"agent_studio.{kind}")
     for at_ms, release, is_synthetic, *values in _fetch(shared, text, bound).rows:
-        record = {"environment": bound["environment"], "release": release, **dict(zip(fields, values, strict=True))}
+        told = {name: None if value == UNKNOWN else value for name, value in zip(fields, values, strict=True)}
+        record = {"environment": bound["environment"], "release": release, **told}
         record["metadata"] = {"synthetic": bool(is_synthetic)}
         yield record, at_ms
 
