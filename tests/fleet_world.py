@@ -82,7 +82,8 @@ class Journals:
                 for number in range(many):
                     at = chance.choice(moments) if chance.random() < 0.3 else NOW_MS - chance.randrange(3 * DAY)
                     whole = {"timestamp": clock.of_ms(at), "environment": str(environment),
-                             "eventId": f"{kind}-{seed}-{number}", "release": None, "metadata": {}, **record()}  # fmt: skip
+                             "eventId": f"{kind}-{seed}-{number}", "release": None, "metadata": {},
+                             **record()}  # fmt: skip
                     file.write(json.dumps(whole, ensure_ascii=False).encode() + b"\n")
                     if chance.random() < 0.02:
                         file.write(
@@ -105,17 +106,20 @@ class Journals:
         })  # fmt: skip
         written("agents", 150, lambda: {
             "agent": pick("reviewer", "Reviewer", "ß", None), "agentId": pick("a1", "a2", None),
-            "sessionId": pick(*SESSIONS), "durationMs": pick(*TIMES), "tokensUsed": pick(5, 7.9, 1e15, None, "12", 3e15),
-            "status": pick("completed", "failed", "cancelled"), "errorMessage": pick(*TEXTS), "parentAgentId": pick("a1", None),
+            "sessionId": pick(*SESSIONS), "durationMs": pick(*TIMES),
+            "tokensUsed": pick(5, 7.9, 1e15, None, "12", 3e15), "status": pick("completed", "failed", "cancelled"),
+            "errorMessage": pick(*TEXTS), "parentAgentId": pick("a1", None),
         })  # fmt: skip
         written("errors", 250, lambda: {
-            "errorType": pick("SystemError", "ValidationError", None), "severity": pick("CRITICAL", "HIGH", "MEDIUM", "LOW", "", "odd"),
-            "source": pick("api", "hook", None), "message": pick(*TEXTS), "tool": pick("Bash", None), "sessionId": pick(*SESSIONS),
+            "errorType": pick("SystemError", "ValidationError", None),
+            "severity": pick("CRITICAL", "HIGH", "MEDIUM", "LOW", "", "odd"), "source": pick("api", "hook", None),
+            "message": pick(*TEXTS), "tool": pick("Bash", None), "sessionId": pick(*SESSIONS),
             "metadata": pick({}, {"k": "v'\"ü" * 300}, None),
         })  # fmt: skip
         written("sessions", 150, lambda: {
-            "sessionId": pick("s1", "s2", "S3", "ß", "s5", None), "event": pick("start", "prompt", "prompt", "stop", "end"),
-            "source": pick("startup", "resume", None), "model": pick("opus", "haiku", None), "reason": pick("clear", None),
+            "sessionId": pick("s1", "s2", "S3", "ß", "s5", None),
+            "event": pick("start", "prompt", "prompt", "stop", "end"), "source": pick("startup", "resume", None),
+            "model": pick("opus", "haiku", None), "reason": pick("clear", None),
             "durationMs": pick(*TIMES), "costUsd": pick(0.25, None),
         })  # fmt: skip
         self.spend(environment, seed, grown=0)

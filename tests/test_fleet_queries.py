@@ -35,7 +35,8 @@ STAGING, PRODUCTION = Environment.STAGING, Environment.PRODUCTION
 VARIABLES = {"AGENT_STUDIO_FLEET_PASSWORD": fleet_servers.PASSWORD}
 WINDOWS = {hours: Window(NOW_MS + 1 - round(hours * HOUR), NOW_MS + 1) for hours in (0.2, 24, 100)}
 OWN_PARAMETERS: dict[str, list[dict[str, Any]]] = {
-    "hook_histogram": [{"hook": "lint"}, {"hook": "it's \"quoted\" %s {x} $y"}], "hook_history": [{"hook": "ünïcode 🎉"}],
+    "hook_histogram": [{"hook": "lint"}, {"hook": "it's \"quoted\" %s {x} $y"}],
+    "hook_history": [{"hook": "ünïcode 🎉"}],
     "session_timeline": [{"session_id": "s1"}, {"session_id": "ß"}, {"session_id": "nobody's \\ '"}],
 }  # fmt: skip
 

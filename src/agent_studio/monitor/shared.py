@@ -83,10 +83,11 @@ def first_usage_ms(context: Context) -> int | None:
     return None if first_ms is None else int(first_ms)
 
 
-def machines(context: Context, window: Window) -> int:
-    """Return how many machines sent records of a stretch of time."""
-    bound = {"environment": str(context.environment), "since": window.since_ms, "until": window.until_ms}
-    ((count,),) = _fetch(_of(context), _text("machines"), bound).rows
+def machines(context: Context, window: Window, release: str) -> int:
+    """Return how many machines sent records of a release and a stretch of time."""
+    bound = {"since": window.since_ms, "until": window.until_ms, "release": release}
+    own = {"environment": str(context.environment), **bound}
+    ((count,),) = _fetch(_of(context), _text("machines"), own).rows
     return int(count)
 
 
