@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests import fleet_servers
 from tests.burnin_world import BurninWorld
-from tests.fleet_rows import batch, row
+from tests.fleet_rows import row
 
 from agent_studio.fleet.address import address
+from agent_studio.fleet.batch import Batch
 from agent_studio.fleet.engines.opening import opened
 from agent_studio.fleet.source import KEY
 
@@ -63,7 +64,7 @@ class Fleet:
 
     def send(self, **rows: list[Row]) -> None:
         with self._opened() as engine:
-            engine.insert(batch(project=self.project, **rows))
+            engine.insert(Batch(self.project, "ci-1", rows))
 
     def run(self, *arguments: str, env: str | None = "staging") -> Finished:
         chosen = ("--env", env) if env else ()
