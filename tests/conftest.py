@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, is_hypothesis_test, settings
 from agent_studio.cli.main import main
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.release_world import World
 
@@ -55,7 +55,7 @@ def _fsync(descriptor: int) -> None:
 
 setattr(os, "fsync", _fsync)  # noqa: B010 - the type checker knows only the real one
 
-_JOURNEYS = frozenset(("bare", "staged", "compiled", "recorder", "collector", "desk"))
+_JOURNEYS = frozenset(("bare", "staged", "compiled", "recorder", "collector", "desk", "fleet_database"))
 """Fixtures that stand for whole processes, servers or projects."""
 
 
@@ -194,3 +194,20 @@ def world(bare: Studio, tmp_path: Path) -> World:
     from tests.release_world import World
 
     return World(bare, tmp_path)
+
+
+@pytest.fixture
+def fleet_database() -> Iterator[Any]:
+    """A connection to a PostgreSQL server's database in which `fleet init` has made its tables."""
+    from tests.fleet_servers import PASSWORD, postgresql_server
+
+    from agent_studio.fleet.address import Address
+    from agent_studio.fleet.engines.opening import opened
+
+    server = postgresql_server()
+    name = server.database().rpartition("/")[2]
+    where = Address("postgresql", (("127.0.0.1", server.port),), f"/{name}", "postgres", PASSWORD, {}, None, None, None)
+    with opened(where, "") as engine:
+        engine.init(90)
+    with server.connect(name) as connection:
+        yield connection

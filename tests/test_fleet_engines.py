@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from agent_studio.fleet.engines import Engine
 
+pytestmark = pytest.mark.slow
 RETENTION_DAYS = 90
 FINAL = {"postgresql": "", "clickhouse": " FINAL"}
 
@@ -90,7 +91,7 @@ def test_a_schema_is_made_once_and_asked_for_before_it_is_there(empty: Engine) -
     with pytest.raises(SchemaError):
         empty.require()
     assert empty.init(RETENTION_DAYS) == planned
-    assert "created the table usage" in planned
+    assert "create the table usage" in planned
     empty.require()
     assert empty.init(RETENTION_DAYS) == []
     assert empty.store().version == SCHEMA_VERSION
@@ -209,7 +210,7 @@ def test_a_schema_of_version_0_is_migrated_and_a_newer_one_refused(empty: Engine
     script("0")
     with pytest.raises(SchemaError, match="version 0"):
         empty.require()
-    assert empty.init(RETENTION_DAYS)[-1] == f"version {SCHEMA_VERSION}"
+    assert empty.init(RETENTION_DAYS)[-1] == f"set version {SCHEMA_VERSION}"
     empty.require()
     empty.insert(batch(hooks=[row("hooks", 1, now_ms())]))
     script(str(SCHEMA_VERSION + 1))
@@ -276,7 +277,7 @@ def test_rows_that_came_too_early_go_to_their_day_once_it_has_a_partition(postgr
     postgresql.init(10)
     postgresql.insert(batch(hooks=early))
     assert _partition_of(postgresql, 1) == "hooks_rest"
-    assert postgresql.init(30) == ["records are kept for 30 days now"]
+    assert postgresql.init(30) == ["keep records for 30 days"]
     with opened(postgresql.address, "") as other:
         other.insert(batch(hooks=[*early, row("hooks", 2, at - 20 * DAY_MS)]))
     assert _partition_of(postgresql, 1) == _partition_of(postgresql, 2) != "hooks_rest"
@@ -348,6 +349,26 @@ def test_nobody_there_a_wrong_password_and_no_database_are_told_apart() -> None:
         assert hint in raised.value.hint
 
 
+def test_an_engine_elsewhere_has_to_prove_who_it_is() -> None:
+    server, authority = fleet_servers.tls_server()
+    elsewhere = server.address("postgres").replace("127.0.0.1", "127.0.0.2")
+    with pytest.raises(FleetError) as raised, opened(place(elsewhere), ""):
+        pass
+    assert (type(raised.value), "fleet.tls.ca" in raised.value.hint) == (FleetError, True)
+    with opened(place(elsewhere)._replace(ca=str(authority)), "") as engine:
+        assert _is_encrypted(engine)
+    stranger = server.address("postgres") + "?sslmode=verify-full"
+    with pytest.raises(FleetError, match=r"127\.0\.0\.1"), opened(place(stranger)._replace(ca=str(authority)), ""):
+        pass
+    with opened(place(f"{elsewhere}?sslmode=disable"), "") as engine:
+        assert not _is_encrypted(engine)
+
+
+def _is_encrypted(engine: Engine) -> bool:
+    ((found,),) = engine.fetch("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", {}).rows
+    return bool(found)
+
+
 def test_an_option_that_is_none_is_named() -> None:
     for text in (
         "postgresql://127.0.0.1/x?sslmod=disable",
@@ -398,8 +419,8 @@ def test_init_says_what_it_does_and_does_it_once(bare: Studio) -> None:
     variables = {PASSWORD: fleet_servers.PASSWORD}
     planned = bare.json("fleet", "init", "--dry-run", *given, variables=variables)
     assert planned["dryRun"]
-    assert planned["steps"][0] == "created the schema agent_studio"
-    done = bare.json("fleet", "init", *given, variables=variables)
+    assert planned["steps"][0] == "create the schema agent_studio"
+    done = bare.json("fleet", "init", "--yes", *given, variables=variables)
     assert done == {**planned, "dryRun": False}
     again = bare.run("fleet", "init", *given, variables=variables)
     assert again.code == 0

@@ -363,10 +363,11 @@ def faults(key: Key, value: Any) -> Iterator[str]:
         if value not in key.choices:
             yield f"is {value!r}, which is none of: {', '.join(key.choices)}"
     elif key.choices:
+        chosen = [value] if key.form is Form.STRING else list(value)
         yield from (
-            f"names {one!r}, which is none of: {', '.join(key.choices)}" for one in value if one not in key.choices
+            f"names {one!r}, which is none of: {', '.join(key.choices)}" for one in chosen if one not in key.choices
         )
-        yield from (f"names {one} more than once" for one in key.choices if list(value).count(one) > 1)
+        yield from (f"names {one} more than once" for one in key.choices if chosen.count(one) > 1)
 
 
 def _has_form(form: Form, value: Any) -> bool:

@@ -4,6 +4,8 @@ Records of this machine's journals go to one shared engine, PostgreSQL or ClickH
 password comes from AGENT_STUDIO_FLEET_PASSWORD alone.
 
   agent-studio fleet init --dry-run
+  agent-studio fleet grant machine ci-17 --of bookshop
+  agent-studio fleet revoke ci-17 --drop-since 2h --dry-run
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ _SUBVERBS = {
     "ship": ("ship", "send what was recorded here and is not there yet"),
     "drain": ("drain", "move what the stream holds into the engine"),
     "status": ("status", "say how far each journal was shipped, and what the engine holds"),
+    "prune": ("prune", "remove from the engine what is older than fleet.retentionDays"),
+    "grant": ("grant", "let a machine write its own records, a reader read one project, a drain write for all"),
+    "revoke": ("revoke", "let nobody in by a name any more; also remove what it wrote since it was stolen"),
+    "access": ("access", "who may write and read what"),
 }
 """Sub-verbs, the module of `cli/fleet/` that holds each, and what it does."""
 

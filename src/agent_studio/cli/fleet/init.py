@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_studio.cli.output import Result, working
+from agent_studio.cli.output import Result, ask
 from agent_studio.fleet.address import address
 from agent_studio.fleet.engines.opening import opened, script
 
@@ -20,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
     how.add_argument("--sql", action="store_true", help="print the statements for an empty engine; connect to none")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
@@ -29,8 +30,11 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.sql:
         text = script(where, days)
         return Result({"engine": where.shown, "sql": text}, lambda screen: screen.verbatim(text.encode()))
-    with working("setting the engine up"), opened(where, "") as engine:
-        steps = engine.init(days, dry_run=args.dry_run)
+    with opened(where, "") as engine:
+        steps = engine.init(days, dry_run=True)
+        if steps and not args.dry_run:
+            ask(f"in {where.shown}: {_counted(steps)}?", yes=args.yes)
+            steps = engine.init(days)
     data = {"engine": where.shown, "steps": steps, "dryRun": args.dry_run}
 
     def render(screen: Screen) -> None:
@@ -42,3 +46,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             screen.line("nothing was changed (--dry-run)")
 
     return Result(data, render)
+
+
+def _counted(steps: list[str]) -> str:
+    return steps[0] if len(steps) == 1 else f"{len(steps)} steps, from '{steps[0]}' to '{steps[-1]}'"

@@ -92,6 +92,6 @@ class Engine(Protocol):
         """Return what is there."""
         ...
 
-    def prune(self, before_ms: int) -> int:
-        """Remove what is older, partition by partition; return how many partitions went."""
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> int:
+        """Remove what is older, partition by partition; return how many partitions went, or would go."""
         ...

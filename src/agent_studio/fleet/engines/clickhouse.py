@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agent_studio.environment.shared_records import Fetched
 from agent_studio.fleet.engines import RefusedError, SchemaError, Store, versions
 from agent_studio.fleet.engines.clickhouse_connection import client, faults_as_ours
-from agent_studio.fleet.engines.clickhouse_schema import FIRST_MS, MADE_BY, mark, migrations
+from agent_studio.fleet.engines.clickhouse_schema import FIRST_MS, MADE_BY, mark, migrations, on_cluster, written_types
 from agent_studio.fleet.tables import SCHEMA, TABLES
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent_studio.fleet.batch import Batch, Row
 
 _MARKED_BY = ("version", "made_by")
-_WAITED_FOR = {"mutations_sync": 2, "alter_sync": 2}
+WAITED_FOR = {"mutations_sync": 2, "alter_sync": 2}
 """What removes rows returns when they are gone, on every replica."""
 
 
@@ -111,22 +111,22 @@ class ClickHouse:
             newest = max((edge[1] for edge in edges if edge), default=None)
             return Store(name, version, rows, sum(int(size or 0) for *_, size in found), oldest, newest)
 
-    def prune(self, before_ms: int) -> int:
-        """Remove what is older, partition by partition; return how many partitions went."""
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> int:
+        """Remove what is older, partition by partition; return how many partitions went, or would go."""
         before = int(datetime.fromtimestamp(before_ms / 1000, UTC).strftime("%Y%m%d"))
-        on = f" ON CLUSTER `{self.cluster}`" if self.cluster else ""
+        on = on_cluster(self.cluster)
         with self.connection() as db:
             found = db.query(
                 f"SELECT DISTINCT table, toUInt32(partition_id) AS day FROM system.parts WHERE database = '{SCHEMA}' "
                 f"AND active AND table != 'meta' AND day < {before} ORDER BY table, day"
             ).result_rows
-            for table, day in found:
+            for table, day in () if dry_run else found:
                 if day:
-                    db.command(f"ALTER TABLE {SCHEMA}.{table}{on} DROP PARTITION ID '{day}'", settings=_WAITED_FOR)
+                    db.command(f"ALTER TABLE {SCHEMA}.{table}{on} DROP PARTITION ID '{day}'", settings=WAITED_FOR)
                 else:
                     db.command(
                         f"ALTER TABLE {SCHEMA}.{table}{on} DELETE IN PARTITION ID '0' WHERE at_ms < {int(before_ms)}",
-                        settings=_WAITED_FOR,
+                        settings=WAITED_FOR,
                     )
         return sum(1 for _, day in found if day)
 
@@ -152,6 +152,7 @@ class ClickHouse:
         try:
             db.insert(
                 table, rows, column_names=list(TABLES[table]), database=SCHEMA,
+                column_type_names=written_types(table),
                 settings={"max_partitions_per_insert_block": 0, "async_insert": 0},
             )  # fmt: skip
         except (ValueError, TypeError, AttributeError, OverflowError) as error:  # a value that is none of its column

@@ -30,6 +30,7 @@ _TYPES: Mapping[Form, str] = {
     "text": "LowCardinality(Nullable(String))", "figure": "Nullable(Float64) CODEC(ZSTD(1))",
     "whole": "Nullable(Int64) CODEC(ZSTD(1))", "flag": "Bool",
 }  # fmt: skip
+_LARGEST = 2**64 - 1
 _OF_MANY_VALUES = frozenset(
     ("session_id", "agent_id", "task_id", "event_id", "error_message", "message", "metadata", "response")
 )
@@ -48,16 +49,16 @@ def migrations(since: int, cluster: str = "") -> Iterator[Step]:
     for version, make in enumerate(_MIGRATIONS, start=1):
         if version > since:
             yield from make(cluster)
-            yield Step(f"version {version}", (_marked(version),))
+            yield Step(f"set version {version}", (_marked(version),))
 
 
 def mark(cluster: str = "") -> Step:
     """Return what makes a database with our mark, of version 0."""
     return Step(
-        f"created the database {SCHEMA}",
+        f"create the database {SCHEMA}",
         (
-            f"CREATE DATABASE IF NOT EXISTS {SCHEMA}{_on(cluster)}",
-            f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.meta{_on(cluster)} (
+            f"CREATE DATABASE IF NOT EXISTS {SCHEMA}{on_cluster(cluster)}",
+            f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.meta{on_cluster(cluster)} (
   version UInt32, made_by String, at DateTime64(3, 'UTC') DEFAULT now64(3)
 ) ENGINE = {_engine("MergeTree", cluster)} ORDER BY version""",
             _marked(0),
@@ -72,7 +73,8 @@ def script(cluster: str = "") -> str:
     return f"-- agent-studio, schema version {SCHEMA_VERSION}\n\n" + "\n\n".join(parts) + "\n"
 
 
-def _on(cluster: str) -> str:
+def on_cluster(cluster: str) -> str:
+    """Return what has a statement run on every server of a cluster, nothing for one server."""
     return f" ON CLUSTER `{cluster}`" if cluster else ""
 
 
@@ -93,12 +95,22 @@ def _type(column: str, form: Form) -> str:
     return _TYPES[form]
 
 
+def written_types(table: str) -> list[str]:
+    """Return the types of the columns that are written, so that the server need not be asked for them."""
+    return [_type(column, form).partition(" CODEC")[0] for column, form in TABLES[table].items()]
+
+
+def since(micros: int) -> int:
+    """Return the largest `precedence` of rows that arrived at a moment or later."""
+    return _LARGEST - micros
+
+
 def _table(name: str, cluster: str) -> Step:
     listed = "".join(f"  {column} {_type(column, form)},\n" for column, form in TABLES[name].items())
     return Step(
-        f"created the table {name}",
+        f"create the table {name}",
         (
-            f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.{name}{_on(cluster)} (
+            f"""CREATE TABLE IF NOT EXISTS {SCHEMA}.{name}{on_cluster(cluster)} (
 {listed}  precedence UInt64 MATERIALIZED toUInt64(-1) - toUnixTimestamp64Micro(now64(6)) CODEC(DoubleDelta, ZSTD(1)),
   inserted_at DateTime64(6, 'UTC') ALIAS fromUnixTimestamp64Micro(toInt64(toUInt64(-1) - precedence), 'UTC'),
   CONSTRAINT own CHECK position(currentUser(), '/') = 0 OR currentUser() = concat(project, '/', machine)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import contextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any, Self
@@ -54,6 +56,13 @@ class PostgreSQL:
             self._open.close()
             self._open = None
 
+    def interrupt(self) -> None:
+        """Cut the connection from another thread, so that whoever waits for an answer waits no longer."""
+        db = self._open
+        if db is not None and not db.closed:
+            with suppress(OSError), socket.socket(fileno=os.dup(db.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+
     @contextmanager
     def connection(self) -> Iterator[Connection[Any]]:
         """Give the connection, for statements each committed by itself; raise faults as ours."""
@@ -105,18 +114,18 @@ class PostgreSQL:
         with self.connection() as db:
             return store(db, version(db), self.project)
 
-    def prune(self, before_ms: int) -> int:
-        """Remove what is older, partition by partition; return how many partitions went."""
+    def prune(self, before_ms: int, *, dry_run: bool = False) -> int:
+        """Remove what is older, partition by partition; return how many partitions went, or would go."""
         with self.connection() as db:
             gone = [
                 (part.table, part.day) for part in parts(db) if part.day is not None and part.day < before_ms // DAY_MS
             ]
-            for table, day in gone:
+            for table, day in () if dry_run else gone:
                 place = f"{SCHEMA}.{table}_{date.fromordinal(_EPOCH + day):%Y%m%d}"
                 with db.transaction():
                     db.execute(f"LOCK TABLE {SCHEMA}.meta IN SHARE UPDATE EXCLUSIVE MODE")
                     db.execute(f"ALTER TABLE {SCHEMA}.{table} DETACH PARTITION {place}; DROP TABLE {place}")
-            for table in TABLES:
+            for table in () if dry_run else TABLES:
                 db.execute(f"DELETE FROM {SCHEMA}.{table}_rest WHERE at_ms < %s", (before_ms,))
             self._days -= set(gone)
         return len(gone)
@@ -161,7 +170,7 @@ def _migrated(db: Connection[Any], retention_days: int) -> list[str]:
         f"UPDATE {SCHEMA}.meta SET retention_days = %(days)s WHERE retention_days <> %(days)s", {"days": retention_days}
     )
     if changed.rowcount:
-        done.append(f"records are kept for {retention_days} days now")
+        done.append(f"keep records for {retention_days} days")
     return done
 
 

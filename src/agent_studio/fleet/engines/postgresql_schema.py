@@ -50,7 +50,7 @@ def typed(table: str) -> str:
 def mark(retention_days: int) -> Step:
     """Return what makes an empty schema with our mark, of version 0."""
     return Step(
-        f"created the schema {SCHEMA}",
+        f"create the schema {SCHEMA}",
         f"""CREATE SCHEMA {SCHEMA};
 CREATE TABLE {SCHEMA}.meta (
   version integer NOT NULL,
@@ -67,7 +67,7 @@ def migrations(since: int) -> Iterator[Step]:
     for version, steps in enumerate(_MIGRATIONS, start=1):
         if version > since:
             yield from steps
-            yield Step(f"version {version}", f"UPDATE {SCHEMA}.meta SET version = {version};")
+            yield Step(f"set version {version}", f"UPDATE {SCHEMA}.meta SET version = {version};")
 
 
 def script(retention_days: int) -> str:
@@ -80,7 +80,7 @@ def script(retention_days: int) -> str:
 def _table(name: str) -> Step:
     listed = "".join(f"  {column} {_TYPES[form]},\n" for column, form in TABLES[name].items())
     return Step(
-        f"created the table {name}",
+        f"create the table {name}",
         f"""CREATE TABLE {SCHEMA}.{name} (
 {listed}  inserted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (project, machine, id, at_ms)
@@ -91,6 +91,7 @@ CREATE INDEX {name}_by_time ON {SCHEMA}.{name} USING brin (at_ms) WITH (autosumm
 ALTER TABLE {SCHEMA}.{name} ENABLE ROW LEVEL SECURITY;
 CREATE POLICY writes ON {SCHEMA}.{name} FOR INSERT WITH CHECK (
   (project, machine) IN (SELECT one.project, one.machine FROM {SCHEMA}.mine AS one WHERE one.may = 'write')
+  OR (SELECT count(*) > 0 FROM {SCHEMA}.mine AS one WHERE one.may = 'drain')
 );
 CREATE POLICY reads ON {SCHEMA}.{name} FOR SELECT USING (
   project = ANY (ARRAY(SELECT one.project FROM {SCHEMA}.mine AS one WHERE one.may = 'read'))
@@ -99,12 +100,12 @@ CREATE POLICY reads ON {SCHEMA}.{name} FOR SELECT USING (
 
 
 _ACCESS = Step(
-    "created the table access",
+    "create the table access",
     f"""CREATE TABLE {SCHEMA}.access (
   role text COLLATE "C" NOT NULL,
-  may text COLLATE "C" NOT NULL CHECK (may IN ('read', 'write')),
+  may text COLLATE "C" NOT NULL CHECK (may IN ('read', 'write', 'drain')),
   project text COLLATE "C" NOT NULL,
-  machine text COLLATE "C" NOT NULL DEFAULT '' CHECK ((machine = '') = (may = 'read')),
+  machine text COLLATE "C" NOT NULL CHECK ((machine <> '') = (may = 'write')),
   since timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (role, may, project, machine)
 );
@@ -113,7 +114,7 @@ CREATE VIEW {SCHEMA}.mine WITH (security_barrier) AS
 )
 _NAMES = ", ".join(f"'{name}'" for name in TABLES)
 _ENSURE_DAY = Step(
-    "created the function ensure_day",
+    "create the function ensure_day",
     f"""CREATE FUNCTION {SCHEMA}.ensure_day(kind text, day integer) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '3s' AS $$
 DECLARE
