@@ -359,9 +359,6 @@ def faults(key: Key, value: Any) -> Iterator[str]:
             yield f"is {value}, below its limit of {key.minimum:g}"
         if key.maximum is not None and value > key.maximum:
             yield f"is {value}, over its limit of {key.maximum:,.0f}"
-    elif key.choices and key.form is Form.STRING:
-        if value not in key.choices:
-            yield f"is {value!r}, which is none of: {', '.join(key.choices)}"
     elif key.choices:
         chosen = [value] if key.form is Form.STRING else list(value)
         yield from (
