@@ -105,7 +105,8 @@ def test_a_stopped_server_is_waited_for(machine: Machine, stream: NatsServer, da
     shipper, drainer = machine.start("fleet", "ship"), machine.start("fleet", "drain", "--follow")
     time.sleep(1)
     stream.start()
-    assert shipper.wait(60) == 0
+    shipper.communicate(timeout=60)
+    assert shipper.returncode == 0
     until(lambda: database.count() == 6)
     drainer.send_signal(signal.SIGTERM)
     out, _ = drainer.communicate(timeout=30)
@@ -126,7 +127,8 @@ def test_a_full_stream_makes_machines_wait_and_loses_nothing(machine: Machine, d
     fault = machine.ship("--once", code=5)["problems"][0]
     assert (fault["code"], "full" in fault["message"]) == ("fleet-unreachable", True)
     shipper, drainer = machine.start("fleet", "ship"), machine.start("fleet", "drain", "--follow")
-    assert shipper.wait(60) == 0
+    shipper.communicate(timeout=60)
+    assert shipper.returncode == 0
     until(lambda: (database.count("hooks"), database.count("errors")) == (2_700, 3_000), 60)
     drainer.send_signal(signal.SIGTERM)
     drainer.communicate(timeout=30)
