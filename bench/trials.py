@@ -33,6 +33,7 @@ from bench import (
     evals_simulated,
     evals_trial,
     evolution_journey,
+    fleet_trial,
     kills,
     ledger,
     measure,
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=1_000, help="of writers of the ledger")
     parser.add_argument("--parties", type=int, default=1_000, help="random parties with canaries")
     parser.add_argument("--party-kills", type=int, default=200, help="parties killed and gone on with")
+    parser.add_argument("--fleet-events", type=int, default=fleet_trial.EVENTS, help="records shipped under kills")
     parser.add_argument("--writers", type=int, default=50, help="of memory at once, each with 100 additions")
     parser.add_argument("--no-client", action="store_true", help="leave the real client out")
     parser.add_argument("--no-attacks", action="store_true", help="leave the attacks on what run protects out")
@@ -119,6 +121,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     yield from party_models.trials(with_client=not args.no_client, wanted=not args.no_models)
     yield built.trial()
     yield _attacked(wanted=not args.no_attacks)
+    yield from fleet_trial.trials(args.fleet_events, args.seed)
     yield party_trial.canaries(args.parties, args.seed)
     yield party_trial.kills(args.party_kills, args.seed)
     yield party_bench.trial()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from tests.fleet_servers import PASSWORD
 
 from agent_studio import clock
 from agent_studio.cost import book, pricing
@@ -15,17 +17,12 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
 from agent_studio.environment.sharing import sharing
-from agent_studio.fleet.identity import Identity
-from agent_studio.fleet.rows import Rows, usage_row
+from agent_studio.fleet.ship import Shipped, Shipper
 from agent_studio.monitor import segments
 from agent_studio.records import LlmUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    from agent_studio.cost.table import Table
-    from agent_studio.fleet.batch import Row
 
 HOUR, DAY = 3_600_000, 86_400_000
 NOW = datetime(2026, 5, 6, 12, 30, tzinfo=UTC)
@@ -41,18 +38,34 @@ TIMES = (0, 0.05, 0.125, 1, 2, 2.8284271247461903, 4, 8, 3.5, 900, 1e9, 1e15, 2e
 SESSIONS = ("s1", "s2", "S3", "ß", None)
 
 
+BUDGETS = """
+cost:
+  budgets:
+    - {name: day, per: day, usd: 1}
+    - {name: each, per: week, usd: 2, agent: "*"}
+    - {name: all, per: total, tokens: 9999}
+    - {name: session, per: session, usd: 1}
+"""
+
+
 class Journals:
     """Journals of one project, in which an environment is filled from a seed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._versions: list[dict[str, Any]] = []
-        """Of responses, as the ledgers had them at one time or another."""
         (path / ".claude").mkdir(parents=True)
-        (path / ".claude/config.staging.yaml").write_text("environment: staging\n")
+        (path / ".claude/config.staging.yaml").write_text(f"environment: staging\n{BUDGETS}")
 
-    def context(self, environment: Environment = Environment.STAGING) -> Context:
-        return open_context(Project(self.path), Choice(environment, "--env"), {})
+    def context(self, environment: Environment = Environment.STAGING, *overrides: str) -> Context:
+        return open_context(Project(self.path), Choice(environment, "--env"), {}, overrides)
+
+    def ship(self, environment: Environment, engine: str, *overrides: str) -> None:
+        """Send what was not sent yet, with all texts."""
+        context = self.context(environment, f"fleet.engine={engine}", "fleet.texts=full", *overrides)
+        variables = {"AGENT_STUDIO_FLEET_PASSWORD": PASSWORD}
+        with Shipper(context, variables, threading.Event(), print, patient=False) as shipper:
+            while shipper.round(Shipped()):
+                pass
 
     def file(self, context: Context, kind: str) -> Path:
         folder = context.root.folder(segments.JOURNALS[kind][0])
@@ -69,7 +82,8 @@ class Journals:
                 for number in range(many):
                     at = chance.choice(moments) if chance.random() < 0.3 else NOW_MS - chance.randrange(3 * DAY)
                     whole = {"timestamp": clock.of_ms(at), "environment": str(environment),
-                             "eventId": f"{kind}-{seed}-{number}", "release": None, "metadata": {}, **record()}  # fmt: skip
+                             "eventId": f"{kind}-{seed}-{number}", "release": None, "metadata": {},
+                             **record()}  # fmt: skip
                     file.write(json.dumps(whole, ensure_ascii=False).encode() + b"\n")
                     if chance.random() < 0.02:
                         file.write(
@@ -85,81 +99,52 @@ class Journals:
             "status": pick("success", "success", "failure", "timeout", "blocked", None, "odd"),
             "sessionId": pick(*SESSIONS), "agent": pick("main", None),
         })  # fmt: skip
+        quiet = iter(range(120))  # a hook that ran every minute, and stopped an hour and a half ago
+        written("hooks", 120, lambda: {
+            "timestamp": clock.of_ms(NOW_MS - 200 * 60_000 + next(quiet) * 60_000), "hook": "steady", "event": "Stop",
+            "executionTimeMs": 1, "status": "success", "sessionId": "s1",
+        })  # fmt: skip
         written("agents", 150, lambda: {
             "agent": pick("reviewer", "Reviewer", "ß", None), "agentId": pick("a1", "a2", None),
-            "sessionId": pick(*SESSIONS), "durationMs": pick(*TIMES), "tokensUsed": pick(5, 7.9, 1e15, None, "12", 3e15),
-            "status": pick("completed", "failed", "cancelled"), "errorMessage": pick(*TEXTS), "parentAgentId": pick("a1", None),
+            "sessionId": pick(*SESSIONS), "durationMs": pick(*TIMES),
+            "tokensUsed": pick(5, 7.9, 1e15, None, "12", 3e15), "status": pick("completed", "failed", "cancelled"),
+            "errorMessage": pick(*TEXTS), "parentAgentId": pick("a1", None),
         })  # fmt: skip
         written("errors", 250, lambda: {
-            "errorType": pick("SystemError", "ValidationError", None), "severity": pick("CRITICAL", "HIGH", "MEDIUM", "LOW", "", "odd"),
-            "source": pick("api", "hook", None), "message": pick(*TEXTS), "tool": pick("Bash", None), "sessionId": pick(*SESSIONS),
+            "errorType": pick("SystemError", "ValidationError", None),
+            "severity": pick("CRITICAL", "HIGH", "MEDIUM", "LOW", "", "odd"), "source": pick("api", "hook", None),
+            "message": pick(*TEXTS), "tool": pick("Bash", None), "sessionId": pick(*SESSIONS),
             "metadata": pick({}, {"k": "v'\"ü" * 300}, None),
         })  # fmt: skip
         written("sessions", 150, lambda: {
-            "sessionId": pick("s1", "s2", "S3", "ß", "s5", None), "event": pick("start", "prompt", "prompt", "stop", "end"),
-            "source": pick("startup", "resume", None), "model": pick("opus", "haiku", None), "reason": pick("clear", None),
+            "sessionId": pick("s1", "s2", "S3", "ß", "s5", None),
+            "event": pick("start", "prompt", "prompt", "stop", "end"), "source": pick("startup", "resume", None),
+            "model": pick("opus", "haiku", None), "reason": pick("clear", None),
             "durationMs": pick(*TIMES), "costUsd": pick(0.25, None),
         })  # fmt: skip
-        self.spend(context, chance, 120)
+        self.spend(environment, seed, grown=0)
 
-    def spend(self, context: Context, chance: random.Random, many: int) -> None:
-        """Enter responses, and tell of some of them again as they have grown."""
-        roots = sharing(context)
+    def spend(self, environment: Environment, seed: int, *, grown: int, many: int = 120) -> None:
+        """Enter responses; when they have `grown`, some of them are told of again."""
+        chance, context = random.Random(seed), self.context(environment)
+        times = [NOW_MS - chance.randrange(3 * DAY) for _ in range(many)] + [NOW_MS + HOUR]
 
-        def told(number: int, at_ms: int, grown: int) -> Told:
-            model = chance.choice(("claude-opus-4-1", "nobody-knows", "ß", "")) if not grown else "claude-opus-4-1"
+        def told(number: int) -> Told:
+            model = (
+                "claude-opus-4-1" if number % 4 == 0 else chance.choice(("claude-haiku-4-5", "nobody-knows", "ß", ""))
+            )
             record = LlmUsage(
-                timestamp=clock.of_ms(at_ms), session_id=chance.choice(("s1", "s2", "", "ß")), request_id=f"r{number}",
-                message_id=f"m{number}", provider="anthropic", model=model, agent=chance.choice((None, "reviewer")),
-                skill=chance.choice((None, "s'k")), project=chance.choice(("p", "ü", "")), task_id=None,
-                input_tokens=100 + number + grown, output_tokens=10 + grown, cache_read_tokens=1_000, cache_write5m_tokens=5,
+                timestamp=clock.of_ms(times[number]), session_id=chance.choice(("s1", "s2", "", "ß")),
+                request_id=f"r{number}", message_id=f"m{number}", provider="anthropic", model=model,
+                agent=chance.choice((None, "reviewer")), skill=chance.choice((None, "s'k")),
+                project=chance.choice(("p", "ü", "")), task_id=None, input_tokens=100 + number + grown,
+                output_tokens=10 + grown, cache_read_tokens=1_000, cache_write5m_tokens=5,
                 cache_write1h_tokens=number % 3, web_searches=number % 2, service_tier=None, speed=None, region=None,
                 cost_usd=None, price_source=None, source="api",
             )  # fmt: skip
-            return Told(record, str(context.environment))
+            return Told(record, str(environment))
 
-        times = [NOW_MS - chance.randrange(3 * DAY) for _ in range(many)] + [NOW_MS + HOUR]
+        listed = [told(number) for number in range(len(times)) if not grown or number % 4 == 0]
+        roots = sharing(context)
         with book.opened(next(iter(roots.values()))) as held:
-            for grown in (0, 7):
-                listed = [told(number, at, grown) for number, at in enumerate(times) if not grown or number % 4 == 0]
-                held.record(listed, roots, pricing.table(context))
-                self._versions += _versions(held.table)
-
-    def rows(self, machine: str = "m1") -> dict[str, list[Row]]:
-        """Return all that was written as rows of the shared tables, by table; environments have a journal each."""
-        found: dict[str, list[Row]] = {kind: [] for kind in (*segments.JOURNALS, "usage", "damage")}
-        for environment in (Environment.STAGING, Environment.PRODUCTION):
-            origin = hashlib.sha256(f"{self.path}{environment}".encode()).hexdigest()[:32]
-            sender = Identity(self.path.name, machine, origin)
-            told = (one for one in self._versions if one["environment"] == environment)
-            usage = (usage_row(sender, one, "full") for one in told)
-            found["usage"] += {row[3]: row for row in usage}.values()
-            for kind in segments.JOURNALS:
-                place = self.file(self.context(environment), kind)
-                made = Rows(kind, sender, (str(environment),), "full")
-                last_ms = 0
-                for number, line in enumerate(place.read_bytes().splitlines() if place.exists() else ()):
-                    at = f"{environment}:{number}".encode()
-                    row = made.row(line, at) if not line.isspace() and line else None
-                    if row is not None:
-                        found[kind].append(row[0])
-                        last_ms = row[1]
-                    elif line and not line.isspace():
-                        found["damage"] += made.damage(hashlib.sha256(line).digest(), at, last_ms)
-        return found
-
-
-def _versions(table: Table) -> Iterator[dict[str, Any]]:
-    """Yield the responses of a ledger as they are now."""
-    texts = table.texts()
-    names = ("session", "provider", "model", "agent", "skill", "project", "source", "environment")
-    counts = "input, output, cache_read, cache_write5m, cache_write1h, web_searches"
-    for row in table.db.execute(f"SELECT hex(id), origin, at_ms, pico_usd, {counts}, {', '.join(names)} FROM usage"):
-        response, seq, at_ms, pico_usd, given, said, read, short, long, searches, *known = row
-        told = {name: texts[one] for name, one in zip(names, known, strict=True)}
-        yield {
-            **told, "session_id": told["session"], "folder": told["project"], "response": response, "seq": seq,
-            "at_ms": at_ms, "release": None, "pico_usd": pico_usd, "input_tokens": given, "output_tokens": said,
-            "cache_read_tokens": read, "cache_write_5m_tokens": short, "cache_write_1h_tokens": long,
-            "web_searches": searches,
-        }  # fmt: skip
+            held.record(listed, roots, pricing.table(context))

@@ -331,6 +331,7 @@ def test_every_code_of_a_finding_is_in_the_page_on_doctor() -> None:
             source / "capture/wiring/status.py",
             source / "cost/findings.py",
             source / "evolution/findings.py",
+            source / "fleet/status.py",
             source / "guards/wired.py",
             source / "monitor/notify.py",
             source / "monitor/retention.py",

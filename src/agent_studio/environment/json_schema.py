@@ -53,7 +53,9 @@ def _key(key: Key) -> dict[str, Any]:
     if key.form in {Form.INTEGER, Form.NUMBER}:
         limits = {"minimum": key.minimum, "maximum": key.maximum}
         schema.update({name: _whole(limit) for name, limit in limits.items() if limit is not None})
-    if key.choices:
+    if key.choices and key.form is Form.STRING:
+        schema["enum"] = list(key.choices)
+    elif key.choices:
         schema.update({"items": {**schema["items"], "enum": list(key.choices)}, "uniqueItems": True})
     default = list(key.default) if isinstance(key.default, tuple) else key.default
     return {**schema, "description": key.doc, "default": default}

@@ -360,10 +360,11 @@ def faults(key: Key, value: Any) -> Iterator[str]:
         if key.maximum is not None and value > key.maximum:
             yield f"is {value}, over its limit of {key.maximum:,.0f}"
     elif key.choices:
+        chosen = [value] if key.form is Form.STRING else list(value)
         yield from (
-            f"names {one!r}, which is none of: {', '.join(key.choices)}" for one in value if one not in key.choices
+            f"names {one!r}, which is none of: {', '.join(key.choices)}" for one in chosen if one not in key.choices
         )
-        yield from (f"names {one} more than once" for one in key.choices if list(value).count(one) > 1)
+        yield from (f"names {one} more than once" for one in key.choices if chosen.count(one) > 1)
 
 
 def _has_form(form: Form, value: Any) -> bool:

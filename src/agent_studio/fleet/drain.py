@@ -86,7 +86,7 @@ class Drainer:
         while not self._stop.is_set():
             messages = stream.take(_AT_ONCE, _WAIT_S)
             back_off.failures = 0
-            if not messages and not follow and not stream.held().messages:
+            if not messages and not follow and ((held := stream.held()) is None or not held.messages):
                 return True
             for number, message in enumerate(messages):
                 try:

@@ -32,8 +32,8 @@ REPLICAS = 3
 DUPLICATES_S = 600.0
 """How long the stream remembers what it was sent."""
 _PORT = 4_222
-_TIMEOUT_S = 10.0
-_ACK_WAIT_S = 120.0
+_TIMEOUT_S = 5.0
+_ACK_WAIT_S = 60.0
 _DELIVERIES_MOST = -1
 _HEADERS_BYTES = 1 << 10
 _NOT_REPLICATED = frozenset((10_074, 10_005))
@@ -41,6 +41,8 @@ _NOT_REPLICATED = frozenset((10_074, 10_005))
 _FULL = frozenset((10_077, 10_122, 10_023, 10_047))
 """Error codes: maximum bytes or messages, too little storage, resources."""
 _TLS = ("on", "off")
+_FORBIDDEN = "permissions violation"
+"""What the server says, in lower case, beside an answer that does not come."""
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -51,8 +53,6 @@ class Held(NamedTuple):
     bytes: int
     limit_bytes: int
     replicas: int
-    machines: int
-    """That have something in it."""
 
 
 class Message:
@@ -95,9 +95,11 @@ class Stream:
         self._runner: asyncio.Runner | None = None
         self._nats: Any = None
         self._subscription: Any = None
+        self._said = ""
+        """What the server said beside its answers: that something is not allowed, it does not answer."""
 
     def __enter__(self) -> Self:
-        """Connect, and create the stream when it is not there and we may."""
+        """Connect."""
         self._runner = asyncio.Runner()
         try:
             self.run(self._connect())
@@ -145,9 +147,14 @@ class Stream:
         """Return the next messages, none when none came in time."""
         return [Message(self, raw) for raw in self.run(self._fetch(most, wait_s))]
 
-    def held(self) -> Held:
-        """Return what the stream holds."""
-        return self.run(self._held())
+    def held(self) -> Held | None:
+        """Return what the stream holds, None to who may not know."""
+        try:
+            return self.run(self._held())
+        except FleetError:
+            if _FORBIDDEN in self._said.lower():
+                return None
+            raise
 
     async def _connect(self) -> None:
         nats = _library()
@@ -155,15 +162,12 @@ class Stream:
         self._nats = await asyncio.wait_for(
             nats.connect(
                 [f"{scheme}://{host}:{port or _PORT}" for host, port in address.hosts], user=address.user,
-                password=address.password, tls=self._context(), connect_timeout=_TIMEOUT_S / 2,
-                allow_reconnect=False, max_reconnect_attempts=0, error_cb=_quiet, name="agent-studio",
+                password=address.password, tls=self._context(), connect_timeout=_TIMEOUT_S,
+                allow_reconnect=False, max_reconnect_attempts=1,
+                reconnect_time_wait=0.1, error_cb=self._told, name="agent-studio",
             ),
-            _TIMEOUT_S * 2,
+            _TIMEOUT_S * 4,
         )  # fmt: skip
-        try:
-            await self._nats.jetstream().stream_info(STREAM)
-        except nats.js.errors.NotFoundError:
-            await self._create()
 
     async def _create(self) -> None:
         from nats.js import api, errors  # noqa: PLC0415 - an extra, imported only for the stream
@@ -182,16 +186,35 @@ class Stream:
             else:
                 return
 
+    async def _told(self, error: Exception) -> None:
+        self._said = str(error)
+
     async def _publish(self, batch: Batch, data: bytes) -> None:
-        await self._nats.jetstream().publish(
-            subject_of(batch.project, batch.machine), data, timeout=_TIMEOUT_S, stream=STREAM,
-            headers={"Nats-Msg-Id": batch.id},
-        )  # fmt: skip
+        """Publish; where there is no stream yet, who may create it does so, and who may not waits for one who may."""
+        self._said = ""
+        subject, headers = subject_of(batch.project, batch.machine), {"Nats-Msg-Id": batch.id}
+        stream = self._nats.jetstream()
+        try:
+            await stream.publish(subject, data, timeout=_TIMEOUT_S, stream=STREAM, headers=headers)
+        except _library().js.errors.NoStreamResponseError:
+            try:
+                await self._create()
+            except (_library().errors.Error, TimeoutError) as error:
+                if _FORBIDDEN not in self._said.lower():
+                    raise
+                raise UnreachableError(
+                    f"{self._address.shown} has no stream yet", hint="agent-studio fleet drain creates it"
+                ) from error
+            await stream.publish(subject, data, timeout=_TIMEOUT_S, stream=STREAM, headers=headers)
 
     async def _fetch(self, most: int, wait_s: float) -> list[Any]:
         from nats.js import api  # noqa: PLC0415 - as above
 
         if self._subscription is None:
+            try:
+                await self._nats.jetstream().stream_info(STREAM)
+            except _library().js.errors.NotFoundError:
+                await self._create()
             config = api.ConsumerConfig(
                 durable_name=CONSUMER, ack_policy=api.AckPolicy.EXPLICIT, ack_wait=_ACK_WAIT_S,
                 max_deliver=_DELIVERIES_MOST,
@@ -210,9 +233,7 @@ class Stream:
     async def _held(self) -> Held:
         info = await self._nats.jetstream().stream_info(STREAM)
         state, config = info.state, info.config
-        return Held(
-            state.messages, state.bytes, config.max_bytes or 0, config.num_replicas or 1, state.num_subjects or 0
-        )
+        return Held(state.messages, state.bytes, config.max_bytes or 0, config.num_replicas or 1)
 
     def _context(self) -> ssl.SSLContext | None:
         """Return how the server has to prove who it is; nothing for one on this machine, unless asked for."""
@@ -234,6 +255,8 @@ class Stream:
             if error.err_code in _FULL:
                 return UnreachableError(f"{where}: the stream is full")
             return UnreachableError(f"{where}: {error.description or text}")
+        if _FORBIDDEN in self._said.lower():
+            return FleetError(f"{where} does not let us: {self._said}", hint="is fleet.machine the credential's own?")
         if isinstance(error, nats.errors.AuthorizationError) or "authorization" in text.lower():
             return FleetError(f"{where} does not let us in", hint="set AGENT_STUDIO_FLEET_INGEST_PASSWORD")
         if isinstance(error, ssl.SSLError):
@@ -250,10 +273,6 @@ def _token(name: str) -> str:
     if _PLAIN.fullmatch(name):
         return name
     return "".join(one if _PLAIN.fullmatch(one) else f"={one.encode().hex()}=" for one in name) or "="
-
-
-async def _quiet(_: Exception) -> None:
-    """Take what the library would print; what matters is raised where it is waited for."""
 
 
 async def _closed(nats: Any) -> None:

@@ -87,13 +87,12 @@ def look(root: EnvironmentRoot, state: Folder, kind: str, known: dict[str, Entry
     """
     oldest = (clock.now() - timedelta(days=keep_days)).date().isoformat()
     left = dict(known)
-    pieces, replaced = [], []
+    pieces, lost, replaced = [], [], []
     for folder, segment in _settled(root, state, kind):
         key, entry = key_of(segment), left.get(key_of(segment))
         is_archived = folder.path.name == ARCHIVE
         if is_archived and (segment.day < oldest if entry is None else entry.offset == entry.size):
-            if left.pop(key, None) is not None and entry is not None:
-                pieces.append(Piece(folder, segment, entry))
+            pieces += [Piece(folder, segment, left.pop(key))] if entry is not None else []
             continue
         size = _size(folder, segment)
         if segment.is_live or entry is None or entry.offset != size:
@@ -102,12 +101,13 @@ def look(root: EnvironmentRoot, state: Folder, kind: str, known: dict[str, Entry
                 key, entry = LIVE, left[LIVE]  # it was sealed
             if entry is not None and not _goes_on(folder, segment, entry, head, size):
                 replaced.append(segment.name)
-                left.pop(key, None)
+                lost += [entry] if entry.head != head else []
                 entry = None
             entry = entry or Entry(head)
         left.pop(key, None)
         pieces.append(Piece(folder, segment, entry._replace(size=size)))
-    return Look(pieces, [one for one in left.values() if one.offset < one.size], replaced)
+    lost += left.values()
+    return Look(pieces, [one for one in lost if one.offset < one.size], replaced)
 
 
 class Line(NamedTuple):

@@ -6,6 +6,7 @@ has already. So every record is there once, whatever is killed in between, and t
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +27,6 @@ from agent_studio.monitor.segments import JOURNALS
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from agent_studio.fleet.journals import Look
 
 LOCK = "fleet.lock"
+ANSWER_TIMEOUT_S = 150.0
+"""Longer than a statement may take: behind it, it is the way there that stalls."""
 
 
 @dataclass
@@ -95,8 +97,18 @@ class EngineSink:
         self._engine.__exit__(kind, error, trace)
 
     def send(self, batch: Batch) -> None:
-        """Keep what is not there yet."""
-        self._engine.insert(batch)
+        """Keep what is not there yet; an answer that does not come in time counts as none."""
+        interrupt = getattr(self._engine, "interrupt", None)  # over HTTP there is a limit already
+        if interrupt is None:
+            self._engine.insert(batch)
+            return
+        limit = threading.Timer(ANSWER_TIMEOUT_S, interrupt)
+        limit.daemon = True
+        limit.start()
+        try:
+            self._engine.insert(batch)
+        finally:
+            limit.cancel()
 
 
 def destination(context: Context, variables: Mapping[str, str]) -> Address:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.monitor import lake
 from agent_studio.monitor.dialect import DIALECTS
+from agent_studio.monitor.lines import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).with_name("queries") / "shared"
 _PARAMETER = re.compile(r"\$([a-z_]+)")
-_VIEW = re.compile(r"\bFROM (hooks|agents|errors|sessions|usage|lines|newest)\b")
-_WINDOW = " AND at_ms >= $since AND at_ms < $until"
+_VIEW = re.compile(r"\bFROM (hooks|agents|errors|sessions|usage|lines|newest)\b( /\* copies too \*/)?")
+"""What is not a matter of how many may count a row that arrived twice, which spares an engine the comparison."""
 _EVER_MS = 1 << 53
 _MORE: Mapping[str, Mapping[str, str]] = {"errors": {"event_id": "eventId", "metadata": "metadata"}}
 """Columns that a shared table has beyond those of the lake, by the field that each is from."""
@@ -35,11 +36,9 @@ COST_COLUMNS: Mapping[str, str] = {
 """The columns of `cost.table.NAMES` as the shared table has them."""
 
 
-def rows(context: Context, query: str, bound: Mapping[str, Any], *, ever: bool) -> list[dict[str, Any]]:
-    """Return the rows of the text of a query; unless it is of what was `ever` recorded, of its window alone."""
-    shared = _of(context)
-    window = "" if ever else _WINDOW
-    found = _fetch(shared, query, {"environment": str(context.environment), **bound}, window)
+def rows(context: Context, query: str, bound: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of the text of a query."""
+    found = _fetch(_of(context), query, {"environment": str(context.environment), **bound})
     return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
 
 
@@ -54,7 +53,8 @@ def records(context: Context, kind: str, since_ms: int) -> Iterator[tuple[dict[s
         yield from [None] * damaged
     text = _text("records").replace("{columns}", _columns(kind)).replace("{table}", f"agent_studio.{kind}")
     for at_ms, release, is_synthetic, *values in _fetch(shared, text, bound).rows:
-        record = {"environment": bound["environment"], "release": release, **dict(zip(fields, values, strict=True))}
+        told = {name: None if value == UNKNOWN else value for name, value in zip(fields, values, strict=True)}
+        record = {"environment": bound["environment"], "release": release, **told}
         record["metadata"] = {"synthetic": bool(is_synthetic)}
         yield record, at_ms
 
@@ -81,10 +81,11 @@ def first_usage_ms(context: Context) -> int | None:
     return None if first_ms is None else int(first_ms)
 
 
-def machines(context: Context, window: Window) -> int:
-    """Return how many machines sent records of a stretch of time."""
-    bound = {"environment": str(context.environment), "since": window.since_ms, "until": window.until_ms}
-    ((count,),) = _fetch(_of(context), _text("machines"), bound).rows
+def machines(context: Context, window: Window, release: str) -> int:
+    """Return how many machines sent records of a release and a stretch of time."""
+    bound = {"since": window.since_ms, "until": window.until_ms, "release": release}
+    own = {"environment": str(context.environment), **bound}
+    ((count,),) = _fetch(_of(context), _text("machines"), own).rows
     return int(count)
 
 
@@ -94,10 +95,10 @@ def _of(context: Context) -> SharedRecords:
     return context.shared
 
 
-def _fetch(shared: SharedRecords, query: str, bound: Mapping[str, Any], window: str = "") -> Fetched:
+def _fetch(shared: SharedRecords, query: str, bound: Mapping[str, Any]) -> Fetched:
     text = query
     while _VIEW.search(text):
-        text = _VIEW.sub(lambda match: f"FROM ({_view(match[1], window)}) AS {match[1]}", text)
+        text = _VIEW.sub(lambda match: f"FROM ({_view(match[1], once=not match[2])}) AS {match[1]}", text)
     text = text.replace("{own}", " AND environment = $environment" if "environment" in bound else "")
     used = set(_PARAMETER.findall(text))
     given = {"project": shared.project, **bound}
@@ -105,11 +106,11 @@ def _fetch(shared: SharedRecords, query: str, bound: Mapping[str, Any], window: 
     return shared.fetch(statement, {name: value for name, value in given.items() if name in used})
 
 
-def _view(name: str, window: str) -> str:
+def _view(name: str, *, once: bool) -> str:
     if name not in lake.COLUMNS:
         return _text(name)
-    text = _text("kind").replace("{columns}", _columns(name)).replace("{window}", window)
-    return text.replace("{table}", f"agent_studio.{name}")
+    text = _text("kind").replace("{columns}", _columns(name))
+    return text.replace("{table}", f"agent_studio.{name}").replace("{once}", "{once}" if once else "")
 
 
 def _columns(kind: str) -> str:

@@ -52,8 +52,6 @@ _USAGE = {
 }  # fmt: skip
 """The columns of the view `usage`; tokens are input, output and cache writes."""
 _LOADED_AT_ONCE = 50_000
-_EVER = frozenset(("summary_state",))
-"""Queries that look beyond the stretch of time."""
 
 
 def queries() -> dict[str, str]:
@@ -134,7 +132,7 @@ def _run(
 def _shared(
     context: Context, query: str, window: Window, now_ms: int, parameters: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    return shared.rows(context, _text(query), _bound(window, now_ms, parameters), ever=query in _EVER)
+    return shared.rows(context, _text(query), _bound(window, now_ms, parameters))
 
 
 def _bound(window: Window, now_ms: int, parameters: dict[str, Any]) -> dict[str, Any]:

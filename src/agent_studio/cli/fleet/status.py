@@ -64,8 +64,7 @@ def _answer(screen: Screen, one: Shared) -> None:
     if one.stream is not None:
         held = one.stream
         screen.line(
-            f"    {held.messages:,} messages of {held.machines} machines, {held.bytes:,} of {held.limit_bytes:,} "
-            f"bytes, {held.replicas} replicas"
+            f"    {held.messages:,} messages, {held.bytes:,} of {held.limit_bytes:,} bytes, {held.replicas} replicas"
         )
 
 

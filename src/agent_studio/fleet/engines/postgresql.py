@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import contextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any, Self
@@ -53,6 +55,13 @@ class PostgreSQL:
         if self._open is not None:
             self._open.close()
             self._open = None
+
+    def interrupt(self) -> None:
+        """Cut the connection from another thread, so that whoever waits for an answer waits no longer."""
+        db = self._open
+        if db is not None and not db.closed:
+            with suppress(OSError), socket.socket(fileno=os.dup(db.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
     @contextmanager
     def connection(self) -> Iterator[Connection[Any]]:

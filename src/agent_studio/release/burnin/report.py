@@ -89,11 +89,14 @@ def _sourced(one: Finding, source: Mapping[str, Any]) -> Finding:
 
 
 def source_of(sides: Sides, found: Burnin) -> dict[str, Any]:
-    """Return where the records of a burn-in are from: `{from (journals, fleet), engine, project, machines}`."""
+    """Return where the records of a burn-in are from: `{from (journals, fleet), engine, project, machines}`.
+
+    Machines are those that ran the candidate.
+    """
     if sides.shared is None:
         return {"from": "journals"}
     since_ms = found.seen.now_ms if found.since is None else found.since.at_ms
-    machines = shared.machines(sides.staging, Window(since_ms, found.seen.now_ms + 1))
+    machines = shared.machines(sides.staging, Window(since_ms, found.seen.now_ms + 1), found.candidate)
     return {
         "from": "fleet", "engine": sides.shared.dialect, "project": sides.shared.project, "machines": machines,
     }  # fmt: skip
