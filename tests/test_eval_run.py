@@ -70,6 +70,7 @@ def test_better_worse_and_no_difference_are_told_apart_and_reported(evals: Evals
     evals.side("bad")
     worse = evals.compare(good, "--repeats", "3")
     assert (worse.code, worse.data["verdict"]) == (1, "WORSE")
+    evals.side("bad again")
     few = evals.compare(good, "--repeats", "1")
     assert (few.code, few.data["verdict"], few.data["needed"]) == (3, "INSUFFICIENT", 4)
     more = evals.studio.run("eval", "compare", "--resume", "--repeats", "3", "--json")
@@ -229,8 +230,10 @@ def test_a_blinded_judge_decides_only_what_it_says_in_both_orders(evals: Evals) 
     data = evals.compare(bad, "--repeats", "1", *model).data
     assert data["tasks"][0]["passed"] == {"candidate": 1, "against": 0}
     (evals.folder / "judge.json").write_text(json.dumps({"replies": {"judge": [{"better": "1", "why": "always"}]}}))
+    evals.side("good, another")
     tie = evals.compare(bad, "--repeats", "1", *model).data
     assert tie["tasks"][0]["passed"] == {"candidate": 1, "against": 1}
+    evals.side("good, a third")
     nobody = evals.compare(bad, "--repeats", "1")
     assert nobody.data["attempts"]["undecided"] == 2
     assert any(one["code"] == "unjudged" for one in nobody.envelope["problems"])
@@ -256,15 +259,15 @@ def test_the_gate_asks_for_no_regression_where_the_policy_says_so(evals: Evals) 
     evals.side("good, mended")
     evals.compare("live", "--repeats", "2")
     assert asked() == ("INSUFFICIENT", "8 pairs of attempts, the policy asks for 10")
-    evals.compare("live", "winter", "--repeats", "10")
-    assert asked()[1] == "8 pairs of attempts, the policy asks for 10"
-    evals.studio.run("eval", "compare", "--resume", "--json")
+    alone = evals.compare("live", "winter", "--repeats", "10").data["evidence"]
+    assert "in 8 pairs" in alone["reason"]  # of each task as many: two of winter count
+    assert asked() == ("INSUFFICIENT", "8 pairs of attempts, the policy asks for 10")
     done = evals.compare("live", "--repeats", "6")
     assert done.data["evidence"]["verdict"] == "PASS"
     assert asked()[0] == "PASS"
     assert f"against {live[:12]}" in asked()[1]
     found = evidence.of(world.project, Environment.STAGING, done.data["candidate"]).evidence["no-regression"]
-    assert (found.data["against"], found.data["pairs"], found.data["imported"]) == (live, 24, "")
+    assert (found.data["against"], found.data["pairs"], found.data["imported"]) == (live, 32, "")
 
 
 def test_results_of_other_tools_are_evidence_that_says_so_and_counts_only_where_allowed(evals: Evals) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.eval import running, shared
 from agent_studio.cli.output import Problem, Result
-from agent_studio.evals.runs.begin import LIVE
+from agent_studio.evals.runs import begin
+from agent_studio.evals.runs.together import Runs
 from agent_studio.evals.tasks import loading
 from agent_studio.evals.verdicts import comparison
 from agent_studio.release import no_regression
@@ -35,10 +36,11 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     shared.refuse_files(args, session)
     context = shared.context_of(session)
     share = shared.margin(args, context)
-    done = running.done(args, session, context, args.against or LIVE, has_two_sides=True)
-    data = comparison.data(done.header, done.state.attempts, share)
+    done = running.done(args, session, context, args.against or begin.LIVE, has_two_sides=True)
+    runs = Runs(begin.folder_of(context))
+    data = comparison.data(runs.together(done.header.id, later=True), share)
     tasks = loading.load(context.project, context.config)
-    evidence, why = shared.kept(context, done.header, done.state.attempts, tasks)
+    evidence, why = shared.kept(context, runs, done.header, tasks)
     data["evidence"] = _data(evidence)
     shared.write_files(args, session, data)
     problems = shared.notes(done)

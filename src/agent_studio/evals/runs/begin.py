@@ -17,10 +17,11 @@ from agent_studio.evals.attempts import backends, room, start
 from agent_studio.evals.attempts.scripted import Scripted
 from agent_studio.evals.checks import running
 from agent_studio.evals.runs import header as headers
-from agent_studio.evals.runs import judging, log, runner
+from agent_studio.evals.runs import judging, log, runner, together
 from agent_studio.evals.runs.header import NONE, Header, Pinned
 from agent_studio.evals.runs.spending import Spending
 from agent_studio.isolation.backends import NotIsolatedError
+from agent_studio.release import checkout, eval_runs, suite
 from agent_studio.release.content import candidates
 from agent_studio.release.content.store import Store
 from agent_studio.release.production import history
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 Tell = Callable[[int, int, "Mapping[str, Any] | None"], None]
 """Told how many attempts are done, of how many, and the newest."""
-FOLDER = "evals"
 _LOCK = "evals.lock"
 _STARTS = "starts"
 _REQUIRE = "isolation.require"
@@ -132,7 +132,7 @@ def _room_of_run(context: Context, run: str) -> Iterator[Path]:
 
 def folder_of(context: Context) -> Folder:
     """Return the folder of an environment's runs."""
-    return context.root.state.at(FOLDER)
+    return context.root.state.at(eval_runs.FOLDER)
 
 
 def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Tell) -> Done:
@@ -161,15 +161,13 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
                 found = _untouched(asked, rooms, snapshots)
                 header = Header(
                     run, clock.timestamp(clock.now()), asked.candidate, asked.against,
-                    tuple(
-                        _pin(task, pins[task.id], asked.repeats)
-                        for task in asked.tasks
-                    ),
+                    tuple(_pin(context, task, pins[task.id], asked.repeats) for task in asked.tasks),
                     shlex.join(asked.backend), asked.model, rooms.backend, f"{asked.limit_usd:f}", asked.seed,
                     not all(one.is_sound for one in found),
                 )  # fmt: skip
+                _refuse_damaged(folder, header)
                 folder.make(run)
-                headers.write(folder.at(run), header)
+                _write(folder, header)
             except BaseException:
                 shutil.rmtree(place, ignore_errors=True)
                 raise
@@ -200,12 +198,28 @@ def resume(
             shutil.rmtree(place / kept, ignore_errors=True)
         pins, snapshots = _pinned(context, chosen, place)
         headers.refuse_changed(header, [(task, pins[task.id]) for task in chosen])
-        headers.write(folder.at(run), header)
+        _write(folder, header)
         asked = Asked(
             chosen, header.candidate, header.against, shlex.split(header.backend), header.model,
             Decimal(header.limit_usd), parallel,
         )  # fmt: skip
         return _run(context, header, asked, rooms, place, snapshots, cancelled, tell)
+
+
+def _refuse_damaged(folder: Folder, header: Header) -> None:
+    """Raise `IntegrityError` before anything is paid for where earlier attempts would count and are not there."""
+    if header.against is not None:
+        for one in eval_runs.alike(folder, together.as_begun(header)):
+            eval_runs.reached(folder, one.id)
+
+
+def _write(folder: Folder, header: Header) -> None:
+    """Keep a run's header, begin its journal, and say that it was begun: from here on its attempts count."""
+    headers.write(folder.at(header.id), header)
+    with log.opened(folder.at(header.id)):
+        pass
+    if header.against is not None:
+        eval_runs.begun(folder, together.as_begun(header))
 
 
 def refuse_unconfined(context: Context, rooms: room.Rooms, backend: Sequence[str], *, unconfined: bool) -> None:
@@ -240,8 +254,9 @@ def _pinned(context: Context, tasks: Sequence[Task], place: Path) -> tuple[dict[
     return {one: known[key][0] for one, key in keys.items()}, {one: known[key][1] for one, key in keys.items()}
 
 
-def _pin(task: Task, begins: str, repeats: int | None) -> Pinned:
-    return Pinned(task.id, task.sha256, begins, repeats or task.repeats, task.tags, task.is_judged)
+def _pin(context: Context, task: Task, begins: str, repeats: int | None) -> Pinned:
+    whole = suite.whole(context.project, task.sha256, task.start.folder, task.start.ref)
+    return Pinned(task.id, task.sha256, begins, repeats or task.repeats, task.tags, task.is_judged, whole)
 
 
 def _untouched(asked: Asked, rooms: room.Rooms, snapshots: Mapping[str, Path]) -> list[running.Untouched]:
@@ -322,7 +337,7 @@ def _run(
 def _stamps(project: Path) -> dict[str, tuple[int, int, int]]:
     """Return size, time and mode of a project's own files: what attempts must leave as it is."""
     found = {}
-    for name in start.listed(project):
+    for name in checkout.listed(project):
         status = (project / name).lstat()
         found[name] = (status.st_size, status.st_mtime_ns, status.st_mode)
     return found

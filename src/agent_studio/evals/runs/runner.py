@@ -16,6 +16,7 @@ from agent_studio.evals.attempts.facts import Usage
 from agent_studio.evals.runs import header as headers
 from agent_studio.evals.runs import log
 from agent_studio.evals.runs.budget import Budget
+from agent_studio.release import eval_runs
 
 if TYPE_CHECKING:
     import threading
@@ -69,20 +70,19 @@ def run(work: Work) -> Budget:
     A resumed run first settles what the interrupted one used. Raises `BackendError` where attempts cannot be made;
     `KeyboardInterrupt` leaves nothing running and what is finished kept.
     """
-    held = log.read(work.folder)
-    log_ = log.Log(work.folder)
-    _settle(work, log_, held)
-    held = log.read(work.folder)
-    budget = Budget(Decimal(work.header.limit_usd), held.spent)
-    left = [unit for unit in headers.units(work.header) if any(slot.name not in held.attempts for slot in unit)]
-    total = sum(len(unit) for unit in headers.units(work.header))
-    work.counts = {"done": len(held.attempts), "total": total}
-    work.tell(len(held.attempts), total, None)
-    try:
-        _all(work, log_, budget, left, set(held.attempts))
-    except BaseException:
-        work.cancelled.set()
-        raise
+    with log.opened(work.folder) as log_:
+        _settle(work, log_, log.read(work.folder))
+        held = log.read(work.folder)
+        budget = Budget(Decimal(work.header.limit_usd), held.spent)
+        left = [unit for unit in headers.units(work.header) if any(slot.name not in held.attempts for slot in unit)]
+        total = sum(len(unit) for unit in headers.units(work.header))
+        work.counts = {"done": len(held.attempts), "total": total}
+        work.tell(len(held.attempts), total, None)
+        try:
+            _all(work, log_, budget, left, set(held.attempts))
+        except BaseException:
+            work.cancelled.set()
+            raise
     return budget
 
 
@@ -157,7 +157,7 @@ def _slot(work: Work, log_: log.Log, budget: Budget, slot: Slot, worst: Decimal)
         usd = attempt.decimal(made.record["usd"])
         again = made.facts.ended == facts.THROTTLED and number < _TRIES
         ended = made.facts.ended
-        kind = log.VOID if again or ended in {facts.CANCELLED, facts.MISSING} else log.ATTEMPT
+        kind = log.VOID if again or ended in {facts.CANCELLED, facts.MISSING} else eval_runs.ATTEMPT
         record = {**made.record, "try": f"{slot.name}~{secrets.token_hex(4)}"}
         log_.add(kind, record)
         work.spending.keep(slot.name, made.facts.usage, made.facts.reported_usd)
@@ -171,7 +171,7 @@ def _slot(work: Work, log_: log.Log, budget: Budget, slot: Slot, worst: Decimal)
                 f"attempts cannot be made with {work.backend.name}: {made.facts.reason}",
                 hint="set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, or mend the command; then go on with --resume",
             )
-        if kind == log.ATTEMPT:
+        if kind == eval_runs.ATTEMPT:
             work.counts["done"] += 1
             work.tell(work.counts["done"], work.counts["total"], record)
         if not again or not budget.reserve(worst):
