@@ -34,7 +34,7 @@ SETTINGS: dict[str, tuple[tuple[float, float], ...]] = {
 MARGIN = 0.1
 AGAIN = ((((0.45, 0.7),) * 4, 0.25), (((0.6, 0.7),) * 10, 0.1))
 """Candidates as much worse as the margin: to let them through is wrong."""
-RUNS = 40
+RUNS = 100
 _VERDICTS = {"better": betting.BETTER, "worse": betting.WORSE, "no_difference": betting.NO_DIFFERENCE}
 
 
@@ -93,7 +93,7 @@ def begun_again(rates: Sequence[tuple[float, float]], draws: int, runs: int, rou
     together = alone = 0
     for _ in range(draws):
         all_, passed = Pairs(0, 0, 0), set[str]()
-        for _run_ in range(runs):
+        for _again in range(runs):
             own = _rounds(drawn, rates, rounds)
             all_ = Pairs(*(one + other for one, other in zip(all_, own, strict=True)))
             passed |= {name for name, pairs in (("together", all_), ("alone", own))
@@ -130,7 +130,7 @@ def main() -> int:
         one = simulated(name, rates, draws, 500)
         print(f"{name:<60} {one.better:>7.1%} {one.worse:>7.1%} {one.no_difference:>8.1%} {one.pairs:>7.0f}")
     for rates, margin in AGAIN:
-        again = begun_again(rates, draws, RUNS, 6, margin)
+        again = begun_again(rates, draws, RUNS, 12, margin)
         print(
             f"{rates[0][0] - rates[0][1]:+.0%} at a margin of {margin:.0%}, begun anew {RUNS} times: PASS in "
             f"{again.together:.1%} judged together, in {again.alone:.1%} had each run spoken for itself"
