@@ -20,6 +20,7 @@ from tests.release_world import World
 
 from agent_studio.dashboard import evals as page
 from agent_studio.environment.detect import Environment
+from agent_studio.evals.attempts import places
 from agent_studio.release import evidence
 
 if TYPE_CHECKING:
@@ -103,6 +104,45 @@ def test_a_limit_is_never_passed_and_the_run_goes_on_with_more(evals: Evals) -> 
     assert rest.data["attempts"]["made"] == 24
     names = [line["attempt"] for line in evals.journal(done.data["run"]) if line["kind"] == "attempt"]
     assert len(names) == len(set(names)) == 24
+
+
+def test_a_limit_that_pays_for_nothing_and_runs_in_the_place_of_tasks_are_refused(evals: Evals) -> None:
+    bad = evals.side("bad")
+    evals.side("good")
+    unpaid = evals.compare(bad, "--limit-usd", "0")
+    assert (unpaid.code, unpaid.envelope["problems"][0]["message"]) == (
+        2, "a limit of 0 USD pays for nothing: a pair of attempts of autumn may cost 1.0 USD"
+    )  # fmt: skip
+    backend = f"scripted:{evals.folder / 'script.json'}"
+    run = evals.studio.run("eval", "run", "--repeats", "1", "--backend", backend, "--json").data["run"]
+    runs = evals.studio.run("eval", "compare", run, run, "--json")
+    assert (runs.code, "attempts are made in turn" in runs.envelope["problems"][0]["message"]) == (2, True)
+
+
+def test_what_a_dead_run_left_goes_with_the_next_but_for_what_it_is_settled_by(evals: Evals) -> None:
+    agent = evals.command('mkdir -p "$CLAUDE_CONFIG_DIR/projects"; touch "$CLAUDE_CONFIG_DIR/projects/a"; sleep 60')
+    words = [sys.executable, "-m", "agent_studio", "eval", "run", "winter", "--repeats", "1", "--backend", agent]
+    process = subprocess.Popen(words, cwd=evals.studio.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def rooms() -> list[str]:
+        run = next((evals.studio.path / ".agent-studio/staging/evals").glob("2*"), Path("none")).name
+        place = next(places.base().glob(f"*-{run}"), None)
+        files = [] if place is None else [one for one in place.rglob("*") if one.is_file() and ".git/" not in str(one)]
+        return [one.relative_to(str(place)).as_posix() for one in files]
+
+    _until(lambda: "winter.1.candidate/room/client/projects/a" in rooms() or process.poll() is not None)
+    if process.poll() is not None:
+        pytest.skip("nothing here keeps a command to its folder")
+    assert evals.studio.run("eval", "check", "--json").code == 0  # a live run is left alone
+    assert "winter.1.candidate/room/project/README.md" in rooms()
+    process.terminate()
+    process.wait(30)
+    _until(lambda: b"sleep\x0060" not in b"".join(_commands()))
+    evals.studio.run("eval", "check", "--json")
+    assert sorted(rooms()) == ["owner", "winter.1.candidate/room/client/projects/a"]
+    evals.command("true")
+    assert evals.studio.run("eval", "run", "--resume", "--limit-usd", "9", "--json").code == 1
+    assert rooms() == []
 
 
 def test_tasks_that_changed_between_two_halves_of_a_run_are_named(evals: Evals) -> None:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.eval import running, shared
 from agent_studio.cli.output import Problem, Result
+from agent_studio.errors import UsageError
 from agent_studio.evals.runs import begin
+from agent_studio.evals.runs import header as headers
 from agent_studio.evals.runs.together import Runs
 from agent_studio.evals.tasks import loading
 from agent_studio.evals.verdicts import comparison
@@ -33,6 +35,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Try the tasks with both, say which does better, and keep it as evidence for the gate."""
+    if run := next(filter(headers.is_run, args.tasks), None):
+        raise UsageError(
+            f"{run} is a run, and runs are not compared with each other: attempts are made in turn, so that what "
+            "changes with time falls on both sides alike",
+            hint="agent-studio eval compare --candidate HASH --against HASH",
+        )
     shared.refuse_files(args, session)
     context = shared.context_of(session)
     share = shared.margin(args, context)

@@ -122,10 +122,15 @@ def find(folder: Folder, name: str | None) -> str:
     return fit[0]
 
 
+def is_run(name: str) -> bool:
+    """Tell whether a name is a run's."""
+    return _ID.fullmatch(name) is not None
+
+
 def ids(folder: Folder) -> list[str]:
     """Return the ids of all runs, oldest first."""
     names = folder.names() if folder.has_folder() else []
-    return [name for name in names if _ID.fullmatch(name) and folder.has_file(f"{name}/{FILE}")]
+    return [name for name in names if is_run(name) and folder.has_file(f"{name}/{FILE}")]
 
 
 class Slot(NamedTuple):

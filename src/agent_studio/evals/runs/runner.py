@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import AgentStudioError
-from agent_studio.evals.attempts import attempt, facts, room, start, stream
+from agent_studio.evals.attempts import attempt, facts, places, start, stream
 from agent_studio.evals.attempts.backends import CLAUDE
 from agent_studio.evals.attempts.facts import Usage
 from agent_studio.evals.runs import header as headers
@@ -89,7 +89,7 @@ def run(work: Work) -> Budget:
 def _settle(work: Work, log_: log.Log, held: log.State) -> None:
     """Put what an interrupted run used into journal and ledger; what cannot be known counts at its worst."""
     for name, worst in held.open.items():
-        used = list(stream.usage(room.inside(work.place, name) / "client/projects"))
+        used = list(stream.usage(places.transcripts(work.place, name)))
         usd = work.spending.of_usage(used) if used else None
         log_.add(log.ABANDONED, {
             "attempt": name, "try": f"{name}~{secrets.token_hex(4)}", "usage": [list(one) for one in used],
@@ -129,7 +129,7 @@ def _submitted(
         if unit is None:
             return
         slots = [slot for slot in unit if slot.name not in done]
-        worst = [_worst(work, slot) for slot in slots]
+        worst = [worst_usd(work.tasks[slot.task], work.backend) for slot in slots]
         if not budget.reserve(sum(worst, Decimal(0))):
             for _unused in queue:
                 pass
@@ -137,10 +137,10 @@ def _submitted(
         yield pool.submit(_unit, work, log_, budget, list(zip(slots, worst, strict=True)))
 
 
-def _worst(work: Work, slot: Slot) -> Decimal:
+def worst_usd(task: Task, backend: Backend) -> Decimal:
     """Return what an attempt can cost: a client stops after the call that passes its limit, which comes on top."""
-    usd = Decimal(str(work.tasks[slot.task].limits.usd))
-    return usd * 2 if work.backend.name == CLAUDE else usd
+    usd = Decimal(str(task.limits.usd))
+    return usd * 2 if backend.name == CLAUDE else usd
 
 
 def _unit(work: Work, log_: log.Log, budget: Budget, slots: Sequence[tuple[Slot, Decimal]]) -> None:

@@ -69,6 +69,7 @@ def _read(project: Project, name: str, config: Config) -> Iterator[Task]:
             form = schema.json_schema()["anyOf"][1] | {"properties": {"tasks": {"type": "array", "minItems": 1}}}
             _check(one.around, form, one.shown, one.lines, ())
         _check(one.value, schema.TASK, one.shown, one.lines, one.path)
+        _refuse_contradictions(one)
         yield _task(project, one, config)
 
 
@@ -84,6 +85,17 @@ def _check(
         message = f"{shown}:{_line(lines, path)}: the task has no checks, so it could not fail"
         raise ConfigurationError(message, hint="say under `checks:` what has to hold when it is done")
     raise ConfigurationError(message, hint=fault.hint or _EXPLAINED)
+
+
+def _refuse_contradictions(one: Written) -> None:
+    """Raise `ConfigurationError` for a check of what a file holds that is not to be there."""
+    for number, check in enumerate(one.value["checks"]):
+        if check.get("exists") is False and (other := next((key for key in ("matches", "lacks") if key in check), "")):
+            at = f"{one.shown}:{_line(one.lines, (*one.path, 'checks', number))}"
+            raise ConfigurationError(
+                f"{at}: checks.{number} has exists: false and {other}: a file that is not there holds nothing",
+                hint="leave out one of them",
+            )
 
 
 def _line(lines: Mapping[validating.Path, int], path: validating.Path) -> int:
