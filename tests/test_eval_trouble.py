@@ -74,7 +74,7 @@ def test_trouble_of_the_provider_is_void_and_trouble_of_the_client_is_a_failure(
     assert (done.data["decided"], done.data["passed"]) == (4, 1)
 
 
-def judging(evals: Evals, *answers: str) -> tuple[dict[str, Any], ModelApi]:
+def judging(evals: Evals, patch: pytest.MonkeyPatch, *answers: str) -> tuple[dict[str, Any], ModelApi]:
     """Compare two sides that differ to a judge alone, which a real server speaks for; return what was found."""
     task = {"id": "poem", "prompt": "Write", "start": {"empty": True}, "repeats": 4,
             "checks": [{"file": "poem.txt"}, {"judge": "Which is better?", "files": ["poem.txt"]}]}  # fmt: skip
@@ -85,20 +85,27 @@ def judging(evals: Evals, *answers: str) -> tuple[dict[str, Any], ModelApi]:
     evals.side("good")
     api = ModelApi([Turn(json.dumps({"better": answer, "why": "it is"})) for answer in answers])
     with api.serving():
-        model = f"evals.judge=compatible:tiny@{api.url}/v1"
-        return evals.compare(bad, "--parallel", "1", "--margin", "0.5", "--set", model).data, api
+        patch.setenv("ANTHROPIC_API_KEY", "of-a-test")
+        patch.setenv("ANTHROPIC_BASE_URL", api.url)
+        done = evals.compare(
+            bad, "--parallel", "1", "--margin", "0.5", "--set", "evals.judge=anthropic:claude-haiku-4-5-20251001"
+        )
+        assert done.envelope["problems"] == [], done.out
+        return done.data, api
 
 
-def test_a_judge_that_likes_the_first_best_gives_no_verdict_and_is_shown_no_side(evals: Evals) -> None:
-    data, api = judging(evals, "1")
+def test_a_judge_that_likes_the_first_best_gives_no_verdict_and_is_shown_no_side(
+    evals: Evals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, api = judging(evals, monkeypatch, "1")
     assert (data["verdict"], data["pairs"]["won"], data["pairs"]["lost"]) == ("INSUFFICIENT", 0, 0), data["reason"]
     asked = [json.dumps(one.body) for one in api.asked if one.body.get("messages")]
     assert len(asked) == 8
-    first = [text.index("a fine poem") < text.index("--- poem.txt\\\\nwords") for text in asked]
+    first = [text.index("a fine poem") < text.index("--- poem.txt\\nwords") for text in asked]
     assert first == [True, False] * 4
     assert not any(word in text for text in asked for word in ("candidate", "against", "good", "bad"))
 
 
-def test_a_judge_that_likes_the_same_in_both_orders_decides(evals: Evals) -> None:
-    data, _ = judging(evals, *["1", "2"] * 4)
+def test_a_judge_that_likes_the_same_in_both_orders_decides(evals: Evals, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _ = judging(evals, monkeypatch, *["1", "2"] * 4)
     assert (data["pairs"]["won"], data["pairs"]["lost"]) == (4, 0)
