@@ -106,6 +106,8 @@ def test_runs_that_look_good_do_not_undo_one_that_was_worse(evals: Evals) -> Non
     evals.side("good, mended")
     evals.compare("live", "--repeats", "6")
     assert asked(evals)[0] == "PASS"
+    evals.compare("live", "winter", "--repeats", "2")  # no more pairs that count, and nothing that waits
+    assert (asked(evals)[0], "in 2 runs" in asked(evals)[1]) == ("PASS", True)
 
 
 def test_a_run_that_was_worse_cannot_be_taken_away(evals: Evals) -> None:

@@ -33,6 +33,8 @@ class Run(NamedTuple):
     """Of the backend."""
     tasks: Mapping[str, str]
     """Hash of each task, by id."""
+    vacuous: bool = False
+    """Whether tasks could not fail: it decides nothing then."""
 
 
 class Reached(NamedTuple):
@@ -47,7 +49,8 @@ class Reached(NamedTuple):
 
 def begun(folder: Folder, run: Run) -> None:
     """Note that a run begins, unless it is noted."""
-    value = {"run": run.id, "candidate": run.candidate, "against": run.against, "words": run.words, "tasks": run.tasks}
+    value = {"run": run.id, **run._asdict()}
+    del value["id"]
     chained.append(folder, REGISTER, value, unless=lambda held: any(one["run"] == run.id for one in held))
 
 
@@ -56,18 +59,26 @@ def all_of(folder: Folder) -> list[Run]:
     if not folder.has_folder():
         return []
     return [
-        Run(str(one["run"]), str(one["candidate"]), str(one["against"]), tuple(one["words"]), dict(one["tasks"]))
+        Run(
+            str(one["run"]),
+            str(one["candidate"]),
+            str(one["against"]),
+            tuple(one["words"]),
+            dict(one["tasks"]),
+            bool(one["vacuous"]),
+        )
         for one in chained.read(folder, REGISTER).records
     ]
 
 
 def alike(folder: Folder, wanted: Run) -> list[Run]:
-    """Return the runs of the same sides and backend that have a task of those that are wanted, as it is there."""
+    """Return the runs that count, of the same sides and backend, with a task of those that are wanted."""
     return [
         one
         for one in all_of(folder)
         if (one.candidate, one.against, one.words) == (wanted.candidate, wanted.against, wanted.words)
         and one.tasks.items() & wanted.tasks.items()
+        and not one.vacuous
     ]
 
 

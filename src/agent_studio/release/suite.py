@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -137,7 +136,7 @@ def now(project: Project) -> dict[str, Known]:
 
 
 def _text(start: Any, name: str) -> str | None:
-    return None if start.get(name) is None else os.fspath(str(start[name]))
+    return None if start.get(name) is None else str(start[name])
 
 
 def sha256(tasks: Mapping[str, str]) -> str:

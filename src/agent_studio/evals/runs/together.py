@@ -77,8 +77,7 @@ class Runs:
         asked = as_begun(header)._replace(tasks={one.id: one.suite for one in wanted})
         others = [one.id for one in eval_runs.alike(self._folder, asked)] if header.against else []
         chosen = [one for one in others if one != run and (later or one < run)]
-        both = {one: self._there(one) for one in sorted({run, *chosen})}
-        counting = {name: one for name, one in both.items() if name == run or not one[0].vacuous}
+        counting = {one: self._there(one) for one in sorted({run, *chosen})}
         tasks, attempts = list[Pinned](), dict[str, dict[str, Any]]()
         for task in wanted:
             numbered = sorted(_numbered(task, counting), key=lambda one: one[0])
@@ -101,9 +100,8 @@ class Runs:
 def as_begun(header: Header) -> eval_runs.Run:
     """Return a run with two sides as the register has it."""
     tasks = {one.id: one.suite for one in header.tasks}
-    return eval_runs.Run(
-        header.id, header.candidate, str(header.against), tuple(shlex.split(header.backend)), tasks
-    )  # fmt: skip
+    words = tuple(shlex.split(header.backend))
+    return eval_runs.Run(header.id, header.candidate, str(header.against), words, tasks, header.vacuous)
 
 
 def _is_same(one: Pinned, other: Pinned) -> bool:

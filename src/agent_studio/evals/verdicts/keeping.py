@@ -86,9 +86,15 @@ def _keep(
 ) -> Evidence | None:
     """Keep it, unless the newest says the same of the same: signatures on that stay valid then."""
     is_same = held is not None and all(held.data.get(name) == data.get(name) for name in _ABOUT)
-    if held is not None and is_same and int(held.data.get("pairs") or 0) >= int(data["pairs"]):
+    is_known = held is not None and _deciding(held.data) == _deciding(data)  # else the gate would wait for the rest
+    if held is not None and is_same and is_known and int(held.data.get("pairs") or 0) >= int(data["pairs"]):
         return evidence.confirm(context, KIND, candidate, verdict, data)
     return evidence.record(context, KIND, candidate, verdict, data)
+
+
+def _deciding(data: Mapping[str, Any]) -> dict[str, int]:
+    runs = data.get("runs")
+    return {run: one["deciding"] for run, one in runs.items()} if isinstance(runs, dict) else {}
 
 
 def _figures(counts: betting.Pairs, verdict: str) -> dict[str, Any]:
