@@ -32,6 +32,9 @@ SETTINGS: dict[str, tuple[tuple[float, float], ...]] = {
     "worse by 30 points": ((0.6, 0.9),) * 10,
 }
 MARGIN = 0.1
+AGAIN = ((((0.45, 0.7),) * 4, 0.25), (((0.6, 0.7),) * 10, 0.1))
+"""Candidates as much worse as the margin: to let them through is wrong."""
+RUNS = 100
 _VERDICTS = {"better": betting.BETTER, "worse": betting.WORSE, "no_difference": betting.NO_DIFFERENCE}
 
 
@@ -45,6 +48,15 @@ class Found(NamedTuple):
     no_difference: float
     pairs: float
     """Mean number of pairs until the first verdict, of those runs that reached one."""
+
+
+class Again(NamedTuple):
+    """How often the gate let a candidate through that is as much worse as it must not be."""
+
+    together: float
+    """All runs judged as one."""
+    alone: float
+    """Each run for itself: any of them."""
 
 
 def simulated(setting: str, rates: Sequence[tuple[float, float]], draws: int, most: int, seed: int = 1) -> Found:
@@ -72,6 +84,32 @@ def _run(drawn: random.Random, rates: Sequence[tuple[float, float]], most: int) 
                 return verdict, most
 
 
+def begun_again(rates: Sequence[tuple[float, float]], draws: int, runs: int, rounds: int, margin: float) -> Again:
+    """Begin run after run of so many rounds until the gate passes; return how often it did, judged in both ways.
+
+    Together, as the gate judges them, and each run for itself, as it must not.
+    """
+    drawn = random.Random(1)
+    together = alone = 0
+    for _ in range(draws):
+        all_, passed = Pairs(0, 0, 0), set[str]()
+        for _again in range(runs):
+            own = _rounds(drawn, rates, rounds)
+            all_ = Pairs(*(one + other for one, other in zip(all_, own, strict=True)))
+            passed |= {name for name, pairs in (("together", all_), ("alone", own))
+                       if betting.is_no_worse(pairs, margin) == "PASS"}  # fmt: skip
+        together, alone = together + ("together" in passed), alone + ("alone" in passed)
+    return Again(together / draws, alone / draws)
+
+
+def _rounds(drawn: random.Random, rates: Sequence[tuple[float, float]], rounds: int) -> Pairs:
+    won = lost = 0
+    for own, other in list(rates) * rounds:
+        passed, against = drawn.random() < own, drawn.random() < other
+        won, lost = won + (passed > against), lost + (passed < against)
+    return Pairs(won, lost, len(rates) * rounds - won - lost)
+
+
 def false_verdicts(draws: int, most: int) -> list[str]:
     """Return the settings without a difference in which either wrong verdict is more frequent than 5 %."""
     wrong = []
@@ -91,6 +129,12 @@ def main() -> int:
     for name, rates in SETTINGS.items():
         one = simulated(name, rates, draws, 500)
         print(f"{name:<60} {one.better:>7.1%} {one.worse:>7.1%} {one.no_difference:>8.1%} {one.pairs:>7.0f}")
+    for rates, margin in AGAIN:
+        again = begun_again(rates, draws, RUNS, 12, margin)
+        print(
+            f"{rates[0][0] - rates[0][1]:+.0%} at a margin of {margin:.0%}, begun anew {RUNS} times: PASS in "
+            f"{again.together:.1%} judged together, in {again.alone:.1%} had each run spoken for itself"
+        )
     return 0
 
 

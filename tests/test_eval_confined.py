@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +15,6 @@ from tests.eval_world import Evals
 from tests.release_world import World
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Studio
 
 pytestmark = [
@@ -84,6 +84,31 @@ def test_starting_files_are_written_through_no_link_of_the_project(evals: Evals,
     done = evals.studio.run("eval", "check", "--json")
     assert victim.read_text() == "precious"
     assert done.code not in {0, 70}, done.out
+
+
+def test_where_there_is_no_bubblewrap_landlock_keeps_an_agent_to_its_copy(evals: Evals) -> None:
+    outside, inside = evals.folder / "outside.txt", evals.studio.path / "README.md"
+    task = {"id": "one", "prompt": "x", "start": {"empty": True}, "checks": [{"file": "done.txt"}]}
+    evals.studio.write(".claude/evals/seasons.yaml", json.dumps(task))
+    agent = evals.command(
+        f"touch done.txt; echo x > '{outside}'; echo x > '{evals.studio.path}/README.md'; sleep 985 &"
+    )
+    done = evals.studio.run(
+        "eval", "run", "--repeats", "1", "--backend", agent, "--set", "isolation.backend=landlock", "--json"
+    )  # fmt: skip
+    if done.code == 7:
+        pytest.skip("this system has no Landlock")
+    assert (done.code, done.data["isolation"], done.data["passed"]) == (0, "landlock", 1), done.out
+    assert not outside.exists()
+    assert not inside.exists()
+    left = [one for one in Path("/proc").glob("[0-9]*/cmdline") if b"sleep\x00985" in _read(one)]
+    assert left == []
+
+
+def _read(place: Path) -> bytes:
+    with suppress(OSError):
+        return place.read_bytes()
+    return b""
 
 
 def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(evals: Evals) -> None:

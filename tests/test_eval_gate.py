@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,20 +82,134 @@ def test_an_agent_that_does_nothing_on_either_side_shows_nothing(evals: Evals) -
     assert asked(evals)[0] == "INSUFFICIENT"
 
 
-def test_an_older_run_that_is_gone_on_with_does_not_take_the_place_of_a_newer_one(evals: Evals) -> None:
+def judged_worse(evals: Evals) -> str:
+    """Have a candidate that was tried and found worse; return the run."""
     required(evals, counting(evals))
     evals.side("bad")
-    evals.script({}, when={"file": AGENT, "has": ""})
-    old = evals.compare("live", "--repeats", "6").data["run"]
-    assert asked(evals)[0] == "PASS"
-    evals.script({})
-    evals.compare("live", "--repeats", "6")
+    run: str = evals.compare("live", "--repeats", "6").data["run"]
     assert asked(evals)[0] == "FAIL"
-    resumed = evals.studio.run("eval", "compare", "--resume", old, "--json")
-    assert resumed.data["evidence"] is None
-    assert any("is newer" in one["message"] for one in resumed.envelope["problems"])
+    return run
+
+
+def test_runs_that_look_good_do_not_undo_one_that_was_worse(evals: Evals) -> None:
+    first = judged_worse(evals)
+    evals.script({}, when={"file": AGENT, "has": ""})  # from now on both sides pass at everything: luck
+    for number in (2, 3):
+        done = evals.compare("live", "--repeats", "2")
+        assert (done.code, done.data["verdict"], len(done.data["runs"])) == (1, "WORSE", number)
+        assert (done.data["pairs"]["lost"], done.data["attempts"]["made"]) == (24, 16)
+    assert asked(evals)[0] == "FAIL"
+    assert "in 3 runs" in asked(evals)[1]
+    assert evals.studio.run("eval", "compare", "--resume", first, "--json").code == 1
+    assert asked(evals)[0] == "FAIL"
+    assert [one["verdict"] for one in evals.world.data("eval", "list")["runs"]] == ["WORSE"] * 3
+    evals.side("good, mended")
+    evals.compare("live", "--repeats", "6")
+    assert asked(evals)[0] == "PASS"
+    evals.compare("live", "winter", "--repeats", "2")  # no more pairs that count, and nothing that waits
+    assert (asked(evals)[0], "in 2 runs" in asked(evals)[1]) == ("PASS", True)
+
+
+def test_a_run_that_was_worse_cannot_be_taken_away(evals: Evals) -> None:
+    run = judged_worse(evals)
+    folder = evals.studio.path / ".agent-studio/staging/evals"
+    shutil.rmtree(folder / run)
+    done = evals.compare("live", "--repeats", "6")
+    assert (done.code, "is gone, and its attempts count" in done.out) == (8, True)
+    shutil.rmtree(folder)
+    evals.script({}, when={"file": AGENT, "has": ""})
+    done = evals.compare("live", "--repeats", "6")
+    assert done.data["evidence"] is None
+    assert any(f"{run}, which earlier evidence" in one["message"] for one in done.envelope["problems"])
+    assert evals.studio.run("gate", "--json").code == 8
+
+
+def test_what_was_tried_since_makes_evidence_wait_until_it_is_judged(evals: Evals) -> None:
+    required(evals, counting(evals))
+    evals.side("good, other")
+    evals.compare("live", "--repeats", "6")
+    assert asked(evals)[0] == "PASS"
+    evals.script({}, sleepMs=50)
+    words = [sys.executable, "-m", "agent_studio", "eval", "compare", "--against", "live", "--repeats", "9"]
+    process = subprocess.Popen(
+        [*words, "--backend", counting(evals)], cwd=evals.studio.path, stdout=subprocess.DEVNULL
+    )  # fmt: skip
+    folder = evals.studio.path / ".agent-studio/staging/evals"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        newest = max(folder.glob("*/journal.jsonl"))
+        if len(list(folder.glob("*/journal.jsonl"))) == 2 and newest.read_text().count('"kind":"attempt"') >= 4:
+            break
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
     verdict, reason = asked(evals)
-    assert (verdict, "run 2 of these sides" in reason, "4 tasks" in reason) == ("FAIL", True, True)
+    run = newest.parent.name
+    assert (verdict, reason) == (
+        "INSUFFICIENT", f"more was tried since: agent-studio eval compare --resume {run} judges it all"
+    )  # fmt: skip
+    newest.write_bytes(newest.read_bytes() + b'{"kind":"att')  # torn, as a machine that stops leaves it
+    again = evals.studio.run("eval", "compare", "--resume", run, "--limit-usd", "90", "--json")
+    assert again.data["attempts"]["made"] == 72, again.out
+    assert asked(evals)[0] == "PASS"
+
+
+@pytest.mark.parametrize("how", ["changed", "cut", "reordered", "gone"])
+def test_a_journal_that_is_not_as_it_was_written_is_found_by_gate_and_show(evals: Evals, how: str) -> None:
+    run = judged_worse(evals)
+    place = evals.studio.path / ".agent-studio/staging/evals" / run / "journal.jsonl"
+    lines = place.read_bytes().splitlines(keepends=True)
+    if how == "changed":
+        place.write_bytes(b"".join(lines).replace(b'"passed":false', b'"passed":true', 1))
+    elif how == "cut":
+        place.write_bytes(b"".join(lines[:-6]))
+    elif how == "reordered":
+        place.write_bytes(b"".join([*lines[:4], lines[5], lines[4], *lines[6:]]))
+    else:
+        place.unlink()
+    gate = evals.studio.run("gate", "--json")
+    assert (gate.code, "journal.jsonl" in gate.out) == (8, True)
+    assert evals.studio.run("eval", "show", run, "--json").code == 8
+    assert evals.studio.run("eval", "compare", "--resume", run, "--json").code == 8
+
+
+def test_evidence_is_about_the_tasks_that_are_there_now(evals: Evals) -> None:
+    required(evals, counting(evals))
+    place = evals.studio.path / ".claude/evals/seasons.yaml"
+    tasks = json.loads(place.read_text())["tasks"]
+    tasks[0].pop("prompt")
+    tasks[0]["promptFile"] = "spring.md"
+    tasks[1]["start"] = {"folder": "seasons"}
+    evals.studio.write("seasons/README.md", "Poems\n")
+    evals.studio.write(".claude/evals/spring.md", "Write about spring\n")
+    evals.studio.write(".claude/evals/seasons.yaml", json.dumps({"tasks": tasks}))
+    evals.side("good, other")
+    evals.compare("live", "--repeats", "6")
+    assert asked(evals)[0] == "PASS"
+    shown = re.search("suite ([0-9a-f]{12})", asked(evals)[1])
+    assert shown is not None
+    requested = evals.studio.run("signoff", "request", "--role", "qa", "--out", "ask.json")
+    assert shown[0] in requested.out + (evals.studio.path / "ask.json").read_text()
+
+    def said() -> str:
+        verdict, reason = asked(evals)
+        assert verdict == "INSUFFICIENT"
+        return reason
+
+    evals.studio.write(".claude/evals/spring.md", "Write anything\n")
+    assert "the tasks are not those that it was made with: changed spring; agent-studio eval compare" in said()
+    evals.studio.write("seasons/hint.txt", "summer\n")
+    assert "changed spring, summer; " in said()
+    evals.studio.write(".claude/evals/seasons.yaml", json.dumps({"tasks": tasks[:3]}))
+    evals.studio.write(".claude/evals/new.yaml", "prompt: x\nchecks: [{file: a}]\n")
+    assert "changed spring, summer; new new; gone winter; " in said()
+    evals.studio.write(".claude/evals/new.yaml", "prompt: [\n")
+    assert "the tasks cannot be read: .claude/evals/new.yaml" in said()
+    (evals.studio.path / ".claude/evals/new.yaml").unlink()
+    (evals.studio.path / "seasons/hint.txt").unlink()
+    evals.studio.write(".claude/evals/spring.md", "Write about spring\n")
+    evals.studio.write(".claude/evals/seasons.yaml", json.dumps({"tasks": tasks}))
+    assert asked(evals)[0] == "PASS"
 
 
 def test_tasks_that_could_not_fail_are_no_evidence(evals: Evals) -> None:

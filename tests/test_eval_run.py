@@ -20,6 +20,7 @@ from tests.release_world import World
 
 from agent_studio.dashboard import evals as page
 from agent_studio.environment.detect import Environment
+from agent_studio.evals.attempts import places
 from agent_studio.release import evidence
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def test_better_worse_and_no_difference_are_told_apart_and_reported(evals: Evals
     evals.side("bad")
     worse = evals.compare(good, "--repeats", "3")
     assert (worse.code, worse.data["verdict"]) == (1, "WORSE")
+    evals.side("bad again")
     few = evals.compare(good, "--repeats", "1")
     assert (few.code, few.data["verdict"], few.data["needed"]) == (3, "INSUFFICIENT", 4)
     more = evals.studio.run("eval", "compare", "--resume", "--repeats", "3", "--json")
@@ -102,6 +104,45 @@ def test_a_limit_is_never_passed_and_the_run_goes_on_with_more(evals: Evals) -> 
     assert rest.data["attempts"]["made"] == 24
     names = [line["attempt"] for line in evals.journal(done.data["run"]) if line["kind"] == "attempt"]
     assert len(names) == len(set(names)) == 24
+
+
+def test_a_limit_that_pays_for_nothing_and_runs_in_the_place_of_tasks_are_refused(evals: Evals) -> None:
+    bad = evals.side("bad")
+    evals.side("good")
+    unpaid = evals.compare(bad, "--limit-usd", "0")
+    assert (unpaid.code, unpaid.envelope["problems"][0]["message"]) == (
+        2, "a limit of 0 USD pays for nothing: a pair of attempts of autumn may cost 1.0 USD"
+    )  # fmt: skip
+    backend = f"scripted:{evals.folder / 'script.json'}"
+    run = evals.studio.run("eval", "run", "--repeats", "1", "--backend", backend, "--json").data["run"]
+    runs = evals.studio.run("eval", "compare", run, run, "--json")
+    assert (runs.code, "attempts are made in turn" in runs.envelope["problems"][0]["message"]) == (2, True)
+
+
+def test_what_a_dead_run_left_goes_with_the_next_but_for_what_it_is_settled_by(evals: Evals) -> None:
+    agent = evals.command('mkdir -p "$CLAUDE_CONFIG_DIR/projects"; touch "$CLAUDE_CONFIG_DIR/projects/a"; sleep 60')
+    words = [sys.executable, "-m", "agent_studio", "eval", "run", "winter", "--repeats", "1", "--backend", agent]
+    process = subprocess.Popen(words, cwd=evals.studio.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def rooms() -> list[str]:
+        run = next((evals.studio.path / ".agent-studio/staging/evals").glob("2*"), Path("none")).name
+        place = next(places.base().glob(f"*-{run}"), None)
+        files = [] if place is None else [one for one in place.rglob("*") if one.is_file() and ".git/" not in str(one)]
+        return [one.relative_to(str(place)).as_posix() for one in files]
+
+    _until(lambda: "winter.1.candidate/room/client/projects/a" in rooms() or process.poll() is not None)
+    if process.poll() is not None:
+        pytest.skip("nothing here keeps a command to its folder")
+    assert evals.studio.run("eval", "check", "--json").code == 0  # a live run is left alone
+    assert "winter.1.candidate/room/project/README.md" in rooms()
+    process.terminate()
+    process.wait(30)
+    _until(lambda: b"sleep\x0060" not in b"".join(_commands()))
+    evals.studio.run("eval", "check", "--json")
+    assert sorted(rooms()) == ["owner", "winter.1.candidate/room/client/projects/a"]
+    evals.command("true")
+    assert evals.studio.run("eval", "run", "--resume", "--limit-usd", "9", "--json").code == 1
+    assert rooms() == []
 
 
 def test_tasks_that_changed_between_two_halves_of_a_run_are_named(evals: Evals) -> None:
@@ -229,8 +270,10 @@ def test_a_blinded_judge_decides_only_what_it_says_in_both_orders(evals: Evals) 
     data = evals.compare(bad, "--repeats", "1", *model).data
     assert data["tasks"][0]["passed"] == {"candidate": 1, "against": 0}
     (evals.folder / "judge.json").write_text(json.dumps({"replies": {"judge": [{"better": "1", "why": "always"}]}}))
+    evals.side("good, another")
     tie = evals.compare(bad, "--repeats", "1", *model).data
     assert tie["tasks"][0]["passed"] == {"candidate": 1, "against": 1}
+    evals.side("good, a third")
     nobody = evals.compare(bad, "--repeats", "1")
     assert nobody.data["attempts"]["undecided"] == 2
     assert any(one["code"] == "unjudged" for one in nobody.envelope["problems"])
@@ -256,15 +299,15 @@ def test_the_gate_asks_for_no_regression_where_the_policy_says_so(evals: Evals) 
     evals.side("good, mended")
     evals.compare("live", "--repeats", "2")
     assert asked() == ("INSUFFICIENT", "8 pairs of attempts, the policy asks for 10")
-    evals.compare("live", "winter", "--repeats", "10")
-    assert asked()[1] == "8 pairs of attempts, the policy asks for 10"
-    evals.studio.run("eval", "compare", "--resume", "--json")
+    alone = evals.compare("live", "winter", "--repeats", "10").data["evidence"]
+    assert "in 8 pairs" in alone["reason"]  # of each task as many: two of winter count
+    assert asked() == ("INSUFFICIENT", "8 pairs of attempts, the policy asks for 10")
     done = evals.compare("live", "--repeats", "6")
     assert done.data["evidence"]["verdict"] == "PASS"
     assert asked()[0] == "PASS"
     assert f"against {live[:12]}" in asked()[1]
     found = evidence.of(world.project, Environment.STAGING, done.data["candidate"]).evidence["no-regression"]
-    assert (found.data["against"], found.data["pairs"], found.data["imported"]) == (live, 24, "")
+    assert (found.data["against"], found.data["pairs"], found.data["imported"]) == (live, 32, "")
 
 
 def test_results_of_other_tools_are_evidence_that_says_so_and_counts_only_where_allowed(evals: Evals) -> None:

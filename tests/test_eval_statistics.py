@@ -57,6 +57,12 @@ def test_wrong_verdicts_stay_rare_though_people_look_after_every_pair() -> None:
     assert evals_simulated.false_verdicts(60, 120) == []
 
 
+def test_to_begin_anew_until_the_gate_passes_does_not_help_for_all_runs_are_judged_together() -> None:
+    rates, margin = evals_simulated.AGAIN[0]
+    found = evals_simulated.begun_again(rates, 60, evals_simulated.RUNS, 6, margin)
+    assert found.together <= betting.ALPHA < found.alone
+
+
 def test_a_difference_that_is_there_is_found() -> None:
     better = evals_simulated.simulated("better", evals_simulated.SETTINGS["better by 30 points"], 30, 300)
     worse = evals_simulated.simulated("worse", evals_simulated.SETTINGS["worse by 30 points"], 30, 300)

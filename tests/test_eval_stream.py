@@ -69,7 +69,13 @@ def test_how_a_session_ended_is_read_from_its_result(tmp_path: Path) -> None:
     assert ended({**error, "subtype": "error_max_budget_usd"}, 1) == facts.BUDGET
     assert ended({**error, "result": "API Error: 429 rate_limit_error"}, 1) == facts.THROTTLED
     assert ended({**error, "result": "Invalid API key · Please run /login"}, 1) == facts.MISSING
-    assert ended({**error, "result": "API Error: 500"}, 1) == facts.CRASHED
+    for said in ("API Error: 500", "API Error: Repeated 529 Overloaded errors", "API Error: Connection error."):
+        assert ended({**error, "result": said}, 1) == facts.THROTTLED
+    assert ended({**error, "result": "API Error: 400 the prompt is too long, all 529 pages of it"}, 1) == facts.CRASHED
+    retry = {"type": "system", "subtype": "api_retry", "attempt": 1, "error_status": 529, "error": "overloaded"}
+    said_since = {"type": "assistant", "message": {"content": []}}
+    assert stream.read(_lines(retry), tmp_path, -9).ended == facts.THROTTLED
+    assert stream.read(_lines(retry, said_since), tmp_path, -9).ended == facts.CRASHED
 
 
 def test_a_response_that_is_told_several_times_is_counted_once_at_its_largest(tmp_path: Path) -> None:

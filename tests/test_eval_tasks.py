@@ -49,6 +49,12 @@ WRONG = (
         (GREET.replace("hello.txt", "../hello.txt"), "checks.0.file is '../hello.txt'", "without .."),
         (GREET + "promptFile: a.md\n", "either prompt or promptFile", "prompt:"),
         (GREET.replace("{empty: true}", "{empty: true, ref: HEAD}"), "start names several places", "one of"),
+        (GREET.replace("matches: hello", "exists: false\n    matches: hello"),
+         "task.yaml:5: checks.0 has exists: false and matches", "leave out"),
+        (GREET.replace("matches: hello", "matches: 'he(llo'"),
+         "task.yaml:6: checks.0.matches is 'he(llo', no regular expression", "write a"),
+        (GREET + "  - tool: Bash\n    input: '*x'\n",
+         "task.yaml:8: checks.1.input is '*x', no regular expression", "write a"),
         ("id: [", "task.yaml:1", "mend the YAML"),
         ("- a\n", "the file must be a mapping", "key: value"),
 )  # fmt: skip
@@ -139,6 +145,8 @@ def test_a_task_is_made_of_a_recorded_session(staged: Studio, tmp_path: Path) ->
         "command python -m pytest -q", 'diff {"changed": ["shop/price.py"]}', "agent test-writer"
     ]  # fmt: skip
     assert "Round prices" in (staged.path / ".claude/evals/rounding.yaml").read_text()
+    blank = staged.run("eval", "new", "other", "--from-session", " ", "--json")
+    assert (blank.code, "--from-session is blank" in blank.out) == (2, True)
     missing = staged.run("eval", "new", "other", "--from-session", "nope", "--json")
     assert (missing.code, "no session of this project" in missing.out) == (2, True)
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def evals(context: Context, variables: Mapping[str, str], subject: str = "") -> dict[str, Any]:
     """Return `{environment, runs, faults, comparison}`: of the run that is named, else the newest with two sides."""
-    from agent_studio.evals.runs import begin, listed, log  # noqa: PLC0415 - store and journals come with it
-    from agent_studio.evals.runs import header as headers  # noqa: PLC0415 - the same
+    from agent_studio.evals.runs import begin, listed  # noqa: PLC0415 - store and journals come with it
+    from agent_studio.evals.runs.together import Runs  # noqa: PLC0415 - the same
     from agent_studio.evals.verdicts import comparison  # noqa: PLC0415 - the same
     from agent_studio.release.production.sides import open_sides  # noqa: PLC0415 - the same
 
@@ -24,9 +24,8 @@ def evals(context: Context, variables: Mapping[str, str], subject: str = "") -> 
     both = [one["run"] for one in runs if one["against"] is not None]
     found = None
     if chosen := subject if subject in both else both[-1] if both else "":
-        folder = begin.folder_of(staging).at(chosen)
-        header = headers.read(folder)
-        found = comparison.data(header, log.read(folder).attempts, float(staging.config["evals.margin"]))
+        asked = Runs(begin.folder_of(staging)).together(chosen)
+        found = comparison.data(asked, float(staging.config["evals.margin"]))
     return {
         "environment": str(Environment.STAGING), "runs": runs, "faults": [one.message for one in faults],
         "comparison": found,

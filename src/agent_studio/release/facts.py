@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.errors import IntegrityError
-from agent_studio.release import evidence, gate, policy
+from agent_studio.release import eval_standing, evidence, gate, policy
 from agent_studio.release.burnin import progress
 from agent_studio.release.carried import carried
 from agent_studio.release.checklists import grave
@@ -80,15 +80,16 @@ def gather(sides: Sides, candidate: str) -> Gathered:
         "" if past.governing is None else past.governing.release, flags.flags, sides.target.separation, told,
     )  # fmt: skip
     waivers, signatures, subject = _statements(project, waiving, rules, past, found, noted)
+    evals = eval_standing.standing(sides.staging, rules.values, found.evidence)
     facts = Facts(
         candidate, sides.target.separation, rules, found.evidence, signatures, waivers, noted.authors, clock.now(),
-        (*found.faults, *_damage(project_store(sides), entries, past)),
+        (*found.faults, *_damage(project_store(sides), entries, past), *evals.damage),
         interrupted=switch.pending(project) is not None, drift=drift(sides, past, live, entries, flags.entries),
         unsettled=unsettled(content),
         issues=opened.grave, unclear=opened.unclear,
         unsignable=statement.unmeetable(then, clock.now()),
         absent=sides.target.absent, broken=progress.broken(sides, candidate),
-        live="" if past.current is None else past.current.release,
+        live="" if past.current is None else past.current.release, evals=evals,
     )  # fmt: skip
     return Gathered(facts, subject, waiving, flags, release, live, past)
 

@@ -94,6 +94,8 @@ class Facts(NamedTuple):
     """Why nothing is known of production itself; empty where it is."""
     live: str = ""
     """The release in production; empty before the first."""
+    evals: no_regression.Standing = no_regression.Standing()
+    """What evidence on evals is held against."""
 
 
 class Requirement(NamedTuple):
@@ -172,7 +174,8 @@ def _found(kind: str, about: str, facts: Facts) -> Requirement:
     if kind == BURNIN and one.verdict == PASS and facts.broken:
         return Requirement(kind, FAIL, f"it passed at {one.time}, and fails since: {facts.broken}")
     if kind == no_regression.KIND:
-        return Requirement(kind, *no_regression.judged(no_regression.rules(facts.policy.values), one.data, facts.live))
+        rules = no_regression.rules(facts.policy.values)
+        return Requirement(kind, *no_regression.judged(rules, one.data, facts.live, facts.evals))
     return Requirement(kind, one.verdict, str(one.data.get("reason") or f"found at {one.time}"))
 
 

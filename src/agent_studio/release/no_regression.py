@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 KIND = "no-regression"
 ABOUT = "evals against what is live"
 COMMAND = "agent-studio eval compare"
 _KEY = "evals."
+_LISTED = 6
 
 
 class Rules(NamedTuple):
@@ -43,6 +44,22 @@ class Rules(NamedTuple):
         return f"evals: no loss of more than {self.margin:.0%} in {tags}, {least}{counts}"
 
 
+class Standing(NamedTuple):
+    """What is there now, that evidence is held against."""
+
+    suite: Mapping[str, str] = {}
+    """Hash of each task that the policy asks about, by id."""
+    since: Sequence[str] = ()
+    """Runs that have come further than evidence knows."""
+    damage: Sequence[str] = ()
+    """What is not as it was when evidence was made."""
+    fault: str = ""
+    """Why the tasks cannot be read."""
+
+
+_NOTHING = Standing()
+
+
 def rules(values: Mapping[str, Any]) -> Rules:
     """Return what a policy asks for; one from before there were evals asks for nothing."""
     return Rules(
@@ -57,7 +74,7 @@ def is_rehearsed(asked: Rules, data: Mapping[str, Any]) -> bool:
     return not data.get("imported") and tuple(data.get("words") or (str(data.get("backend")),)) != asked.backend
 
 
-def judged(asked: Rules, data: Mapping[str, Any], live: str) -> tuple[str, str]:
+def judged(asked: Rules, data: Mapping[str, Any], live: str, now: Standing = _NOTHING) -> tuple[str, str]:
     """Return verdict and reason of evidence under a policy; `live` is the release in production, empty for none."""
     told = str(data.get("reason") or "")
     if data.get("against") != live:
@@ -69,11 +86,33 @@ def judged(asked: Rules, data: Mapping[str, Any], live: str) -> tuple[str, str]:
     if set(data.get("tags") or ()) != set(asked.tags):
         own = " or ".join(data.get("tags") or ()) or "all"
         return INSUFFICIENT, f"it is about {own} tasks, the policy asks about {' or '.join(asked.tags) or 'all'}"
+    if not data.get("imported") and (other := _otherwise(data, now)):
+        return INSUFFICIENT, other
     if data.get("shown") == FAIL:
         return FAIL, told
     if int(data.get("pairs") or 0) < asked.attempts:
         return INSUFFICIENT, f"{data.get('pairs')} pairs of attempts, the policy asks for {asked.attempts}"
     return (PASS if _is_within(asked.margin, data) else INSUFFICIENT), told
+
+
+def _otherwise(data: Mapping[str, Any], now: Standing) -> str:
+    """Return why evidence is not about what is there now, empty when it is."""
+    if now.fault:
+        return f"the tasks cannot be read: {now.fault}"
+    held = data.get("suite") or {}
+    changed = sorted(name for name in held.keys() & now.suite.keys() if held[name] != now.suite[name])
+    parts = [("changed", changed), ("new", sorted(now.suite.keys() - held.keys())),
+             ("gone", sorted(held.keys() - now.suite.keys()))]  # fmt: skip
+    if told := "; ".join(f"{word} {_listed(names)}" for word, names in parts if names):
+        return f"the tasks are not those that it was made with: {told}; {COMMAND} tries those that are there now"
+    if now.since:
+        return f"more was tried since: {COMMAND} --resume {now.since[-1]} judges it all"
+    return ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more}"
 
 
 def _is_within(margin: float, data: Mapping[str, Any]) -> bool:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.eval import running, shared
 from agent_studio.cli.output import Problem, Result
-from agent_studio.evals.runs.begin import LIVE
+from agent_studio.errors import UsageError
+from agent_studio.evals.runs import begin
+from agent_studio.evals.runs import header as headers
+from agent_studio.evals.runs.together import Runs
 from agent_studio.evals.tasks import loading
 from agent_studio.evals.verdicts import comparison
 from agent_studio.release import no_regression
@@ -32,13 +35,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Try the tasks with both, say which does better, and keep it as evidence for the gate."""
+    if run := next(filter(headers.is_run, args.tasks), None):
+        raise UsageError(
+            f"{run} is a run, and runs are not compared with each other: attempts are made in turn, so that what "
+            "changes with time falls on both sides alike",
+            hint="agent-studio eval compare --candidate HASH --against HASH",
+        )
     shared.refuse_files(args, session)
     context = shared.context_of(session)
     share = shared.margin(args, context)
-    done = running.done(args, session, context, args.against or LIVE, has_two_sides=True)
-    data = comparison.data(done.header, done.state.attempts, share)
+    done = running.done(args, session, context, args.against or begin.LIVE, has_two_sides=True)
+    runs = Runs(begin.folder_of(context))
+    data = comparison.data(runs.together(done.header.id, later=True), share)
     tasks = loading.load(context.project, context.config)
-    evidence, why = shared.kept(context, done.header, done.state.attempts, tasks)
+    evidence, why = shared.kept(context, runs, done.header, tasks)
     data["evidence"] = _data(evidence)
     shared.write_files(args, session, data)
     problems = shared.notes(done)

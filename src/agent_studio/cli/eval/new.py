@@ -38,7 +38,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     context = shared.context_of(session)
     project = context.project
     if args.starter:
-        if args.name or args.from_session or args.prompt:
+        if args.name or args.from_session is not None or args.prompt:
             raise UsageError("--starter takes nothing else", hint="agent-studio eval new --starter")
         files = starter.suite(project)
         if not files:
@@ -47,7 +47,11 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     else:
         if not args.name:
             raise UsageError("name the task", hint="agent-studio eval new fix-rounding, or --starter")
-        if args.from_session:
+        if args.from_session is not None:
+            if not args.from_session.strip():
+                raise UsageError(
+                    "--from-session is blank", hint="the beginning of a session's id: its transcript's name"
+                )
             folders = places.config_folders(args.config_dir, session.variables, Path.home())
             recorded = from_session.find(project, folders, args.from_session)
             task = from_session.task(project, recorded, args.name)

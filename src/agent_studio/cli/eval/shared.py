@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli import files
 from agent_studio.cli.output import Problem
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.evals.runs.header import AGAINST, CANDIDATE
+from agent_studio.evals.runs.header import AGAINST, CANDIDATE, NONE
 from agent_studio.evals.tasks import loading
 from agent_studio.evals.verdicts import betting, comparison, keeping, reports
-from agent_studio.release import no_regression, policy
+from agent_studio.release import no_regression, policy, suite
 from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent_studio.environment.context import Context
     from agent_studio.evals.runs.begin import Done
     from agent_studio.evals.runs.header import Header
+    from agent_studio.evals.runs.together import Runs
     from agent_studio.evals.tasks.task import Task
     from agent_studio.release.evidence import Evidence
 
@@ -139,16 +140,21 @@ def write_files(args: argparse.Namespace, session: Session, data: dict[str, Any]
             files.write(place, written(data), files.definitions_of(session))
 
 
-def kept(context: Context, header: Header, attempts: comparison.Attempts, tasks: Sequence[Task]) -> tuple[
-    Evidence | None, str
-]:  # fmt: skip
-    """Keep a comparison as evidence under the policy in force; return it, and why there is none."""
-    asked = no_regression.rules(policy.in_force(context.project, header.candidate).values)
-    wanted = {task.id for task in tasks if not asked.tags or set(asked.tags) & set(task.tags)}
-    if missing := wanted - {one.id for one in header.tasks}:
-        return None, f"it is no evidence: {len(missing)} tasks of the policy's were left out"
-    share = asked.margin or float(context.config["evals.margin"])
-    return keeping.keep(context, header, attempts, asked, share)
+def kept(context: Context, runs: Runs, header: Header, tasks: Sequence[Task]) -> tuple[Evidence | None, str]:
+    """Keep what was found of the policy's tasks as evidence; return it, and why there is none."""
+    if header.against in {None, NONE}:
+        return None, ""
+    rules = no_regression.rules(policy.in_force(context.project, header.candidate).values)
+    wanted = {
+        task.id: suite.whole(context.project, task.sha256, task.start.folder, task.start.ref)
+        for task in tasks
+        if not rules.tags or set(rules.tags) & set(task.tags)
+    }
+    asked = runs.whole(header.id, wanted)
+    if missing := sorted(wanted.keys() - {one.id for one in asked.header.tasks}):
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        return None, f"it is no evidence: the policy asks about {', '.join(missing[:_SHOWN])}{more} as well"
+    return keeping.keep(context, asked, rules, rules.margin or float(context.config["evals.margin"]))
 
 
 def notes(done: Done) -> list[Problem]:
@@ -198,6 +204,10 @@ def render(screen: Screen, data: dict[str, Any]) -> None:
     screen.line(
         f"  candidate {data['candidate'][:12]} against {data['against'][:12]}, run {data['run']}, {data['backend']}"
     )
+    if len(data["runs"]) > 1:
+        screen.line(f"  judged together: all {len(data['runs'])} runs of these sides, tasks and backend")
+    if data["reason"]:
+        screen.line(f"  {data['reason']}")
     screen.line()
     rows = [("pass rate", reports.rate(data, CANDIDATE), reports.rate(data, AGAINST), reports.difference(data))]
     screen.columns(("an attempt", CANDIDATE, AGAINST, "difference"), [*rows, *reports.figures(data)])

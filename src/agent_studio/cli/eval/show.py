@@ -9,6 +9,7 @@ from agent_studio.cli.output import Result
 from agent_studio.errors import UsageError, did_you_mean
 from agent_studio.evals.runs import begin, log
 from agent_studio.evals.runs import header as headers
+from agent_studio.evals.runs.together import Runs
 from agent_studio.evals.verdicts import comparison
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if header.against is None:
         data = shared.single(header, attempts)
         return Result(data, lambda screen: shared.render_single(screen, data), shared.single_code(data))
-    data = comparison.data(header, attempts, shared.margin(args, context))
+    data = comparison.data(Runs(folder).together(header.id), shared.margin(args, context))
     shared.write_files(args, session, data)
     return Result(data, lambda screen: shared.render(screen, data), shared.CODES[data["verdict"]])
 

@@ -168,6 +168,8 @@ def _amount(value: object) -> str | None:
 
 def _ended(found: Facts, ended: Ended, room: Room) -> Facts:
     """Return the facts with why the command was ended, if it was, or could not be started."""
+    if ended.why == facts.TIMEOUT and found.ended == facts.THROTTLED:  # it waited for the provider all along
+        return found._replace(reason=f"{found.reason}; ended by us: {ended.why}")
     if ended.why:
         return found._replace(ended=ended.why, reason=f"ended by us: {ended.why}")
     if ended.code == NOT_PREPARED:

@@ -16,8 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment.detect import VARIABLE
 from agent_studio.environment.roots import STATE, Project
-from agent_studio.errors import StorageError
-from agent_studio.evals.attempts import reading, start
+from agent_studio.evals.attempts import places, reading, start
 from agent_studio.evals.attempts.worker import NOT_PREPARED
 from agent_studio.isolation import choice, inherit
 from agent_studio.isolation.backends import ADVISORY
@@ -34,16 +33,12 @@ if TYPE_CHECKING:
     from agent_studio.evals.tasks.task import Task
     from agent_studio.isolation.policy import Policy
 
-_FOLDER = "agent-studio-evals"
+_COPY = "project"
 _CLIENT_STATE = ".claude.json"
-PREPARED = "prepared"
-"""Below a run's place: what copies are made of."""
-_INNER = "room"
 _MOST_OUTPUT = 200_000_000
 _PAUSE_S = 0.05
 _GRACE_S = 8.0
 _GIT_SECONDS = 120
-_KEPT_S = 14 * 86_400
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108 - what may be seen of them
 _PREPARATIONS = 5
 """A file that was to be shown may have gone before it could be: then all is looked at anew."""
@@ -77,7 +72,7 @@ class Room:
     @property
     def copy(self) -> Path:
         """The project as the agent sees it."""
-        return self.path / "project"
+        return self.path / _COPY
 
     @property
     def client(self) -> Path:
@@ -188,30 +183,6 @@ def _close(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def base() -> Path:
-    """Return the folder that runs have theirs in, the user's alone; raise `StorageError` where it is not."""
-    place = Path(os.path.realpath(tempfile.gettempdir())) / f"{_FOLDER}-{os.getuid() if hasattr(os, 'getuid') else 0}"
-    place.mkdir(mode=0o700, exist_ok=True)
-    status = place.lstat()
-    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077 or place.is_symlink()):
-        raise StorageError(f"{place} is not yours alone", hint="remove it, or set TMPDIR to a folder of your own")
-    return place
-
-
-def sweep() -> None:
-    """Remove what runs left that were interrupted long ago and that nobody went on with."""
-    oldest = time.time() - _KEPT_S
-    for place in base().iterdir():
-        with contextlib.suppress(OSError, StorageError):
-            if place.lstat().st_mtime < oldest:
-                start.removed(place)
-
-
-def inside(place: Path, name: str) -> Path:
-    """Return where in a run's place an attempt's room is."""
-    return place / name / _INNER
-
-
 class Rooms:
     """Makes the rooms of one run: what they may reach is worked out once."""
 
@@ -233,16 +204,20 @@ class Rooms:
         """Whether the kernel keeps attempts to their folders."""
         return self.backend != ADVISORY
 
-    def make(self, name: str, task: Task, snapshot: Path | None, definitions: str | None) -> Room:
-        """Make a room with a fresh copy and exactly one set of definitions."""
+    def make(
+        self, name: str, task: Task, snapshot: Path | None, definitions: str | None, *, once: bool = False
+    ) -> Room:  # fmt: skip
+        """Make a room with a fresh copy and exactly one set of definitions; `once` for one that is not made again."""
         start.removed(self._path / name)
-        path, begins = inside(self._path, name), self._prepared(snapshot, definitions)
-        room = Room(
-            path, begins, self._variables(path), self._for(path), self.backend, self._environment, self._cancelled
-        )
-        for inner in (room.copy, room.client, room.scratch, path / "home"):
+        path = places.inside(self._path, name)
+        begins = path / _COPY if once else self._prepared(snapshot, definitions)
+        room = self._room(path, begins)
+        for inner in (room.client, room.scratch, path / "home"):
             inner.mkdir(parents=True)
-        start.copied(begins, room.copy)
+        if once:
+            self._assemble(snapshot, definitions, room.copy)
+        else:
+            start.copied(begins, room.copy)
         for shared in task.start.share:
             if (self._project.path / shared).exists() and not (room.copy / shared).exists():
                 start.refuse_way_out(room.copy, shared)
@@ -251,22 +226,38 @@ class Rooms:
         (room.client / _CLIENT_STATE).write_bytes(journal.encode(_trusted(room.copy)))
         return room
 
+    def bare(self, name: str, snapshot: Path) -> Room:
+        """Return a room for those who only look at starting files, without any definitions: nothing is copied."""
+        path = places.inside(self._path, name)
+        start.removed(path)
+        path.mkdir(parents=True)
+        (path / _COPY).symlink_to(snapshot)
+        return self._room(path, snapshot)
+
+    def _room(self, path: Path, begins: Path) -> Room:
+        return Room(
+            path, begins, self._variables(path), self._for(path), self.backend, self._environment, self._cancelled
+        )
+
     def _prepared(self, snapshot: Path | None, definitions: str | None) -> Path:
         """Return a start with a set of definitions as a repository of its own, put together once for all attempts."""
         name = hashlib.sha256(f"{snapshot} {definitions}".encode()).hexdigest()[:16]
-        place = self._path / PREPARED / name
+        place = self._path / places.PREPARED / name
         with self._lock:
             if not place.exists():
                 made = place.with_name(f"{name}.new")
                 start.removed(made)
-                made.mkdir(parents=True)
-                if snapshot is not None:
-                    start.copied(snapshot, made)
-                if definitions is not None:
-                    self.place(definitions, made)
-                _committed(made)
+                self._assemble(snapshot, definitions, made)
                 made.rename(place)
         return place
+
+    def _assemble(self, snapshot: Path | None, definitions: str | None, made: Path) -> None:
+        made.mkdir(parents=True)
+        if snapshot is not None:
+            start.copied(snapshot, made)
+        if definitions is not None:
+            self.place(definitions, made)
+        _committed(made)
 
     def place(self, definitions: str, copy: Path) -> None:
         """Write a candidate's or a release's files to where the client looks for them."""
@@ -338,7 +329,7 @@ def _committed(copy: Path) -> None:
     env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     for words in (
         ("init", "-q", "--template="),
-        ("add", "-A", "-f"),
+        ("-c", "core.bigFileThreshold=1", "add", "-A", "-f"),  # one pack, and not a file for each file
         ("commit", "-q", "--no-verify", "--allow-empty", "-m", "Start"),
     ):
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):

@@ -6,27 +6,20 @@ import hashlib
 import os
 import shutil
 import stat
-import subprocess
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_studio.environment.detect import DEFINITIONS
-from agent_studio.environment.roots import STATE
 from agent_studio.errors import ConfigurationError, StorageError, UnsafePathError, UsageError
 from agent_studio.evals.attempts import reading
+from agent_studio.release import checkout
 from agent_studio.release.content.manifest import PROJECT_FILE
 from agent_studio.storage.folder import Folder, disk_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agent_studio.environment.roots import Project
     from agent_studio.evals.tasks.task import Task
 
-_GIT_SECONDS = 120
-_LEFT_OUT = frozenset((DEFINITIONS, STATE, ".git"))
-"""Definitions are those of a side, and data, state and history belong to nobody's task."""
 _MB = 1_000_000
 _MOST_HASHED = 4_000_000_000
 """A file can say that it is larger than any disk."""
@@ -86,7 +79,7 @@ def _base(project: Project, task: Task, folder: Path, most_bytes: float) -> None
     base = project.path if start.folder is None else project.path / start.folder
     if not base.is_dir():
         raise ConfigurationError(f"{task.file}: start.folder {start.folder} is no folder", hint=_ADD_FILES)
-    names = list(listed(base))
+    names = list(checkout.listed(base))
     _refuse_large(task, sum((base / name).lstat().st_size for name in names), most_bytes)
     for name in names:
         copy(base / name, folder / name)
@@ -100,45 +93,11 @@ def _refuse_large(task: Task, size: float, most_bytes: float) -> None:
         )
 
 
-def listed(base: Path) -> Iterator[str]:
-    """Yield the files of a folder as git has them: tracked, and new ones that are not ignored; all without git."""
-    told = _git(base, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    names = None if told is None else [os.fsdecode(name) for name in told.split(b"\0") if name]
-    for name in sorted(_walked(base)) if names is None else sorted(set(names)):
-        place = base / name.rstrip("/")
-        if _LEFT_OUT.isdisjoint(place.relative_to(base).parts) and name != PROJECT_FILE:
-            if place.is_dir() and not place.is_symlink():  # a repository inside: a submodule, or somebody's clone
-                yield from (
-                    f"{name.rstrip('/')}/{inner}" for inner in _walked(place) if ".git" not in inner.split("/")
-                )  # fmt: skip
-            elif os.path.lexists(place):
-                yield name
-
-
-def _walked(folder: Path) -> Iterator[str]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in _LEFT_OUT]
-        inner = os.path.relpath(place, folder)
-        for name in (*names, *(name for name in folders if Path(place, name).is_symlink())):
-            yield name if inner == "." else f"{inner}/{name}"
-
-
-def _git(folder: Path, *words: str) -> bytes | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_SECONDS,
-            check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
 def _archive(project: Project, task: Task, folder: Path) -> None:
     """Unpack a commit; a submodule's files are in another repository, so a commit with one cannot be a start."""
     ref = str(task.start.ref)
-    listed = _git(project.path, "ls-tree", "-r", "-z", "--end-of-options", ref)
-    packed = _git(project.path, "archive", "--format=tar", "--end-of-options", ref)
+    listed = checkout.git(project.path, "ls-tree", "-r", "-z", "--end-of-options", ref)
+    packed = checkout.git(project.path, "archive", "--format=tar", "--end-of-options", ref)
     if listed is None or packed is None:
         raise ConfigurationError(f"{task.file}: git knows no {ref!r} here", hint="name a commit, branch or tag")
     if any(line.startswith(b"160000 ") for line in listed.split(b"\0")):
@@ -155,7 +114,7 @@ def _archive(project: Project, task: Task, folder: Path) -> None:
         raise ConfigurationError(
             f"{task.file}: {ref} cannot be unpacked: {error}", hint="leave start.ref out, or name another commit"
         ) from None
-    for name in (*_LEFT_OUT, PROJECT_FILE):
+    for name in (*checkout.LEFT_OUT, PROJECT_FILE):
         place = folder / name
         is_folder = place.is_dir() and not place.is_symlink()
         shutil.rmtree(place) if is_folder else place.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ message and request the largest figure of each field, over the session's file an
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 200_000_000
 _STARTS_AGENTS = frozenset(("Agent", "Task"))
-_THROTTLED = ("rate_limit", "overloaded", "429", "529")
+_PROVIDER = re.compile(
+    r"rate_limit|overloaded|API Error: (?:Repeated )?(?:408|429|5\d\d)|connection error|unable to connect"
+    r"|ECONN(?:REFUSED|RESET|ABORTED)|ETIMEDOUT|ENOTFOUND|request timed out",
+    re.IGNORECASE,
+)
+"""What the client says where the provider throttles, fails or cannot be reached: no matter of the definitions."""
 _ENDS = {"error_max_turns": facts.TURNS, "error_max_budget_usd": facts.BUDGET}
 _OWN_AGENTS = frozenset(("claude", "Explore", "general-purpose", "Plan", "statusline-setup", "output-style-setup"))
 
@@ -44,6 +50,8 @@ class _Reading:
         self._loaded: dict[str, tuple[str, ...]] = {}
         self._result: Mapping[str, Any] = {}
         self._turns = 0
+        self._waits = ""
+        """Why the client waits for the provider; empty once that has answered."""
 
     def take(self, line: Mapping[str, Any]) -> None:
         kind = line.get("type")
@@ -65,10 +73,13 @@ class _Reading:
         elif line.get("subtype") == "hook_response":
             blocked = line.get("exit_code") == 2 or _denies(str(line.get("stdout", "")))  # noqa: PLR2004 - the client's
             self._hooks.append(HookRun(str(line["hook_event"]), str(line.get("hook_name", "")), blocked))
+        elif line.get("subtype") == "api_retry":
+            self._waits = f"{line.get('error_status') or 'no answer'} {line.get('error') or ''}".strip()
 
     def _said(self, line: Mapping[str, Any]) -> None:
         by = self._agent_of.get(str(line.get("parent_tool_use_id")), "")
         self._turns += not by
+        self._waits = ""
         for block in line["message"]["content"]:
             if block.get("type") != "tool_use":
                 continue
@@ -95,7 +106,7 @@ class _Reading:
 
     def facts(self, used: tuple[Usage, ...], code: int) -> Facts:
         result = self._result
-        ended, reason = _ended(result, code)
+        ended, reason = _ended(result, code, self._waits)
         cost = result.get("total_cost_usd")
         return Facts(
             ended, reason, tuple(self._tools.values()), tuple(self._agents), tuple(self._skills), tuple(self._hooks),
@@ -123,7 +134,9 @@ def _refused(block: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
     return "permission" if "requested permissions" in text or ("permission" in text and "denied" in text) else ""
 
 
-def _ended(result: Mapping[str, Any], code: int) -> tuple[str, str]:
+def _ended(result: Mapping[str, Any], code: int, waits: str) -> tuple[str, str]:
+    if not result and waits:
+        return facts.THROTTLED, f"the client was waiting for the provider: {waits}"
     if not result:
         return facts.CRASHED, f"the client ended with {code} and no result"
     if not result.get("is_error") and not code:
@@ -131,7 +144,7 @@ def _ended(result: Mapping[str, Any], code: int) -> tuple[str, str]:
     subtype, said = str(result.get("subtype", "")), str(result.get("result") or result.get("errors") or "")[:300]
     if subtype in _ENDS:
         return _ENDS[subtype], subtype
-    if any(word in said for word in _THROTTLED):
+    if _PROVIDER.search(said):
         return facts.THROTTLED, said
     if "log in" in said or "API key" in said or "/login" in said:
         return facts.MISSING, f"the client is not logged in: {said}"

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import UsageError
-from agent_studio.evals.tasks.loading import FOLDER
 from agent_studio.redaction import redact
+from agent_studio.release.suite import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

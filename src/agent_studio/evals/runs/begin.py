@@ -7,40 +7,39 @@ import shlex
 import shutil
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.errors import UsageError
-from agent_studio.evals.attempts import backends, room, start
+from agent_studio.evals.attempts import backends, places, room, start
 from agent_studio.evals.attempts.scripted import Scripted
-from agent_studio.evals.checks import running
 from agent_studio.evals.runs import header as headers
-from agent_studio.evals.runs import judging, log, runner
+from agent_studio.evals.runs import judging, log, looking, runner, together
 from agent_studio.evals.runs.header import NONE, Header, Pinned
 from agent_studio.evals.runs.spending import Spending
 from agent_studio.isolation.backends import NotIsolatedError
+from agent_studio.release import checkout, eval_runs, suite
 from agent_studio.release.content import candidates
 from agent_studio.release.content.store import Store
 from agent_studio.release.production import history
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import Project
+    from agent_studio.evals.attempts.backends import Backend
+    from agent_studio.evals.checks import running
     from agent_studio.evals.runs.budget import Budget
     from agent_studio.evals.tasks.task import Task
     from agent_studio.storage.folder import Folder
 
 Tell = Callable[[int, int, "Mapping[str, Any] | None"], None]
 """Told how many attempts are done, of how many, and the newest."""
-FOLDER = "evals"
 _LOCK = "evals.lock"
-_STARTS = "starts"
 _REQUIRE = "isolation.require"
 LIVE = "live"
 SHOWN = "evals.json"
@@ -116,23 +115,9 @@ def resolved(project: Project, name: str | None) -> str:
     return fit[0]
 
 
-@contextmanager
-def _room_of_run(context: Context, run: str) -> Iterator[Path]:
-    """Yield where a run's rooms are; nothing is left there but what an interrupted run needs to be settled."""
-    place = room.base() / f"{context.project.path.name[:40].replace(' ', '-')}-{run}"
-    is_new = not place.exists()
-    place.mkdir(exist_ok=True)
-    try:
-        yield place
-    except UsageError:  # nothing was tried
-        if is_new:
-            shutil.rmtree(place, ignore_errors=True)
-        raise
-
-
 def folder_of(context: Context) -> Folder:
     """Return the folder of an environment's runs."""
-    return context.root.state.at(FOLDER)
+    return context.root.state.at(eval_runs.FOLDER)
 
 
 def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Tell) -> Done:
@@ -146,14 +131,13 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
             f"both sides are {asked.candidate[:12]}: there is nothing to compare",
             hint="edit a definition first, or name another side: --against",
         )
-    backends.opened(asked.backend)  # a run that cannot be is not begun
+    _refuse_unpaid(asked, backends.opened(asked.backend))  # a run that cannot be is not begun
     folder = folder_of(context)
     folder.make()
-    room.sweep()
     with exclusive(context.root.state, _LOCK, doing="eval"):
         run = f"{clock.file_stamp(clock.now())[:19].replace('.', '')}-{secrets.token_hex(3)}".lower()
         cancelled = threading.Event()
-        with _room_of_run(context, run) as place:
+        with places.held(context.project.path, run) as place:
             try:
                 rooms = room.Rooms(context, variables, place, cancelled)
                 refuse_unconfined(context, rooms, asked.backend, unconfined=asked.unconfined)
@@ -161,15 +145,13 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
                 found = _untouched(asked, rooms, snapshots)
                 header = Header(
                     run, clock.timestamp(clock.now()), asked.candidate, asked.against,
-                    tuple(
-                        _pin(task, pins[task.id], asked.repeats)
-                        for task in asked.tasks
-                    ),
+                    tuple(_pin(context, task, pins[task.id], asked.repeats) for task in asked.tasks),
                     shlex.join(asked.backend), asked.model, rooms.backend, f"{asked.limit_usd:f}", asked.seed,
                     not all(one.is_sound for one in found),
                 )  # fmt: skip
+                _refuse_damaged(folder, header)
                 folder.make(run)
-                headers.write(folder.at(run), header)
+                _write(folder, header)
             except BaseException:
                 shutil.rmtree(place, ignore_errors=True)
                 raise
@@ -192,20 +174,48 @@ def resume(
         header = header._replace(tasks=tuple(one._replace(repeats=max(one.repeats, repeats)) for one in header.tasks))
     own = {one.id for one in header.tasks}
     chosen = [task for task in tasks if task.id in own]
-    with exclusive(context.root.state, _LOCK, doing="eval"), _room_of_run(context, run) as place:
+    with exclusive(context.root.state, _LOCK, doing="eval"), places.held(context.project.path, run) as place:
         cancelled = threading.Event()
         rooms = room.Rooms(context, variables, place, cancelled)
         refuse_unconfined(context, rooms, shlex.split(header.backend), unconfined=unconfined)
-        for kept in (_STARTS, room.PREPARED):
+        for kept in (places.STARTS, places.PREPARED):
             shutil.rmtree(place / kept, ignore_errors=True)
         pins, snapshots = _pinned(context, chosen, place)
         headers.refuse_changed(header, [(task, pins[task.id]) for task in chosen])
-        headers.write(folder.at(run), header)
+        _write(folder, header)
         asked = Asked(
             chosen, header.candidate, header.against, shlex.split(header.backend), header.model,
             Decimal(header.limit_usd), parallel,
         )  # fmt: skip
         return _run(context, header, asked, rooms, place, snapshots, cancelled, tell)
+
+
+def _refuse_unpaid(asked: Asked, backend: Backend) -> None:
+    """Raise `UsageError` for a limit at which nothing at all could be tried."""
+    cheapest = min(asked.tasks, key=lambda task: runner.worst_usd(task, backend))
+    unit, sides = ("attempt", 1) if asked.against is None else ("pair of attempts", 2)
+    least = runner.worst_usd(cheapest, backend) * sides
+    if least > asked.limit_usd:
+        raise UsageError(
+            f"a limit of {asked.limit_usd:f} USD pays for nothing: a {unit} of {cheapest.id} may cost {least:f} USD",
+            hint="--limit-usd with more, or a lower limits.usd of the task",
+        )
+
+
+def _refuse_damaged(folder: Folder, header: Header) -> None:
+    """Raise `IntegrityError` before anything is paid for where earlier attempts would count and are not there."""
+    if header.against is not None:
+        for one in eval_runs.alike(folder, together.as_begun(header)):
+            eval_runs.reached(folder, one.id)
+
+
+def _write(folder: Folder, header: Header) -> None:
+    """Keep a run's header, begin its journal, and say that it was begun: from here on its attempts count."""
+    headers.write(folder.at(header.id), header)
+    with log.opened(folder.at(header.id)):
+        pass
+    if header.against is not None:
+        eval_runs.begun(folder, together.as_begun(header))
 
 
 def refuse_unconfined(context: Context, rooms: room.Rooms, backend: Sequence[str], *, unconfined: bool) -> None:
@@ -233,19 +243,20 @@ def _pinned(context: Context, tasks: Sequence[Task], place: Path) -> tuple[dict[
         start.refuse_missing(context.project, task)
         key = headers.canonical([task.start.folder, task.start.ref, task.start.empty, task.start.files])
         if key not in known:
-            folder = place / _STARTS / str(number)
+            folder = place / places.STARTS / str(number)
             known[key] = start.materialise(context.project, task, folder, limit_mb), folder
     keys = {task.id: headers.canonical([task.start.folder, task.start.ref, task.start.empty, task.start.files])
             for task in tasks}  # fmt: skip
     return {one: known[key][0] for one, key in keys.items()}, {one: known[key][1] for one, key in keys.items()}
 
 
-def _pin(task: Task, begins: str, repeats: int | None) -> Pinned:
-    return Pinned(task.id, task.sha256, begins, repeats or task.repeats, task.tags, task.is_judged)
+def _pin(context: Context, task: Task, begins: str, repeats: int | None) -> Pinned:
+    whole = suite.whole(context.project, task.sha256, task.start.folder, task.start.ref)
+    return Pinned(task.id, task.sha256, begins, repeats or task.repeats, task.tags, task.is_judged, whole)
 
 
 def _untouched(asked: Asked, rooms: room.Rooms, snapshots: Mapping[str, Path]) -> list[running.Untouched]:
-    found = look(asked.tasks, rooms, snapshots, asked.candidate)
+    found = looking.look(asked.tasks, rooms, snapshots, asked.candidate)
     unfit = [one for one in found if not one.is_sound]
     if unfit and not asked.vacuous:
         lazy = [one.task for one in unfit if not one.can_fail]
@@ -258,35 +269,13 @@ def _untouched(asked: Asked, rooms: room.Rooms, snapshots: Mapping[str, Path]) -
     return found
 
 
-def look(
-    tasks: Sequence[Task], rooms: room.Rooms, snapshots: Mapping[str, Path], definitions: str
-) -> list[running.Untouched]:
-    """Run the checks of tasks on their untouched starts; one is copied again once a check may have changed it."""
-    found, of, made = [], None, None
-    try:
-        for task in sorted(tasks, key=lambda one: (str(snapshots.get(one.id)), running.runs(one))):
-            begins = (snapshots.get(task.id), task.start.share)
-            if made is None or of != begins:
-                made = rooms.make("untouched", task, begins[0], None if definitions == NONE else definitions)
-                before, of = start.states(made.copy), begins
-            found.append(running.untouched(task, made, before))
-            if running.runs(task):
-                made.remove()
-                made = None
-    finally:
-        if made is not None:
-            made.remove()
-    order = [task.id for task in tasks]
-    return sorted(found, key=lambda one: order.index(one.task))
-
-
 def inspected(context: Context, variables: Mapping[str, str], tasks: Sequence[Task]) -> list[running.Untouched]:
     """Look at the untouched starts of tasks with the working checkout's definitions, without any agent."""
     candidate = candidates.create(context.project).candidate
-    with _room_of_run(context, f"check-{secrets.token_hex(3)}") as place:
+    with places.held(context.project.path, f"{places.LOOKING}{secrets.token_hex(3)}") as place:
         try:
             rooms = room.Rooms(context, variables, place, threading.Event())
-            return look(tasks, rooms, _pinned(context, tasks, place)[1], candidate)
+            return looking.look(tasks, rooms, _pinned(context, tasks, place)[1], candidate, once=True)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -313,8 +302,7 @@ def _run(
     before = _stamps(context.project.path)
     budget = runner.run(work)
     judged = judging.run(context, header, folder, work.tasks, budget.limit_usd - budget.spent_usd)
-    if not asked.keep:
-        shutil.rmtree(place, ignore_errors=True)
+    places.keep(place) if asked.keep else shutil.rmtree(place, ignore_errors=True)
     changed = sorted({name for name, _ in _stamps(context.project.path).items() ^ before.items()})
     return Done(header, log.read(folder), budget, (), tuple(changed), tuple(judged.faults))
 
@@ -322,7 +310,7 @@ def _run(
 def _stamps(project: Path) -> dict[str, tuple[int, int, int]]:
     """Return size, time and mode of a project's own files: what attempts must leave as it is."""
     found = {}
-    for name in start.listed(project):
+    for name in checkout.listed(project):
         status = (project / name).lstat()
         found[name] = (status.st_size, status.st_mtime_ns, status.st_mode)
     return found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent_studio.storage.folder import Folder
 
 SCHEMA = "agent-studio/eval-run/1"
-FILE, JOURNAL, SEALS = "run.json", "journal.jsonl", "seals.jsonl"
+FILE, SEALS = "run.json", "seals.jsonl"
 CANDIDATE, AGAINST = "candidate", "against"
 _ID = re.compile(r"[0-9]{8}t[0-9]{9}-[0-9a-f]{6}")
 NONE = "none"
@@ -35,6 +35,8 @@ class Pinned(NamedTuple):
     repeats: int
     tags: tuple[str, ...]
     judged: bool = False
+    suite: str = ""
+    """Hash of what it is to the gate: its content, and the start that it names."""
 
 
 class Header(NamedTuple):
@@ -120,25 +122,15 @@ def find(folder: Folder, name: str | None) -> str:
     return fit[0]
 
 
+def is_run(name: str) -> bool:
+    """Tell whether a name is a run's."""
+    return _ID.fullmatch(name) is not None
+
+
 def ids(folder: Folder) -> list[str]:
     """Return the ids of all runs, oldest first."""
     names = folder.names() if folder.has_folder() else []
-    return [name for name in names if _ID.fullmatch(name) and folder.has_file(f"{name}/{FILE}")]
-
-
-def alike(folder: Folder, header: Header) -> list[str]:
-    """Return the runs of the same sides, tasks and backend, itself among them, oldest first."""
-    found = []
-    for name in ids(folder):
-        try:
-            one = read(folder.at(name))
-        except IntegrityError:
-            continue
-        if (one.candidate, one.against, one.pin, one.backend) == (
-            header.candidate, header.against, header.pin, header.backend,
-        ):  # fmt: skip
-            found.append(name)
-    return found
+    return [name for name in names if is_run(name) and folder.has_file(f"{name}/{FILE}")]
 
 
 class Slot(NamedTuple):

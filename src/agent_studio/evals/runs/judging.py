@@ -21,12 +21,14 @@ from agent_studio.evals.tasks.task import JUDGE
 from agent_studio.reasoning.asking import Asker
 from agent_studio.reasoning.models.choice import open_model
 from agent_studio.reasoning.models.model import Request
+from agent_studio.release import eval_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from agent_studio.environment.context import Context
     from agent_studio.evals.runs.header import Header
+    from agent_studio.evals.runs.log import Log
     from agent_studio.evals.tasks.task import Check, Task
     from agent_studio.reasoning.models.model import Model
     from agent_studio.storage.folder import Folder
@@ -56,7 +58,8 @@ def run(context: Context, header: Header, folder: Folder, tasks: Mapping[str, Ta
     open_ = list(_waiting(header, log.read(folder).attempts))
     if not open_:
         return Judged(0, Decimal(0), [])
-    return asyncio.run(_all(context, header, folder, tasks, open_, left_usd))
+    with log.opened(folder) as log_:
+        return asyncio.run(_all(context, header, log_, tasks, open_, left_usd))
 
 
 def _waiting(header: Header, attempts: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -74,13 +77,13 @@ def _is_pending(check: Mapping[str, Any]) -> bool:
 
 
 async def _all(
-    context: Context, header: Header, folder: Folder, tasks: Mapping[str, Task],
+    context: Context, header: Header, log_: Log, tasks: Mapping[str, Task],
     open_: Sequence[tuple[str, dict[str, Any]]], left_usd: Decimal,
 ) -> Judged:  # fmt: skip
     asker = Asker(context, limit_usd=left_usd, purpose=SKILL, session=f"eval:{header.id}:{_AGENT}")
     models: dict[str | None, Model] = {}
     faults: dict[str, None] = {}
-    log_, count = log.Log(folder), 0
+    count = 0
     try:
         for name, both in open_:
             before = asker.spent_usd
@@ -92,7 +95,7 @@ async def _all(
                 count += 1
             spent = asker.spent_usd - before
             for place, record in enumerate(both.values()):
-                log_.add(log.JUDGED, {
+                log_.add(eval_runs.JUDGED, {
                     "attempt": record["attempt"], "checks": record["checks"],
                     "passed": running.passes(record["checks"]), "usd": f"{Decimal(0) if place else spent:f}",
                 })  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import AgentStudioError
-from agent_studio.evals.runs import begin, log
+from agent_studio.evals.runs import begin
 from agent_studio.evals.runs import header as headers
+from agent_studio.evals.runs.together import Runs
 from agent_studio.evals.verdicts import comparison
 
 if TYPE_CHECKING:
@@ -16,19 +17,24 @@ if TYPE_CHECKING:
 def runs(context: Context) -> tuple[list[dict[str, Any]], list[AgentStudioError]]:
     """Return every run, oldest first, and why some cannot be read."""
     folder = begin.folder_of(context)
-    found: list[dict[str, Any]] = []
+    known, found = Runs(folder), list[dict[str, Any]]()
     faults: list[AgentStudioError] = []
     for name in headers.ids(folder):
         try:
-            header, attempts = headers.read(folder.at(name)), log.read(folder.at(name)).attempts
+            header, state = known.read(name)
+            verdict = None if header.against is None else _verdict(context, known, name)
         except AgentStudioError as error:
             faults.append(error)
             continue
-        margin = float(context.config["evals.margin"])
-        verdict = None if header.against is None else comparison.judged(attempts, header.tasks, margin).verdict
         found.append({
             "run": name, "created": header.created, "candidate": header.candidate, "against": header.against,
-            "attempts": len(attempts), "wanted": sum(task.repeats for task in header.tasks) * len(header.sides),
+            "attempts": len(state.attempts), "wanted": sum(task.repeats for task in header.tasks) * len(header.sides),
             "verdict": verdict, "backend": header.backend,
         })  # fmt: skip
     return found, faults
+
+
+def _verdict(context: Context, known: Runs, name: str) -> str:
+    """Return what was to be said when a run had been made: together with those before it."""
+    asked = known.together(name)
+    return comparison.judged(asked.attempts, asked.header.tasks, float(context.config["evals.margin"])).verdict

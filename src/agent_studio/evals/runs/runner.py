@@ -10,12 +10,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import AgentStudioError
-from agent_studio.evals.attempts import attempt, facts, room, start, stream
+from agent_studio.evals.attempts import attempt, facts, places, start, stream
 from agent_studio.evals.attempts.backends import CLAUDE
 from agent_studio.evals.attempts.facts import Usage
 from agent_studio.evals.runs import header as headers
 from agent_studio.evals.runs import log
 from agent_studio.evals.runs.budget import Budget
+from agent_studio.release import eval_runs
 
 if TYPE_CHECKING:
     import threading
@@ -69,27 +70,26 @@ def run(work: Work) -> Budget:
     A resumed run first settles what the interrupted one used. Raises `BackendError` where attempts cannot be made;
     `KeyboardInterrupt` leaves nothing running and what is finished kept.
     """
-    held = log.read(work.folder)
-    log_ = log.Log(work.folder)
-    _settle(work, log_, held)
-    held = log.read(work.folder)
-    budget = Budget(Decimal(work.header.limit_usd), held.spent)
-    left = [unit for unit in headers.units(work.header) if any(slot.name not in held.attempts for slot in unit)]
-    total = sum(len(unit) for unit in headers.units(work.header))
-    work.counts = {"done": len(held.attempts), "total": total}
-    work.tell(len(held.attempts), total, None)
-    try:
-        _all(work, log_, budget, left, set(held.attempts))
-    except BaseException:
-        work.cancelled.set()
-        raise
+    with log.opened(work.folder) as log_:
+        _settle(work, log_, log.read(work.folder))
+        held = log.read(work.folder)
+        budget = Budget(Decimal(work.header.limit_usd), held.spent)
+        left = [unit for unit in headers.units(work.header) if any(slot.name not in held.attempts for slot in unit)]
+        total = sum(len(unit) for unit in headers.units(work.header))
+        work.counts = {"done": len(held.attempts), "total": total}
+        work.tell(len(held.attempts), total, None)
+        try:
+            _all(work, log_, budget, left, set(held.attempts))
+        except BaseException:
+            work.cancelled.set()
+            raise
     return budget
 
 
 def _settle(work: Work, log_: log.Log, held: log.State) -> None:
     """Put what an interrupted run used into journal and ledger; what cannot be known counts at its worst."""
     for name, worst in held.open.items():
-        used = list(stream.usage(room.inside(work.place, name) / "client/projects"))
+        used = list(stream.usage(places.transcripts(work.place, name)))
         usd = work.spending.of_usage(used) if used else None
         log_.add(log.ABANDONED, {
             "attempt": name, "try": f"{name}~{secrets.token_hex(4)}", "usage": [list(one) for one in used],
@@ -129,7 +129,7 @@ def _submitted(
         if unit is None:
             return
         slots = [slot for slot in unit if slot.name not in done]
-        worst = [_worst(work, slot) for slot in slots]
+        worst = [worst_usd(work.tasks[slot.task], work.backend) for slot in slots]
         if not budget.reserve(sum(worst, Decimal(0))):
             for _unused in queue:
                 pass
@@ -137,10 +137,10 @@ def _submitted(
         yield pool.submit(_unit, work, log_, budget, list(zip(slots, worst, strict=True)))
 
 
-def _worst(work: Work, slot: Slot) -> Decimal:
+def worst_usd(task: Task, backend: Backend) -> Decimal:
     """Return what an attempt can cost: a client stops after the call that passes its limit, which comes on top."""
-    usd = Decimal(str(work.tasks[slot.task].limits.usd))
-    return usd * 2 if work.backend.name == CLAUDE else usd
+    usd = Decimal(str(task.limits.usd))
+    return usd * 2 if backend.name == CLAUDE else usd
 
 
 def _unit(work: Work, log_: log.Log, budget: Budget, slots: Sequence[tuple[Slot, Decimal]]) -> None:
@@ -157,7 +157,7 @@ def _slot(work: Work, log_: log.Log, budget: Budget, slot: Slot, worst: Decimal)
         usd = attempt.decimal(made.record["usd"])
         again = made.facts.ended == facts.THROTTLED and number < _TRIES
         ended = made.facts.ended
-        kind = log.VOID if again or ended in {facts.CANCELLED, facts.MISSING} else log.ATTEMPT
+        kind = log.VOID if again or ended in {facts.CANCELLED, facts.MISSING} else eval_runs.ATTEMPT
         record = {**made.record, "try": f"{slot.name}~{secrets.token_hex(4)}"}
         log_.add(kind, record)
         work.spending.keep(slot.name, made.facts.usage, made.facts.reported_usd)
@@ -171,7 +171,7 @@ def _slot(work: Work, log_: log.Log, budget: Budget, slot: Slot, worst: Decimal)
                 f"attempts cannot be made with {work.backend.name}: {made.facts.reason}",
                 hint="set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, or mend the command; then go on with --resume",
             )
-        if kind == log.ATTEMPT:
+        if kind == eval_runs.ATTEMPT:
             work.counts["done"] += 1
             work.tell(work.counts["done"], work.counts["total"], record)
         if not again or not budget.reserve(worst):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.environment import document
 from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.environment.roots import STATE
 from agent_studio.errors import ConfigurationError, UsageError, did_you_mean
 from agent_studio.evals.tasks import schema, validating
 from agent_studio.evals.tasks.task import Check, Limits, Start, Task
+from agent_studio.release import suite
 from agent_studio.release.content.manifest import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -21,9 +20,8 @@ if TYPE_CHECKING:
 
     from agent_studio.environment.config import Config
     from agent_studio.environment.roots import Project
+    from agent_studio.release.suite import Written
 
-FOLDER = "evals"
-_ENDINGS = (".yaml", ".yml")
 _OF_SIDES = frozenset(one.casefold() for one in (DEFINITIONS, STATE, ".git", PROJECT_FILE))
 _EXPLAINED = "agent-studio eval schema prints what a task may hold; docs: eval-tasks"
 
@@ -31,7 +29,7 @@ _EXPLAINED = "agent-studio eval schema prints what a task may hold; docs: eval-t
 def load(project: Project, config: Config) -> list[Task]:
     """Return every task, by id; raise `ConfigurationError` for the first fault of any file."""
     found: dict[str, Task] = {}
-    for name in _files(project):
+    for name in suite.files(project):
         for task in _read(project, name, config):
             if task.id in found:
                 raise ConfigurationError(
@@ -65,31 +63,14 @@ def select(tasks: Sequence[Task], names: Collection[str] = (), tags: Collection[
     ]  # fmt: skip
 
 
-def _files(project: Project) -> list[str]:
-    folder = project.definition(FOLDER)
-    if not folder.is_dir():
-        return []
-    places = (place.relative_to(folder).as_posix() for place in folder.rglob("*") if place.suffix in _ENDINGS)
-    return sorted(places)
-
-
 def _read(project: Project, name: str, config: Config) -> Iterator[Task]:
-    shown = project.shown(f"{FOLDER}/{name}")
-    try:
-        text = project.read_definition(f"{FOLDER}/{name}")
-    except FileNotFoundError:
-        raise ConfigurationError(f"{shown} leads nowhere", hint="remove the link") from None
-    value, lines = document.located(text, shown)
-    many = "tasks" in value
-    inner = value["tasks"] if many and isinstance(value["tasks"], list) else [value]
-    if many:
-        _check(value, schema.json_schema()["anyOf"][1] | {"properties": {"tasks": {"type": "array"}}}, shown, lines, ())
-    for number, one in enumerate(inner):
-        path: validating.Path = ("tasks", number) if many else ()
-        _check(one, schema.TASK, shown, lines, path)
-        stem = name.rpartition(".")[0].replace("/", "-").lower()
-        at = f"{shown}:{_line(lines, path)}"
-        yield _task(project, one, f"{stem}-{number + 1}" if many else stem, at, config)
+    for one in suite.written(project, name):
+        if "tasks" in one.around:
+            form = schema.json_schema()["anyOf"][1] | {"properties": {"tasks": {"type": "array", "minItems": 1}}}
+            _check(one.around, form, one.shown, one.lines, ())
+        _check(one.value, schema.TASK, one.shown, one.lines, one.path)
+        _refuse_contradictions(one)
+        yield _task(project, one, config)
 
 
 def _check(
@@ -106,13 +87,25 @@ def _check(
     raise ConfigurationError(message, hint=fault.hint or _EXPLAINED)
 
 
+def _refuse_contradictions(one: Written) -> None:
+    """Raise `ConfigurationError` for a check of what a file holds that is not to be there."""
+    for number, check in enumerate(one.value["checks"]):
+        if check.get("exists") is False and (other := next((key for key in ("matches", "lacks") if key in check), "")):
+            at = f"{one.shown}:{_line(one.lines, (*one.path, 'checks', number))}"
+            raise ConfigurationError(
+                f"{at}: checks.{number} has exists: false and {other}: a file that is not there holds nothing",
+                hint="leave out one of them",
+            )
+
+
 def _line(lines: Mapping[validating.Path, int], path: validating.Path) -> int:
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
 
 
-def _task(project: Project, value: dict[str, Any], name: str, at: str, config: Config) -> Task:
+def _task(project: Project, one: Written, config: Config) -> Task:
+    value, at = one.value, f"{one.shown}:{_line(one.lines, one.path)}"
     prompt = _prompt(project, value, at)
     limits, start = value.get("limits", {}), value.get("start", {})
     if sum(key in start for key in ("folder", "ref", "empty")) > 1:
@@ -122,8 +115,7 @@ def _task(project: Project, value: dict[str, Any], name: str, at: str, config: C
             raise ConfigurationError(
                 f"{at}: start has {path}, which is a side's own or nobody's", hint="both sides bring their definitions"
             )
-    pinned = json.dumps([value, prompt], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    task_id = value.get("id", name)
+    task_id = value.get("id", one.name)
     if not re.fullmatch(schema.TASK["properties"]["id"]["pattern"], task_id):
         raise ConfigurationError(f"{at}: {task_id!r} is no id", hint="give it one: id: small-letters-and-dashes")
     return Task(
@@ -139,11 +131,11 @@ def _task(project: Project, value: dict[str, Any], name: str, at: str, config: C
         ),
         repeats=int(value.get("repeats", config["evals.repeats"])),
         tags=tuple(value.get("tags", ())),
-        checks=tuple(_one_check(one) for one in value["checks"]),
+        checks=tuple(map(_one_check, value["checks"])),
         agent=value.get("agent"), skill=value.get("skill"), model=value.get("model"),
         permission_mode=value.get("permissionMode", "acceptEdits"),
         allowed_tools=tuple(value.get("allowedTools", ())),
-        sha256=hashlib.sha256(pinned.encode("utf-8", "replace")).hexdigest(),
+        sha256=suite.content(value, prompt),
     )  # fmt: skip
 
 
@@ -153,11 +145,11 @@ def _prompt(project: Project, value: Mapping[str, Any], at: str) -> str:
     if "prompt" in value:
         return str(value["prompt"])
     try:
-        return project.read_definition(f"{FOLDER}/{value['promptFile']}").decode("utf-8")
+        return suite.prompt_file(project, value["promptFile"])
     except (FileNotFoundError, UnicodeDecodeError) as error:
         reason = "is not there" if isinstance(error, FileNotFoundError) else "is not UTF-8"
         raise ConfigurationError(
-            f"{at}: {value['promptFile']} {reason}", hint=f"put it into {project.shown(FOLDER)}/"
+            f"{at}: {value['promptFile']} {reason}", hint=f"put it into {project.shown(suite.FOLDER)}/"
         ) from None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_PATTERN: dict[str, Any] = {**_TEXT, "format": "regex"}
 _TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT, "minItems": 1}
 _PATH: dict[str, Any] = {"type": "string", "pattern": r"^(?!/)(?!.*(^|/)\.\.(/|$)).+$"}
 _YES: dict[str, Any] = {"type": "boolean"}
@@ -32,15 +33,15 @@ _EXIT = {"type": "integer", "minimum": 0, "maximum": 255, "default": 0}
 CHECKS: dict[str, dict[str, Any]] = {
     "command": _check(
         "A command that ends with an exit code; text runs in `sh`, a list without a shell.",
-        "command", {"anyOf": [_TEXT, _TEXTS]}, exit=_EXIT, prints=_TEXT, seconds=_SECONDS,
+        "command", {"anyOf": [_TEXT, _TEXTS]}, exit=_EXIT, prints=_PATTERN, seconds=_SECONDS,
     ),
     "file": _check(
         "A file that is there or not, and what it holds.",
-        "file", _PATH, exists=_YES, matches=_TEXT, lacks=_TEXT,
+        "file", _PATH, exists=_YES, matches=_PATTERN, lacks=_PATTERN,
     ),
     "json": _check(
         "A value in a JSON file, by a path such as `items[0].name`.",
-        "json", _PATH, at=_TEXT, equals={}, matches=_TEXT,
+        "json", _PATH, at=_TEXT, equals={}, matches=_PATTERN,
     ),
     "diff": _check(
         "What may have changed: files by pattern, and how many.",
@@ -51,10 +52,10 @@ CHECKS: dict[str, dict[str, Any]] = {
         "pytest", {"anyOf": [_TEXT, _TEXTS]}, passed={**_COUNT, "minimum": 1}, seconds=_SECONDS,
     ),
     "junit": _check("A JUnit file without failures.", "junit", _PATH, passed={**_COUNT, "minimum": 1}),
-    "answer": _check("What the agent said last.", "answer", _some(matches=_TEXT, lacks=_TEXT)),
+    "answer": _check("What the agent said last.", "answer", _some(matches=_PATTERN, lacks=_PATTERN)),
     "tool": _check(
         "Whether a tool was used; `input` is matched against its input as JSON.",
-        "tool", _TEXT, used=_YES, input=_TEXT, refused=_YES,
+        "tool", _TEXT, used=_YES, input=_PATTERN, refused=_YES,
     ),
     "agent": _check("Whether a sub-agent was started.", "agent", _TEXT, started=_YES),
     "skill": _check("Whether a skill was used.", "skill", _TEXT, used=_YES),

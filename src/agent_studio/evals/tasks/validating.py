@@ -86,6 +86,18 @@ def _text(value: str, schema: Mapping[str, Any], path: Path) -> Iterator[Fault]:
     elif "pattern" in schema and not re.search(schema["pattern"], value):
         hint = "a path below the folder, without .." if r"\.\." in schema["pattern"] else f"as {schema['pattern']}"
         yield Fault(path, f"is {_shown(value)}", hint)
+    elif schema.get("format") == "regex" and (fault := _no_pattern(value)):
+        yield Fault(
+            path, f"is {_shown(value)}, no regular expression: {fault}", "write a \\ before what is meant as it is"
+        )
+
+
+def _no_pattern(value: str) -> str:
+    try:
+        re.compile(value, re.MULTILINE)
+    except (re.error, RecursionError, OverflowError) as error:
+        return str(error)
+    return ""
 
 
 def _mapping(value: dict[str, Any], schema: Mapping[str, Any], path: Path) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ from agent_studio.evals.verdicts.betting import Pairs
 
 if TYPE_CHECKING:
     from agent_studio.evals.runs.header import Header, Pinned
+    from agent_studio.evals.runs.together import Together
 
 Attempts = Mapping[str, Mapping[str, Any]]
 """Records of finished attempts by name."""
@@ -135,8 +136,9 @@ def _counts(differences: Iterable[int]) -> Pairs:
     return Pairs(by_difference[1], by_difference[-1], by_difference[0])
 
 
-def data(header: Header, attempts: Attempts, margin: float) -> dict[str, Any]:
-    """Return what `eval compare --json` says of a run with two sides."""
+def data(asked: Together, margin: float) -> dict[str, Any]:
+    """Return what `eval compare --json` says of a run with two sides, and of those that it is judged with."""
+    header, attempts = asked.header, asked.attempts
     found = pairs(attempts, header.tasks)
     all_ = judged(attempts, header.tasks, margin)
     counts = all_.counts
@@ -144,9 +146,9 @@ def data(header: Header, attempts: Attempts, margin: float) -> dict[str, Any]:
         side: _rate([getattr(one, side) for one in all_.entered if one.is_decided]) for side in (CANDIDATE, AGAINST)
     }
     return {
-        "run": header.id, "candidate": header.candidate, "against": header.against, "verdict": all_.verdict,
-        "reason": all_.why,
-        "margin": margin, "tasks": [_task(task, attempts, found) for task in header.tasks],
+        "run": header.id, "runs": list(asked.runs), "candidate": header.candidate, "against": header.against,
+        "verdict": all_.verdict, "reason": all_.why, "margin": margin,
+        "tasks": [_task(task, attempts, found) for task in header.tasks],
         "passRate": {
             **{side: rate["rate"] for side, rate in rates.items()}, "difference": counts.difference,
             "low": all_.low, "high": all_.high,
@@ -162,10 +164,18 @@ def data(header: Header, attempts: Attempts, margin: float) -> dict[str, Any]:
         ],
         "flaky": [task.id for task in header.tasks if _is_flaky(attempts, task)],
         "behaviour": behaviour(found), "needed": None if all_.why else betting.needed(counts, margin),
-        "attempts": {"made": len(attempts), "wanted": sum(task.repeats for task in header.tasks) * len(header.sides),
-                     "void": sum(bool(one.get("void")) for one in attempts.values()),
-                     "undecided": sum(one["passed"] is None and not one.get("void") for one in attempts.values())},
+        "attempts": _tally(asked),
         "backend": header.backend, "model": header.model, "isolation": header.isolation, "pin": header.pin,
+    }  # fmt: skip
+
+
+def _tally(asked: Together) -> dict[str, int]:
+    """Return how many attempts the run itself has, of how many."""
+    own = asked.own.attempts.values()
+    return {
+        "made": len(own), "wanted": asked.wanted,
+        "void": sum(bool(one.get("void")) for one in own),
+        "undecided": sum(one["passed"] is None and not one.get("void") for one in own),
     }  # fmt: skip
 
 

@@ -9,63 +9,72 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.evals.runs import begin
-from agent_studio.evals.runs import header as headers
-from agent_studio.evals.runs.header import NONE
 from agent_studio.evals.verdicts import betting, comparison
-from agent_studio.release import evidence, no_regression
+from agent_studio.release import eval_runs, evidence, no_regression, suite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent_studio.environment.context import Context
-    from agent_studio.evals.runs.header import Header
+    from agent_studio.evals.runs.together import Together
     from agent_studio.release.evidence import Evidence
     from agent_studio.release.no_regression import Rules
+    from agent_studio.storage.folder import Folder
 
 KIND = "no-regression"
-_ABOUT = ("against", "tags", "margin", "pin", "words", "model", "imported")
+_ABOUT = ("against", "tags", "margin", "suite", "words", "model", "imported")
 """What evidence is about: only what is alike in all of it can say the same."""
 
 
-def keep(
-    context: Context, header: Header, attempts: comparison.Attempts, asked: Rules, margin: float
-) -> tuple[Evidence | None, str]:
+def keep(context: Context, asked: Together, rules: Rules, margin: float) -> tuple[Evidence | None, str]:
     """Keep the comparison as evidence on its candidate; return it, or why it is none.
 
-    Evidence is of the newest of the runs that are alike: to go on with an older one is to choose among them. What was
-    found by a rehearsal never takes the place of what counts.
+    Evidence is of all runs that are alike. What was found by a rehearsal never takes the place of what counts.
     """
-    if header.against in {None, NONE}:
-        return None, ""
+    header = asked.header
     if header.vacuous:
         return None, "it is no evidence: it was made with tasks that could not fail (--allow-vacuous)"
-    alike = headers.alike(begin.folder_of(context), header)
-    if alike[-1:] != [header.id]:
-        return None, f"it is no evidence: run {alike[-1] if alike else 'of another name'} of the same sides is newer"
-    own = [task for task in header.tasks if not asked.tags or set(asked.tags) & set(task.tags)]
-    found = comparison.judged(attempts, own, margin, betting.is_no_worse)
-    data = {
-        "reason": _told(found, margin, header, len(own), len(alike)), "against": header.against, "run": header.id,
-        "runs": len(alike), "header": header.sha256, "tags": list(asked.tags), "margin": margin, "pin": header.pin,
-        "tasks": [task.id for task in own], "backend": header.backend, "words": shlex.split(header.backend),
-        "model": header.model, "isolation": header.isolation, "imported": "", "why": found.why,
-        **_figures(found.counts, found.verdict), "low": found.low, "high": found.high,
-    }  # fmt: skip
     held = _held(context, header.candidate)
+    folder = begin.folder_of(context)
+    if held is not None and (gone := _gone(held, asked, folder)):
+        return None, f"it is no evidence: {', '.join(gone)}, which earlier evidence was made of, is no longer known"
+    found = comparison.judged(asked.attempts, header.tasks, margin, betting.is_no_worse)
+    tasks = {task.id: task.suite for task in header.tasks}
+    data = {
+        "reason": _told(found, margin, asked, tasks), "against": header.against, "run": header.id,
+        "runs": {one: _noted(folder, one) for one in asked.runs}, "header": header.sha256, "tags": list(rules.tags),
+        "margin": margin, "pin": header.pin, "tasks": sorted(tasks), "suite": tasks, "backend": header.backend,
+        "words": shlex.split(header.backend), "model": header.model, "isolation": header.isolation, "imported": "",
+        "why": found.why, **_figures(found.counts, found.verdict), "low": found.low, "high": found.high,
+    }  # fmt: skip
     if (
         held is not None
         and held.data.get("against") == header.against
-        and no_regression.is_rehearsed(asked, data)
-        and not no_regression.is_rehearsed(asked, held.data)
+        and no_regression.is_rehearsed(rules, data)
+        and not no_regression.is_rehearsed(rules, held.data)
     ):
         return None, "it is a rehearsal, and takes the place of no evidence that counts"
     return _keep(context, held, header.candidate, found.verdict, data), ""
 
 
-def _told(found: comparison.Judged, margin: float, header: Header, tasks: int, runs: int) -> str:
+def _gone(held: Evidence, asked: Together, folder: Folder) -> list[str]:
+    """Return the runs of earlier evidence that nobody knows of any more: they would count."""
+    known = {one.id for one in eval_runs.all_of(folder)}
+    of_these = held.data.get("against") == asked.header.against and not held.data.get("imported")
+    return [one for one in held.data.get("runs") or {} if of_these and one not in known]
+
+
+def _noted(folder: Folder, run: str) -> dict[str, Any]:
+    now = eval_runs.reached(folder, run)
+    return {**now.head._asdict(), "deciding": now.deciding}
+
+
+def _told(found: comparison.Judged, margin: float, asked: Together, tasks: Mapping[str, str]) -> str:
+    header = asked.header
     told = found.why or reason(found.counts, margin, found.verdict, str(header.against), (found.low, found.high))
-    more = f"; run {runs} of these sides, tasks and backend" if runs > 1 else ""
-    return f"{told}; {tasks} task{'' if tasks == 1 else 's'}, by {header.backend}{more}"
+    more = f" in {len(asked.runs)} runs" if len(asked.runs) > 1 else ""
+    count = f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
+    return f"{told}; {count}, suite {suite.sha256(tasks)[:12]}, by {header.backend}{more}"
 
 
 def _held(context: Context, candidate: str) -> Evidence | None:
@@ -77,9 +86,15 @@ def _keep(
 ) -> Evidence | None:
     """Keep it, unless the newest says the same of the same: signatures on that stay valid then."""
     is_same = held is not None and all(held.data.get(name) == data.get(name) for name in _ABOUT)
-    if held is not None and is_same and int(held.data.get("pairs") or 0) >= int(data["pairs"]):
+    is_known = held is not None and _deciding(held.data) == _deciding(data)  # else the gate would wait for the rest
+    if held is not None and is_same and is_known and int(held.data.get("pairs") or 0) >= int(data["pairs"]):
         return evidence.confirm(context, KIND, candidate, verdict, data)
     return evidence.record(context, KIND, candidate, verdict, data)
+
+
+def _deciding(data: Mapping[str, Any]) -> dict[str, int]:
+    runs = data.get("runs")
+    return {run: one["deciding"] for run, one in runs.items()} if isinstance(runs, dict) else {}
 
 
 def _figures(counts: betting.Pairs, verdict: str) -> dict[str, Any]:

@@ -47,7 +47,9 @@ export default {
   },
 };
 
-function said({ verdict, needed }) {
+function said({ verdict, reason, needed, runs }) {
+  if (reason) return `${reason[0].toUpperCase()}${reason.slice(1)}.`;
+  if (verdict !== "INSUFFICIENT" && runs.length > 1) return `The same tasks with two sets of definitions, ${runs.length} runs judged together.`;
   if (verdict !== "INSUFFICIENT") return "The same tasks with two sets of definitions.";
   return needed === null ? "No number of attempts would settle it, if they go on like this." : `About ${count(needed)} more pairs of attempts would settle it.`;
 }
