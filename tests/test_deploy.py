@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,33 @@ def test_every_query_of_a_dashboard_runs(fleet_database: Any) -> None:
             statement = _statement(query)
             assert "$" not in statement, statement
             fleet_database.execute(statement).fetchall()
+
+
+def _schema_commands() -> dict[str, str]:
+    """Return what makes the tables, as each way of deployment has it, in shell."""
+    compose = YAML(typ="safe").load((DEPLOY / "compose.yaml").read_text())
+    job, *_ = YAML(typ="safe").load_all((DEPLOY / "kubernetes/drain.yaml").read_text())
+    composed = compose["services"]["schema"]["command"][0].replace("$$", "$")
+    return {"compose": composed, "kubernetes": job["spec"]["template"]["spec"]["containers"][0]["args"][0]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["compose", "kubernetes"])
+def test_the_tables_are_made_and_the_drain_is_let_in_again_and_again(way: str, tmp_path: Path) -> None:
+    from tests.fleet_servers import PASSWORD, postgresql_server  # the server is started by who asks
+
+    server = postgresql_server()
+    where = server.database()
+    shutil.copytree(DEPLOY / "project", tmp_path, dirs_exist_ok=True)
+    variables = {
+        **os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OWNER": f"fleet.engine={where}",
+        "AGENT_STUDIO_ENV": "production", "AGENT_STUDIO_FLEET_PASSWORD": PASSWORD,
+        "WRITER_PASSWORD": "twelve or more characters",
+    }  # fmt: skip
+    for _ in range(2):
+        command = ["sh", "-ec", _schema_commands()[way]]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    database = where.rpartition("/")[2]
+    with server.connect(database, "fleet_writer", "twelve or more characters") as writer:
+        assert writer.execute("SELECT current_user").fetchone() == ("fleet_writer",)
