@@ -53,7 +53,7 @@ def valid(key: Key) -> st.SearchStrategy[Any]:
         Form.BOOLEAN: st.booleans(),
         Form.INTEGER: st.integers(int(low), int(high)),
         Form.NUMBER: st.floats(low, high),
-        Form.STRING: st.sampled_from(["one", "two words"]),
+        Form.STRING: st.sampled_from(key.choices or ["one", "two words"]),
         Form.STRINGS: st.lists(st.sampled_from(key.choices or ["a", "b"]), max_size=3, unique=bool(key.choices)),
         Form.OBJECT: st.dictionaries(st.sampled_from(["x", "y"]), st.integers(), min_size=1, max_size=2),
         Form.OBJECTS: st.lists(st.fixed_dictionaries({"name": st.just("n")}), max_size=2),

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LEDGER = cursor.LEDGER
 _STAMP = re.compile(r"\d{8}T\d{6}\.\d{3}Z")
 KINDS = (*JOURNALS, LEDGER)
+UNDRAWN = "0" * 32
+"""In place of an origin where nothing was shipped yet."""
 
 
 class Home(NamedTuple):
@@ -68,7 +70,7 @@ def owner_of(context: Context) -> EnvironmentRoot:
 def current(context: Context, *, draw: bool) -> Home:
     """Return the folder of journals in use; without `draw` its origin is zeros when it has none yet."""
     owner = owner_of(context)
-    origin = draw_origin(context.root) if draw else origin_of(context.root) or "0" * 32
+    origin = draw_origin(context.root) if draw else origin_of(context.root) or UNDRAWN
     root = EnvironmentRoot(context.project, owner.environment, owner.root, context.root.kinds)
     return Home(root, origin, _writers(context), is_aside=False)
 

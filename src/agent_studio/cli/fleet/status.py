@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Result
 from agent_studio.errors import ExitCode
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
-    from agent_studio.fleet.identity import Identity
     from agent_studio.fleet.status import Journal, Shared
 
 _SKEW_MS = 5_000
@@ -33,13 +32,16 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     destination(context, session.variables)
     found, answers = status.journals(context), status.shared(context, session.variables)
     sender = identity(context, homes.current(context, draw=False).origin)
-    data = {"project": sender.project, "machine": sender.machine, **status.data(found, answers)}
+    is_named = context.config["fleet.machine"] or sender.origin != homes.UNDRAWN
+    data = {
+        "project": sender.project, "machine": sender.machine if is_named else None, **status.data(found, answers)
+    }  # fmt: skip
     code = ExitCode.FAILED if any(one.fault for one in answers) else ExitCode.DONE
-    return Result(data, lambda screen: _render(screen, sender, found, answers), code)
+    return Result(data, lambda screen: _render(screen, data, found, answers), code)
 
 
-def _render(screen: Screen, sender: Identity, found: list[Journal], answers: list[Shared]) -> None:
-    screen.line(f"{sender.project}, machine {sender.machine}")
+def _render(screen: Screen, told: dict[str, Any], found: list[Journal], answers: list[Shared]) -> None:
+    screen.line(f"{told['project']}, machine {told['machine'] or 'not named before it ships'}")
     rows = [
         (one.kind, f"{one.records:,}", f"{one.lag_records:,}", _age(status.age_s(one)), one.acknowledged or "never",
          f"{one.refused:,}", f"{one.lost_files:,}")
