@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from agent_studio import clock
 from agent_studio.cli.output import Result
 from agent_studio.errors import ExitCode
 from agent_studio.fleet import homes, status
@@ -43,11 +45,11 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 def _render(screen: Screen, told: dict[str, Any], found: list[Journal], answers: list[Shared]) -> None:
     screen.line(f"{told['project']}, machine {told['machine'] or 'not named before it ships'}")
     rows = [
-        (one.kind, f"{one.records:,}", f"{one.lag_records:,}", _age(status.age_s(one)), one.acknowledged or "never",
+        (one.kind, f"{one.records:,}", f"{one.lag_records:,}", _age(status.age_s(one)), _ago(one.acknowledged),
          f"{one.refused:,}", f"{one.lost_files:,}")
         for one in found
     ]  # fmt: skip
-    screen.table(("journal", "shipped", "waiting", "oldest", "last acknowledged", "refused", "lost files"), rows)
+    screen.table(("journal", "shipped", "waiting", "oldest", "acknowledged", "refused", "lost files"), rows)
     for answer in answers:
         _answer(screen, answer)
 
@@ -68,6 +70,12 @@ def _answer(screen: Screen, one: Shared) -> None:
         screen.line(
             f"    {held.messages:,} messages, {held.bytes:,} of {held.limit_bytes:,} bytes, {held.replicas} replicas"
         )
+
+
+def _ago(moment: str | None) -> str:
+    if moment is None:
+        return "never"
+    return f"{_age((clock.now() - datetime.fromisoformat(moment)).total_seconds())} ago"
 
 
 def _age(seconds: float | None) -> str:
