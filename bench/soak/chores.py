@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _WORDS = (
     "amber", "birch", "cobalt", "dune", "ember", "fjord", "garnet", "harbor", "indigo", "juniper", "kelp", "lichen",
-    "marble", "nectar", "onyx", "pebble", "quartz", "russet", "saffron", "tundra", "umber", "velvet", "willow", "zephyr",
+    "marble", "nectar", "onyx", "pebble", "quartz", "russet", "saffron", "tundra", "umber", "velvet", "willow",
 )  # fmt: skip
 _BUG = 70
 _SEATS = ("--options", "Postgres|Redis|Kafka", "--model", "scripted:party-replies.json")
@@ -250,7 +250,8 @@ def look(chore: Chore) -> None:
 
 LOOKS = (
     ("monitor",), ("monitor", "--trends"), ("status",), ("doctor",), ("cost", "report", "--by", "day,model"),
-    ("cost", "verify"), ("cost", "budget"), ("alerts", "list"), ("kb", "stats"), ("memory", "list"), ("hooks", "status"),
+    ("cost", "verify"), ("cost", "budget"), ("alerts", "list"), ("kb", "stats"), ("memory", "list"),
+    ("hooks", "status"),
     ("party", "list"), ("backup", "list"), ("release", "list"), ("flags", "list"), ("config", "check"), ("gate",),
     ("alerts", "silence", "*", "--for", "1h", "--why", "trial", "--by", "trial"),
 )  # fmt: skip

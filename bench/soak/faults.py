@@ -12,7 +12,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ from bench.measure import REPOSITORY
 from bench.soak.truth import Truth
 
 if TYPE_CHECKING:
+    import threading
+
     from bench.soak.project import Place
 
 WRITERS = ("player", "player", "player", "player", "caller", "caller", "sender", "decider")
@@ -88,8 +89,8 @@ class Daemon:
     def _sample(self, pid: int) -> None:
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = Path(f"/proc/{pid}/statm").read_text().split()
-            threads = len(os.listdir(f"/proc/{pid}/task"))
-            held = len(os.listdir(f"/proc/{pid}/fd"))
+            threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+            held = len(list(Path(f"/proc/{pid}/fd").iterdir()))
             self.samples.append(Sample(pid, time.monotonic(), int(fields[1]) * _PAGE_KB, held, threads))
 
 

@@ -1,4 +1,4 @@
-"""Holds everything that is no record of a session to the trial's own ledger: notes, parties, backups, releases, rest."""
+"""Holds all that is no record of a session to the trial's own ledger: notes, parties, backups, releases, the rest."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def releases(place: Place, facts: Facts, figures: dict[str, Any]) -> Iterator[st
 
 
 def taken_back(place: Place, figures: dict[str, Any]) -> Iterator[str]:
-    """Go back one release, which archives staging's data, and yield what of the data is not in the archive as it was."""
+    """Go back one release, which archives staging's data, and yield what is not in the archive as it was."""
     if figures["releases"] < 2:
         return
     before = {str(file.relative_to(place.data)): file.stat().st_size for file in place.data.rglob("*.jsonl")}

@@ -78,34 +78,42 @@ class Place:
 
     @property
     def disk(self) -> Path:
+        """The project's own disk, where one could be mounted."""
         return self.folder / "disk"
 
     @property
     def project(self) -> Path:
+        """The project."""
         return self.disk / "my shop \u00fcn\u00ef"
 
     @property
     def live(self) -> Path:
+        """Where production is."""
         return self.disk / "live"
 
     @property
     def data(self) -> Path:
+        """Staging's data."""
         return self.project / ".claude/staging"
 
     @property
     def state(self) -> Path:
+        """What is derived from it, or kept about it."""
         return self.project / ".agent-studio/staging"
 
     @property
     def truth(self) -> Path:
+        """The trial's own ledger."""
         return self.folder / "truth"
 
     @property
     def home(self) -> Path:
+        """The home folder of everybody in the trial."""
         return self.folder / "home"
 
     @property
     def transcripts(self) -> Path:
+        """Where played sessions have their transcripts."""
         return self.home / ".claude/projects/played"
 
     def ours(

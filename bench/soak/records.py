@@ -80,9 +80,9 @@ def _records(data: Path, name: str, result: Found) -> Iterator[dict[str, Any]]:
 def _lines(data: Path, name: str, suffix: str) -> Iterator[bytes]:
     folder = data / ("sessions" if name == "session-log" else "metrics")
     for place in sorted(folder.glob(f"{name}*{suffix}*")):
-        opened = gzip.open(place) if place.suffix == ".gz" else place.open("rb")
-        with opened as file:
-            yield from (line for line in file if line.strip())
+        held = place.read_bytes()
+        text = gzip.decompress(held) if place.suffix == ".gz" else held
+        yield from (line for line in text.split(b"\n") if line.strip())
 
 
 def faults(facts: Facts, here: Found) -> Iterator[str]:

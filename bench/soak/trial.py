@@ -22,7 +22,7 @@ from bench.soak.clients import VERSION, Clients
 from bench.soak.project import Place, dismiss, must, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _DAY_LATER_MINUTES = 25 * 60
 """When a session that was killed is over for `ingest`, and the day as well."""
@@ -92,8 +92,9 @@ class Soak:
         )
         dirt = bad.Dirt(place, stop, (1, 8))
         chores, clients = Chores(place, stop), self._clients(place, stop, report)
-        parts = [daemon, writers, disk, dirt, *([clients] if clients else [])]
-        threads = [threading.Thread(target=_guarded, args=(part.run, report), daemon=True) for part in parts]
+        runs: list[Callable[[], None]] = [daemon.run, writers.run, disk.run, dirt.run]
+        runs += [clients.run] if clients else []
+        threads = [threading.Thread(target=_guarded, args=(run, report), daemon=True) for run in runs]
         for thread in threads:
             thread.start()
         chores.start()
@@ -102,11 +103,10 @@ class Soak:
         for thread in threads:
             thread.join(300)
         chores.finish()
-        for part in (daemon, writers, chores, *([clients] if clients else [])):
-            report.faults += part.faults
+        report.faults += [*daemon.faults, *writers.faults, *chores.faults, *(clients.faults if clients else ())]
         report.figures |= {
             "kills": {"serve": daemon.kills, "writers": writers.kills}, "fullDisks": disk.times,
-            "serve": bad.report_of(daemon.samples), "exitCodes": {verb: dict(sorted(codes.items())) for verb, codes in sorted(chores.codes.items())},
+            "serve": bad.report_of(daemon.samples), "exitCodes": chores.codes,
             "clients": {"sessions": clients.sessions, "killed": clients.killed} if clients else None,
         }  # fmt: skip
         (place.folder / "serve-samples.jsonl").write_text(bad.as_json(daemon.samples))
@@ -123,11 +123,11 @@ class Soak:
             return None
 
 
-def _guarded(run: Any, report: Report) -> None:
+def _guarded(run: Callable[[], None], report: Report) -> None:
     try:
         run()
     except Exception as error:  # noqa: BLE001 - a part of the trial that breaks is told, the others go on
-        report.faults.append(f"{run.__self__.__class__.__name__}: {type(error).__name__}: {error}")
+        report.faults.append(f"{run.__qualname__}: {type(error).__name__}: {error}")
 
 
 def _grown(serve: dict[str, float]) -> list[str]:
@@ -146,7 +146,8 @@ def _account(place: Place, report: Report) -> None:
     figures = report.figures
     checks = (
         records.faults(facts, here), records.dirt(facts, place, here), holdings.reports(place, here, figures),
-        holdings.notes(place, facts, figures), holdings.artifacts(place, figures), holdings.parties(place, facts, figures),
+        holdings.notes(place, facts, figures), holdings.artifacts(place, figures),
+        holdings.parties(place, facts, figures),
         holdings.evals(place, facts, figures), holdings.backups(place, facts, figures),
         holdings.releases(place, facts, figures), holdings.archived(place), holdings.answers(facts, figures),
         holdings.health(place), holdings.taken_back(place, figures), holdings.left(place),

@@ -1,7 +1,7 @@
 """Processes that write until they are told to stop, or are killed: python -m bench.soak.writers KIND FOLDER NUMBER.
 
-`player` plays recorded sessions through the installed recorder, `caller` records calls of models from a program, `sender`
-is a client's telemetry and its http hooks, `decider` asks for decisions.
+`player` plays recorded sessions through the installed recorder, `caller` records calls of models from a program,
+`sender` is a client's telemetry and its http hooks, `decider` asks for decisions.
 """
 
 from __future__ import annotations
