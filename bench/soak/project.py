@@ -203,7 +203,7 @@ OLD_DAY, OLD_RECORDS = "2026-01-02", 25
 
 def _old_days(place: Place) -> None:
     """Leave a closed file of a day that retention has long had to take away."""
-    lines = [
+    lines: list[dict[str, object]] = [
         {"timestamp": f"{OLD_DAY}T09:00:{number:02d}.000Z", "hook": "PreToolUse:old.sh", "event": "PreToolUse",
          "tool": "Bash", "executionTimeMs": 1.0, "status": "success", "sessionId": "old", "agent": None,
          "metadata": {}, "eventId": f"{number:032x}", "environment": "staging", "release": None}
