@@ -125,7 +125,6 @@ def test_what_grows_in_the_daemon_is_told_per_hour() -> None:
 
 @pytest.mark.parametrize("name", list(plays.RECORDED))
 def test_a_recorded_session_is_played_with_ids_of_its_own(name: str, tmp_path: Path) -> None:
-    from datetime import UTC, datetime
 
     moment = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
     one, other = (plays.play(name, tmp_path, moment) for _ in range(2))
