@@ -202,7 +202,7 @@ def answers(facts: Facts, figures: dict[str, Any]) -> Iterator[str]:
     doubtful = [
         fact.more for fact in decisions if fact.more["denied"] and not fact.more["wanted"] and fact.more["calm"]
     ]
-    undecided = [more for more in doubtful if "decide" in more["said"]]
+    undecided = [more for more in doubtful if "it took more than" in more["said"]]
     if len(doubtful) > len(undecided):
         yield f"{len(doubtful) - len(undecided)} harmless writes were stopped: {doubtful[0]}"
     figures |= {"decisions": len(decisions), "undecided": len(undecided), "pages": sum(pages.values()),
