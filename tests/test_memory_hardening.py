@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -12,11 +15,13 @@ from agent_studio import clock
 from agent_studio.environment.context import open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
+from agent_studio.errors import StorageError
 from agent_studio.memory import issues, rotation
 from agent_studio.memory.book import Memory, open_memory
 from agent_studio.memory.rotation import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Studio
@@ -292,3 +297,42 @@ def test_an_empty_mark_of_the_client_makes_nobody_an_agent_at_work(bare: Studio)
     words = ("memory", "sidecar", "add", "--agent", "qa", "Something that is kept")
     assert bare.run(*words, variables={"CLAUDECODE": ""}).code == 2
     assert bare.run(*words, variables={"CLAUDECODE": "1"}).code == 0
+
+
+# --- a full disk ------------------------------------------------------------------------------------------------------
+
+
+def _on_a_full_disk(limit_bytes: int, act: Callable[[], object]) -> int:
+    """Do it in a process whose files may grow to a size; return 7 where it says that the disk is at fault."""
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+        code = 0
+        try:
+            act()
+        except StorageError:
+            code = 7
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_note_that_a_full_disk_cuts_short_is_refused_and_leaves_the_file_as_it_was(memory: Memory) -> None:
+    place = _write(memory, "learnings.md", "# Learnings\n\n## One\n\nIt holds.\n")
+    before = place.read_bytes()
+    note = "## Two\n\nIt is long.\n" * 9
+    assert _on_a_full_disk(len(before) + 20, lambda: memory.append("learnings.md", "Learnings", note)) == 7
+    assert place.read_bytes() == before
+
+
+def test_a_rotation_that_a_full_disk_stops_is_refused_and_loses_nothing(memory: Memory) -> None:
+    notes = "".join(f"## Note {number}\n\n- **Date**: {_day(400)}\n\nWords.\n\n" for number in range(40))
+    place = _write(memory, "learnings.md", f"# Learnings\n\n{notes}")
+    before = place.read_bytes()
+    limits = LIMITS._replace(lines=10)
+    assert _on_a_full_disk(120, lambda: rotation.rotate(memory, limits)) == 7
+    assert place.read_bytes() == before
+    assert _titles(memory, archived=True) == []
+    assert rotation.rotate(memory, limits)
+    assert sorted(_titles(memory) + _titles(memory, archived=True)) == sorted(f"Note {number}" for number in range(40))

@@ -191,19 +191,19 @@ def test_the_originals_files_are_read_until_ours_are_there_and_never_by_a_root_o
 ) -> None:
     original = tmp_path / ".claude" / "context" / "metrics"
     original.mkdir(parents=True)
-    (original / "hook-metrics.jsonl").write_bytes(b"theirs")
-    folder, name = placed(project, PRODUCTION).reads("metrics", "hooks.jsonl")
+    (original / "cost-log.jsonl").write_bytes(b"theirs")
+    folder, name = placed(project, PRODUCTION).reads("metrics", "llm-usage.log")
     assert folder.read(name) == b"theirs"
     for own in (
         placed(project, STAGING),
         placed(project, DEVELOPMENT, environments__development__root=".claude/development"),
     ):
-        assert own.original("metrics", "hooks.jsonl") is None
-        assert own.reads("metrics", "hooks.jsonl")[0].path == own.folder("metrics").path
+        assert own.original("metrics", "llm-usage.log") is None
+        assert own.reads("metrics", "llm-usage.log")[0].path == own.folder("metrics").path
     (tmp_path / ".claude" / "metrics").mkdir()
-    (tmp_path / ".claude" / "metrics" / "hooks.jsonl").write_bytes(b"ours")
-    folder, name = placed(project, PRODUCTION).reads("metrics", "hooks.jsonl")
-    assert (folder.read(name), name) == (b"ours", "hooks.jsonl")
+    (tmp_path / ".claude" / "metrics" / "llm-usage.log").write_bytes(b"ours")
+    folder, name = placed(project, PRODUCTION).reads("metrics", "llm-usage.log")
+    assert (folder.read(name), name) == (b"ours", "llm-usage.log")
 
 
 def test_a_definition_is_read_through_links_but_only_as_a_file_in_its_folder(project: Project, tmp_path: Path) -> None:

@@ -178,11 +178,11 @@ def test_drift_between_environments_is_named(staged: Studio) -> None:
     assert "models.default" in findings(staged, "--env", "staging")["drift"]["message"]
 
 
-def test_files_of_the_original_are_named_with_how_they_are_read(bare: Studio) -> None:
+def test_files_of_the_original_are_named_with_what_becomes_of_them(bare: Studio) -> None:
     bare.write(".claude/context/metrics/hook-metrics.jsonl", "{}\n")
     message = findings(bare, "--env", "production")["original-format"]["message"]
     assert message == (
-        ".claude/context/metrics/hook-metrics.jsonl is read in place of the missing .claude/metrics/hooks.jsonl"
+        ".claude/context/metrics/hook-metrics.jsonl is left alone; figures begin with what is recorded from now on"
     )
 
 

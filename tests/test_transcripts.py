@@ -589,3 +589,12 @@ def test_what_a_person_stopped_or_refused_is_no_error(desk: Desk) -> None:
     )
     desk.ingest()
     assert desk.errors == []
+
+
+@pytest.mark.parametrize("scenario", ["2.1.330/agent_foreground_error", "2.0.76/agent_unknown"])
+def test_an_agent_whose_failure_is_read_before_its_call_is_a_run(desk: Desk, scenario: str) -> None:
+    for event in desk.replay(scenario):  # the transcript is whole: it is read while its events are still coming in
+        with desk.inbox.open("ab") as inbox:
+            inbox.write(event)
+        desk.ingest()
+    assert sorted(desk.agents) == sorted(EXPECTED[scenario][0])

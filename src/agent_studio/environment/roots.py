@@ -38,13 +38,14 @@ INDEX_FILE = "knowledge-base-index.csv"
 EVOLUTION_FILE = "evolution-state.json"
 
 _ORIGINAL_FILES: Mapping[tuple[str, str], str] = {
-    ("metrics", "hooks.jsonl"): "context/metrics/hook-metrics.jsonl",
-    ("metrics", "errors.jsonl"): "context/metrics/error-metrics.jsonl",
     ("metrics", "llm-usage.log"): "context/metrics/cost-log.jsonl",
     ("knowledge", INDEX_FILE): f"context/artifacts/{INDEX_FILE}",
     **{("memory", name): f"context/memory/{name}" for name in MEMORY_FILES},
 }
 """Where the original Agent Studio keeps what we call by another name, below `.claude/`."""
+ORIGINAL_METRICS = ("context/metrics/hook-metrics.jsonl", "context/metrics/error-metrics.jsonl")
+"""What it keeps there and nothing of ours reads: its records name no environment, and its times are those of tools."""
+ORIGINAL_MEMORY = "context/memory"
 
 
 class Project(NamedTuple):
@@ -124,6 +125,11 @@ class EnvironmentRoot:
         parent, _, last = f"{SHARED_ROOT}/{place}".rpartition("/")
         folder = Folder(self.project.path, parent)
         return (folder, last) if folder.status(last) else None
+
+    def original_memory(self) -> Folder | None:
+        """Return where the original keeps its memory, or None: it has none, or this environment a root of its own."""
+        folder = Folder(self.project.path, f"{SHARED_ROOT}/{ORIGINAL_MEMORY}")
+        return folder if self.root == SHARED_ROOT and folder.has_folder() else None
 
     @staticmethod
     def original_name(kind: str, name: str) -> str | None:

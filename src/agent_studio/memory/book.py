@@ -19,6 +19,7 @@ from agent_studio.memory.notes import DECISION, ISSUE, KINDS, SESSION, Note
 from agent_studio.memory.turn import in_turn
 from agent_studio.redaction import redact
 from agent_studio.storage.descriptors import read_chunks, write_all
+from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -216,11 +217,12 @@ class Memory:
             data = (gap + text).encode()
             if b"\r\n" in head:
                 data = data.replace(b"\n", b"\r\n")
-            try:
-                write_all(descriptor, data)
-            except OSError:
-                os.ftruncate(descriptor, end + 1 if head else 0)
-                raise
+            with disk_faults(self.folder.path / name):
+                try:
+                    write_all(descriptor, data)
+                except OSError:
+                    os.ftruncate(descriptor, end + 1 if head else 0)
+                    raise
         finally:
             os.close(descriptor)
 

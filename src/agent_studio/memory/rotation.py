@@ -162,12 +162,18 @@ def _keep(memory: Memory, archive: str, kind: Kind, data: bytes, going: Sequence
     descriptor = memory.folder.open(archive, os.O_RDWR | os.O_APPEND)
     try:
         from agent_studio.storage.descriptors import read_chunks, write_all  # noqa: PLC0415 - only where something moves
+        from agent_studio.storage.folder import disk_faults  # noqa: PLC0415 - as above
 
         there = b"".join(read_chunks(descriptor))
         known = {there[span.start : span.end].strip() for span in scanning.spans(there)}
         fresh = [one for one in going if data[one.span.start : one.span.end].strip() not in known]
-        write_all(descriptor, b"".join(_moved(data, fresh, kind, title, is_first=there == title)))
-        os.fsync(descriptor)
+        with disk_faults(memory.folder.path / archive):
+            try:
+                write_all(descriptor, b"".join(_moved(data, fresh, kind, title, is_first=there == title)))
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, len(there))
+                raise
     finally:
         os.close(descriptor)
     memory.folder.sync()

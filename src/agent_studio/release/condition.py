@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.environment.roots import EnvironmentRoot
-from agent_studio.errors import AgentStudioError, IntegrityError, UsageError
+from agent_studio.errors import AgentStudioError, ConfigurationError, IntegrityError, UsageError
 from agent_studio.release import evidence
 from agent_studio.release.backups.places import RestoreInterruptedError, refuse_interrupted
 from agent_studio.release.burnin import beginning
@@ -96,6 +96,8 @@ def _target(project: Project, past: History, variables: Mapping[str, str]) -> It
         return  # the configuration is a finding of its own
     try:
         beginning.check(sides.staging)
+    except ConfigurationError:
+        pass  # staging was not set up: no burn-in can be damaged
     except AgentStudioError as error:
         yield Finding("burnin-damage", Severity.ERROR, error.message, "agent-studio burnin start --restart")
     if sides.target.absent:

@@ -15,9 +15,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
+from agent_studio.errors import StorageError
 from agent_studio.redaction import redact
 from agent_studio.release import policy
 from agent_studio.storage import chained
+from agent_studio.storage.versions import refuse_newer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -180,11 +182,15 @@ def _opened(folder: Folder, line: Mapping[str, Any]) -> tuple[str, Evidence | No
         return f"{place} is gone", None
     if hashlib.sha256(data).hexdigest() != line["sha256"]:
         return f"{place} was changed after it was sealed", None
-    return "", _evidence(data, line["file"])
+    try:
+        return "", _evidence(data, line["file"], place)
+    except StorageError as error:
+        return error.message, None
 
 
-def _evidence(data: bytes, name: str) -> Evidence:
+def _evidence(data: bytes, name: str, place: object = "it") -> Evidence:
     value = json.loads(data)
+    refuse_newer(value, SCHEMA, place)
     return Evidence(
         value["kind"], value["environment"], value["candidate"], value["verdict"], value["time"], value["data"], name,
         hashlib.sha256(data).hexdigest(),

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from agent_studio.environment.detect import DEFINITIONS, Environment
 from agent_studio.environment.findings import Finding, Severity
-from agent_studio.environment.roots import INDEX_FILE, LOGS, MEMORY_FILES
+from agent_studio.environment.roots import INDEX_FILE, LOGS, MEMORY_FILES, ORIGINAL_METRICS, SHARED_ROOT
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError
+from agent_studio.memory import importing
 from agent_studio.staging import seed
 from agent_studio.staging.rights import open_to_others
 from agent_studio.staging.suite import last_evidence
@@ -93,15 +94,19 @@ def _suite(context: Context) -> Iterator[Finding]:
 
 
 def _original(context: Context) -> Iterator[Finding]:
-    """Files of the original Agent Studio, and how they are read."""
-    root = context.root
-    for kind, name in (
-        *((kind, name) for kind, names in LOGS.items() for name in names),
-        *(("memory", name) for name in MEMORY_FILES),
-        ("knowledge", INDEX_FILE),
-    ):
-        place = root.original_name(kind, name)
+    """Files of the original Agent Studio, and what becomes of each."""
+    root, env = context.root, context.environment
+    memory, later = root.kinds["memory"], "there to be taken over; it stays as it is"
+    found = [
+        *((place, "left alone; figures begin with what is recorded from now on", "") for place in ORIGINAL_METRICS),
+        (root.original_name("metrics", "llm-usage.log"), later, f"cost import --env {env}"),
+        *((root.original_name("memory", name), f"read beside {memory}/{name}", "") for name in MEMORY_FILES),
+        (root.original_name("knowledge", INDEX_FILE), "read while there is no index of ours", ""),
+        *((place, later, f"memory import --env {env}") for place in importing.PLACES),
+    ]
+    if root.root != SHARED_ROOT:
+        found = [(place, f"not read: {root.root}/ is apart", "") for place, _, _ in found]
+    for place, becomes, command in found:
         if place and root.project.folder.status(f"{DEFINITIONS}/{place}"):
-            read = root.original(kind, name)
-            how = "is read in place of the missing" if read else "is kept but not read beside"
-            yield Finding("original-format", Severity.INFO, f"{DEFINITIONS}/{place} {how} {root.kinds[kind]}/{name}")
+            fix = f"agent-studio {command}" if command else ""
+            yield Finding("original-format", Severity.INFO, f"{DEFINITIONS}/{place} is {becomes}", fix)

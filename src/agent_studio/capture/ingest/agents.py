@@ -25,12 +25,18 @@ _STATUSES = {"completed": "completed", "failed": "failed", "killed": "cancelled"
 _DEAD = "the session ended before the agent did"
 
 
-def called(session: Session, event: Event, near: Near) -> None:
-    """Take note of a call of the agent tool."""
+def called(work: Work, session: Session, event: Event, near: Near) -> None:
+    """Take note of a call of the agent tool; its transcript may have told before that it failed."""
     given = event.payload.get("tool_input")
     kind, asked = lines.text(lines.at(given, "subagent_type")), mark(lines.at(given, "prompt"))
     by = lines.name(event.payload.get("agent_id")) or None
-    session.call(near.tool_use_id or f"?{event.id}", {"type": kind, "ns": event.at_ns, "asked": asked, "by": by})
+    call = {"type": kind, "ns": event.at_ns, "asked": asked, "by": by}
+    early = next((one for one in session.calls_failed if one["task"] == near.tool_use_id), None)
+    if early is None:
+        session.call(near.tool_use_id or f"?{event.id}", call)
+    else:
+        session.calls_failed.remove(early)
+        _never_began(work, session, call, early)
 
 
 def mark(prompt: Any) -> str | None:
@@ -130,13 +136,23 @@ def call_failed(
             doc["message"] = None if by_user else lines.text(said, lines.MESSAGE_MAX)
             keep(work, session, doc)
             return
-    if call is not None and not (by_user or denied or said.startswith(errors.AGENT_API_ERROR)):
-        record = AgentRun(
-            timestamp=lines.stamp(at_ns), agent=call["type"] or "unknown", agent_id=tool_use_id,
-            session_id=session.id, task_id=tool_use_id, duration_ms=lines.elapsed_ms(call["ns"], at_ns), tokens_used=0,
-            status="failed", error_message=lines.text(said, lines.MESSAGE_MAX), parent_agent_id=call.get("by"),
-        )  # fmt: skip
-        work.writer.once(record, event_id("agent", session.id, tool_use_id), session.environment)
+    if by_user or denied or said.startswith(errors.AGENT_API_ERROR):
+        return
+    failure = {"task": tool_use_id, "ns": at_ns, "text": lines.text(said, lines.MESSAGE_MAX)}
+    if call is None:
+        session.put("calls_failed", failure)
+    else:
+        _never_began(work, session, call, failure)
+
+
+def _never_began(work: Work, session: Session, call: dict[str, Any], failure: dict[str, Any]) -> None:
+    task, at_ns = failure["task"], failure["ns"]
+    record = AgentRun(
+        timestamp=lines.stamp(at_ns), agent=call["type"] or "unknown", agent_id=task, session_id=session.id,
+        task_id=task, duration_ms=lines.elapsed_ms(call["ns"], at_ns), tokens_used=0, status="failed",
+        error_message=failure["text"], parent_agent_id=call.get("by"),
+    )  # fmt: skip
+    work.writer.once(record, event_id("agent", session.id, task), session.environment)
 
 
 def recognise(work: Work, session: Session, agent_id: str, asked: str | None) -> None:

@@ -104,10 +104,10 @@ def _ended(work: Work, session: Session, event: Event, _near: Near) -> None:
     work.due(session)
 
 
-def _calling(_work: Work, session: Session, event: Event, near: Near) -> None:
+def _calling(work: Work, session: Session, event: Event, near: Near) -> None:
     _reopen(session, event)
     if near.tool in agents.TOOLS:
-        agents.called(session, event, near)
+        agents.called(work, session, event, near)
 
 
 def _returned(work: Work, session: Session, event: Event, near: Near) -> None:

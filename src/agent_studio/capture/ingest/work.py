@@ -42,6 +42,8 @@ class Session:
     """Ends whose record waits for the transcript to say what the session cost."""
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Calls of the agent tool, by tool_use_id, that no agent is known for yet."""
+    calls_failed: list[dict[str, Any]] = field(default_factory=list)
+    """Calls of which the transcript said that they failed, whose event was not seen yet."""
     denials: list[dict[str, Any]] = field(default_factory=list)
     """Blocking hooks of which it is not known yet which call they blocked."""
     failures: list[dict[str, Any]] = field(default_factory=list)

@@ -23,6 +23,7 @@ _SUBVERBS = {
     "show": ("show", "show one note whole"),
     "resolve": ("resolve", "say in its place that a note no longer holds"),
     "rotate": ("rotate", "move what is old from files that have grown long to dated archives"),
+    "import": ("importing", "take over what the original Agent Studio kept as lists; the files stay"),
     "sidecar": ("sidecar", "what one agent keeps for itself"),
 }
 """Sub-verbs, the module of `cli/memory/` that holds each, and what it does."""

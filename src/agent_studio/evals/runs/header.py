@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.errors import IntegrityError, UsageError, did_you_mean
 from agent_studio.storage import chained
+from agent_studio.storage.versions import refuse_newer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,6 +92,7 @@ def read(folder: Folder) -> Header:
     try:
         text = folder.read(FILE)
         value = json.loads(text)
+        refuse_newer(value, SCHEMA, folder.path / FILE)
         tasks = tuple(Pinned(**{**one, "tags": tuple(one["tags"])}) for one in value["tasks"])
         found = Header(
             **{name: value[name] for name in Header._fields if name in value and name != "tasks"}, tasks=tasks
@@ -103,8 +105,9 @@ def read(folder: Folder) -> Header:
         raise IntegrityError(f"{folder.path / FILE}: its tasks are not those that it was pinned to")
     seals = {one["sha256"] for one in chained.read(folder, SEALS).records}
     if hashlib.sha256(text).hexdigest() not in seals:
+        said = "is not what was sealed when the run began" if seals else "was not sealed: an earlier version began it"
         raise IntegrityError(
-            f"{folder.path / FILE} is not what was sealed when the run began",
+            f"{folder.path / FILE} {said}",
             hint="begin anew: agent-studio eval compare",
         )
     return found

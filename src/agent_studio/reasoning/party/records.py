@@ -220,10 +220,11 @@ def _opened(record: Mapping[str, Any]) -> Session:
 def _dispatch(session: Session, record: Mapping[str, Any]) -> None:
     _refuse_after_end(session)
     _shaped(record, {"agent": str, "peersSha256": str, "model": str})
+    # the first parties did not say what a call may cost
     turn = Turn(
         int(record["call"]), int(record["seat"]), int(record["round"]), str(record["phase"]), int(record["attempt"]),
         str(record["nonce"]), str(record["requestSha256"]), tuple(map(int, record["peers"])),
-        model=record["model"], asked=record["model"], worst_usd=_usd(record["worstUsd"]),
+        model=record["model"], asked=record["model"], worst_usd=_usd(record.get("worstUsd", 0)),
     )  # fmt: skip
     if turn.call != len(session.turns) + 1:
         raise _ForgedError(f"is call {turn.call}, and should be call {len(session.turns) + 1}")

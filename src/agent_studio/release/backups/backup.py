@@ -20,6 +20,7 @@ from agent_studio.release.backups.places import Pieces, alone, folder_of
 from agent_studio.release.content.candidate import candidate
 from agent_studio.release.production import history
 from agent_studio.storage import chain
+from agent_studio.storage.versions import refuse_newer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -138,7 +139,9 @@ def load(root: EnvironmentRoot, own: str) -> Backup:
         raise IntegrityError(f"{place} is gone", hint=_ANOTHER) from None
     if hashlib.sha256(written).hexdigest() != lines[own]["sha256"]:
         raise IntegrityError(f"{place} is not what it was when the backup was made", hint=_ANOTHER)
-    return parsed(json.loads(written.decode("utf-8", "surrogateescape")))
+    value = json.loads(written.decode("utf-8", "surrogateescape"))
+    refuse_newer(value, SCHEMA, place)
+    return parsed(value)
 
 
 _ANOTHER = "use another backup: agent-studio backup list"

@@ -21,6 +21,7 @@ from agent_studio.release.content import fence
 from agent_studio.release.production import history
 from agent_studio.storage import chained
 from agent_studio.storage.descriptors import locked, try_lock, unlock
+from agent_studio.storage.versions import refuse_newer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,7 @@ def started_in(state: Folder) -> Started | None:
     """Return the same, given where staging's state is kept."""
     try:
         value = json.loads(state.read(BURNIN))
+        refuse_newer(value, SCHEMA, state.path / BURNIN)
         found = Started(datetime.fromisoformat(value["since"]), str(value["candidate"]), str(value["who"]))
     except FileNotFoundError:
         return None

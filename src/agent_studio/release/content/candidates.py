@@ -18,6 +18,7 @@ from agent_studio.release.content.candidate import Candidate, candidate, files
 from agent_studio.release.content.store import Store
 from agent_studio.release.production import history
 from agent_studio.storage.folder import Folder
+from agent_studio.storage.versions import refuse_newer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -222,6 +223,9 @@ def _read(project: Project, sha256: str) -> Made | None:
     folder = Folder(project.path, FOLDER)
     try:
         value: Mapping[str, Any] = json.loads(folder.read(f"{sha256}.json"))
+        refuse_newer(value, SCHEMA, f"{folder.path / sha256}.json")
+        author = value.get("author")  # the field that an earlier version wrote
+        value = {"authors": author.split(", ") if author else [], **value}
         named = {name: value[name] for name in Made._fields if name not in Made._field_defaults}
         return Made(**{**named, "authors": tuple(named["authors"])})
     except FileNotFoundError:

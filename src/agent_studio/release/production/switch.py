@@ -29,6 +29,7 @@ from agent_studio.release.production import history, whose
 from agent_studio.storage import flush
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
+from agent_studio.storage.versions import refuse_newer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -76,6 +77,7 @@ def pending(project: Project) -> Journal | None:
     folder = _folder(project)
     try:
         value = json.loads(folder.read(JOURNAL))
+        refuse_newer(value, SCHEMA, folder.path / JOURNAL)
         if value.pop("sha256") != _sealed(value):
             raise ValueError("its bytes have another hash than it says")  # noqa: TRY301 - one report for all damage
         changes = [Difference(path, _entry(old), _entry(new)) for path, old, new in value["changes"]]

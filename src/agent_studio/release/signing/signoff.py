@@ -23,6 +23,7 @@ from agent_studio.errors import AgentStudioError, UsageError
 from agent_studio.release.signing import signers
 from agent_studio.storage import signatures
 from agent_studio.storage.folder import Folder
+from agent_studio.storage.versions import refuse_newer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -133,6 +134,7 @@ def read(data: bytes, shown: str, schema: str = SCHEMA, what: str = "sign-off") 
     try:
         value = json.loads(data)
         stated, signature = value["statement"], value.get("signature", "")
+        refuse_newer(stated, schema, shown)
         if isinstance(stated, dict) and isinstance(signature, str) and stated.get("schema") == schema:
             return stated, signature
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
