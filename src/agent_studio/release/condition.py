@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.environment.roots import EnvironmentRoot
-from agent_studio.errors import AgentStudioError, IntegrityError, UsageError
+from agent_studio.errors import AgentStudioError, ConfigurationError, IntegrityError, UsageError
 from agent_studio.release import evidence
 from agent_studio.release.backups.places import RestoreInterruptedError, refuse_interrupted
 from agent_studio.release.burnin import beginning
 from agent_studio.release.production import history, switch, whose
 from agent_studio.release.production.sides import SOURCE, open_sides
+from agent_studio.release.production.target import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,10 +93,14 @@ def _target(project: Project, past: History, variables: Mapping[str, str]) -> It
     """Yield where production is another's, or another folder than the history says."""
     try:
         sides = open_sides(project, variables, looking=True)
-    except AgentStudioError:
-        return  # the configuration is a finding of its own
+    except AgentStudioError as error:
+        if error.message.startswith(KEY):  # any other fault of the configuration is a finding of its own
+            yield Finding("production-target", Severity.ERROR, error.message, error.hint)
+        return
     try:
         beginning.check(sides.staging)
+    except ConfigurationError:
+        pass  # staging is not set up, or its configuration is a finding of its own
     except AgentStudioError as error:
         yield Finding("burnin-damage", Severity.ERROR, error.message, "agent-studio burnin start --restart")
     if sides.target.absent:
