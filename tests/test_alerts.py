@@ -395,7 +395,7 @@ def test_development_has_no_alerts(staged: Studio) -> None:
         (("silence", "ledger", "--for", "2x", "--why", "x"), "30m, 2h or 7d"),
         (("silence", "ledger", "--for", "31d", "--why", "x"), "30 days"),
         (("silence", "ledger", "--for", "0h", "--why", "x"), "30 days"),
-        (("silence", "ledger", "--for", "2h"), "--why"),
+        (("silence", "ledger", "--for", "2h"), "--reason"),
         (("silence", "ledger"), "--for 2h"),
         (("silence",), "nothing to silence"),
         (("ack", "abc"), "no open alert"),

@@ -45,6 +45,25 @@ def test_every_verb_has_help_that_reads_like_documentation(verb: str, capsys: py
     assert undocumented == []
 
 
+@pytest.mark.parametrize(("verb", "subverb", "shown", "other"), [
+    ("alerts", "silence", "--reason", "--why"), ("flags", "rollout", "--reason", "--why"),
+    ("eval", "run", "--limit-usd", "--budget-usd"), ("elicit", "run", "--budget-usd", "--limit-usd"),
+    ("party", "run", "--budget-usd", "--limit-usd"), ("party", "bench", "--budget-usd", "--limit-usd"),
+])  # fmt: skip
+def test_an_option_of_two_names_takes_both_and_shows_one(
+    capsys: pytest.CaptureFixture[str], verb: str, subverb: str, shown: str, other: str
+) -> None:
+    assert main([verb, subverb, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert shown in printed
+    assert other not in printed
+    parser = dispatch.build_parser(verb, dispatch.load_command(verb))
+    needed = {"silence": ["x"], "bench": ["x"]}.get(subverb, [])
+    one, two = (vars(parser.parse_args([subverb, *needed, name, "7"])) for name in (shown, other))
+    assert one == two
+    assert "7" in one.values()
+
+
 def test_no_arguments_show_the_overview_and_fail() -> None:
     assert main([]) == 2
 

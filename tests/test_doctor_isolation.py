@@ -166,6 +166,14 @@ def test_smoke_tries_a_few_routes(apart: Studio) -> None:
     assert not list((apart.path / ".claude").rglob(".canary-*"))
 
 
+@PRIVATE
+def test_smoke_says_when_there_is_nothing_to_keep_apart(bare: Studio) -> None:
+    bare.run("init")
+    check = next(one for one in bare.json("smoke")["checks"] if one["name"] == "isolation-holds")
+    assert check["verdict"] == "SKIPPED"
+    assert check["message"] == "another environment has its data in the same folders: there is nothing to keep apart"
+
+
 def test_smoke_says_why_it_cannot_try(apart: Studio) -> None:
     done = apart.run("smoke", "--env", "staging", "--set", f"isolation.backend={ADVISORY}", "--json")
     check = next(one for one in done.data["checks"] if one["name"] == "isolation-holds")

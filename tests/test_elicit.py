@@ -614,6 +614,13 @@ def test_a_record_that_was_changed_is_found(world: ElicitWorld, name: str) -> No
     assert world.plan.read_text() == PLAN
 
 
+def test_the_newest_run_is_shown_where_none_is_named(world: ElicitWorld) -> None:
+    assert "there is no run in development yet" in world.error("show")
+    world.look()
+    newest = world.look()["id"]
+    assert world.run("show").data["id"] == newest
+
+
 def test_an_unknown_run_names_what_there_is(world: ElicitWorld) -> None:
     assert "there are none yet" in world.error("show", "20260101-000000-123456")
     run_id = world.look()["id"]

@@ -17,6 +17,7 @@ from tests.conftest import Studio
 
 from agent_studio.capture.recorder.build import Installed
 from agent_studio.capture.wiring import entries, events, json_text, settings, wrap
+from agent_studio.cli.output import Screen
 
 LOCAL = ".claude/settings.local.json"
 SHARED = ".claude/settings.json"
@@ -287,6 +288,17 @@ def test_status_tries_what_is_installed_and_leaves_no_trace(staged: Studio) -> N
         assert said in done.out
     assert "PreToolUse:guard.cjs" in done.out
     assert staged.snapshot() == before
+
+
+def test_status_fits_a_terminal_of_80_columns(staged: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged.write(SHARED, FOREIGN)
+    staged.run("hooks", "install", "--no-wrap")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(Screen, "is_terminal", True)
+    lines = staged.run("hooks", "status").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "Time them too: agent-studio hooks wrap" in lines
+    assert any(line.startswith("PreToolUse:guard.cjs ") for line in lines), "no word of a hook's name is broken"
 
 
 @pytest.mark.parametrize("name", ['it\'s "mine" $HOME', "plain", "ünï b"])

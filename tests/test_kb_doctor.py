@@ -36,7 +36,7 @@ def test_a_line_that_strict_yaml_refuses_is_shown_repaired(bare: Studio) -> None
     done = bare.run("kb", "doctor")
     assert done.code == 1
     assert "yaml-colon: line 3:" in done.out
-    assert 'description: "Use when: it fails"' in done.out
+    assert '\n    repaired: description: "Use when: it fails"\n' in done.out
     assert found_at(bare, ".claude/agents/x.md")["yaml-colon"] == {
         "code": "yaml-colon", "severity": "warning", "path": ".claude/agents/x.md", "line": 3,
         "message": "a colon and a space inside a text without quotes",

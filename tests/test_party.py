@@ -319,6 +319,7 @@ def test_parties_are_listed_and_found_by_the_end_of_their_id(table: Studio) -> N
     assert [one["id"] for one in table.json("party", "list")["parties"]] == [second, first]
     assert table.json("party", "show", first[-6:])["id"] == first
     assert table.json("party", "show", "last")["id"] == second
+    assert table.json("party", "show")["id"] == second
     assert table.run("party", "show", "p-none").code == 2
 
 

@@ -534,7 +534,7 @@ def test_a_person_halts_at_once_with_a_reason(live: Live) -> None:
     assert live.studio.run("flags", "rollout", FLAG, "--halt", *production).code == 2
     live.studio.run("flags", "rollout", FLAG, "--halt", "--why", "users complain", "--dry-run", *production)
     assert live.past.kills == {}
-    done = live.studio.run("flags", "rollout", FLAG, "--halt", "--why", "users complain", *production)
+    done = live.studio.run("flags", "rollout", FLAG, "--halt", "--reason", "users complain", *production)
     assert done.code == 0
     assert live.past.kills[FLAG].why == "users complain"
     assert live.past.rollouts[FLAG].percent == 10

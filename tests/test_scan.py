@@ -64,7 +64,7 @@ def test_findings_have_their_place_their_kind_and_how_bad_they_are(leaky: Studio
     for text in (done.out + done.err, json.dumps(leaky.run("scan", "--json").envelope)):
         assert not any(value in text for value in (TOKEN, PASSWORD, HEADER_VALUE, OPAQUE))
     assert ".claude/agents/leaky.md:5: " in done.out
-    assert "1 to take out, 3 to look at, 0 accepted" in done.out
+    assert "FAIL: 1 to take out, 3 to look at, 0 accepted" in done.out
 
 
 def test_what_only_deserves_a_look_blocks_nothing(bare: Studio) -> None:
@@ -132,6 +132,12 @@ def test_what_cannot_be_looked_at_is_named_and_never_a_pass(bare: Studio) -> Non
     if os.geteuid():
         assert bare.run("scan", "odd").code == 3
     assert bare.run("scan", "odd/link", "--json").data["files"] == 1, "a link that is named is followed"
+
+
+def test_a_scan_without_findings_is_its_verdict_in_one_line(bare: Studio) -> None:
+    bare.write("plain.md", "nothing to hide\n")
+    (line,) = bare.run("scan", "plain.md").out.splitlines()
+    assert "PASS: 0 to take out, 0 to look at, 0 accepted (1 files" in line
 
 
 def test_nothing_to_look_at_is_no_pass(bare: Studio) -> None:

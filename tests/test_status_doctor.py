@@ -142,6 +142,34 @@ def test_missing_directories_and_files_are_found_and_mended(staged: Studio) -> N
     assert (staged.path / ".claude/staging/agents").is_dir()
 
 
+def test_a_project_that_was_never_initialised_has_no_burn_in_to_mend(bare: Studio) -> None:
+    done = bare.run("doctor")
+    assert "burnin" not in done.out
+    assert "directories-missing" in done.out
+    assert "Nothing to mend" not in done.out
+    assert "what is missing: agent-studio init --env development" in done.out
+    bare.run("init")
+    assert "Nothing to mend" in bare.run("doctor").out
+
+
+@pytest.mark.parametrize(("target", "said"), [
+    ("gone/.claude-plugin/plugin.json", "is no folder"), (".", "the checkout that is worked in"),
+    ("../plugin/.claude-plugin", "where a plugin's manifest is"),
+])  # fmt: skip
+def test_a_target_that_production_cannot_be_is_found(bare: Studio, target: str, said: str) -> None:
+    manifest = bare.path.parent / "plugin/.claude-plugin/plugin.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"name": "shop"}')
+    (bare.path / "gone/.claude-plugin").mkdir(parents=True)
+    (bare.path / "gone/.claude-plugin/plugin.json").write_text("{}")
+    bare.write(".claude/config.yaml", f"release:\n  target: {target}\n")
+    found = findings(bare)["production-target"]
+    assert said in found["message"]
+    assert bare.run("doctor").code == 1
+    bare.write(".claude/config.yaml", "release:\n  target: ../plugin\n")
+    assert "production-target" not in findings(bare)
+
+
 def test_failing_tests_are_named(staged: Studio) -> None:
     command = "import sys; print('test result: FAILED. 1 passed; 1 failed; 0 ignored'); sys.exit(1)"
     assert staged.run("test", "--env", "staging", "--", "python3", "-c", command).code == 1

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +96,36 @@ def test_the_verdict_follows_from_code_and_counts(
     assert (done.data["verdict"], done.code, done.data["exitCode"]) == (verdict, exit_code, leaves_with)
     if text.startswith("nothing"):
         assert [done.data[name] for name in ("passed", "failed", "skipped")] == [None, None, None]
+
+
+@POSIX
+@pytest.mark.parametrize(("program", "said"), [
+    ("sh: 1: bun: not found", "bun is not there (exit code 127)"),
+    ("bash: line 1: bun: command not found", "bun is not there (exit code 127)"),
+    ("zsh:1: command not found: bun", "bun is not there (exit code 127)"),
+    ("a word", "a program of the suite is not there (exit code 127)"),
+])  # fmt: skip
+def test_a_suite_whose_program_is_missing_proves_nothing(configured: Studio, program: str, said: str) -> None:
+    done = run(configured, *says(program, code=127))
+    assert (done.code, done.data["verdict"]) == (3, "INSUFFICIENT")
+    (problem,) = [one for one in done.envelope["problems"] if one["code"] == "program-missing"]
+    assert said in problem["message"]
+    assert "agent-studio test -- CMD" in problem["hint"]
+    assert run(configured, *says(f"1 passed, 1 failed\n{program}", code=127)).code == 1, "a test was counted"
+
+
+@POSIX
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+@pytest.mark.parametrize(("line", "said"), [
+    ("no-such-tool test", "no-such-tool is not there"), ("cd . && no-such-tool", "no-such-tool is not there"),
+    ("./plain.txt", "./plain.txt cannot be executed"),
+])  # fmt: skip
+def test_make_leaves_with_its_own_code_and_says_the_shells(configured: Studio, line: str, said: str) -> None:
+    configured.write("plain.txt", "x\n")
+    configured.write("Makefile", f"test:\n\t{line}\n")
+    done = run(configured)
+    assert (done.code, done.data["exitCode"]) == (3, 2)
+    assert said in done.envelope["problems"][0]["message"]
 
 
 @POSIX

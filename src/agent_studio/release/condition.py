@@ -13,6 +13,7 @@ from agent_studio.release.backups.places import RestoreInterruptedError, refuse_
 from agent_studio.release.burnin import beginning
 from agent_studio.release.production import history, switch, whose
 from agent_studio.release.production.sides import SOURCE, open_sides
+from agent_studio.release.production.target import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,12 +93,14 @@ def _target(project: Project, past: History, variables: Mapping[str, str]) -> It
     """Yield where production is another's, or another folder than the history says."""
     try:
         sides = open_sides(project, variables, looking=True)
-    except AgentStudioError:
-        return  # the configuration is a finding of its own
+    except AgentStudioError as error:
+        if error.message.startswith(KEY):  # any other fault of the configuration is a finding of its own
+            yield Finding("production-target", Severity.ERROR, error.message, error.hint)
+        return
     try:
         beginning.check(sides.staging)
     except ConfigurationError:
-        pass  # staging was not set up: no burn-in can be damaged
+        pass  # staging is not set up, or its configuration is a finding of its own
     except AgentStudioError as error:
         yield Finding("burnin-damage", Severity.ERROR, error.message, "agent-studio burnin start --restart")
     if sides.target.absent:

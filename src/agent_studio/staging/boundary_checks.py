@@ -29,6 +29,9 @@ def isolation_holds(subject: Subject) -> str:
         raise Failed(
             f"{found.backend}: {first.name} reaches {first.target}: {first.detail} (agent-studio doctor isolation)"
         )
+    if found.separation == "none":
+        raise Skipped("another environment has its data in the same folders: there is nothing to keep apart")
     if found.verdict != claims.PASS:
-        raise Skipped(f"{found.backend}: {found.count(probe.NOT_TRIED)} routes could not be tried")
+        left = found.count(probe.NOT_TRIED) or "all"
+        raise Skipped(f"{found.backend}: {left} of {len(found.routes)} routes could not be tried")
     return f"{found.backend}: {found.count(probe.BLOCKED)} ways to other environments refused by the kernel"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "agent-studio/test-evidence/1"
 FOLDER = "tests"
+PROGRAM_MISSING = "program-missing"
 _GIT_TIMEOUT_S = 30
 
 
@@ -80,6 +81,8 @@ class Finished:
     code: int
     report: Report
     duration_ms: int
+    missing: str
+    """Which program was not there, in words; empty where tests were counted."""
 
 
 def run_suite(
@@ -98,7 +101,7 @@ def run_suite(
     roots = [context.root, *other_roots(context.project, context.environment)]
     before = fingerprint(roots)
     finished = _execute(context, command, variables, run_id, echo)
-    notes = list(_notes(finished.code, changed(context.project, before, fingerprint(roots))))
+    notes = list(_notes(finished, changed(context.project, before, fingerprint(roots))))
     verdict, report = _judge(finished)
     evidence: dict[str, Any] = {
         "schema": SCHEMA,
@@ -148,20 +151,25 @@ def _execute(
         if state.status(log_name):
             state.remove(log_name)
         raise
-    return Finished(code, said, duration_ms)
+    missing = "" if said.counts and any(said.counts) else output.missing.said(code)
+    return Finished(code, said, duration_ms, missing)
 
 
 def _judge(finished: Finished) -> tuple[Verdict, Report]:
     """Return the verdict and the report; without a failure, names that only looked like failures are dropped."""
     counts = finished.report.counts
-    if finished.code or (counts and counts.failed):
+    if not finished.missing and (finished.code or (counts and counts.failed)):
         return Verdict.FAIL, finished.report
     names = {name: outcome for name, outcome in finished.report.names.items() if outcome == "passed"}
     verdict = Verdict.PASS if counts and counts.passed else Verdict.INSUFFICIENT
     return verdict, replace(finished.report, names=names)
 
 
-def _notes(code: int, changed_files: str) -> Iterator[Note]:
+def _notes(finished: Finished, changed_files: str) -> Iterator[Note]:
+    code = finished.code
+    if finished.missing:
+        hint = "install it, or name another suite: agent-studio test -- CMD"
+        yield Note(PROGRAM_MISSING, finished.missing, hint)
     if code < 0:
         known = {number.value: number.name for number in signal.Signals}
         yield Note("killed", f"the suite was ended by {known.get(-code, f'signal {-code}')}")

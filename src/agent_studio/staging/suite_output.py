@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 from agent_studio.redaction.stream import Stream
 from agent_studio.staging.counting import LineCounter
+from agent_studio.staging.missing import Missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ class SuiteOutput:
 
     def __init__(self, log: IO[bytes], echo: Callable[[str], None]) -> None:
         self.counter = LineCounter()
+        self.missing = Missing()
         self._log = log
         self._echo = echo
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -36,6 +38,7 @@ class SuiteOutput:
             self._line = ""
         for line in lines:
             self.counter.feed(line)
+            self.missing.feed(line)
         self._pass_on(self._redacted.feed(text))
         if last:
             self._pass_on(self._redacted.finish())

@@ -5,7 +5,7 @@ that nobody has acknowledged and nothing silences.
 
   agent-studio alerts list --env staging
   agent-studio alerts ack 3f9a --note "rolled back" --env staging
-  agent-studio alerts silence 'hookExecutionTimeMs:*' --for 2h --why "slow disk" --env staging
+  agent-studio alerts silence 'hookExecutionTimeMs:*' --for 2h --reason "slow disk" --env staging
   agent-studio alerts test --env staging
 """
 
@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
+from agent_studio.cli.aliases import alias
 from agent_studio.cli.output import Problem, Result
 from agent_studio.environment.flag_journal import default_who
 from agent_studio.errors import ExitCode, UsageError, did_you_mean
@@ -52,7 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     length = quiet.add_mutually_exclusive_group()
     length.add_argument("--for", dest="span", metavar="SPAN", help="how long: 30m, 2h, 7d (30 days at most)")
     length.add_argument("--lift", action="store_true", help="end the silence of this pattern")
-    quiet.add_argument("--why", metavar="TEXT", default="", help="why; kept with it")
+    reason = quiet.add_argument("--reason", metavar="TEXT", default="", help="why; kept with it")
+    alias(quiet, reason, "--why")
     quiet.add_argument("--by", metavar="WHO", help="who (default: git's user, else the system's)")
     test = verbs.add_parser("test", help="send a test through every channel, or through one")
     test.add_argument("--channel", metavar="NAME", help="this one alone")
@@ -137,13 +139,13 @@ def _silence(args: argparse.Namespace, context: Context) -> Result:
         raise UsageError("nothing to silence", hint="name a rule, or RULE:LABEL; agent-studio alerts list shows both")
     if not args.lift and not args.span:
         raise UsageError("a silence ends", hint="say how long: --for 2h; or end one: --lift")
-    if not args.lift and not args.why.strip():
-        raise UsageError("a silence has a reason", hint='--why "..."')
+    if not args.lift and not args.reason.strip():
+        raise UsageError("a silence has a reason", hint='--reason "..."')
     now = clock.now()
     if args.lift and args.pattern not in (known := [one.pattern for one in alerts.silences(context, now)]):
         raise UsageError(f"{args.pattern!r} is not silenced", hint=did_you_mean(args.pattern, known) if known else "")
     until = now if args.lift else now + _span(args.span)
-    made = alerts.silence(context, args.pattern, until, _who(args, context), args.why)
+    made = alerts.silence(context, args.pattern, until, _who(args, context), args.reason)
 
     def render(screen: Screen) -> None:
         said = "no longer silenced" if args.lift else f"silenced until {made.until[:16].replace('T', ' ')} UTC"

@@ -122,4 +122,11 @@ def _render(screen: Screen, found: list[Finding], mended: list[Finding]) -> None
                 screen.line(f"    {line}")
     bad = sum(finding.severity in _BAD for finding in found)
     more = "; agent-studio doctor --fix mends what it can" if any(map(_fixable, found)) else ""
-    screen.line(f"\n{f'{bad} to mend' if bad else 'Nothing to mend'} ({len(found)} looked at){more}")
+    screen.line(f"\n{_verdict(found, bad)} ({len(found)} looked at){more}")
+
+
+def _verdict(found: list[Finding], bad: int) -> str:
+    if bad:
+        return f"{bad} to mend"
+    missing = next((one for one in found if one.by_init and one.severity is Severity.INFO), None)
+    return f"Nothing is broken; what is missing: {missing.fix}" if missing else "Nothing to mend"

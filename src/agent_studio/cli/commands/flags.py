@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import log
+from agent_studio.cli.aliases import alias
 from agent_studio.cli.output import Problem, Result
 from agent_studio.environment import flags
 from agent_studio.environment.detect import Environment
@@ -66,7 +67,8 @@ def _add_rollout(parser: argparse.ArgumentParser) -> None:
     act.add_argument("--advance", action="store_true", help="go on to 50, then 100 %%, if no limit stands against it")
     act.add_argument("--halt", action="store_true", help="switch the flag off for everyone at once")
     parser.add_argument("--despite", metavar="TEXT", help="advance although limits lack evidence; why, kept with it")
-    parser.add_argument("--why", metavar="TEXT", help="why; kept with the change (needed to halt)")
+    reason = parser.add_argument("--reason", metavar="TEXT", help="why; kept with the change (needed to halt)")
+    alias(parser, reason, "--why")
     parser.add_argument("--by", metavar="WHO", help="who (default: git's user, else the system's)")
     parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
 

@@ -277,37 +277,36 @@ def _status(args: argparse.Namespace, session: Session) -> Result:
 def _render_status(screen: Screen, found: status.Status) -> None:
     _render_recording(screen, found)
     if found.http:
-        screen.mark("note", f"posted to the daemon, lost while it is down: {', '.join(found.http)}")
+        screen.told("note", f"posted to the daemon, lost while it is down: {', '.join(found.http)}")
     for note in found.notes:
-        screen.mark("note", note)
+        screen.told("note", note)
     for fault in found.faults:
-        screen.mark("bad", fault)
+        screen.told("bad", fault)
     for one in found.probes:
-        screen.mark("ok" if one.works else "bad", f"{one.name}: {one.message}")
+        screen.told("ok" if one.works else "bad", f"{one.name}: {one.message}")
     for said in found.not_seen:
-        screen.mark("note", said)
+        screen.told("note", said)
     if found.hooks:
         screen.line("\nThe project's own hooks:")
-        screen.table(
-            ("hook", "file", "timed", "command"),
-            [(hook.name, hook.file, _timed(hook), hook.command) for hook in found.hooks],
-        )
+        rows = [(hook.name, hook.file, "yes" if hook.wrapped else "no", hook.command) for hook in found.hooks]
+        screen.columns(("hook", "file", "timed", "command"), rows, has_paths=True)
+        for hook in found.hooks:
+            if hook.refusal:
+                screen.told("note", f"{hook.name} is not timed: {hook.refusal}")
+        if any(not hook.wrapped and not hook.refusal for hook in found.hooks):
+            screen.line("Time them too: agent-studio hooks wrap")
 
 
 def _render_recording(screen: Screen, found: status.Status) -> None:
     by_settings = {name: listed for name, listed in found.events.items() if listed}
     for name, listed in by_settings.items():
-        screen.mark("ok", f".claude/{name} records {', '.join(listed)}")
+        screen.told("ok", f".claude/{name} records {', '.join(listed)}")
     if found.plugin and by_settings:
-        screen.mark("note", f"the plugin {found.plugin.name} leaves recording to the settings")
+        screen.told("note", f"the plugin {found.plugin.name} leaves recording to the settings")
     elif found.plugin:
-        screen.mark("ok", f"the plugin {found.plugin.name} records {', '.join(sorted(found.plugin.hooks))}")
+        screen.told("ok", f"the plugin {found.plugin.name} records {', '.join(sorted(found.plugin.hooks))}")
     if not found.wired:
-        screen.mark("bad", "Nothing is recorded: agent-studio hooks install")
-
-
-def _timed(hook: wrap.Hook) -> str:
-    return "yes" if hook.wrapped else f"no: {hook.refusal}" if hook.refusal else "no: agent-studio hooks wrap"
+        screen.told("bad", "Nothing is recorded: agent-studio hooks install")
 
 
 def _bench(args: argparse.Namespace, session: Session) -> Result:

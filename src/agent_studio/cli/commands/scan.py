@@ -45,6 +45,9 @@ ORIGINS = ("seeds", "candidate", "records")
 _RAW = ("events.jsonl", "events.")
 """The recorder's inbox: what was recorded, as it came, until `ingest` has taken it in."""
 _SHOWN = 50
+_VERDICTS = {
+    ExitCode.DONE: ("ok", "PASS"), ExitCode.FAILED: ("bad", "FAIL"), ExitCode.INSUFFICIENT: ("none", "INSUFFICIENT"),
+}  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +84,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     return Result(_data(report), lambda screen: _render(screen, report), _code(report))
 
 
-def _code(report: Report) -> int:
+def _code(report: Report) -> ExitCode:
     if any(hit.blocks for hit in report.hits):
         return ExitCode.FAILED
     missed = not report.files or any(one.matters for one in report.skipped)
@@ -261,11 +264,15 @@ def _render(screen: Screen, report: Report) -> None:
         screen.line(f"  and {len(counted) - _SHOWN} more (--json has them all)")
     for one in report.skipped:
         screen.mark("bad" if one.matters else "none", f"{one.path} was skipped: {one.reason}")
+    if counted or report.skipped:
+        screen.line()
+    mark, verdict = _VERDICTS[_code(report)]
     blocking = sum(hit.blocks for hit in report.hits)
     accepted = len(report.hits) - len(counted)
-    screen.line(
-        f"\n{blocking} to take out, {len(counted) - blocking} to look at, {accepted} accepted "
-        f"({report.files} files, {report.size_bytes / 1e6:.1f} MB)"
+    screen.mark(
+        mark,
+        f"{verdict}: {blocking} to take out, {len(counted) - blocking} to look at, {accepted} accepted "
+        f"({report.files} files, {report.size_bytes / 1e6:.1f} MB)",
     )
     if counted:
         screen.line(

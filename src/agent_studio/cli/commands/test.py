@@ -4,7 +4,7 @@ The command is what follows --, else test.command in the configuration, else wha
 package.json, pytest, a Makefile's test target, go.mod, Cargo.toml. It runs in the project's folder with a data
 root of its own. The result of staging is evidence on the working checkout's candidate as well, unless -- names another
 command than the configuration or the files.
-Exit code: 0 PASS, 1 FAIL, 3 INSUFFICIENT (nothing counted, or all of it skipped).
+Exit code: 0 PASS, 1 FAIL, 3 INSUFFICIENT (nothing counted, all of it skipped, or its program is not there).
 
   agent-studio test --env staging
   agent-studio test --env staging -- make check
@@ -21,7 +21,7 @@ from agent_studio.errors import ExitCode
 from agent_studio.redaction import redact
 from agent_studio.release import checked
 from agent_studio.staging import runners
-from agent_studio.staging.suite import Outcome, Verdict, run_suite
+from agent_studio.staging.suite import PROGRAM_MISSING, Outcome, Verdict, run_suite
 
 if TYPE_CHECKING:
     import argparse
@@ -101,4 +101,7 @@ def _next_step(outcome: Outcome) -> str:
         return f"agent-studio status --env {outcome.evidence['environment']}"
     if outcome.verdict is Verdict.FAIL:
         return f"mend what failed, then: {again}"
+    missing = next((note for note in outcome.notes if note.code == PROGRAM_MISSING), None)
+    if missing:
+        return missing.hint
     return f"no test was counted as passed; name the full suite: {again} -- CMD, or set test.command"

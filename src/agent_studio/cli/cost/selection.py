@@ -54,8 +54,8 @@ def folders(args: argparse.Namespace, session: Session) -> Folders:
 
 def add_range(parser: argparse.ArgumentParser) -> None:
     """Add what chooses a stretch of time."""
-    parser.add_argument("--since", metavar="WHEN", help="from a day (2026-01-31), a time, or so long ago (7d, 12h)")
-    parser.add_argument("--until", metavar="WHEN", help="up to and with a day, or up to a time")
+    parser.add_argument("--since", metavar="TIME", help="from a day (2026-01-31), a time, or so long ago (7d, 12h)")
+    parser.add_argument("--until", metavar="TIME", help="up to and with a day, or up to a time")
     parser.add_argument("--days", type=int, metavar="N", help="the last N days, today among them")
     parser.add_argument("--today", action="store_true", help="today alone")
     parser.add_argument(

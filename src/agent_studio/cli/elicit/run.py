@@ -6,6 +6,7 @@ import contextlib
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from agent_studio.cli.aliases import alias
 from agent_studio.cli.elicit import inputs, shown
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
@@ -41,7 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--goal", default="", metavar="TEXT", help="what is wanted of the text; methods are chosen by it"
     )
     parser.add_argument("--model", metavar="NAME", help="who answers (default: models.default)")
-    parser.add_argument("--budget-usd", metavar="USD", help="for this run at most, below the session's limit")
+    usd = parser.add_argument("--budget-usd", metavar="USD", help="for this run at most, below the session's limit")
+    alias(parser, usd, "--limit-usd")
     parser.add_argument("--allow-unpriced", action="store_true", help="ask a model without a known price all the same")
     parser.add_argument("--no-judge", action="store_true", help="offer what passes the checks without a judge")
     parser.add_argument("--session", default="", metavar="NAME", help="the session that it counts for")

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli import files
+from agent_studio.cli.aliases import alias
 from agent_studio.cli.output import Problem
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.evals.runs.header import AGAINST, CANDIDATE, NONE
@@ -59,7 +60,8 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="MODEL", help="model of the attempts (default: evals.model, else the client's)"
     )
-    parser.add_argument("--limit-usd", metavar="USD", help="cost of the run at most (default: evals.limitUsd)")
+    usd = parser.add_argument("--limit-usd", metavar="USD", help="cost of the run at most (default: evals.limitUsd)")
+    alias(parser, usd, "--budget-usd")
     parser.add_argument("--parallel", type=int, metavar="N", help="attempts at the same time (default: evals.parallel)")
     parser.add_argument("--seed", type=int, metavar="N", help="order of the tasks in each round (default: 1)")
     parser.add_argument("--resume", nargs="?", const="", metavar="RUN", help="go on with a run (default: the newest)")

@@ -51,8 +51,8 @@ def _refuse_wrong(args: argparse.Namespace, session: Session) -> None:
         raise UsageError("which flag?", hint="agent-studio flags rollout --env production lists those in a rollout")
     if args.despite is not None and not (args.advance and args.despite.strip()):
         raise UsageError("--despite says why to advance without evidence", hint='--advance --despite "..."')
-    if args.halt and not (args.why or "").strip():
-        raise UsageError("a halt has a reason", hint='--why "..."')
+    if args.halt and not (args.reason or "").strip():
+        raise UsageError("a halt has a reason", hint='--reason "..."')
 
 
 def _list(args: argparse.Namespace, context: Context) -> Result:
@@ -96,7 +96,7 @@ def _advance(args: argparse.Namespace, context: Context) -> Result:
         return _refused(args, context, one, ExitCode.FAILED)
     if one.verdict == INSUFFICIENT and args.despite is None:
         return _refused(args, context, one, ExitCode.INSUFFICIENT)
-    why = args.why or ("the limits hold" if one.verdict == PASS else args.despite)
+    why = args.reason or ("the limits hold" if one.verdict == PASS else args.despite)
     change = rollout.advance(
         context, one, who=_who(args, context), why=why, despite=args.despite or "", dry_run=args.dry_run
     )
@@ -124,7 +124,7 @@ def _refused(args: argparse.Namespace, context: Context, one: Status, code: Exit
 def _halt(args: argparse.Namespace, context: Context) -> Result:
     one = _named(context, args.name)
     who = _who(args, context)
-    change = flag_rollout.halt(context.root, one.rollout, who=who, why=args.why, dry_run=args.dry_run)
+    change = flag_rollout.halt(context.root, one.rollout, who=who, why=args.reason, dry_run=args.dry_run)
     return _changed(args, context, one, change)
 
 

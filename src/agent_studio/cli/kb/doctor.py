@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _BAD = frozenset((Severity.WARNING, Severity.ERROR))
 _FILES_SHOWN = 20
 _WIDTH = 110
+_REPAIRED = "repaired: "
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +65,9 @@ def _render(screen: Screen, found: Diagnosis, issues: list[Issue], *, whole: boo
         for one in group:
             where = f"line {one.line}: " if one.line else ""
             screen.mark("bad" if one.severity in _BAD else "note", f"{one.code}: {where}{harmless(one.message)}")
-            for line in one.repaired.split("\n") if one.repaired else ():
-                screen.line(f"    {_short(harmless(line))}")
+            for number, line in enumerate(one.repaired.split("\n") if one.repaired else ()):
+                label = _REPAIRED if number == 0 else " " * len(_REPAIRED)
+                screen.line(f"    {label}{_short(harmless(line))}")
     if not whole and len(files) > _FILES_SHOWN:
         screen.line(f"... and {len(files) - _FILES_SHOWN} more files; --all shows them")
     _counts(screen, found, issues)

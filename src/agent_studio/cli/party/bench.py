@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cli.aliases import alias
 from agent_studio.cli.output import Result, working
 from agent_studio.cli.party.run import budget, timeout_s
 from agent_studio.errors import UsageError
@@ -30,7 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--team", metavar="NAME", help="who is asked")
     parser.add_argument("--model", metavar="NAME", help="the model of every seat")
     parser.add_argument("--limit", type=int, metavar="N", help="ask the first N questions only")
-    parser.add_argument("--budget-usd", default=_BUDGET, metavar="USD", help=f"for all of it (default: {_BUDGET})")
+    usd = parser.add_argument("--budget-usd", default=_BUDGET, metavar="USD", help=f"for all (default: {_BUDGET})")
+    alias(parser, usd, "--limit-usd")
     parser.add_argument("--only", action="append", choices=STRATEGIES, help="compare only these; may be repeated")
     parser.add_argument("--timeout", type=float, default=_TIMEOUT_S, metavar="S", help="seconds for one answer")
 

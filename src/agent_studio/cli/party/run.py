@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent_studio.cli.aliases import alias
 from agent_studio.cli.party import decide, shared
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.reasoning.party import holding, opening
@@ -34,7 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--team", metavar="NAME", help="who is asked (default: the project's team default, or general)")
     parser.add_argument("--model", metavar="NAME", help="the model of every seat (default: the team's, models.default)")
     parser.add_argument("--file", action="append", default=[], metavar="FILE", help="what it is about; may be repeated")
-    parser.add_argument("--budget-usd", metavar="USD", help="what it may cost (default: features.partyMode.costLimit)")
+    budget = parser.add_argument(
+        "--budget-usd", metavar="USD", help="what it may cost (default: features.partyMode.costLimit)"
+    )
+    alias(parser, budget, "--limit-usd")
     parser.add_argument("--allow-unpriced", action="store_true", help="ask models whose price nobody knows")
     parser.add_argument("--turn-limit", type=int, metavar="N", help="rounds at most (default: ...turnLimit)")
     parser.add_argument("--timeout", type=float, default=_TIMEOUT_S, metavar="S", help="seconds for one answer")

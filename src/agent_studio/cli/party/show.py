@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the id and the form."""
-    shared.add_id(parser)
+    parser.add_argument(
+        "party", metavar="ID", nargs="?", default="last", help="its id, or the end of its id (default: the newest)"
+    )
     parser.add_argument("--markdown", action="store_true", help="as Markdown")
     parser.add_argument("--out", metavar="FILE", help="write the Markdown into a file")
 

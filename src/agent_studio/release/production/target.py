@@ -54,6 +54,11 @@ def target(project: Project, config: Config, *, looking: bool = False) -> Target
             f"{KEY} is {str(written)!r}, but {place} is no folder",
             hint="make it: agent-studio init --env production --target DIR, or name another",
         )
+    if place.name == _PLUGIN.partition("/")[0] and (place.parent / _PLUGIN).is_file():
+        raise ConfigurationError(
+            f"{KEY} is {str(written)!r}, where a plugin's manifest is: its definitions are beside it",
+            hint=f"write {KEY}: {place.parent}",
+        )
     inner = Project(place).definitions
     if not is_alone(place) and not inner.is_dir() and (place / ".git").exists():
         raise ConfigurationError(
