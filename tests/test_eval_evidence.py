@@ -171,3 +171,11 @@ def test_a_client_that_cannot_work_is_shown_with_what_it_said(evals: Evals, monk
     assert "no license" in note["message"]
     shown = evals.world.data("eval", "show", "--attempt", "spring.1.candidate")
     assert shown["durationMs"] < 3_000  # what the client says of its options is asked before
+
+
+def test_evidence_of_runs_with_several_models_names_them_all(evals: Evals) -> None:
+    required(evals, counting(evals))
+    evals.side("good, other")
+    for model in ("haiku", "opus"):
+        evals.compare("live", "--repeats", "3", "--model", model)
+    assert "in 2 runs with haiku, opus" in asked(evals)[1]

@@ -58,7 +58,8 @@ def keep(context: Context, asked: Together, rules: Rules, margin: float) -> Kept
         "reason": _told(found, margin, asked, tasks), "against": header.against, "run": header.id,
         "runs": {one: _noted(folder, one) for one in asked.runs}, "header": header.sha256, "tags": list(rules.tags),
         "margin": margin, "pin": header.pin, "tasks": sorted(tasks), "suite": tasks, "backend": header.backend,
-        "words": shlex.split(header.backend), "model": header.model, "isolation": header.isolation, "imported": "",
+        "words": shlex.split(header.backend), "model": ", ".join(asked.models) or None, "isolation": header.isolation,
+        "imported": "",
         "why": found.why, **_figures(found.counts, found.verdict), "low": found.low, "high": found.high,
     }  # fmt: skip
     if no_regression.is_rehearsed(rules, data) and _counts(held, rules, header.against):
@@ -90,6 +91,7 @@ def _told(found: comparison.Judged, margin: float, asked: Together, tasks: Mappi
     header = asked.header
     told = found.why or reason(found.counts, margin, found.verdict, str(header.against), (found.low, found.high))
     more = f" in {len(asked.runs)} runs" if len(asked.runs) > 1 else ""
+    more += f" with {', '.join(asked.models)}" if len(asked.models) > 1 else ""
     count = f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
     return f"{told}; {count}, suite {suite.sha256(tasks)[:12]}, by {header.backend}{more}"
 
