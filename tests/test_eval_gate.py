@@ -86,6 +86,8 @@ def test_a_run_that_was_worse_cannot_be_taken_away(evals: Evals) -> None:
     shutil.rmtree(folder / run)
     done = evals.compare("live", "--repeats", "6")
     assert (done.code, "is gone, and its attempts count" in done.out) == (8, True)
+    listed = evals.studio.run("eval", "list", "--json")
+    assert (listed.code, f"{run} is gone, and its attempts count" in listed.out) == (0, True)
     shutil.rmtree(folder)
     evals.script({}, when={"file": AGENT, "has": ""})
     done = evals.compare("live", "--repeats", "6")
