@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 AGENT = ".claude/agents/code-reviewer.md"
 TASKS = ("spring", "summer", "autumn", "winter")
+GOOD = "---\nname: code-reviewer\ndescription: Reviews.\n---\ngood\n"
 
 
 class Evals:
@@ -65,3 +66,32 @@ class Evals:
         place.write_text(f"#!/bin/sh\n{text}\n")
         place.chmod(place.stat().st_mode | stat.S_IXUSR)
         return str(place)
+
+
+def required(evals: Evals, backend: str, *, imported: bool = False) -> str:
+    """Promote good definitions under a policy that counts one backend; return the release."""
+    config = evals.studio.path / ".claude/config.yaml"
+    text = config.read_text()
+    own = {"required": True, "attempts": 10, "margin": 0.25, "imported": imported, "backend": [backend]}
+    policy = f"  policy:\n    evals: {json.dumps(own)}\n"
+    config.write_text(text + (policy if "release:" in text else f"release:\n{policy}"))
+    live: str = evals.world.promoted(GOOD)
+    return live
+
+
+def asked(evals: Evals) -> tuple[str, str]:
+    done = evals.world.data("gate")["requirements"]
+    return next((one["verdict"], one["reason"]) for one in done if one["name"] == "no-regression")
+
+
+def counting(evals: Evals) -> str:
+    return f"scripted:{evals.folder / 'script.json'}"
+
+
+def judged_worse(evals: Evals, *, imported: bool = False) -> str:
+    """Have a candidate that was tried and found worse; return the run."""
+    required(evals, counting(evals), imported=imported)
+    evals.side("bad")
+    run: str = evals.compare("live", "--repeats", "6").data["run"]
+    assert asked(evals)[0] == "FAIL"
+    return run

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.eval_world import AGENT, TASKS, Evals
+from tests.eval_world import AGENT, TASKS, Evals, asked, counting, judged_worse, required
 from tests.release_world import World
 
 from agent_studio.release import no_regression
@@ -26,32 +26,11 @@ pytestmark = [
     pytest.mark.skipif(not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is missing"),
     pytest.mark.skipif(os.name == "nt", reason="scripts of the tests are for a POSIX shell"),
 ]
-GOOD = "---\nname: code-reviewer\ndescription: Reviews.\n---\ngood\n"
 
 
 @pytest.fixture
 def evals(bare: Studio, tmp_path: Path) -> Evals:
     return Evals(World(bare, tmp_path), tmp_path)
-
-
-def required(evals: Evals, backend: str) -> str:
-    """Promote good definitions under a policy that counts one backend; return the release."""
-    config = evals.studio.path / ".claude/config.yaml"
-    text = config.read_text()
-    own = f"evals: {{required: true, attempts: 10, margin: 0.25, backend: {json.dumps([backend])}}}"
-    policy = f"  policy:\n    {own}\n"
-    config.write_text(text + (policy if "release:" in text else f"release:\n{policy}"))
-    live: str = evals.world.promoted(GOOD)
-    return live
-
-
-def asked(evals: Evals) -> tuple[str, str]:
-    done = evals.world.data("gate")["requirements"]
-    return next((one["verdict"], one["reason"]) for one in done if one["name"] == "no-regression")
-
-
-def counting(evals: Evals) -> str:
-    return f"scripted:{evals.folder / 'script.json'}"
 
 
 def test_only_the_backend_that_the_policy_names_decides_whatever_its_path(evals: Evals) -> None:
@@ -82,15 +61,6 @@ def test_an_agent_that_does_nothing_on_either_side_shows_nothing(evals: Evals) -
     assert asked(evals)[0] == "INSUFFICIENT"
 
 
-def judged_worse(evals: Evals) -> str:
-    """Have a candidate that was tried and found worse; return the run."""
-    required(evals, counting(evals))
-    evals.side("bad")
-    run: str = evals.compare("live", "--repeats", "6").data["run"]
-    assert asked(evals)[0] == "FAIL"
-    return run
-
-
 def test_runs_that_look_good_do_not_undo_one_that_was_worse(evals: Evals) -> None:
     first = judged_worse(evals)
     evals.script({}, when={"file": AGENT, "has": ""})  # from now on both sides pass at everything: luck
@@ -116,6 +86,8 @@ def test_a_run_that_was_worse_cannot_be_taken_away(evals: Evals) -> None:
     shutil.rmtree(folder / run)
     done = evals.compare("live", "--repeats", "6")
     assert (done.code, "is gone, and its attempts count" in done.out) == (8, True)
+    listed = evals.studio.run("eval", "list", "--json")
+    assert (listed.code, f"{run} is gone, and its attempts count" in listed.out) == (0, True)
     shutil.rmtree(folder)
     evals.script({}, when={"file": AGENT, "has": ""})
     done = evals.compare("live", "--repeats", "6")

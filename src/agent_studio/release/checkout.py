@@ -23,18 +23,19 @@ def listed(base: Path) -> Iterator[str]:
     """Yield the files of a folder as git has them: tracked, and new ones that are not ignored; all without git."""
     told = git(base, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     names = None if told is None else [os.fsdecode(name) for name in told.split(b"\0") if name]
-    for name in sorted(_walked(base)) if names is None else sorted(set(names)):
+    for name in sorted(walked(base)) if names is None else sorted(set(names)):
         place = base / name.rstrip("/")
         if LEFT_OUT.isdisjoint(place.relative_to(base).parts) and name != PROJECT_FILE:
             if place.is_dir() and not place.is_symlink():  # a repository inside: a submodule, or somebody's clone
                 yield from (
-                    f"{name.rstrip('/')}/{inner}" for inner in _walked(place) if ".git" not in inner.split("/")
+                    f"{name.rstrip('/')}/{inner}" for inner in walked(place) if ".git" not in inner.split("/")
                 )  # fmt: skip
             elif os.path.lexists(place):
                 yield name
 
 
-def _walked(folder: Path) -> Iterator[str]:
+def walked(folder: Path) -> Iterator[str]:
+    """Yield the files and links of a folder, in no order."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in LEFT_OUT]
         inner = os.path.relpath(place, folder)
@@ -49,6 +50,6 @@ def git(folder: Path, *words: str) -> bytes | None:
             ["git", "-C", str(folder), *words], stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_SECONDS,
             check=False,
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, ValueError, subprocess.TimeoutExpired):  # a word with a NUL is a `ValueError`
         return None
     return done.stdout if done.returncode == 0 else None

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 FOLDER, REGISTER, JOURNAL = "evals", "runs.jsonl", "journal.jsonl"
 ATTEMPT, JUDGED = "attempt", "judged"
 """Kinds of lines that decide something."""
-_MEND = "restore it from a copy; without one, another candidate or other tasks begin anew"
+MEND = "restore it from a copy; without one, another candidate begins anew"
+"""What mends what is lost; of a journal, other tasks begin anew as well."""
 
 
 class Run(NamedTuple):
@@ -85,7 +86,7 @@ def alike(folder: Folder, wanted: Run) -> list[Run]:
 def reached(folder: Folder, run: str) -> Reached:
     """Return how far a run has come; raise `IntegrityError` where its journal was changed or cut, or is gone."""
     if not folder.has_folder(run) or not folder.has_file(f"{run}/{JOURNAL}"):
-        raise IntegrityError(f"{folder.path / run / JOURNAL} is gone, and its attempts count", hint=_MEND)
+        raise IntegrityError(f"{folder.path / run / JOURNAL} is gone, and its attempts count", hint=MEND)
     held = chain_file.read(folder.at(run), JOURNAL)
     deciding = sum(one.get("kind") in {ATTEMPT, JUDGED} for one in held.records)
     return Reached(held.head, deciding, [str(one["_hash"]) for one in held.records])
@@ -96,5 +97,5 @@ def refuse_other(folder: Folder, run: str, noted: Mapping[str, Any]) -> Reached:
     now = reached(folder, run)
     seq = int(noted["seq"])
     if seq and (seq > now.head.seq or now.hashes[seq - 1] != noted["hash"]):
-        raise IntegrityError(f"{folder.path / run / JOURNAL} is not what evidence was made of", hint=_MEND)
+        raise IntegrityError(f"{folder.path / run / JOURNAL} is not what evidence was made of", hint=MEND)
     return now

@@ -42,9 +42,14 @@ def _since(staging: Context, held: Evidence, damage: list[str]) -> Iterator[str]
     words = tuple(held.data.get("words") or ())
     asked = eval_runs.Run("", held.candidate, str(held.data.get("against")), words, tasks)
     try:
+        known = {one.id for one in eval_runs.all_of(folder)}
         runs = [one.id for one in eval_runs.alike(folder, asked)]
     except IntegrityError as error:
         damage.append(error.message)
+        return
+    if lost := sorted(noted.keys() - known):
+        place = folder.path / eval_runs.REGISTER
+        damage.append(f"{place} knows no {', '.join(lost)}, which evidence was made of: {eval_runs.MEND}")
         return
     for run in sorted({*runs, *noted}):
         try:

@@ -13,11 +13,11 @@ import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.environment import document
-from agent_studio.errors import ConfigurationError
+from agent_studio.errors import AgentStudioError, ConfigurationError
 from agent_studio.release import checkout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from agent_studio.environment.roots import Project
@@ -26,6 +26,7 @@ FOLDER = "evals"
 """Of the definitions; in no candidate."""
 _ENDINGS = (".yaml", ".yml")
 _MISSING = "is not there"
+_READABLE = "let yourself read it"
 
 
 class Written(NamedTuple):
@@ -88,23 +89,49 @@ def prompt_file(project: Project, name: str) -> str:
 
 
 def whole(project: Project, sha256: str, folder: str | None, ref: str | None) -> str:
-    """Return one hash over a task's content and the start that it names."""
+    """Return one hash over a task's content and the start that it names, as it is now.
+
+    Raises `ConfigurationError` for a folder that leads out of the project, or cannot be read.
+    """
     if folder is None and ref is None:
         return sha256
-    begins = _tree(project, str(ref)) if folder is None else _files(project.path / folder)
+    if folder is None:
+        return begun_with(sha256, tree(project, str(ref)) or _MISSING)
+    place = inside(project, folder)
+    try:
+        return begun_with(sha256, content_of(place, checkout.listed(place)) if place.is_dir() else _MISSING)
+    except OSError as error:
+        raise ConfigurationError(f"start.folder {folder} cannot be read: {error.strerror}", hint=_READABLE) from None
+
+
+def begun_with(sha256: str, begins: str) -> str:
+    """Return the same of a start whose hash is known already: that of a copy, or a tree of git."""
     return hashlib.sha256(f"{sha256} {begins}".encode()).hexdigest()
 
 
-def _tree(project: Project, ref: str) -> str:
+def inside(project: Project, folder: str) -> Path:
+    """Return a folder of the project; raise `ConfigurationError` for one that leads out of it, or is no path."""
+    place = project.path / folder
+    try:
+        is_inside = place.resolve().is_relative_to(project.path.resolve())
+        place.is_dir()
+    except (OSError, ValueError, RuntimeError):  # too long a name, a NUL, links in a circle
+        raise ConfigurationError(f"start.folder {folder[:80]!r} is no path", hint="name a folder in it") from None
+    if not is_inside:
+        raise ConfigurationError(f"start.folder {folder} leads out of the project", hint="name a folder in it")
+    return place
+
+
+def tree(project: Project, ref: str) -> str | None:
+    """Return the hash of the files of a ref of git, None where git knows none."""
     told = checkout.git(project.path, "rev-parse", "--verify", "-q", "--end-of-options", f"{ref}^{{tree}}")
-    return _MISSING if told is None else told.decode("ascii", "replace").strip()
+    return None if told is None else told.decode("ascii", "replace").strip()
 
 
-def _files(folder: Path) -> str:
-    if not folder.is_dir():
-        return _MISSING
+def content_of(folder: Path, names: Iterable[str]) -> str:
+    """Return one hash over some files and links of a folder; what is neither is in no copy, and is left out."""
     digest = hashlib.sha256()
-    for name in checkout.listed(folder):
+    for name in sorted(names):
         status = (folder / name).lstat()
         if stat.S_ISLNK(status.st_mode):
             told = f"link {(folder / name).readlink()}"
@@ -112,7 +139,7 @@ def _files(folder: Path) -> str:
             with (folder / name).open("rb") as file:
                 told = f"{bool(status.st_mode & stat.S_IXUSR)} {hashlib.file_digest(file, 'sha256').hexdigest()}"
         else:
-            told = "special"
+            continue
         digest.update(f"{told} {name}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
@@ -122,17 +149,24 @@ def now(project: Project) -> dict[str, Known]:
     found = {}
     for one in (task for name in files(project) for task in written(project, name)):
         value = one.value if isinstance(one.value, dict) else {"is": one.value}
-        start = value.get("start") if isinstance(value.get("start"), dict) else {}
+        name, tags = str(value.get("id", one.name)), value.get("tags")
         try:
-            prompt = str(value["prompt"]) if "prompt" in value else prompt_file(project, str(value.get("promptFile")))
-        except (OSError, ValueError):
-            prompt = _MISSING
-        tags = value.get("tags")
-        found[str(value.get("id", one.name))] = Known(
-            whole(project, content(value, prompt), _text(start, "folder"), _text(start, "ref")),
-            tuple(map(str, tags)) if isinstance(tags, list) else (),
-        )
+            known = _known(project, value)
+        except AgentStudioError as error:
+            raise ConfigurationError(f"{one.shown}: {name}: {error.message}", hint=error.hint) from None
+        except (OSError, ValueError, TypeError) as error:  # what no task may hold, and `eval check` refuses
+            raise ConfigurationError(f"{one.shown}: {name}: {error}", hint="agent-studio eval check") from None
+        found[name] = Known(known, tuple(map(str, tags)) if isinstance(tags, list) else ())
     return found
+
+
+def _known(project: Project, value: Mapping[str, Any]) -> str:
+    start = value.get("start") if isinstance(value.get("start"), dict) else {}
+    try:
+        prompt = str(value["prompt"]) if "prompt" in value else prompt_file(project, str(value.get("promptFile")))
+    except (OSError, ValueError):
+        prompt = _MISSING
+    return whole(project, content(value, prompt), _text(start, "folder"), _text(start, "ref"))
 
 
 def _text(start: Any, name: str) -> str | None:

@@ -48,14 +48,12 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     runs = Runs(begin.folder_of(context))
     data = comparison.data(runs.together(done.header.id, later=True), share)
     tasks = loading.load(context.project, context.config)
-    evidence, why = shared.kept(context, runs, done.header, tasks)
+    evidence, why, hint = shared.kept(context, runs, done.header, tasks)
     data["evidence"] = _data(evidence)
     shared.write_files(args, session, data)
     problems = shared.notes(done)
     if why:
-        problems.append(
-            Problem("no-evidence", why, "agent-studio eval compare with all tasks, begun anew", is_note=True)
-        )
+        problems.append(Problem("no-evidence", why, hint, is_note=True))
     return Result(data, lambda screen: _render(screen, data, evidence), shared.CODES[data["verdict"]], problems)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.eval import shared
-from agent_studio.cli.output import Result
+from agent_studio.cli.output import Problem, Result
 from agent_studio.errors import UsageError
 from agent_studio.evals.making import importing
 from agent_studio.evals.runs import begin
@@ -44,14 +44,15 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         raise UsageError("evidence is about a candidate and another release", hint="name both: --candidate, --against")
     asked = no_regression.rules(policy.in_force(context.project, candidate).values)
     share = asked.margin or float(context.config["evals.margin"])
-    source = importing.source(args.format, datas, own, None)
-    kept = keeping.keep_imported(context, candidate, against, counts, share, source)
+    source = importing.source(args.format, own, other)
+    kept = keeping.keep_imported(context, candidate, against, counts, asked, share, source)
     data: dict[str, Any] = {
         "candidate": candidate, "against": against, "imported": args.format, "pairs": counts._asdict(),
         "difference": counts.difference, "verdict": betting.verdict(counts, share), "counts": asked.imported,
-        "evidence": None if kept is None else kept.file,
+        "leftOut": importing.left_out(own, other), "evidence": None if kept.evidence is None else kept.evidence.file,
     }  # fmt: skip
-    return Result(data, lambda screen: _render(screen, data), shared.CODES[data["verdict"]])
+    problems = [Problem("no-evidence", kept.why, kept.hint, is_note=True)] if kept.why else []
+    return Result(data, lambda screen: _render(screen, data), shared.CODES[data["verdict"]], problems)
 
 
 def _sides(args: argparse.Namespace, datas: list[bytes]) -> tuple[importing.Results, importing.Results]:
@@ -76,5 +77,7 @@ def _render(screen: Screen, data: dict[str, Any]) -> None:
         f"imported from {data['imported']}: {data['verdict']}, {data['pairs']['won']} won, {data['pairs']['lost']} "
         f"lost, {data['pairs']['same']} alike"
     )
+    if data["leftOut"]:
+        screen.told("note", f"{data['leftOut']} results are left out: an error of the tool or of a service ended them")
     if not data["counts"]:
         screen.told("note", "the policy does not count imported results: release.policy.evals.imported")

@@ -18,7 +18,7 @@ from agent_studio.release.production.sides import open_sides
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from agent_studio.evals.runs.header import Header
     from agent_studio.evals.runs.together import Runs
     from agent_studio.evals.tasks.task import Task
-    from agent_studio.release.evidence import Evidence
 
 CODES = {
     betting.BETTER: ExitCode.DONE, betting.NO_DIFFERENCE: ExitCode.DONE, betting.WORSE: ExitCode.FAILED,
@@ -142,10 +141,10 @@ def write_files(args: argparse.Namespace, session: Session, data: dict[str, Any]
             files.write(place, written(data), files.definitions_of(session))
 
 
-def kept(context: Context, runs: Runs, header: Header, tasks: Sequence[Task]) -> tuple[Evidence | None, str]:
-    """Keep what was found of the policy's tasks as evidence; return it, and why there is none."""
+def kept(context: Context, runs: Runs, header: Header, tasks: Sequence[Task]) -> keeping.Kept:
+    """Keep what was found of the policy's tasks as evidence."""
     if header.against in {None, NONE}:
-        return None, ""
+        return keeping.Kept(None)
     rules = no_regression.rules(policy.in_force(context.project, header.candidate).values)
     wanted = {
         task.id: suite.whole(context.project, task.sha256, task.start.folder, task.start.ref)
@@ -155,7 +154,8 @@ def kept(context: Context, runs: Runs, header: Header, tasks: Sequence[Task]) ->
     asked = runs.whole(header.id, wanted)
     if missing := sorted(wanted.keys() - {one.id for one in asked.header.tasks}):
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        return None, f"it is no evidence: the policy asks about {', '.join(missing[:_SHOWN])}{more} as well"
+        why = f"it is no evidence: the policy asks about {', '.join(missing[:_SHOWN])}{more} as well"
+        return keeping.Kept(None, why, f"{no_regression.COMMAND} with all of its tasks as they are now")
     return keeping.keep(context, asked, rules, rules.margin or float(context.config["evals.margin"]))
 
 
@@ -180,6 +180,7 @@ def notes(done: Done) -> list[Problem]:
             "project-changed", f"files of the project changed meanwhile: {', '.join(done.changed[:_SHOWN])}{more}",
             "by you or by an attempt: look at them", is_note=True,
         ))  # fmt: skip
+    found += list(_idle(done))
     found += [Problem("unjudged", f"pairs were not judged: {one}", is_note=True) for one in done.unjudged]
     if not done.is_whole:
         left = sum(task.repeats for task in done.header.tasks) * len(done.header.sides) - len(done.state.attempts)
@@ -195,8 +196,21 @@ def notes(done: Done) -> list[Problem]:
 
 
 def _left_out(done: Done) -> int:
-    found = comparison.pairs(done.state.attempts, done.header.tasks)
+    found = [one for one in comparison.pairs(done.state.attempts, done.header.tasks) if not one.is_idle]
     return len(found) - len(comparison.balanced(found, [task.id for task in done.header.tasks]))
+
+
+def _idle(done: Done) -> Iterator[Problem]:
+    """Yield one problem where agents could not work at all, with what the first of them said last."""
+    idle = [one for one in done.state.attempts.values() if comparison.is_idle(one) and not one["void"]]
+    if idle:
+        first, count = idle[0], len(idle)
+        told = f"{count} attempt{'' if count == 1 else 's'} ended without a sign that an agent did anything"
+        yield Problem(
+            "idle", f"{told}: {first['facts']['ended']}, {first['facts']['reason'] or 'no reason was given'}",
+            f"agent-studio eval show {done.header.id} --attempt {first['attempt']}; mend the client or the command",
+            is_note=True,
+        )  # fmt: skip
 
 
 def render(screen: Screen, data: dict[str, Any]) -> None:

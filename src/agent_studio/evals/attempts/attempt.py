@@ -50,9 +50,10 @@ def make(
     too_dear: Callable[[Sequence[Usage]], bool],
 ) -> Made:  # fmt: skip
     """Make the attempt, and leave its room for whoever settles what it cost."""
-    started_at, began = clock.now(), time.monotonic()
     room = rooms.make(wanted.name, wanted.task, wanted.snapshot, wanted.definitions)
     before = start.states(room.copy)
+    backend.prepare(room)
+    started_at, began = clock.now(), time.monotonic()
     found = backend.attempt(Trying(room, wanted.task, wanted.number, wanted.side, wanted.model, too_dear))
     duration_ms = round((time.monotonic() - began) * 1000)
     usd = price(found)

@@ -46,6 +46,10 @@ class Backend(Protocol):
 
     name: str
 
+    def prepare(self, room: Room) -> None:
+        """Do what has to be done once, before the time of an attempt runs."""
+        ...
+
     def attempt(self, trying: Trying) -> Facts:
         """Let the agent work, and return what it did."""
         ...
@@ -58,6 +62,12 @@ class Claude:
         self.name, self._program = CLAUDE, program
         self._known: str | None = None
 
+    def prepare(self, room: Room) -> None:
+        """Ask the client for its options, once, confined as an attempt is."""
+        if self._known is None:
+            room.run([self._program, "--help"], "help", _HELP_S)
+            self._known = room.said("help", _HELP_BYTES)
+
     def attempt(self, trying: Trying) -> Facts:
         """Run one unattended session."""
         room, task = trying.room, trying.task
@@ -66,21 +76,14 @@ class Claude:
         found = stream.read(room.written(_OUT).split(b"\n"), room.client / "projects", ended.code)
         return _ended(found, ended, room)
 
-    def _options(self, room: Room) -> str:
-        """Return what the client says of its options, asked once, confined as an attempt is."""
-        if self._known is None:
-            room.run([self._program, "--help"], "help", _HELP_S)
-            self._known = room.said("help", _HELP_BYTES)
-        return self._known
-
     def _words(self, trying: Trying) -> list[str]:
-        room, task = trying.room, trying.task
+        task = trying.task
         prompt = f"/{task.skill} {task.prompt}" if task.skill else task.prompt
         tools = task.allowed_tools or _TOOLS
         words = [self._program, "-p", prompt, "--output-format", "stream-json", "--verbose"]
         words += ["--permission-mode", task.permission_mode, "--allowedTools", ",".join(tools)]
         words += ["--max-turns", str(task.limits.turns)]
-        known = self._options(room)
+        known = self._known or ""
         if "--include-hook-events" in known:
             words.append("--include-hook-events")
         if "--max-budget-usd" in known:
@@ -115,6 +118,9 @@ class Command:
 
     def __init__(self, words: Sequence[str]) -> None:
         self.name, self._command = words[0], tuple(words)
+
+    def prepare(self, room: Room) -> None:
+        """Do nothing."""
 
     def attempt(self, trying: Trying) -> Facts:
         """Run the command."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent_studio.evals.attempts.backends import Trying
+    from agent_studio.evals.attempts.room import Room
 
 _LUCK = float(1 << 64)
 
@@ -39,6 +40,9 @@ class Scripted:
                     _refuse_unfit(rule)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"{file} is no script: {error}", hint="see docs/evals.md, Backends") from None
+
+    def prepare(self, room: Room) -> None:
+        """Do nothing."""
 
     def attempt(self, trying: Trying) -> Facts:
         """Do what the first rule that fits says."""

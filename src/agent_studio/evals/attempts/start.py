@@ -8,11 +8,11 @@ import shutil
 import stat
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import ConfigurationError, StorageError, UnsafePathError, UsageError
 from agent_studio.evals.attempts import reading
-from agent_studio.release import checkout
+from agent_studio.release import checkout, suite
 from agent_studio.release.content.manifest import PROJECT_FILE
 from agent_studio.storage.folder import Folder, disk_faults
 
@@ -26,17 +26,31 @@ _MOST_HASHED = 4_000_000_000
 _ADD_FILES = "name a folder of the project"
 
 
-def materialise(project: Project, task: Task, folder: Path, limit_mb: float) -> str:
-    """Put a task's starting files into a folder that is not there yet; return their hash.
+class Kept(NamedTuple):
+    """Starting files that are kept for a run."""
+
+    folder: Path
+    sha256: str
+    """Of all of them."""
+    begins: str | None
+    """What the gate knows them by: the hash of what came from a folder or from git; None where neither is named."""
+
+    def suite(self, task: Task) -> str:
+        """Return what a task that begins with them is to the gate: by what was copied, whatever is there now."""
+        return task.sha256 if self.begins is None else suite.begun_with(task.sha256, self.begins)
+
+
+def materialise(project: Project, task: Task, folder: Path, limit_mb: float) -> Kept:
+    """Put a task's starting files into a folder that is not there yet.
 
     Raises `ConfigurationError` for a folder or ref that is not there, `UsageError` for more than the limit.
     """
     folder.mkdir(parents=True)
     with disk_faults(folder):
-        _base(project, task, folder, limit_mb * _MB)
+        begins = _base(project, task, folder, limit_mb * _MB)
         for path, text in task.start.files.items():
             put(folder, path, text)
-    return tree_hash(folder)
+    return Kept(folder, tree_hash(folder), begins)
 
 
 def put(folder: Path, path: str, text: str) -> None:
@@ -60,22 +74,21 @@ def refuse_missing(project: Project, task: Task) -> None:
     for path in task.start.share:
         if not (project.path / path).exists():
             raise ConfigurationError(f"{task.file}: start.share {path} is not there", hint="make it, or leave it out")
-    folder = project.path / (task.start.folder or "")
-    if not folder.resolve().is_relative_to(project.path.resolve()):
-        raise ConfigurationError(
-            f"{task.file}: start.folder {task.start.folder} leads out of the project", hint="name a folder in it"
-        )
+    try:
+        suite.inside(project, task.start.folder or "")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{task.file}: {error.message}", hint=error.hint) from None
 
 
-def _base(project: Project, task: Task, folder: Path, most_bytes: float) -> None:
+def _base(project: Project, task: Task, folder: Path, most_bytes: float) -> str | None:
     start = task.start
     if start.empty:
-        return
+        return None
     if start.ref is not None:
-        _archive(project, task, folder)
+        begins = _archive(project, task, folder)
         size = sum(place.lstat().st_size for place in folder.rglob("*"))
         _refuse_large(task, size, most_bytes)
-        return
+        return begins
     base = project.path if start.folder is None else project.path / start.folder
     if not base.is_dir():
         raise ConfigurationError(f"{task.file}: start.folder {start.folder} is no folder", hint=_ADD_FILES)
@@ -83,6 +96,7 @@ def _base(project: Project, task: Task, folder: Path, most_bytes: float) -> None
     _refuse_large(task, sum((base / name).lstat().st_size for name in names), most_bytes)
     for name in names:
         copy(base / name, folder / name)
+    return None if start.folder is None else suite.content_of(folder, checkout.walked(folder))
 
 
 def _refuse_large(task: Task, size: float, most_bytes: float) -> None:
@@ -93,12 +107,13 @@ def _refuse_large(task: Task, size: float, most_bytes: float) -> None:
         )
 
 
-def _archive(project: Project, task: Task, folder: Path) -> None:
-    """Unpack a commit; a submodule's files are in another repository, so a commit with one cannot be a start."""
+def _archive(project: Project, task: Task, folder: Path) -> str:
+    """Unpack a commit, and return its tree; a submodule's files are in another repository, so none can be a start."""
     ref = str(task.start.ref)
-    listed = checkout.git(project.path, "ls-tree", "-r", "-z", "--end-of-options", ref)
-    packed = checkout.git(project.path, "archive", "--format=tar", "--end-of-options", ref)
-    if listed is None or packed is None:
+    tree = suite.tree(project, ref)  # once: a branch may move meanwhile
+    listed = tree and checkout.git(project.path, "ls-tree", "-r", "-z", "--end-of-options", tree)
+    packed = tree and checkout.git(project.path, "archive", "--format=tar", "--end-of-options", tree)
+    if not tree or not isinstance(listed, bytes) or not isinstance(packed, bytes):
         raise ConfigurationError(f"{task.file}: git knows no {ref!r} here", hint="name a commit, branch or tag")
     if any(line.startswith(b"160000 ") for line in listed.split(b"\0")):
         raise ConfigurationError(
@@ -118,6 +133,7 @@ def _archive(project: Project, task: Task, folder: Path) -> None:
         place = folder / name
         is_folder = place.is_dir() and not place.is_symlink()
         shutil.rmtree(place) if is_folder else place.unlink(missing_ok=True)
+    return tree
 
 
 def copy(source: Path, target: Path) -> None:

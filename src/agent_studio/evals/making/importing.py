@@ -23,8 +23,10 @@ FORMATS = (INSPECT, PROMPTFOO)
 _MOST_BYTES = 200_000_000
 _RIGHT = {"C": True, "I": False, "P": False, "N": False}
 """Inspect's letters: correct, incorrect, partial, no answer."""
-Results = dict[tuple[str, int], bool]
-"""Whether each repetition of each task passed."""
+Results = dict[tuple[str, int], bool | None]
+"""Whether each repetition of each task passed; None for one that an error ended, which says nothing of the agent."""
+_ERROR = 2
+"""promptfoo's `failureReason` of what did not fail a check: the provider, or promptfoo itself, did not get through."""
 
 
 def read(data: bytes, form: str, shown: str, column: str | None = None) -> Results:
@@ -38,7 +40,7 @@ def read(data: bytes, form: str, shown: str, column: str | None = None) -> Resul
             f"{shown} is no result of {form}: {type(error).__name__}: {error}",
             hint="inspect: a .eval or .json log; promptfoo: promptfoo eval --output FILE.json",
         ) from None
-    if not found:
+    if all(passed is None for passed in found.values()):
         raise UsageError(f"{shown} holds no result", hint="run the tool to its end first")
     return found
 
@@ -48,8 +50,8 @@ def _inspect(data: bytes) -> Results:
     found: Results = {}
     for one in samples:
         scores = [score["value"] for score in (one.get("scores") or {}).values()]
-        if scores and not one.get("error"):
-            found[str(one["id"]), int(one.get("epoch", 1))] = all(map(_is_right, scores))
+        key = str(one["id"]), int(one.get("epoch", 1))
+        found[key] = all(map(_is_right, scores)) if scores and not one.get("error") else None
     return found
 
 
@@ -80,8 +82,15 @@ def _promptfoo(value: Mapping[str, Any], column: str | None) -> Results:
         task = str(one.get("testCase", {}).get("description") or one.get("description") or one.get("testIdx") or
                    json.dumps(one.get("vars", {}), sort_keys=True))  # fmt: skip
         seen[task] = seen.get(task, 0) + 1
-        found[task, seen[task]] = bool(one["success"])
+        found[task, seen[task]] = None if _is_error(one) else bool(one["success"])
     return found
+
+
+def _is_error(one: Mapping[str, Any]) -> bool:
+    """Tell whether no check decided; what does not say why it failed has an error and nothing that was graded."""
+    if "failureReason" in one:
+        return bool(one["failureReason"] == _ERROR)
+    return bool(one.get("error")) and not one.get("gradingResult")
 
 
 def _columns(one: Mapping[str, Any]) -> set[str]:
@@ -92,15 +101,21 @@ def _columns(one: Mapping[str, Any]) -> set[str]:
 
 def paired(candidate: Results, against: Results) -> Pairs:
     """Return how the pairs that both have came out; raise `UsageError` when there is none."""
-    both = candidate.keys() & against.keys()
+    both = [key for key in candidate.keys() & against.keys() if None not in (candidate[key], against[key])]
     if not both:
-        raise UsageError("the two results have no task in common", hint="run the same tasks for both sides")
-    won = sum(candidate[key] and not against[key] for key in both)
-    lost = sum(against[key] and not candidate[key] for key in both)
+        raise UsageError("the two results have no task in common that both decided", hint="run the same for both sides")
+    won = sum(bool(candidate[key]) and not against[key] for key in both)
+    lost = sum(bool(against[key]) and not candidate[key] for key in both)
     return Pairs(won, lost, len(both) - won - lost)
 
 
-def source(form: str, datas: list[bytes], results: Results, model: str | None) -> dict[str, Any]:
-    """Return what the evidence says of where it is from."""
-    digest = hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in datas)).hexdigest()
-    return {"tool": form, "sha256": digest, "tasks": sorted({task for task, _ in results})[:200], "model": model}
+def left_out(*sides: Results) -> int:
+    """Return how many results an error ended."""
+    return sum(passed is None for side in sides for passed in side.values())
+
+
+def source(form: str, own: Results, other: Results) -> dict[str, Any]:
+    """Return what the evidence says of where it is from; the hash is of the results, however a file writes them."""
+    said = json.dumps([sorted([*key, passed] for key, passed in side.items()) for side in (own, other)])
+    digest = hashlib.sha256(said.encode()).hexdigest()
+    return {"tool": form, "sha256": digest, "tasks": sorted({task for task, _ in own})[:200], "model": None}

@@ -141,11 +141,13 @@ def begin(context: Context, variables: Mapping[str, str], asked: Asked, tell: Te
             try:
                 rooms = room.Rooms(context, variables, place, cancelled)
                 refuse_unconfined(context, rooms, asked.backend, unconfined=asked.unconfined)
-                pins, snapshots = _pinned(context, asked.tasks, place)
+                kept = _kept(context, asked.tasks, place)
+                snapshots = {name: one.folder for name, one in kept.items()}
                 found = _untouched(asked, rooms, snapshots)
+                _refuse_edited(context, asked.tasks, kept)
                 header = Header(
                     run, clock.timestamp(clock.now()), asked.candidate, asked.against,
-                    tuple(_pin(context, task, pins[task.id], asked.repeats) for task in asked.tasks),
+                    tuple(_pin(task, kept[task.id], asked.repeats) for task in asked.tasks),
                     shlex.join(asked.backend), asked.model, rooms.backend, f"{asked.limit_usd:f}", asked.seed,
                     not all(one.is_sound for one in found),
                 )  # fmt: skip
@@ -178,10 +180,11 @@ def resume(
         cancelled = threading.Event()
         rooms = room.Rooms(context, variables, place, cancelled)
         refuse_unconfined(context, rooms, shlex.split(header.backend), unconfined=unconfined)
-        for kept in (places.STARTS, places.PREPARED):
-            shutil.rmtree(place / kept, ignore_errors=True)
-        pins, snapshots = _pinned(context, chosen, place)
-        headers.refuse_changed(header, [(task, pins[task.id]) for task in chosen])
+        for left in (places.STARTS, places.PREPARED):
+            shutil.rmtree(place / left, ignore_errors=True)
+        kept = _kept(context, chosen, place)
+        headers.refuse_changed(header, [(task, kept[task.id].sha256) for task in chosen])
+        snapshots = {name: one.folder for name, one in kept.items()}
         _write(folder, header)
         asked = Asked(
             chosen, header.candidate, header.against, shlex.split(header.backend), header.model,
@@ -235,24 +238,38 @@ def refuse_unconfined(context: Context, rooms: room.Rooms, backend: Sequence[str
     )
 
 
-def _pinned(context: Context, tasks: Sequence[Task], place: Path) -> tuple[dict[str, str], dict[str, Path]]:
-    """Keep what each task begins with, alike ones once; return the hashes and the folders."""
+def _kept(context: Context, tasks: Sequence[Task], place: Path) -> dict[str, start.Kept]:
+    """Keep what each task begins with, alike ones once; return it by task."""
     limit_mb = float(context.config["evals.startLimitMb"])
-    known: dict[str, tuple[str, Path]] = {}
+    known: dict[str, start.Kept] = {}
+    found: dict[str, start.Kept] = {}
     for number, task in enumerate(tasks):
         start.refuse_missing(context.project, task)
         key = headers.canonical([task.start.folder, task.start.ref, task.start.empty, task.start.files])
         if key not in known:
             folder = place / places.STARTS / str(number)
-            known[key] = start.materialise(context.project, task, folder, limit_mb), folder
-    keys = {task.id: headers.canonical([task.start.folder, task.start.ref, task.start.empty, task.start.files])
-            for task in tasks}  # fmt: skip
-    return {one: known[key][0] for one, key in keys.items()}, {one: known[key][1] for one, key in keys.items()}
+            known[key] = start.materialise(context.project, task, folder, limit_mb)
+        found[task.id] = known[key]
+    return found
 
 
-def _pin(context: Context, task: Task, begins: str, repeats: int | None) -> Pinned:
-    whole = suite.whole(context.project, task.sha256, task.start.folder, task.start.ref)
-    return Pinned(task.id, task.sha256, begins, repeats or task.repeats, task.tags, task.is_judged, whole)
+def _refuse_edited(context: Context, tasks: Sequence[Task], kept: Mapping[str, start.Kept]) -> None:
+    """Raise `UsageError` before anything is paid for where a start is no longer what was copied of it."""
+    project = context.project
+    edited = [
+        task.id for task in tasks
+        if kept[task.id].suite(task) != suite.whole(project, task.sha256, task.start.folder, task.start.ref)
+    ]  # fmt: skip
+    if edited:
+        raise UsageError(
+            f"what {', '.join(edited)} begins with was changed while the run began",
+            hint="begin anew when nothing writes to start.folder or moves start.ref",
+        )
+
+
+def _pin(task: Task, kept: start.Kept, repeats: int | None) -> Pinned:
+    judged = task.is_judged
+    return Pinned(task.id, task.sha256, kept.sha256, repeats or task.repeats, task.tags, judged, kept.suite(task))
 
 
 def _untouched(asked: Asked, rooms: room.Rooms, snapshots: Mapping[str, Path]) -> list[running.Untouched]:
@@ -275,7 +292,8 @@ def inspected(context: Context, variables: Mapping[str, str], tasks: Sequence[Ta
     with places.held(context.project.path, f"{places.LOOKING}{secrets.token_hex(3)}") as place:
         try:
             rooms = room.Rooms(context, variables, place, threading.Event())
-            return looking.look(tasks, rooms, _pinned(context, tasks, place)[1], candidate, once=True)
+            folders = {name: one.folder for name, one in _kept(context, tasks, place).items()}
+            return looking.look(tasks, rooms, folders, candidate, once=True)
         finally:
             shutil.rmtree(place, ignore_errors=True)
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from agent_studio.storage.folder import Folder
 
 
+_DEFAULT = "the client's own"
+
+
 class Together(NamedTuple):
     """What some runs have found, as if they were one."""
 
@@ -36,6 +39,8 @@ class Together(NamedTuple):
     """Of the run that was asked about."""
     wanted: int
     """Attempts that this run consists of."""
+    models: tuple[str, ...]
+    """What attempts of all of them were made with, by name; empty where the client chose."""
 
 
 class Runs:
@@ -87,7 +92,11 @@ class Runs:
                 for side, record in sides.items():
                     attempts[Slot(task.id, number, side).name] = record
         merged = header._replace(tasks=tuple(tasks))
-        return Together(merged, attempts, tuple(counting), state, sum(map(len, headers.units(header))))
+        models = sorted({of.model for of, _ in counting.values() if of.model})
+        if models and any(of.model is None for of, _ in counting.values()):
+            models.append(_DEFAULT)
+        wanted_attempts = sum(map(len, headers.units(header)))
+        return Together(merged, attempts, tuple(counting), state, wanted_attempts, tuple(models))
 
     def _there(self, run: str) -> tuple[Header, State]:
         if run not in self._read:

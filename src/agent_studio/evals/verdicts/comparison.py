@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent_studio.evals.attempts import facts
 from agent_studio.evals.runs.header import AGAINST, CANDIDATE
 from agent_studio.evals.verdicts import betting, bootstrap
 from agent_studio.evals.verdicts.betting import Pairs
@@ -37,6 +38,11 @@ class Pair(NamedTuple):
     def is_decided(self) -> bool:
         """Whether it is known of both attempts whether they passed."""
         return self.candidate["passed"] is not None and self.against["passed"] is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether both ended before an agent did anything: what could not work at all is no tie."""
+        return is_idle(self.candidate) and is_idle(self.against)
 
     @property
     def worst(self) -> int:
@@ -94,7 +100,8 @@ def judged(
 
 
 def balanced(found: Sequence[Pair], tasks: Sequence[str]) -> list[Pair]:
-    """Return the first pairs of each task, as many as every task has."""
+    """Return the first pairs of each task in which an agent worked, as many as every task has; all if it never did."""
+    found = [one for one in found if not one.is_idle] or found
     numbers = Counter(one.task for one in found)
     rounds = min((numbers[task] for task in tasks), default=0)
     seen: Counter[str] = Counter()
@@ -129,6 +136,12 @@ def pairs(attempts: Attempts, tasks: Sequence[Pinned]) -> list[Pair]:
             if own and other and not own.get("void") and not other.get("void"):
                 found.append(Pair(task.id, own, other))
     return found
+
+
+def is_idle(attempt: Mapping[str, Any]) -> bool:
+    """Tell whether an attempt ended badly before an agent did anything that is known."""
+    told = attempt["facts"]
+    return not (told["ended"] == facts.DONE or told["tokens"] or told["turns"] or told["tools"])
 
 
 def _counts(differences: Iterable[int]) -> Pairs:
