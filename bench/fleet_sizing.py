@@ -1,0 +1,3 @@
+"""stub"""
+def keep(found): pass
+def write(): pass
