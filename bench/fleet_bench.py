@@ -1,6 +1,6 @@
 """Ingest, questions and bytes of a fleet's engine, for so many records of 90 days; what `docs/fleet-sizing.md` shows.
 
-  python -m bench.fleet_bench --engine postgresql --rows 10000000 --write
+python -m bench.fleet_bench --engine postgresql --rows 10000000 --write
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from agent_studio.environment.context import Context
     from agent_studio.fleet.address import Address
-    from agent_studio.fleet.engines import Engine
 
 DAYS, ROUNDS = 90, 3
 _FILL_ROWS = 5_000_000
@@ -135,6 +134,8 @@ def _fill(engine: Any, scale: Scale, server: PostgreSQLServer | None) -> float:
     """Have the engine make the rows of 90 days by itself; return the seconds that it took."""
     began, now_ms = time.perf_counter(), int(time.time() * 1000)
     since_ms = now_ms - DAYS * fleet_fill.DAY_MS
+    for table in fleet_fill.SHARES:  # what was sent to measure that is not of the even days
+        told(engine, f"TRUNCATE TABLE {SCHEMA}.{table}")
     if server is not None:
         engine.__exit__(None, None, None)
         fleet_load.restart(server, **_FILLING)
@@ -144,19 +145,20 @@ def _fill(engine: Any, scale: Scale, server: PostgreSQLServer | None) -> float:
         total = max(round(scale.rows * share), 1)
         for first in range(0, total, _FILL_ROWS):
             count = min(_FILL_ROWS, total - first)
-            _told(engine, fleet_fill.filling(engine.dialect, table, first, count, total, since_ms, DAYS))
+            told(engine, fleet_fill.filling(engine.dialect, table, first, count, total, since_ms, DAYS))
             print(f"{time.perf_counter() - began:7.0f} s: {table} {first + count:,}", file=sys.stderr, flush=True)
     if server is not None:
         for statement in indexes:
-            _told(engine, statement)
-        _told(engine, "VACUUM (ANALYZE, FREEZE)")
+            told(engine, statement)
+        told(engine, "VACUUM (ANALYZE, FREEZE)")
         engine.__exit__(None, None, None)
         fleet_load.restart(server, **_MEASURED)
-        _told(engine, "SELECT 1")
+        told(engine, "SELECT 1")
     return time.perf_counter() - began
 
 
-def _told(engine: Any, statement: str) -> None:
+def told(engine: Any, statement: str) -> None:
+    """Run a statement that returns nothing."""
     with engine.connection() as db:
         (db.execute if engine.dialect == "postgresql" else db.command)(statement)
 
@@ -172,20 +174,20 @@ def _indexes_dropped(engine: Any) -> list[str]:
     """Drop what would be filled row by row; return what makes it again."""
     made = []
     keys = engine.fetch(
-        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'p' "
-        f"AND conparentid = 0 AND connamespace = '{SCHEMA}'::regnamespace AND conrelid::regclass::text = ANY(%(tables)s)",
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE contype = 'p' AND conparentid = 0 AND conrelid::regclass::text = ANY(%(tables)s)",
         {"tables": [f"{SCHEMA}.{table}" for table in fleet_fill.SHARES]},
     ).rows  # fmt: skip
     for table, name, definition in keys:
-        _told(engine, f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        told(engine, f"ALTER TABLE {table} DROP CONSTRAINT {name}")
         made.append(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
     others = engine.fetch(
-        "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class ON oid = indexrelid "
-        "WHERE relkind = 'I' AND indrelid::regclass::text = ANY(%(tables)s)",
+        "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index "
+        "JOIN pg_class ON oid = indexrelid WHERE relkind = 'I' AND indrelid::regclass::text = ANY(%(tables)s)",
         {"tables": [f"{SCHEMA}.{table}" for table in fleet_fill.SHARES]},
     ).rows  # fmt: skip
     for name, definition in others:
-        _told(engine, f"DROP INDEX {name}")
+        told(engine, f"DROP INDEX {name}")
         made.append(definition)
     return made
 
@@ -196,17 +198,16 @@ def _bytes(engine: Any) -> int:
     return found
 
 
-def _count(engine: Engine) -> int:
-    return sum(
-        int(engine.fetch(f"SELECT count(*) FROM {SCHEMA}.{table}", {}).rows[0][0]) for table in fleet_fill.SHARES
-    )
+def _count(engine: Any) -> int:
+    counts = [engine.fetch(f"SELECT count(*) FROM {SCHEMA}.{table}", {}).rows for table in fleet_fill.SHARES]
+    return sum(int(count) for ((count,),) in counts)
 
 
-def questions(context: Context) -> dict[str, dict[str, float]]:
+def questions(context: Context, rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
     """Return by question the seconds of the first run, and the median of those after it."""
     found = {}
     for name, (query, days) in QUESTIONS.items():
-        times = [_timed(lambda: _asked(context, query, days)) for _ in range(ROUNDS + 1)]  # noqa: B023 - run at once
+        times = [_timed(lambda: _asked(context, query, days)) for _ in range(rounds + 1)]  # noqa: B023 - run at once
         found[name] = {"first_s": times[0], "then_s": statistics.median(times[1:])}
         print(f"        {name}: {times[0]:.3f} s, then {found[name]['then_s']:.3f} s", file=sys.stderr, flush=True)
     return found
@@ -215,8 +216,7 @@ def questions(context: Context) -> dict[str, dict[str, float]]:
 def _asked(context: Context, query: str, days: int) -> object:
     window = metrics.last_hours(24 * days)
     if not query:
-        shown = metrics.summary(context, window, engine=None if context.shared is not None else "sql")
-        return shown
+        return metrics.summary(context, window, engine="sql")
     return metrics.rows(context, query, window)
 
 

@@ -1,7 +1,7 @@
 """Records of a fleet by the million: made by the engine itself for long stretches, row by row for what is sent.
 
-Of a hundred records 70 are hooks, 4 agents, 2 errors, 8 sessions, 16 usage. Half are of the project and environment that is
-asked for, the others of nine projects; 200 machines; each session is 50 records long. Identifiers are random.
+Of a hundred records 70 are hooks, 4 agents, 2 errors, 8 sessions, 16 usage. Half are of the project and environment
+that is asked for, the others of nine projects; 200 machines; 20 sessions at a time. Identifiers are random.
 """
 
 from __future__ import annotations
@@ -75,8 +75,9 @@ def _places(speech: Speech, at_ms: str, dialect: str) -> dict[tuple[str, str], s
         told = ", ".join("NULL" if value is None else f"'{value}'" for value in values)
         return f"{speech.array.format(told)}[1 + {chance(len(values), salt)}]"
 
+    at_once = _SESSIONS * _SESSION_EVENTS
     whole = f"CAST(floor({at_ms}) AS BIGINT)" if dialect == "postgresql" else f"toInt64(intDiv({_ratio(at_ms)}))"
-    block = f"n / {_SESSIONS * _SESSION_EVENTS}" if dialect == "postgresql" else f"intDiv(n, {_SESSIONS * _SESSION_EVENTS})"
+    block = f"n / {at_once}" if dialect == "postgresql" else f"intDiv(n, {at_once})"
     session = speech.digest.format(f"concat('s', {block}, '-', {chance(_SESSIONS, 3)})")
     duration = f"floor(-5000 * ln(CAST(1 + {chance(1_000_000, 4)} AS DOUBLE PRECISION) / 1000001)) / 1000"
     tokens = chance(4_000, 5)
@@ -84,18 +85,20 @@ def _places(speech: Speech, at_ms: str, dialect: str) -> dict[tuple[str, str], s
         ("", "project"): f"CASE WHEN {chance(2, 1)} = 0 THEN '{PROJECT}' ELSE concat('project-', {chance(9, 2)}) END",
         ("", "environment"): "'staging'", ("", "machine"): f"concat('m', {chance(MACHINES, 6)})",
         ("", "id"): speech.uuid, ("", "at_ms"): whole, ("", "session_id"): session, ("", "duration_ms"): duration,
-        ("", "synthetic"): "false", ("", "release"): "'1.4.2'", ("", "event_id"): speech.digest.format("concat('e', n)"),
-        ("", "hook"): f"concat('hook-', {chance(_HOOKS, 7)})", ("", "tool"): pick(8, "Bash", "Edit", "Read", None),
-        ("", "status"): pick(9, *_STATUSES), ("hooks", "event"): pick(10, "PreToolUse", "PostToolUse", "Stop"),
-        ("agents", "status"): pick(9, *["completed"] * 9, "failed"), ("", "agent"): pick(11, "reviewer", "architect", "tester"),
-        ("agents", "agent_id"): speech.digest.format("concat('a', n)"), ("", "tokens"): tokens,
-        ("", "error_type"): pick(12, "SystemError", "ValidationError"), ("", "source"): pick(13, "api", "hook"),
-        ("", "severity"): pick(14, "LOW", "MEDIUM", "HIGH", "CRITICAL"), ("", "message"): pick(15, *_MESSAGES),
-        ("sessions", "event"): pick(16, "start", "prompt", "prompt", "prompt", "stop", "end"), ("", "model"): pick(17, *_MODELS),
-        ("usage", "response"): speech.digest.format("concat('r', n)"), ("", "seq"): "n", ("", "provider"): "'anthropic'",
-        ("usage", "source"): "'transcript'", ("", "input_tokens"): tokens, ("", "output_tokens"): chance(900, 18),
+        ("", "synthetic"): "false", ("", "release"): "'1.4.2'", ("", "tokens"): tokens,
+        ("", "event_id"): speech.digest.format("concat('e', n)"), ("", "tool"): pick(8, "Bash", "Edit", "Read", None),
+        ("", "hook"): f"concat('hook-', {chance(_HOOKS, 7)})", ("", "status"): pick(9, *_STATUSES),
+        ("hooks", "event"): pick(10, "PreToolUse", "PostToolUse", "Stop"), ("", "model"): pick(17, *_MODELS),
+        ("agents", "status"): pick(9, *["completed"] * 9, "failed"), ("", "source"): pick(13, "api", "hook"),
+        ("", "agent"): pick(11, "reviewer", "architect", "tester"), ("", "message"): pick(15, *_MESSAGES),
+        ("agents", "agent_id"): speech.digest.format("concat('a', n)"), ("", "web_searches"): "0",
+        ("", "error_type"): pick(12, "SystemError", "ValidationError"), ("", "provider"): "'anthropic'",
+        ("", "severity"): pick(14, "LOW", "MEDIUM", "HIGH", "CRITICAL"), ("usage", "source"): "'transcript'",
+        ("sessions", "event"): pick(16, "start", "prompt", "prompt", "prompt", "stop", "end"),
+        ("usage", "response"): speech.digest.format("concat('r', n)"), ("", "seq"): "n",
+        ("", "input_tokens"): tokens, ("", "output_tokens"): chance(900, 18), ("", "cache_write_1h_tokens"): "0",
         ("", "cache_read_tokens"): chance(90_000, 19), ("", "cache_write_5m_tokens"): chance(3_000, 20),
-        ("", "cache_write_1h_tokens"): "0", ("", "web_searches"): "0", ("", "pico_usd"): f"15000000 * {tokens}",
+        ("", "pico_usd"): f"15000000 * {tokens}",
     }  # fmt: skip
 
 
@@ -150,19 +153,18 @@ def journals(environment: Path, events: int, days: float, seed: int, now_ms: int
 
 
 def _line(kind: str, chance: random.Random, at_ms: int) -> dict[str, Any]:
-    own = {
-        "hooks": lambda: {"hook": f"hook-{chance.randrange(_HOOKS)}", "event": "PreToolUse", "tool": "Bash",
-                          "executionTimeMs": round(chance.expovariate(0.2), 3), "status": chance.choice(_STATUSES),
-                          "agent": None},
-        "agents": lambda: {"agent": "reviewer", "agentId": f"{chance.getrandbits(128):032x}", "durationMs": 900,
-                           "tokensUsed": 812, "status": "completed", "errorMessage": None, "parentAgentId": None},
-        "errors": lambda: {"errorType": "SystemError", "severity": "HIGH", "source": "api", "tool": None,
-                           "message": chance.choice(_MESSAGES).replace("#", str(chance.randrange(999)))},
-        "sessions": lambda: {"event": chance.choice(("start", "prompt", "end")), "source": None, "model": None,
-                             "reason": None, "durationMs": None, "costUsd": None},
-    }[kind]()  # fmt: skip
+    own: dict[str, dict[str, Any]] = {
+        "hooks": {"hook": f"hook-{chance.randrange(_HOOKS)}", "event": "PreToolUse", "tool": "Bash", "agent": None,
+                  "executionTimeMs": round(chance.expovariate(0.2), 3), "status": chance.choice(_STATUSES)},
+        "agents": {"agent": "reviewer", "agentId": f"{chance.getrandbits(128):032x}", "durationMs": 900,
+                   "tokensUsed": 812, "status": "completed", "errorMessage": None, "parentAgentId": None},
+        "errors": {"errorType": "SystemError", "severity": "HIGH", "source": "api", "tool": None,
+                   "message": chance.choice(_MESSAGES).replace("#", str(chance.randrange(999)))},
+        "sessions": {"event": chance.choice(("start", "prompt", "end")), "source": None, "model": None,
+                     "reason": None, "durationMs": None, "costUsd": None},
+    }  # fmt: skip
     session = f"{at_ms // 3_600_000:x}-{chance.randrange(_SESSIONS)}"
     return {
-        "timestamp": clock.of_ms(at_ms), **own, "sessionId": session, "metadata": {},
+        "timestamp": clock.of_ms(at_ms), **own[kind], "sessionId": session, "metadata": {},
         "eventId": f"{chance.getrandbits(128):032x}", "environment": "staging", "release": None,
     }  # fmt: skip

@@ -145,7 +145,14 @@ def _state(context: Context, window: Window, now_ms: int) -> list[dict[str, Any]
 
 def _bound(window: Window, now_ms: int, parameters: dict[str, Any]) -> dict[str, Any]:
     step = HOUR_MS if window.until_ms - window.since_ms <= _BY_HOUR_MS else DAY_MS
-    return {"since": window.since_ms, "until": window.until_ms, "now": now_ms, "step": step, "heard_from": _EVER_MS, **parameters}
+    return {
+        "since": window.since_ms,
+        "until": window.until_ms,
+        "now": now_ms,
+        "step": step,
+        "heard_from": _EVER_MS,
+        **parameters,
+    }
 
 
 def _load_usage(db: DuckDBPyConnection, context: Context, window: Window) -> None:
