@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -92,10 +93,11 @@ def _measured(where: Address, scale: Scale, folder: Path, server: PostgreSQLServ
         found["inserted_bytes"] = (_bytes(engine) - empty) / sent.rows
         if server is not None:
             found |= _commands(folder, where, scale, server)
-        filled_s = _fill(engine, scale, server)
-        found["fill_s"] = filled_s
-        found["bytes"] = (_bytes(engine) - empty) / _count(engine)
-        found["held"] = _count(engine)
+        _require(engine, [found[way]["rows"] for way in ("inserted", "shipped", "streamed") if way in found])
+        found["fill_s"] = _fill(engine, scale, server)
+        filled = [fleet_fill.many(table, scale.rows) for table in fleet_fill.SHARES]
+        _require(engine, filled)
+        found["bytes"] = (_bytes(engine) - empty) / sum(filled)
     shared = Source(where, fleet_fill.PROJECT)
     try:
         found["questions"] = questions(context._replace(shared=shared))
@@ -105,7 +107,17 @@ def _measured(where: Address, scale: Scale, folder: Path, server: PostgreSQLServ
         found["inserted_when_full"] = fleet_load.by_engine(engine, scale.inserted, scale.seed + 1, server).figures()
     if server is None:
         found |= _commands_in_process(folder, where, scale)
+    with opened(where, fleet_fill.PROJECT) as engine:
+        more = ("inserted_when_full", *(() if server is not None else ("shipped",)))
+        _require(engine, [*filled, *(found[way]["rows"] for way in more)])
     return found
+
+
+def _require(engine: Any, rows: Sequence[int]) -> None:
+    """Raise `RuntimeError` unless every record is there that was sent."""
+    held = _count(engine)
+    if held != sum(rows):
+        raise RuntimeError(f"{held:,} records are in the engine, not {sum(rows):,}: a figure of lost records is none")
 
 
 def _made(folder: Path) -> Path:
@@ -141,8 +153,8 @@ def _fill(engine: Any, scale: Scale, server: PostgreSQLServer | None) -> float:
         fleet_load.restart(server, **_FILLING)
         _days(engine, since_ms, now_ms)
         indexes = _indexes_dropped(engine)
-    for table, share in fleet_fill.SHARES.items():
-        total = max(round(scale.rows * share), 1)
+    for table in fleet_fill.SHARES:
+        total = fleet_fill.many(table, scale.rows)
         for first in range(0, total, _FILL_ROWS):
             count = min(_FILL_ROWS, total - first)
             told(engine, fleet_fill.filling(engine.dialect, table, first, count, total, since_ms, DAYS))
@@ -243,7 +255,7 @@ def lake_run(rows: int, seed: int, folder: Path) -> dict[str, Any]:
     return {
         "engine": "duckdb", "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "machine": measure.machine(),
         "load": [round(load, 1), round(os.getloadavg()[0], 1)], "cores": os.cpu_count(), "rows": rows, "held": held,
-        "version": "DuckDB", "questions": questions(context),
+        "version": f"DuckDB {version('duckdb')}", "questions": questions(context),
     }  # fmt: skip
 
 

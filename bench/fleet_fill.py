@@ -55,6 +55,11 @@ SPEECHES = {
 }  # fmt: skip
 
 
+def many(table: str, rows: int) -> int:
+    """Return how many of so many rows are a table's."""
+    return max(round(rows * SHARES[table]), 1)
+
+
 def filling(dialect: str, table: str, first: int, count: int, total: int, since_ms: int, days: int) -> str:
     """Return the statement that adds `count` of a table's `total` rows, which are spread evenly over the days."""
     speech = SPEECHES[dialect]

@@ -39,6 +39,8 @@ class Engine(NamedTuple):
     """On the disk with indexes, for one record."""
     read_s: float
     """To answer a question about a million records."""
+    cores: int
+    """Of the machine that answered."""
 
 
 class Plan(NamedTuple):
@@ -82,12 +84,12 @@ def need(engine: Engine, events_day: int, plan: Plan) -> Need:
 
     keep = events/86400 * peak * cpu_s/1e6 / busy, on every copy
     answer_s = read_s * events * largest / 1e6
-    read = questions/86400 * peak * answer_s / busy, on one copy
+    read = questions/86400 * peak * answer_s * cores / busy, on one copy; an answer is taken to have used all cores
     disk = events * retention * bytes / full, on every copy
     """
     keep = events_day / _DAY_S * plan.peak * engine.cpu_s / 1e6 / plan.busy
     answer_s = engine.read_s * events_day * plan.largest / 1e6
-    read = plan.questions_day / _DAY_S * plan.peak * answer_s / plan.busy
+    read = plan.questions_day / _DAY_S * plan.peak * answer_s * engine.cores / plan.busy
     cores = max(keep * plan.copies + read, 2.0 * plan.copies)
     disk = events_day * plan.retention_days * engine.bytes / plan.full * plan.copies
     each = math.ceil(max(cores / plan.copies / plan.machine_cores, disk / plan.copies / plan.machine_bytes))
@@ -102,7 +104,9 @@ def measured(figures: Sequence[Mapping[str, Any]], engine: str) -> Engine:
     cpu_s = sent["server_cpu_s"] if sent["server_cpu_s"] is not None else sent["sender_cpu_s"]
     asked = found["rows"] * _ASKED_DAYS / _KEPT_DAYS * _OWN_SHARE / 1e6
     grown = found["inserted_bytes"] if engine == "postgresql" else 0  # indexes that grew row by row have gaps
-    return Engine(cpu_s, max(found["bytes"], grown), found["questions"]["trends, 30 days"]["then_s"] / asked)
+    return Engine(
+        cpu_s, max(found["bytes"], grown), found["questions"]["trends, 30 days"]["then_s"] / asked, found["cores"]
+    )
 
 
 def keep(found: dict[str, Any]) -> None:
@@ -144,7 +148,7 @@ def model(figures: Sequence[Mapping[str, Any]], plan: Plan) -> str:
             fits = name != "postgresql" or (found.machines <= plan.copies and found.answer_s <= plan.answer_s)
             rows.append((
                 f"{events:,}", NAMES[name], f"{found.machines}" if fits else "not one server",
-                f"{found.cores:,.0f}", _sized(found.disk_bytes), f"{found.answer_s:,.2g} s", f"{found.cost_month:,.0f}",
+                f"{found.cores:,.0f}", _sized(found.disk_bytes), _answer(found.answer_s), f"{found.cost_month:,.0f}",
                 f"{found.cost_million:,.2f}",
             ))  # fmt: skip
     headings = (
@@ -162,11 +166,11 @@ def model(figures: Sequence[Mapping[str, Any]], plan: Plan) -> str:
 
 def _conditions(figures: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        (NAMES[one["engine"]], one["version"], f"{one['rows']:,}", one["date"], f"{one['load'][0]} to {one['load'][1]}",
-         one["machine"].partition(", ")[2])
+        (NAMES[one["engine"]], one["version"], f"{one['rows']:,}", one["date"], f"{one['load'][0]} to {one['load'][1]}")
         for one in figures
-    ]  # fmt: skip
-    return measure.table(("engine", "version", "rows", "when", "load, before and after", "machine"), rows)
+    ]
+    machines = "; ".join(sorted({one["machine"] for one in figures}))
+    return f"{machines} (Python)\n\n" + measure.table(("engine", "version", "rows", "when", "load"), rows)
 
 
 def _ingest(figures: Sequence[Mapping[str, Any]]) -> str:
@@ -235,6 +239,10 @@ def _stream(figures: Sequence[Mapping[str, Any]]) -> str:
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:,.1f} s"
+
+
+def _answer(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.1g} s" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _sized(size_bytes: float) -> str:
