@@ -135,7 +135,7 @@ def page(text: str, figures: Sequence[Mapping[str, Any]], plan: Plan | None = No
     ):  # fmt: skip
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         head, _, rest = text.partition(start)
-        text = f"{head}{start}{made}{end}{rest.partition(end)[2]}"
+        text = f"{head}{start}\n{made}\n{end}{rest.partition(end)[2]}"
     return text
 
 
