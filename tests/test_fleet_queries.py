@@ -132,6 +132,13 @@ def test_a_summary_is_alike(pair: Pair, environment: Environment) -> None:
             assert times(own, window) == times(shared, window)
 
 
+def test_a_stretch_without_records_tells_of_the_newest_before_it(pair: Pair) -> None:
+    own, shared = pair.contexts()
+    window = Window(NOW_MS + 1, NOW_MS + 2)
+    expected = metrics.summary(own, window, engine="sql")
+    assert metrics.summary(shared, window).newest_ms == expected.newest_ms == NOW_MS
+
+
 @pytest.mark.parametrize("by", [(), *((name,) for name in DIMENSIONS), ("day", "model"), ("block", "agent", "session")])
 def test_a_cost_report_is_alike_by_every_dimension(pair: Pair, by: tuple[str, ...]) -> None:
     own, shared = pair.contexts()

@@ -20,7 +20,7 @@ VARYING = r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|(/[^ :,;()]+)+|\b[0-9a-fA-F]{12,}\b(
 
 Of two alternatives that match in one place the first is never the shorter: engines differ in which one they take.
 """
-WHOLE = frozenset(("since", "until", "now", "step"))
+WHOLE = frozenset(("since", "until", "now", "step", "heard_from"))
 """Bound values that are whole numbers; all others are texts."""
 
 

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).with_name("queries")
 _BY_HOUR_MS = 3 * DAY_MS
 """Histories of longer stretches are by day."""
-_GIVEN = frozenset(("since", "until", "now", "step"))
+_GIVEN = frozenset(("since", "until", "now", "step", "heard_from"))
 """Parameters that every query may use."""
+_EVER_MS = -(1 << 62)
 _PARAMETER = re.compile(r"\$([a-z_]+)")
 _VIEW = re.compile(r"\bFROM (hooks|agents|errors|sessions|usage|lines)\b")
 _USAGE = {
@@ -71,7 +72,8 @@ def summary(context: Context, window: Window, spend: list[SpendHour], now_ms: in
     """Return the figures of a stretch of time."""
     names = ("hooks", "agents", "errors_by_hour", "summary_sessions", "summary_state", "summary_damage")
     if context.shared is not None:
-        found = {name: _shared(context, name, window, now_ms, {}) for name in names}
+        found = {name: _shared(context, name, window, now_ms, {}) for name in names if name != "summary_state"}
+        found["summary_state"] = _state(context, window, now_ms)
     else:
         found = _with_lake(
             context, names, window, lambda db: {name: _run(db, name, window, now_ms, {}) for name in names}
@@ -135,9 +137,22 @@ def _shared(
     return shared.rows(context, _text(query), _bound(window, now_ms, parameters))
 
 
+def _state(context: Context, window: Window, now_ms: int) -> list[dict[str, Any]]:
+    """Ask for the newest record in the stretch first: to look through every partition takes planning alone a second."""
+    found = _shared(context, "summary_state", window, now_ms, {"heard_from": window.since_ms})
+    return found if found[0]["newest_at_ms"] is not None else _shared(context, "summary_state", window, now_ms, {})
+
+
 def _bound(window: Window, now_ms: int, parameters: dict[str, Any]) -> dict[str, Any]:
     step = HOUR_MS if window.until_ms - window.since_ms <= _BY_HOUR_MS else DAY_MS
-    return {"since": window.since_ms, "until": window.until_ms, "now": now_ms, "step": step, **parameters}
+    return {
+        "since": window.since_ms,
+        "until": window.until_ms,
+        "now": now_ms,
+        "step": step,
+        "heard_from": _EVER_MS,
+        **parameters,
+    }
 
 
 def _load_usage(db: DuckDBPyConnection, context: Context, window: Window) -> None:

@@ -87,7 +87,6 @@ def _table(name: str) -> Step:
 ) PARTITION BY RANGE (at_ms);
 CREATE TABLE {SCHEMA}.{name}_rest PARTITION OF {SCHEMA}.{name} DEFAULT;
 CREATE INDEX {name}_of_project ON {SCHEMA}.{name} (project, environment, at_ms);
-CREATE INDEX {name}_by_time ON {SCHEMA}.{name} USING brin (at_ms) WITH (autosummarize = on);
 ALTER TABLE {SCHEMA}.{name} ENABLE ROW LEVEL SECURITY;
 CREATE POLICY writes ON {SCHEMA}.{name} FOR INSERT WITH CHECK (
   (project, machine) IN (SELECT one.project, one.machine FROM {SCHEMA}.mine AS one WHERE one.may = 'write')
