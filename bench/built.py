@@ -62,9 +62,12 @@ def where(python: Path, place: Path) -> Path:
     return Path(done.stdout.strip())
 
 
-def trial() -> Trial:
+def trial(*, wanted: bool = True) -> Trial:
     """Build, install the wheel, the source archive, and the wheel by pipx, each with its dependencies, and travel."""
     result = Trial("what `make dist` builds, installed by pip and pipx far from a checkout, does its work")
+    if not wanted:
+        result.not_run = "--no-package"
+        return result
     with tempfile.TemporaryDirectory(prefix="built-") as name:
         place = Path(name).resolve()
         done = _call([sys.executable, REPOSITORY / "scripts/dist.py", "--out", place / "dist"], place)
