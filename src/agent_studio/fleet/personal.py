@@ -16,11 +16,14 @@ from pathlib import Path
 _SHORTEST = 3
 _NOBODYS = frozenset(("root", "localhost", "localdomain"))
 """Names that tell nothing of whose machine it is."""
-_QUOTED = re.compile(r"""(?<!\w)(?:"[^"\n]*[/\\][^"\n]*"|'[^'\n]*[/\\][^'\n]*'(?!\w)|`[^`\n]*[/\\][^`\n]*`)""")
-_PATH = r"""(?:(?<!\w)[A-Za-z]:(?=[/\\]))?[^\s:,;()"'`<>|=/\\]*[/\\][^\s:,;()"'`<>|]*"""
+_QUOTED = re.compile(
+    r"""(?<!\w)(?:"[^"\n/\\]*+[/\\][^"\n]*+"|'[^'\n/\\]*+[/\\][^'\n]*+'(?!\w)|`[^`\n/\\]*+[/\\][^`\n]*+`)"""
+)
+_PATH = r"""(?:(?<!\w)[A-Za-z]:(?=[/\\]))?(?<![^\s:,;()"'`<>|=/\\])[^\s:,;()"'`<>|=/\\]*+[/\\][^\s:,;()"'`<>|]*+"""
+_MAIL = r"(?<![\w.+%-])[\w.+%-]++@[\w.-]*\w"
 _ACCOUNT = r"(?<!\w)~[^\W\d][\w.-]*"
-_MAIL = r"[\w.+%-]+@[\w.-]*\w"
-_PERSONAL = re.compile(f"{_MAIL}|{_PATH}|{_ACCOUNT}")
+_PERSONAL = re.compile(f"{_PATH}|{_MAIL}|{_ACCOUNT}")
+"""Each looks at a text once, however long a word or a quotation is."""
 
 
 def own_names() -> frozenset[str]:
