@@ -267,6 +267,20 @@ def test_who_is_shut_out_does_nothing_any_more_not_even_on_an_open_connection(ho
     assert house.write("acc-gone", 4) == 1
 
 
+def test_who_was_shut_out_but_could_not_be_dropped_is_let_in_with_a_new_password(house: House) -> None:
+    house.grant("machine", "acc-held")
+    with house.raw("acc-held") as db:
+        db.execute("SELECT lo_create(0)")  # something that keeps the role from being dropped
+    with access.doors(house.where()) as doors:
+        assert "stays, without a login" in doors.revoke("acc-held", None, dry_run=False).steps[-1]
+        assert any(
+            "LOGIN PASSWORD" in one for one in doors.plan(access.wanted("machine", "acc-held", "bookshop", None))
+        )
+    assert house.grant("machine", "acc-held").is_password_set
+    assert house.write("acc-held", 1) == 1
+    assert not house.grant("machine", "acc-held").is_password_set
+
+
 def test_what_a_stolen_credential_wrote_is_removed_by_the_servers_own_clock(house: House) -> None:
     house.grant("machine", "acc-stolen")
     house.write("acc-stolen", 1)

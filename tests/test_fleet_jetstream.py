@@ -180,8 +180,10 @@ def test_a_machine_may_write_to_its_own_subject_only(tmp_path: Path, database: D
         assert machine.studio.run("fleet", "status", "--env", "staging", variables=own).code == 0
         machine.configure(machine="m2")
         machine.record(3)
+        (machine.metrics / "fleet-origin").unlink()  # it would be kept from another name by itself
         forged = machine.studio.run("fleet", "ship", "--env", "staging", "--once", variables=own)
         assert (forged.code, "agent-studio.shop.m2" in forged.err) == (1, True), forged.err
+        assert "m2" not in (machine.metrics / "fleet-origin").read_text()
         assert central.studio.run("fleet", "drain", "--env", "staging", variables=owner).code == 0
         assert {one["machine"] for one in database.table("hooks")} == {"m1"}
     finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+import socket
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,14 +18,12 @@ from agent_studio.environment.roots import Project
 from agent_studio.fleet.cursor import Cursor
 from agent_studio.fleet.identity import Identity
 from agent_studio.fleet.journals import look
+from agent_studio.fleet.personal import own_names
 from agent_studio.fleet.rows import Rows, message
 from agent_studio.fleet.stretches import stretches
 from agent_studio.fleet.tables import OWN, TABLES
 from agent_studio.monitor import lake
 from agent_studio.monitor.segments import JOURNALS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SENDER = Identity("shop", "m1", "0" * 32)
 FIELDS = {kind: sorted({field for field, _ in columns.values()}) for kind, columns in lake.COLUMNS.items()}
@@ -147,6 +147,41 @@ def test_messages_go_without_what_varies_in_them_unless_told_otherwise() -> None
     assert row("errors", data, "full")["metadata"] == '{"path":"/home/somebody"}'
     assert row("agents", line(errorMessage=text))["error_message"] == "cannot read #: # of # bytes in #"
     assert message("x" * 500, "shapes") == "x" * 200
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (r"cannot open C:\Users\alice\secret\prompt.txt", "cannot open #"),
+        (r"cannot open C:\Users\alice smith\My Documents\a.txt: gone", "cannot open # # #: gone"),
+        (r"no share \\server\share\alice (D:/work/alice)", "no share # (#)"),
+        ('cannot open "C:\\Users\\alice smith", it\'s gone', 'cannot open "#", it\'s gone'),
+        ("can't read '/home/alice smith' or `~/alice smith/x`", "can't read '#' or `#`"),
+        ("/home/alice smith/My Documents/x.py: no such file", "# # #: no such file"),
+        ("mail from Alice.Smith+x@corp.example, ssh git@build-box: failed", "mail from #, ssh #: failed"),
+        ("no ~alice/repo and no ~alice in file:///home/alice", "no # and no # in file:#"),
+        ("x" * 390 + " 'alice smith/of the long tail'", "x" * 200),
+        ("took ~5 s of 60%: retry", "took ~# s of #%: retry"),
+    ],
+)
+def test_messages_go_without_paths_accounts_and_addresses(text: str, left: str) -> None:
+    data = line(errorType="SystemError", message=text, errorMessage=text)
+    assert row("errors", data)["message"] == row("agents", data)["error_message"] == left
+    assert row("errors", data, "full")["message"] == text
+
+
+def test_messages_go_without_the_names_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Path("/home/Alice Smith")
+    for name in ("LOGNAME", "USER"):
+        monkeypatch.setenv(name, "asmith")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(socket, "gethostname", lambda: "build-box.corp.example")
+    text = f"failed on build-box.corp.example and BUILD-BOX as user asmith in {home}: asmithy, {home.name}"
+    assert row("errors", line(message=text))["message"] == "failed on # and # as user # in #: asmithy, #"
+    assert row("errors", line(message=text), "full")["message"] == text
+    monkeypatch.setenv("LOGNAME", "root")
+    monkeypatch.setenv("HOME", "/root")
+    assert own_names() == {"build-box.corp.example", "build-box", "/root"}
 
 
 def test_secrets_and_what_an_engine_cannot_keep_do_not_leave() -> None:

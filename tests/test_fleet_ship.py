@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import Studio
 from tests.fleet_machines import EVERYTHING, VARIABLES, Database, Machine, StallingProxy, until
-from tests.fleet_servers import free_port, postgresql_server
+from tests.fleet_servers import PASSWORD, free_port, postgresql_server
 
 from agent_studio.fleet import ship
 from agent_studio.fleet.ship import Shipped, Shipper
@@ -146,6 +146,22 @@ def test_a_lost_or_damaged_cursor_only_costs_time(machine: Machine, database: Da
     assert database.counts() == before
 
 
+def test_what_the_engine_lost_is_sent_again_when_told_so(machine: Machine, database: Database) -> None:
+    machine.everything()
+    machine.record(3)
+    machine.seal()
+    machine.record(2)
+    machine.ship()
+    before = database.counts()
+    with database.server.connect(database.name) as db:
+        db.execute("TRUNCATE agent_studio.hooks, agent_studio.usage")
+    assert machine.ship()["total"] == 0
+    machine.ship("--again", "--dry-run", code=2)
+    assert machine.ship("--again")["total"] == sum(before.values())
+    assert database.counts() == before
+    assert machine.ship()["total"] == 0
+
+
 def test_a_journal_that_was_cut_or_replaced_is_told_and_shipped_anew(machine: Machine, database: Database) -> None:
     machine.record(10)
     machine.ship()
@@ -218,6 +234,64 @@ def test_a_restored_or_copied_folder_repeats_nothing_and_a_new_machine_collides_
     assert len({one["id"] for one in database.table("hooks")}) == 20
 
 
+def test_a_machine_that_is_given_another_name_is_told_so_and_doubles_nothing(
+    machine: Machine, database: Database
+) -> None:
+    machine.everything()
+    machine.ship()
+    first = machine.status()["machine"]
+    machine.configure(machine="laptop")
+    shutil.rmtree(machine.state / "fleet")
+    told = machine.ship(code=2)["problems"][0]
+    assert (told["code"], "--reset" in told["hint"]) == ("configuration", True)
+    assert f"shipped as '{first}'" in told["message"]
+    assert f"shipped as '{first}'" in machine.studio.run("doctor", "--env", "staging", variables=VARIABLES).out
+    assert machine.status()["machine"] == first
+    machine.ship("--dry-run", code=2)
+    machine.configure(machine=None)
+    assert machine.ship()["total"] == 5
+    assert database.count() == 1
+    machine.record(3)
+    machine.configure(machine="laptop")
+    done = machine.studio.run("init", "--env", "staging", "--reset", "--yes", "--json")
+    assert done.code == 0, done.out
+    machine.record(1)
+    machine.ship()
+    found = sorted((one["machine"], one["hook"]) for one in database.table("hooks"))
+    assert found == sorted([(first, "lint"), *((first, one) for one in names(1, 3)), ("laptop", "hook-4")])
+
+
+def test_a_copied_folder_under_another_name_is_told_so(machine: Machine, database: Database, tmp_path: Path) -> None:
+    machine.configure(machine="ann")
+    machine.record(5)
+    machine.ship()
+    shutil.copytree(machine.path, tmp_path / "elsewhere")
+    copy = Studio(tmp_path / "elsewhere")
+    of_ben = ("fleet", "ship", "--env", "staging", "--json", "--set", "fleet.machine=ben")
+    shutil.rmtree(copy.path / ".agent-studio")
+    done = copy.run(*of_ben, variables=VARIABLES)
+    assert done.code == 2
+    assert "shipped as 'ann'" in done.envelope["problems"][0]["message"]
+    machine.configure(machine=None)
+    shutil.rmtree(machine.state / "fleet")
+    assert machine.ship()["rows"] == {"hooks": 5}
+    assert database.rows("SELECT machine, count(*) FROM agent_studio.hooks GROUP BY 1") == [("ann", 5)]
+
+
+def test_a_name_under_which_nothing_was_taken_binds_nobody(machine: Machine, database: Database) -> None:
+    machine.record(3)
+    machine.configure(engine=f"postgresql://postgres@127.0.0.1:{free_port()}/none")
+    machine.ship("--once", code=5)
+    machine.configure(engine=database.address)
+    with database.server.connect(database.name) as db:
+        db.execute("ALTER TABLE agent_studio.hooks ADD CHECK (machine = 'laptop')")
+    machine.ship(code=1)
+    machine.configure(machine="laptop")
+    assert machine.ship()["rows"] == {"hooks": 3}
+    machine.configure(machine="desktop")
+    machine.ship(code=2)
+
+
 def test_a_poisoned_record_is_put_aside_and_the_rest_arrives(machine: Machine, database: Database) -> None:
     machine.record(20)
     with database.server.connect(database.name) as db:
@@ -282,6 +356,32 @@ def test_a_newer_schema_is_left_alone(machine: Machine, database: Database) -> N
         db.execute("UPDATE agent_studio.meta SET version = 99")
     assert machine.ship(code=2)["problems"][0]["code"] == "fleet-schema"
     assert database.count() == 0
+
+
+def test_an_engine_that_takes_nothing_is_told_even_when_nothing_waits(machine: Machine, database: Database) -> None:
+    def fault(engine: str, code: int, *options: str) -> str:
+        machine.configure(engine=engine)
+        return str(machine.ship(*options, code=code)["problems"][0]["code"])
+
+    def of_onlooker(*statements: str) -> None:
+        with database.server.connect(database.name) as db:
+            for statement in statements:
+                db.execute(statement)
+
+    assert machine.ship()["total"] == 0
+    for options in ((), ("--once",)):
+        nowhere = f"postgresql://postgres@127.0.0.1:{free_port()}/none"
+        assert fault(nowhere, 5, *options) == "fleet-unreachable"
+    assert fault(database.address.replace("postgres@", "nobody@"), 1) == "fleet"
+    quoted = PASSWORD.replace("'", "''")
+    of_onlooker(
+        f"CREATE ROLE onlooker LOGIN PASSWORD '{quoted}'", "GRANT USAGE ON SCHEMA agent_studio TO onlooker",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA agent_studio TO onlooker",
+    )  # fmt: skip
+    assert fault(database.address.replace("postgres@", "onlooker@"), 1) == "fleet"
+    of_onlooker("DROP OWNED BY onlooker", "DROP ROLE onlooker", "UPDATE agent_studio.meta SET version = 99")
+    assert fault(database.address, 2) == "fleet-schema"
+    assert fault(database.server.database(), 2) == "fleet-schema"
 
 
 def test_a_second_shipper_of_the_same_journals_is_told_so(machine: Machine) -> None:

@@ -79,6 +79,11 @@ def copy(cursor: Cursor) -> Cursor:
     return msgspec.structs.replace(cursor, entries=dict(cursor.entries))
 
 
+def begun_again(cursor: Cursor) -> Cursor:
+    """Return a cursor at the beginning, with what was counted so far."""
+    return msgspec.structs.replace(cursor, entries={}, ledger="", seq=0)
+
+
 def move(source: Folder, target: Folder) -> None:
     """Take the cursors along with the journals that they are of, into the state folder of these."""
     target.make(FOLDER)

@@ -34,6 +34,10 @@ class Sink(Protocol):
         """Return when a batch is kept; raise `UnreachableError` or `RefusedError` as an engine does."""
         ...
 
+    def ask(self) -> None:
+        """Send nothing, and raise what would keep every batch from being taken, as far as that is known."""
+        ...
+
 
 class StoppedError(Exception):
     """The end was asked for while something waited to be sent."""
@@ -64,6 +68,8 @@ class Delivery:
         self._opened, self._say, self._patient = opened, say, patient
         self._sink: Sink | None = None
         self._back_off = BackOff(stop)
+        self.has_sent = False
+        """Whether something was taken."""
 
     def close(self) -> None:
         """Close the connection; the next batch opens one."""
@@ -83,10 +89,20 @@ class Delivery:
             raise FleetError(f"all {len(refused)} rows of a batch are refused: {refused[0].reason}")
         return refused
 
+    def connect(self) -> None:
+        """Return once there is a connection, raise as `send` does."""
+        self._insist(lambda _: None)
+
+    def ask(self) -> None:
+        """Where nothing was sent, ask once whether it would be taken; raise what says that it would not."""
+        if not self.has_sent:
+            self._try(lambda sink: sink.ask())
+
     def _halve(self, batch: Batch, refused: list[Refused]) -> int:
         """Send a batch, halves of it where it is refused; return how many rows were taken."""
         try:
-            self._deliver(batch)
+            self._insist(lambda sink: sink.send(batch))
+            self.has_sent = True
         except RefusedError as error:
             if batch.size > 1:
                 taken = 0
@@ -99,24 +115,28 @@ class Delivery:
             return 0
         return batch.size
 
-    def _deliver(self, batch: Batch) -> None:
+    def _try(self, act: Callable[[Sink], None]) -> None:
+        """Do something by the connection, made where there is none; it is given up when that fails."""
+        try:
+            if self._sink is None:
+                sink = self._opened()
+                sink.__enter__()
+                self._sink = sink
+            act(self._sink)
+        except RefusedError:
+            raise
+        except AgentStudioError:
+            self._drop()
+            raise
+
+    def _insist(self, act: Callable[[Sink], None]) -> None:
         while True:
             try:
-                if self._sink is None:
-                    sink = self._opened()
-                    sink.__enter__()
-                    self._sink = sink
-                self._sink.send(batch)
+                self._try(act)
             except UnreachableError as error:
-                self._drop()
                 if not self._patient:
                     raise
                 self._wait(error)
-            except RefusedError:
-                raise
-            except AgentStudioError:
-                self._drop()
-                raise
             else:
                 if self._back_off.failures:
                     self._say("records are taken again")

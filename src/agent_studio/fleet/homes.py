@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.roots import EnvironmentRoot
 from agent_studio.environment.sharing import sharing
+from agent_studio.errors import ConfigurationError
 from agent_studio.fleet import cursor
-from agent_studio.fleet.identity import draw_origin, origin_of
+from agent_studio.fleet.identity import Identity, Origin, draw_origin, identity, named, origin_of
 from agent_studio.fleet.journals import placed
 from agent_studio.monitor.segments import JOURNALS
 from agent_studio.storage.sealed import ARCHIVE
@@ -36,6 +37,8 @@ class Home(NamedTuple):
     root: EnvironmentRoot
     """Its state folder is where the cursors are."""
     origin: str
+    machine: str | None
+    """The name that its records are shipped under, once some are."""
     environments: dict[str, tuple[str, ...]]
     """By kind of data folder: the environments that write to it."""
     is_aside: bool
@@ -70,9 +73,34 @@ def owner_of(context: Context) -> EnvironmentRoot:
 def current(context: Context, *, draw: bool) -> Home:
     """Return the folder of journals in use; without `draw` its origin is zeros when it has none yet."""
     owner = owner_of(context)
-    origin = draw_origin(context.root) if draw else origin_of(context.root) or UNDRAWN
+    origin = draw_origin(context.root) if draw else origin_of(context.root) or Origin(UNDRAWN, None)
     root = EnvironmentRoot(context.project, owner.environment, owner.root, context.root.kinds)
-    return Home(root, origin, _writers(context), is_aside=False)
+    return Home(root, *origin, _writers(context), is_aside=False)
+
+
+def sender(context: Context, home: Home) -> Identity:
+    """Return who a folder's records are sent as: under the name that they began with."""
+    return identity(context, home.origin, home.machine)
+
+
+def refuse_another_name(context: Context, home: Home) -> None:
+    """Raise `ConfigurationError` where the machine is called otherwise than its records are shipped."""
+    wanted, environment = named(context), home.root.environment
+    if wanted and home.machine not in {None, wanted}:
+        raise ConfigurationError(
+            f"fleet.machine is {wanted!r}, but the records of {environment} are shipped as {home.machine!r}: "
+            "under two names each would count twice",
+            hint=f"leave fleet.machine out, or begin anew under it: agent-studio init --env {environment} --reset",
+        )
+
+
+def begin_again(context: Context) -> None:
+    """Have the journals in use shipped from their beginning; what is known to be lost or refused stays known."""
+    home = current(context, draw=True)
+    for kind in KINDS:
+        found = cursor.load(home.state, kind)
+        if found.origin == home.origin:
+            cursor.save(home.state, kind, cursor.begun_again(found))
 
 
 def aside(context: Context, home: Home) -> Iterator[Home]:
@@ -107,7 +135,7 @@ def _put_aside(context: Context, home: Home) -> Iterator[Home]:
                 root.place = place
                 origin = origin_of(root)
                 if origin is not None:
-                    yield Home(root, origin, home.environments, is_aside=True)
+                    yield Home(root, *origin, home.environments, is_aside=True)
 
 
 def _writers(context: Context) -> dict[str, tuple[str, ...]]:

@@ -143,6 +143,9 @@ class Stream:
             return
         self.run(self._publish(batch, data))
 
+    def ask(self) -> None:
+        """Find nothing more than connecting did: what may be published is known when it is."""
+
     def take(self, most: int, wait_s: float) -> list[Message]:
         """Return the next messages, none when none came in time."""
         return [Message(self, raw) for raw in self.run(self._fetch(most, wait_s))]

@@ -1,8 +1,8 @@
 """Lines of journals as rows of the shared engine, by the rules of the lake; what need not leave the machine stays.
 
 No journal holds what a person or a model said. Of the texts that programs wrote, errors' messages go without what
-varies in them, and `metadata` not at all, unless `fleet.texts` says otherwise. Known secrets become labels once more,
-and a NUL, which PostgreSQL cannot keep, U+FFFD.
+varies in them or is personal, and `metadata` not at all, unless `fleet.texts` says otherwise. Known secrets become
+labels once more, and a NUL, which PostgreSQL cannot keep, U+FFFD.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.fleet.personal import own_names, without
 from agent_studio.fleet.tables import TABLES
 from agent_studio.monitor.dialect import VARYING
 from agent_studio.monitor.lake import COLUMNS
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 SHAPE_MAX = 200
 """Characters that are kept of a message without what varies in it, as the queries have it."""
 _LOOKED_AT = 400
+_READ_MOST = 4_000
+"""Of a message, before it is cut: where a name begins is not seen in the middle of it."""
 _ID_DIGITS = 32
 _NUL, _REPLACEMENT = "\0", "\ufffd"
 _VARYING = re.compile(VARYING)
@@ -40,6 +43,7 @@ class Rows:
         """`environments` are those that write to the journal; `texts` is `fleet.texts`."""
         self.kind = kind
         self._sender, self._environments, self._texts = sender, environments, texts
+        self._own = own_names()
         self._seed = f"{sender.origin}\0{kind}\0".encode()
         self._fields = [self._reader(name) for name in list(TABLES[kind])[6:]]
 
@@ -87,7 +91,7 @@ class Rows:
             return self._metadata
         field, form = COLUMNS[self.kind][name]
         if name in _MESSAGES:
-            return lambda record: message(text_of(record.get(field)), self._texts)
+            return lambda record: message(text_of(record.get(field)), self._texts, self._own)
         of = _FORMS[form]
         return lambda record: of(record.get(field))
 
@@ -102,11 +106,13 @@ def text_of(value: Any) -> str | None:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def message(text: str | None, texts: str) -> str | None:
-    """Return as much of a message as leaves the machine."""
+def message(text: str | None, texts: str, own: frozenset[str] = frozenset()) -> str | None:
+    """Return as much of a message as leaves the machine; `own` are the machine's own names."""
     if text is None or texts == "none":
         return None
-    return text if texts == "full" else _VARYING.sub("#", text[:_LOOKED_AT])[:SHAPE_MAX]
+    if texts == "full":
+        return text
+    return _VARYING.sub("#", without(text[:_READ_MOST], own)[:_LOOKED_AT])[:SHAPE_MAX]
 
 
 def usage_row(sender: Identity, values: Mapping[str, Any], texts: str) -> Row:

@@ -19,10 +19,12 @@ from agent_studio.fleet import homes, ledger, refused
 from agent_studio.fleet.address import address
 from agent_studio.fleet.batch import Batch
 from agent_studio.fleet.delivery import BackOff, Delivery, StoppedError
-from agent_studio.fleet.identity import identity
+from agent_studio.fleet.engines import FleetError, UnreachableError
+from agent_studio.fleet.identity import identity, rename_origin
 from agent_studio.fleet.journals import look
 from agent_studio.fleet.rows import Rows
 from agent_studio.fleet.stretches import stretches
+from agent_studio.fleet.tables import TABLES
 from agent_studio.monitor.segments import JOURNALS
 from agent_studio.storage.locks import exclusive
 
@@ -96,6 +98,10 @@ class EngineSink:
         """Close the connection."""
         self._engine.__exit__(kind, error, trace)
 
+    def ask(self) -> None:
+        """See that we may write there: to keep no row takes the same right as to keep some."""
+        self.send(Batch("", "", dict.fromkeys(TABLES, ())))
+
     def send(self, batch: Batch) -> None:
         """Keep what is not there yet; an answer that does not come in time counts as none."""
         interrupt = getattr(self._engine, "interrupt", None)  # over HTTP there is a limit already
@@ -168,6 +174,7 @@ class Shipper:
         """
         before = done.total
         home = homes.current(self._context, draw=True)
+        homes.refuse_another_name(self._context, home)
         try:
             for one in (*homes.aside(self._context, home), home):
                 for kind in JOURNALS:
@@ -179,8 +186,12 @@ class Shipper:
             done.is_stopped = True
         return done.total - before
 
+    def ask(self) -> None:
+        """Raise what would keep records from being taken, where none waited that would have shown it."""
+        self._delivery.ask()
+
     def _journal(self, home: Home, kind: str, done: Shipped) -> None:
-        sender, cursor = identity(self._context, home.origin), _cursor(home, kind)
+        sender, cursor = homes.sender(self._context, home), _cursor(home, kind)
         found = look(home.root, home.state, kind, cursor.entries, int(self._context.config["fleet.retentionDays"]))
         self._settle(home, kind, cursor, found, done)
         rows = Rows(kind, sender, home.writers(kind), self._texts)
@@ -216,7 +227,7 @@ class Shipper:
             cursors.save(home.state, kind, cursor)
 
     def _ledger(self, home: Home, done: Shipped) -> None:
-        sender, cursor = identity(self._context, home.origin), _cursor(home, homes.LEDGER)
+        sender, cursor = homes.sender(self._context, home), _cursor(home, homes.LEDGER)
         while told := ledger.changed(home.root, cursor, sender, self._texts, self._most):
             if told.is_anew:
                 cursor.replaced += 1
@@ -232,7 +243,7 @@ class Shipper:
         self, home: Home, sender: Identity, rows: dict[str, list[tuple[Any, ...]]], cursor: Cursor, done: Shipped
     ) -> None:
         batch = Batch(sender.project, sender.machine, rows)
-        left_out = self._delivery.send(batch) if batch.size else []
+        left_out = self._sent(home, batch) if batch.size else []
         if left_out:
             refused.keep(home.state, left_out)
             cursor.refused += len(left_out)
@@ -241,6 +252,19 @@ class Shipper:
         done.add(rows)
         if batch.size:
             cursor.acknowledged = clock.timestamp(clock.now())
+
+    def _sent(self, home: Home, batch: Batch) -> list[refused.Refused]:
+        """Send a batch; under which name is noted before it can be there, and not at all where it is turned away."""
+        self._delivery.connect()
+        is_first = rename_origin(home.root, home.origin, batch.machine)
+        try:
+            return self._delivery.send(batch)
+        except UnreachableError:
+            raise  # it may be there
+        except FleetError:
+            if is_first and not self._delivery.has_sent:
+                rename_origin(home.root, home.origin, home.machine)
+            raise
 
     def _tell(self, event: str, text: str, **more: Any) -> None:
         log.warning(self._context, event, message=text, **more)
@@ -251,7 +275,8 @@ def would_ship(context: Context) -> Shipped:
     """Return what would be sent, and an example of each kind, without an engine and without a trace."""
     done = Shipped()
     home = homes.current(context, draw=False)
-    sender, texts, most = identity(context, home.origin), str(context.config["fleet.texts"]), 5_000
+    homes.refuse_another_name(context, home)
+    sender, texts, most = homes.sender(context, home), str(context.config["fleet.texts"]), 5_000
     for kind in JOURNALS:
         cursor = _cursor(home, kind)
         found = look(home.root, home.state, kind, cursor.entries, int(context.config["fleet.retentionDays"]))

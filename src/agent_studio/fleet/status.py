@@ -100,6 +100,7 @@ def checks(context: Context, variables: Mapping[str, str]) -> Iterator[Finding]:
     ship = f"agent-studio fleet ship --env {context.environment}"
     try:
         destination(context, variables)
+        homes.refuse_another_name(context, homes.current(context, draw=False))
         found = [_problem(one, ship) for one in journals(context)]
         found += [
             Finding("fleet", Severity.WARNING, one.fault, one.hint or "agent-studio fleet status")

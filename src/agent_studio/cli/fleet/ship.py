@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from agent_studio.cli.fleet.stopping import stopping
 from agent_studio.cli.output import Result, warn
 from agent_studio.environment.context import open_context
+from agent_studio.errors import UsageError
+from agent_studio.fleet import homes
 from agent_studio.fleet.ship import Following, Shipped, Shipper, alone, destination, would_ship
 from agent_studio.fleet.tables import TABLES
 
@@ -27,17 +29,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--once", action="store_true", help="do not wait for what cannot be reached: exit code 5")
     how.add_argument("--follow", action="store_true", help="stay, and ship what is recorded from now on")
+    parser.add_argument("--again", action="store_true", help="send what was sent, too: what the engine lost comes back")
     how.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Ship until nothing is left, or until told to stop."""
     context = session.context
+    if args.again and args.dry_run:
+        raise UsageError("--dry-run changes nothing", hint="leave --again or --dry-run out")
     if args.dry_run:
         done = would_ship(context)
         return Result(_data(done) | _samples(done), lambda screen: _would(screen, done))
     where = destination(context, session.variables).shown
     with alone(context), stopping() as stop:
+        if args.again:
+            homes.begin_again(context)
         done = _follow(session, stop) if args.follow else _ship(context, session, stop, patient=not args.once)
     return Result(_data(done) | {"destination": where}, lambda screen: _render(screen, done, where))
 
@@ -48,6 +55,8 @@ def _ship(context: Context, session: Session, stop: threading.Event, *, patient:
         for _ in range(_ROUNDS_MOST):
             if not shipper.round(done) or stop.is_set():
                 break
+        if not stop.is_set():
+            shipper.ask()
     return done
 
 

@@ -9,7 +9,6 @@ from agent_studio import clock
 from agent_studio.cli.output import Result
 from agent_studio.errors import ExitCode
 from agent_studio.fleet import homes, status
-from agent_studio.fleet.identity import identity
 from agent_studio.fleet.ship import destination
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     context = session.context
     destination(context, session.variables)
     found, answers = status.journals(context), status.shared(context, session.variables)
-    sender = identity(context, homes.current(context, draw=False).origin)
+    sender = homes.sender(context, homes.current(context, draw=False))
     is_named = context.config["fleet.machine"] or sender.origin != homes.UNDRAWN
     data = {
         "project": sender.project, "machine": sender.machine if is_named else None, **status.data(found, answers)

@@ -96,12 +96,15 @@ class PostgreSQL:
             versions.require(version(db))
 
     def insert(self, batch: Batch) -> int:
-        """Keep the rows that are not there yet, all or none; return how many these were."""
+        """Keep the rows that are not there yet, all or none; return how many these were.
+
+        A table without rows is asked all the same: who may not write there is told so.
+        """
         with self.connection() as db:
             self._ensure_days(db, set(_days(batch.rows)))
             self._ensure_incoming(db, batch.rows)
             with db.transaction():
-                return sum(self._inserted(db, table, rows) for table, rows in batch.rows.items() if rows)
+                return sum(self._inserted(db, table, rows) for table, rows in batch.rows.items())
 
     def fetch(self, statement: str, parameters: Mapping[str, Any]) -> Fetched:
         """Run a statement that reads."""

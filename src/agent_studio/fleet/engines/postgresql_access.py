@@ -27,6 +27,7 @@ _MARK = "agent-studio fleet"
 _CONNECTIONS = 10
 """That a writing role may have at a time, so that one who has stolen it keeps nobody else out."""
 _ROLE = """SELECT shobj_description(oid, 'pg_authid') IS NOT DISTINCT FROM %s FROM pg_roles WHERE rolname = %s"""
+_IS_SHUT = "SELECT NOT rolcanlogin FROM pg_roles WHERE rolname = %s"
 _HELD = f"""SELECT role, may, project, machine, to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
 FROM {SCHEMA}.access WHERE %(name)s::text IS NULL OR role = %(name)s ORDER BY role, may, project, machine"""
 _WRITTEN = "(project = %(project)s AND machine = %(machine)s OR %(all)s) AND inserted_at >= %(since)s"
@@ -53,11 +54,13 @@ class PostgreSQLDoors:
         with self._engine.connection() as db:
             _require(db)
             role = _quoted(grant.name)
-            new = [] if _is_ours(db, grant.name) else [f"CREATE ROLE {role} {_rights(grant)} PASSWORD '...'"]
+            new = [f"CREATE ROLE {role} {_rights(grant)} PASSWORD '...'"]
+            if _is_ours(db, grant.name):
+                new = [f"ALTER ROLE {role} LOGIN PASSWORD '...'"] if one(db, _IS_SHUT, (grant.name,)) else []
             return [*new, *_privileges(db, grant, role), _row_of(grant)]
 
     def grant(self, grant: Grant, password: str | None, *, anew: bool) -> Done:
-        """Let somebody in; a password is set for a new name alone, unless `anew`."""
+        """Let somebody in; a password is set for a name that is not let in at all, or `anew`."""
         with self._engine.connection() as db, db.transaction():
             _require(db)
             db.execute(f"LOCK TABLE {SCHEMA}.access IN SHARE ROW EXCLUSIVE MODE")
@@ -67,7 +70,7 @@ class PostgreSQLDoors:
                 db.execute(f"COMMENT ON ROLE {role} IS '{_MARK}'")
                 steps.append(f"created the role {grant.name}")
             _refuse_mixed(self._held(db, grant.name), grant)
-            is_set = password is not None and (is_new or anew)
+            is_set = password is not None and (is_new or anew or one(db, _IS_SHUT, (grant.name,)))
             if is_set:
                 db.execute(f"ALTER ROLE {role} LOGIN PASSWORD {_verifier(db, grant.name, password or '')}")
                 steps.append("" if is_new else f"{grant.name} has a new password")
