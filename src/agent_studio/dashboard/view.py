@@ -197,8 +197,8 @@ def budgets(context: Context) -> list[dict[str, Any]]:
     from agent_studio.environment.sharing import sharing  # noqa: PLC0415
 
     listed = wanted(context)
-    with book.opened(next(iter(sharing(context).values()))) as held:
-        return [one.to_json() for one in spending.statuses(held.table, listed, now_ms())]
+    owner = next(iter(sharing(context).values()))
+    return [one.to_json() for one in book.ask(owner, lambda held: spending.statuses(held.table, listed, now_ms()))]
 
 
 def sessions(context: Context, window: Window) -> dict[str, Any]:

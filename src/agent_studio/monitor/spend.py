@@ -31,8 +31,8 @@ def verdicts(context: Context) -> Iterator[Verdict]:
     """
     try:
         wanted = budgets(context)
-        with book.opened(next(iter(sharing(context).values()))) as held:
-            found = statuses(held.table, wanted, now_ms())
+        owner = next(iter(sharing(context).values()))
+        found = book.ask(owner, lambda held: statuses(held.table, wanted, now_ms()))
     except AgentStudioError as error:
         yield unknown(BUDGET, "HIGH", f"budgets could not be looked at: {error.message}")
         return

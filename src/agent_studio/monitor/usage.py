@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent_studio.environment.sharing import sharing
 from agent_studio.monitor.lines import UNKNOWN
 from agent_studio.monitor.summary import HOUR_MS, SpendHour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from agent_studio.cost.table import Table
     from agent_studio.environment.context import Context
     from agent_studio.monitor.summary import Window
 
+_Row = TypeVar("_Row")
 _PICO = 1_000_000_000_000
 _QUARTER_MS = 900_000
 
@@ -29,44 +29,45 @@ def by_hour(context: Context, window: Window) -> list[SpendHour]:
     return [totals[key] for key in sorted(totals)]
 
 
-def rows(context: Context, window: Window, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield sums by a quarter of an hour (its start, ms since 1970) and columns of `cost.table.NAMES`, as text.
+def rows(context: Context, window: Window, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return sums by a quarter of an hour (its start, ms since 1970) and columns of `cost.table.NAMES`, as text.
 
     Then follow, as `Table.sums` has them: responses, counts, whole and rest of the cost, tokens without a price.
     """
-    with _opened(context) as table:
-        if table is None:
-            return
-        texts, own = table.texts(), {"environment": str(context.environment)}
+    own = {"environment": str(context.environment)}
+
+    def read(table: Table) -> list[tuple[Any, ...]]:
+        texts = table.texts()
         sums = table.sums(("quarter", *columns), since_ms=window.since_ms, until_ms=window.until_ms, where=own)
-        for quarter, *rest in sums:
-            names = (texts[number] for number in rest[: len(columns)])
-            yield quarter * _QUARTER_MS, *names, *rest[len(columns) :]
+        return [
+            (quarter * _QUARTER_MS, *(texts[number] for number in rest[: len(columns)]), *rest[len(columns) :])
+            for quarter, *rest in sums
+        ]
+
+    return _asked(context, read)
 
 
 def moments(context: Context, since_ms: int) -> list[tuple[int, str]]:
     """Return when models responded from a moment on, ms since 1970, each with its session."""
-    with _opened(context) as table:
-        if table is None:
-            return []
+
+    def read(table: Table) -> list[tuple[int, str]]:
         texts = table.texts()
         own = next((number for number, text in texts.items() if text == str(context.environment)), None)
         query = "SELECT at_ms, session FROM usage WHERE at_ms >= ? AND environment = ?"
         found = table.db.execute(query, (since_ms, own))
         return [(at_ms, texts.get(session) or "") for at_ms, session in found]
 
+    return _asked(context, read)
 
-@contextmanager
-def _opened(context: Context) -> Iterator[Table | None]:
+
+def _asked(context: Context, question: Callable[[Table], list[_Row]]) -> list[_Row]:
     folder = context.root.folder("metrics")
     names = folder.names() if folder.has_folder() else []
     if not any(name.startswith("llm-usage.") for name in names):
-        yield None
-        return
+        return []
     from agent_studio.cost import book  # noqa: PLC0415 - it needs a parser that takes 30 ms to load
 
-    with book.opened(next(iter(sharing(context).values()))) as held:
-        yield held.table
+    return book.ask(next(iter(sharing(context).values())), lambda held: question(held.table))
 
 
 def _more(held: SpendHour, figures: Sequence[Any]) -> SpendHour:
