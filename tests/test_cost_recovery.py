@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agent_studio import clock
+from agent_studio.cost import table
+from agent_studio.environment.context import open_context
+from agent_studio.environment.detect import Choice, Environment
+from agent_studio.environment.roots import Project
+from agent_studio.errors import StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Finished, Studio
+
+    from agent_studio.storage.folder import Folder
 
 pytestmark = pytest.mark.slow
 STAGING = ("--env", "staging")
@@ -192,9 +202,62 @@ def test_a_damaged_table_is_made_anew(staged: Studio) -> None:
     place = staged.path / ".agent-studio/staging/ledger.sqlite3"
     data = place.read_bytes()
     place.write_bytes(data[:4096] + os.urandom(len(data) - 4096))
-    told = [_report(staged) for _ in range(2)]
-    assert told[-1].code == 0
-    assert told[-1].data["totals"]["responses"] == 3
+    told = _report(staged)
+    assert told.code == 0
+    assert told.data["totals"]["responses"] == 3
+
+
+@pytest.mark.parametrize("name", ["usage", "note", "usage_session", "usage_at"])
+def test_a_part_of_the_table_that_is_damaged_is_made_anew_within_the_command(staged: Studio, name: str) -> None:
+    """A page that is read late, or a table that is gone, is damage like a file that is none."""
+    for number in range(3):
+        _record(staged, "--input-tokens", "5", "--at", f"2026-01-0{number + 1}T00:00:00Z")
+    assert _responses(staged) == 3
+    place = staged.path / ".agent-studio/staging/ledger.sqlite3"
+    with closing(sqlite3.connect(place)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    data = bytearray(place.read_bytes())
+    data[(page - 1) * 4096 : page * 4096] = os.urandom(4096)
+    place.write_bytes(data)
+    for command in (("ingest",), ("cost", "report"), ("cost", "budget"), ("monitor",)):
+        place.write_bytes(data)
+        done = staged.run(*command, *STAGING)
+        assert (done.code, "malformed" in done.err) == (0, False), (command, done.err)
+    assert _responses(staged) == 3
+
+
+def test_a_table_that_has_lost_one_of_its_parts_is_made_anew_within_the_command(staged: Studio) -> None:
+    _record(staged, "--input-tokens", "5")
+    assert _responses(staged) == 1
+    with closing(sqlite3.connect(staged.path / ".agent-studio/staging/ledger.sqlite3")) as db:
+        db.execute("DROP TABLE usage")
+        db.commit()
+    assert _responses(staged) == 1
+
+
+def test_a_thread_that_waits_for_the_table_does_not_open_it_to_other_processes(staged: Studio) -> None:
+    """A second opening in the process that has the lock would drop it, were it closed again."""
+    _record(staged, "--input-tokens", "5")
+    folder = open_context(Project(staged.path), Choice(Environment.STAGING, "--env"), {}).root.state
+    waiting = threading.Thread(target=_tries, args=(folder,))
+    other = (
+        "import sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=0)\n"
+        "try: db.execute('BEGIN IMMEDIATE')\n"
+        "except sqlite3.OperationalError: print('locked')"
+    )
+    with table.opened(folder, "ledger.sqlite3"):
+        waiting.start()
+        waiting.join()
+        done = subprocess.run(
+            [sys.executable, "-c", other, str(folder.path / "ledger.sqlite3")], capture_output=True, check=True
+        )
+    assert done.stdout == b"locked\n"
+
+
+def _tries(folder: Folder) -> None:
+    with pytest.raises(StorageError, match="cannot use"), table.opened(folder, "ledger.sqlite3", wait_s=0.05):
+        pass
 
 
 def test_names_cannot_act_on_a_terminal(staged: Studio) -> None:

@@ -15,7 +15,7 @@ from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import choose_environment
 from agent_studio.environment.roots import Project
 from agent_studio.guards import protocol
-from agent_studio.guards.decide import Decision, decide
+from agent_studio.guards.decide import Decision, OverdueError, decide
 from agent_studio.guards.handler import EVENTS, Call, Handler, Outcome
 from agent_studio.guards.handlers import HANDLERS
 
@@ -110,6 +110,19 @@ def test_slack_lets_a_slow_handler_end() -> None:
     payload = b'{"hook_event_name":"Stop"}'
     assert decide(payload, _no_context, handlers={"Stop": (slow,)}) == Decision()
     assert decide(payload, _no_context, handlers={"Stop": (slow,)}, slack_ms=5_000).stderr == b"in time\n"
+
+
+def test_where_it_may_be_handed_on_want_of_time_is_no_verdict() -> None:
+    hangs, denies = Handler("h", _hang, "closed", 10), _says(deny="no")
+    logged: list[str] = []
+    given = {"handlers": {"Stop": (hangs,)}, "hands_on": True, "log": logged.append}
+    with pytest.raises(OverdueError):
+        decide(b'{"hook_event_name":"Stop"}', _no_context, **given)  # type: ignore[arg-type]
+    assert logged == ["guard h leaves it to the cold process: it took more than 10 ms"]
+    given["handlers"] = {"Stop": (hangs, denies)}
+    assert decide(b'{"hook_event_name":"Stop"}', _no_context, **given).stderr == b"no\n"  # type: ignore[arg-type]
+    given["handlers"] = {"Stop": (Handler("h", _raise, "closed"),)}
+    assert decide(b'{"hook_event_name":"Stop"}', _no_context, **given).exit_code == 2  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

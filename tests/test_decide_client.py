@@ -22,7 +22,7 @@ from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import Project, environment_root
 from agent_studio.guards import protocol
 from agent_studio.guards.decide import Decision
-from agent_studio.guards.handler import Handler, Outcome
+from agent_studio.guards.handler import Call, Handler, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -198,6 +198,25 @@ def test_without_a_daemon_the_cold_way_answers(client: Client) -> None:
     code, out, err = client(b'{"hook_event_name":"PreToolUse"}')
     assert (code, err) == (0, b"")
     assert json.loads(out)["hookSpecificOutput"]["additionalContext"] == "cold"
+
+
+def test_what_a_guard_in_the_daemon_has_no_time_for_is_decided_the_cold_way(client: Client) -> None:
+    def slow(_: Call) -> Outcome:
+        time.sleep(0.4)
+        return Outcome(deny="late")
+
+    def denies(_: Call) -> Outcome:
+        return Outcome(deny="no")
+
+    busy, quick = Handler("busy", slow, "closed", 20), Handler("quick", denies)
+    with _daemon(client.project, {"PreToolUse": (busy,)}):
+        assert client(TOOL, "--closed")[0] == 2  # nobody can decide
+        client.cold_code(_COLD)
+        assert client(b'{"hook_event_name":"PreToolUse"}', "--closed")[0] == 0
+    with _daemon(client.project, {"PreToolUse": (busy, quick)}):
+        assert client(TOOL, "--closed") == (2, b"", b"no\n")
+    with _daemon(client.project, {"PreToolUse": (Handler("busy", slow, "open", 20),)}):
+        assert client(TOOL, "--closed") == SILENT
 
 
 def test_the_installed_cold_way_works(client: Client) -> None:

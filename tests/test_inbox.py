@@ -97,7 +97,7 @@ def test_a_link_in_place_of_the_inbox_is_refused(root: EnvironmentRoot, tmp_path
 
 
 def test_a_writer_that_holds_the_lock_does_not_stop_others(root: EnvironmentRoot) -> None:
-    _place(root).touch()
+    _place(root).write_bytes(b'{"ts":1,"pid":1,"ki')
     holder = os.fork()
     if not holder:
         fcntl.lockf(os.open(_place(root), os.O_RDWR), fcntl.LOCK_EX)
@@ -105,7 +105,8 @@ def test_a_writer_that_holds_the_lock_does_not_stop_others(root: EnvironmentRoot
     try:
         time.sleep(0.1)
         inbox.append(root, "http", [b"{}"])
-        assert len(_place(root).read_bytes().splitlines()) == 1
+        torn, line = _place(root).read_bytes().splitlines()
+        assert (torn, json.loads(line)["payload"]) == (b'{"ts":1,"pid":1,"ki', {})
     finally:
         os.kill(holder, signal.SIGKILL)
         os.waitpid(holder, 0)

@@ -645,6 +645,15 @@ def test_what_is_damaged_unknown_or_cut_is_counted_and_kept(desk: Desk) -> None:
     assert not any(secret.encode() in place.read_bytes() for place in desk.state.glob("*.jsonl"))
 
 
+def test_lines_that_are_empty_count_as_nothing(desk: Desk) -> None:
+    desk.inbox.write_bytes(
+        b"\n\n" + desk.hook("SessionStart") + b"\n" + b'{"torn\n' + b"\n" + desk.hook("Stop") + b"\n"
+    )
+    report = desk.ingest()
+    assert (report.events, report.damaged) == (3, 1)
+    assert [line["event"] for line in desk.records("session-log.jsonl")] == ["start", "stop"]
+
+
 def test_a_payload_cannot_pass_itself_off_as_the_line(desk: Desk) -> None:
     desk.write(b'{"ts":1795000000000000000,"pid":1,"kind":"http","payload":1,"kind":"exec","payload":{"hook":"x"}}\n')
     report = desk.ingest()

@@ -394,6 +394,19 @@ def test_a_held_lock_delays_the_agent_for_a_moment_only(recorder: Recorder) -> N
 
 
 @pytest.mark.slow
+def test_a_torn_line_is_ended_also_while_another_holds_the_lock(recorder: Recorder) -> None:
+    torn = b'{"ts":1,"pid":2,"kind":"hook","payload":{"torn'
+    recorder.inbox().write_bytes(torn)
+    with recorder.inbox().open("r+b") as held:
+        os.lockf(held.fileno(), os.F_LOCK, 0)
+        recorder(b'{"a":1}')
+        recorder(b'{"a":2}')
+    first, *others = filter(None, recorder.inbox().read_bytes().split(b"\n"))
+    assert first == torn
+    assert [json.loads(line)["payload"] for line in others] == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.slow
 def test_a_segment_sealed_while_it_was_waited_for_is_left_alone(recorder: Recorder) -> None:
     recorder.inbox().touch()
     for _ in range(3):

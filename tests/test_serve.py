@@ -11,11 +11,13 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -630,6 +632,23 @@ def test_requests_under_way_are_finished_before_it_leaves(idle: Daemon) -> None:
         assert _rest(connection).startswith(b"HTTP/1.1 200 ")
     assert idle.stop()[0] == 0
     assert len(idle.lines()) == 1
+
+
+def test_a_page_whose_answer_is_not_worked_out_when_it_leaves_is_told_so(idle: Daemon) -> None:
+    idle.start()
+    table = idle.state / "ledger.sqlite3"
+    assert idle.ask("GET", "/api/costs?env=staging")[0] == 200
+    with contextlib.closing(sqlite3.connect(table, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")  # what the answer is made of is in another process's hands
+        with ThreadPoolExecutor(1) as pages:
+            answer = pages.submit(idle.ask, "GET", "/api/costs?env=staging&hours=1")
+            time.sleep(1)
+            assert idle.process
+            idle.process.send_signal(signal.SIGTERM)
+            status, _, body = answer.result(30)
+    assert (status, json.loads(body)["problem"]["message"]) == (503, "the server is stopping")
+    code, said = idle.stop()
+    assert (code, "Exception" in said) == (0, False), said
 
 
 def test_who_never_finishes_does_not_keep_it(idle: Daemon) -> None:

@@ -598,3 +598,42 @@ def test_an_agent_whose_failure_is_read_before_its_call_is_a_run(desk: Desk, sce
             inbox.write(event)
         desk.ingest()
     assert sorted(desk.agents) == sorted(EXPECTED[scenario][0])
+
+
+@pytest.mark.parametrize("scenario", [scenario for scenario in SCENARIOS if EXPECTED[scenario][0]])
+@pytest.mark.parametrize("with_starts", [False, True])
+def test_an_agent_is_one_run_wherever_a_reading_falls_between_its_events(
+    tmp_path: Path, scenario: str, monkeypatch: pytest.MonkeyPatch, *, with_starts: bool
+) -> None:
+    """Events come in while ingest is at the transcripts: those may tell of an end whose event is read later."""
+    whole = Desk(tmp_path / "whole").replay(scenario)
+    for split in range(len(_started(whole) if with_starts else whole)):
+        desk = Desk(tmp_path / str(split))
+        lines = desk.replay(scenario)
+        lines = _started(lines) if with_starts else lines
+        at_ns = json.loads(lines[-1])["ts"]
+        monkeypatch.setattr(clock, "now", lambda at_ns=at_ns: datetime.fromtimestamp(at_ns / 1e9, UTC))
+        for part in (lines[:split], lines[split:]):
+            with desk.inbox.open("ab") as inbox:
+                inbox.write(b"".join(part))
+            desk.ingest()
+        assert sorted(desk.agents) == sorted(EXPECTED[scenario][0]), f"read after event {split}"
+
+
+def _started(lines: list[bytes]) -> list[bytes]:
+    """Return events with a start of every agent that stops, before the first event that names the agent."""
+    found, seen = [], set()
+    stops = {event["payload"].get("agent_id") for event in map(json.loads, lines) if _is(event, "SubagentStop")}
+    for line in lines:
+        payload = json.loads(line)["payload"]
+        agent = payload.get("agent_id")
+        if agent and agent in stops and agent not in seen and not _is(json.loads(line), "SubagentStart"):
+            start = {**payload, "hook_event_name": "SubagentStart"}
+            found.append(json.dumps({**json.loads(line), "payload": start}).encode() + b"\n")
+        seen.add(agent)
+        found.append(line)
+    return found
+
+
+def _is(event: dict[str, Any], name: str) -> bool:
+    return isinstance(event["payload"], dict) and event["payload"].get("hook_event_name") == name

@@ -87,7 +87,7 @@ def _is_json(payload: bytes) -> bool:
 
 def _write(descriptor: int, lines: list[_Line], limit: int | None, folder: Folder, *, locked: bool) -> None:
     size = os.fstat(descriptor).st_size
-    torn = locked and not journal.ends_whole(descriptor)
+    torn = not locked or not journal.ends_whole(descriptor)  # unlocked: an empty line too many is read as nothing
     parts = [b"\n"] if torn else []
     total = len(parts)
     for line in lines:

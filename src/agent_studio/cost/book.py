@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -22,12 +22,13 @@ from agent_studio.cost.table import COUNTS, MARKS, NAMES
 from agent_studio.records import LlmUsage, event_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from agent_studio.cost.prices.table import PriceTable
     from agent_studio.cost.table import Table
     from agent_studio.environment.roots import EnvironmentRoot
 
+Answer = TypeVar("Answer")
 FILE = "ledger.sqlite3"
 _TABLES = """
 CREATE INDEX usage_seq ON usage (origin);
@@ -361,7 +362,21 @@ def _with(record: LlmUsage, said: Tokens) -> LlmUsage:
 @contextmanager
 def opened(root: EnvironmentRoot, *, wait_s: float = table.WAIT_S) -> Iterator[Book]:
     """Open the book of a ledger, alone, and bring it up to date; `root` is its owner (`environment.context`)."""
-    with table.opened(root.state, FILE, more=_TABLES, wait_s=wait_s) as found:
+
+    def follow(found: Table) -> None:
+        Book(found, root).catch_up()
+
+    with table.opened(root.state, FILE, more=_TABLES, wait_s=wait_s, begin=follow) as found:
         book = Book(found, root)
-        book.catch_up()
+        book.damaged = int(found.note("damaged") or 0)
         yield book
+
+
+def ask(root: EnvironmentRoot, question: Callable[[Book], Answer]) -> Answer:
+    """Return what a question finds in the book of a ledger; a book that proves to be damaged is made anew for it."""
+    try:
+        with opened(root) as book:
+            return question(book)
+    except table.DamagedTableError:
+        with opened(root) as book:
+            return question(book)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from agent_studio.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from agent_studio.storage.folder import Folder
 
@@ -28,6 +30,8 @@ WAIT_S = 30.0
 """How long to wait for another process that has the table."""
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _VERSION = 5
+_HELD: dict[Path, threading.Lock] = {}
+_LOOKING = threading.Lock()
 _NEVER_MS = QUARTER_MS << 32
 _ROLLED = "rolled"
 _ROLLED_BY = ("model", "agent", "skill", "project", "environment")
@@ -50,6 +54,14 @@ CREATE TABLE rollup (
 );
 CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
+
+
+class DamagedTableError(StorageError):
+    """A table was damaged and has been removed: what was asked of it can be asked again."""
+
+
+class _OtherVersionError(sqlite3.DatabaseError):
+    """A table of another version of the product."""
 
 
 class Table:
@@ -143,38 +155,92 @@ class Table:
 
 
 @contextmanager
-def opened(folder: Folder, file: str, *, more: str = "", wait_s: float = WAIT_S) -> Iterator[Table]:
-    """Open a table, alone, after at most `wait_s`; `more` are further tables of its owner.
+def opened(
+    folder: Folder, file: str, *, more: str = "", wait_s: float = WAIT_S, begin: Callable[[Table], None] | None = None
+) -> Iterator[Table]:
+    """Open a table, alone, after at most `wait_s`; `more` are further tables of its owner, `begin` what is done first.
 
-    What is not committed is taken back. Raises `StorageError`; a table that proves to be damaged is removed before, so
-    that the next one to open it begins anew.
+    What is not committed is taken back. A table that is damaged, as opening it or `begin` shows, is begun anew. Raises
+    `DamagedTableError` when it proves to be so later: it has been removed, and the next one to open it begins anew.
+    Raises `StorageError` when it cannot be used.
     """
     folder.make()
-    connection = None
-    try:
+    with _alone_here(folder, file, wait_s), _faults(folder, file):
+        connection = _begun(folder, file, _TABLES + more, wait_s, begin)
         try:
-            connection = _connected(folder, file, _TABLES + more, wait_s)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
+            yield Table(connection)
+        finally:
+            _close(connection)
+
+
+@contextmanager
+def _alone_here(folder: Folder, file: str, wait_s: float) -> Iterator[None]:
+    """Let one thread of this process at a time have a table.
+
+    Opening a file and closing it again drops all locks that its process has on it (POSIX): then another process would
+    write into a table that one of our threads is changing.
+    """
+    with _LOOKING:
+        held = _HELD.setdefault(folder.path / file, threading.Lock())
+    if not held.acquire(timeout=wait_s):
+        raise _unusable(folder, file, "another thread has it")
+    try:
+        yield
+    finally:
+        held.release()
+
+
+@contextmanager
+def _faults(folder: Folder, file: str) -> Iterator[None]:
+    """Remove a table that is damaged; tell what is wrong as the user can mend it."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if not _is_damage(error):
+            raise _unusable(folder, file, str(error)) from error
+        _remove(folder, file)
+        raise DamagedTableError(
+            f"{folder.path / file} was damaged and has been removed", hint="run the command again: it is rebuilt"
+        ) from error
+
+
+def _unusable(folder: Folder, file: str, reason: str) -> StorageError:
+    return StorageError(
+        f"cannot use {folder.path / file}: {reason}",
+        hint=f"free space or mend the permissions; {file} can be removed, its contents are rebuilt",
+    )
+
+
+def _begun(
+    folder: Folder, file: str, tables: str, wait_s: float, begin: Callable[[Table], None] | None
+) -> sqlite3.Connection:
+    for is_last in (False, True):
+        connection = None
+        try:
+            connection = _connected(folder, file, tables, wait_s)
+            if begin is not None:
+                begin(Table(connection))
+        except BaseException as error:
+            _close(connection)
+            if is_last or not isinstance(error, sqlite3.Error) or not _is_damage(error):
                 raise
             _remove(folder, file)
-            connection = _connected(folder, file, _TABLES + more, wait_s)
-        yield Table(connection)
-    except sqlite3.Error as error:
-        if error.sqlite_errorcode in _DAMAGE:
-            _remove(folder, file)
-            raise StorageError(
-                f"{folder.path / file} was damaged and has been removed", hint="run the command again: it is rebuilt"
-            ) from error
-        raise StorageError(
-            f"cannot use {folder.path / file}: {error}",
-            hint=f"free space or mend the permissions; {file} can be removed, its contents are rebuilt",
-        ) from error
-    finally:
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.rollback()
-            connection.close()
+        else:
+            return connection
+    raise AssertionError  # the last time has returned or raised
+
+
+def _close(connection: sqlite3.Connection | None) -> None:
+    if connection is not None:
+        with suppress(sqlite3.Error):
+            connection.rollback()
+        connection.close()
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether a table has to be begun anew; extended codes of SQLite carry the code in their lowest byte."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in _DAMAGE or isinstance(error, _OtherVersionError) or str(error).startswith("no such table")
 
 
 def _connected(folder: Folder, file: str, tables: str, wait_s: float) -> sqlite3.Connection:
@@ -202,7 +268,7 @@ def _connected(folder: Folder, file: str, tables: str, wait_s: float) -> sqlite3
 def _require_version(found: int) -> None:
     """Refuse a table of another version, and so have it begun anew; 0 is a new one."""
     if found not in {0, _VERSION}:
-        raise sqlite3.DatabaseError("of another version")
+        raise _OtherVersionError("of another version")
 
 
 def _remove(folder: Folder, file: str) -> None:

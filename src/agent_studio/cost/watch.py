@@ -44,9 +44,10 @@ def standing(context: Context, wanted: list[Budget] | None = None) -> Standing:
     Raises `ConfigurationError` for a budget that is wrong, `StorageError` when the ledger cannot be read.
     """
     wanted = budgets(context) if wanted is None else wanted
-    with book.opened(next(iter(sharing(context).values()))) as held:
-        found = statuses(held.table, wanted, now_ms())
-        damaged, moved = held.damaged, held.moved
+    owner = next(iter(sharing(context).values()))
+    found, damaged, moved = book.ask(
+        owner, lambda held: (statuses(held.table, wanted, now_ms()), held.damaged, held.moved)
+    )
     notices.show_left(context.root, found)
     return Standing(found, notices.new_notices(context.root, found), damaged, moved)
 

@@ -7,6 +7,7 @@ wrong is `{"problem": {code, message, hint}}`.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from agent_studio.dashboard.live import Stream
 from agent_studio.dashboard.questions import VIEWS, of_problem, question
 from agent_studio.dashboard.shell import HEADERS
 from agent_studio.environment.detect import Environment
-from agent_studio.errors import AgentStudioError, UsageError
+from agent_studio.errors import AgentStudioError, BusyError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,9 +82,16 @@ class Api:
 
     def _answer_with(self, name: str) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            return await anyio.to_thread.run_sync(self._answer, name, request.query_params, limiter=self._working)
+            return await self._beside(self._answer, name, request.query_params)
 
         return answer
+
+    async def _beside(self, work: Callable[..., Response], *given: Any) -> Response:
+        """Work an answer out in a thread; a server that ends meanwhile says so, for what is going on has no bug."""
+        try:
+            return await anyio.to_thread.run_sync(work, *given, limiter=self._working)
+        except asyncio.CancelledError:
+            return _problem(BusyError("the server is stopping", hint="ask again when it has been started again"))
 
     def _answer(self, name: str, parameters: Mapping[str, str]) -> Response:
         def compute() -> dict[str, Any]:
@@ -128,7 +136,7 @@ class Api:
                 return _problem(UsageError("that did not come to its end"), 408)
             if not found.is_whole:
                 return _problem(UsageError("that is too long"), 413)
-            return await anyio.to_thread.run_sync(self._do, name, found.data, limiter=self._working)
+            return await self._beside(self._do, name, found.data)
 
         return do
 

@@ -36,6 +36,10 @@ class Decision(NamedTuple):
     stderr: bytes = b""
 
 
+class OverdueError(Exception):
+    """A handler that fails closed had no time, and none of the others denies: whoever has more time is to decide."""
+
+
 def decide(
     payload: bytes,
     context_source: Callable[[], Context],
@@ -43,8 +47,9 @@ def decide(
     handlers: Mapping[str, tuple[Handler, ...]] = HANDLERS,
     log: Callable[[str], None] = lambda _: None,
     slack_ms: int = 0,
+    hands_on: bool = False,
 ) -> Decision:
-    """Return the decision on an event; never raises.
+    """Return the decision on an event; raises nothing but `OverdueError`, and that only where it `hands_on`.
 
     `context_source` opens the environment and is called only by handlers that need it. `log` takes one line per
     handler that failed. `slack_ms` is added to every limit, where handlers must import what they need first.
@@ -58,7 +63,12 @@ def decide(
         return Decision()
     runs = [_Run(handler, Call(event, parsed, context_source), slack_ms) for handler in asked]
     until = time.monotonic() + (TOTAL_MS + slack_ms) / 1000
-    return _merged(event, [run.outcome(until, log) for run in runs])
+    outcomes = [run.outcome(until, log, hands_on=hands_on) for run in runs]
+    if hands_on and any(run.is_overdue for run in runs):
+        outcomes = [outcome for run, outcome in zip(runs, outcomes, strict=True) if not run.is_overdue]
+        if not any(outcome is not None and outcome.deny for outcome in outcomes):
+            raise OverdueError
+    return _merged(event, outcomes)
 
 
 class _Run:
@@ -74,11 +84,14 @@ class _Run:
         self._found: Outcome | None = None
         self._fault = "it is still busy with earlier events"
         self._left = False
+        self.is_overdue = False
+        """Whether it would have had to deny for want of time."""
         self._done = threading.Event()
         self._started = time.monotonic()
         with self._counting:
             stuck = self._overdue[handler.run] >= _STUCK
         if stuck:
+            self.is_overdue = handler.on_failure == "closed"
             self._done.set()
         else:
             self._fault = f"it took more than {self._limit_ms} ms"
@@ -95,7 +108,7 @@ class _Run:
                 self._overdue[self._handler.run] -= 1
             self._done.set()
 
-    def outcome(self, until: float, log: Callable[[str], None]) -> Outcome | None:
+    def outcome(self, until: float, log: Callable[[str], None], *, hands_on: bool) -> Outcome | None:
         """Wait for the handler within its time; a failure counts as the handler declares."""
         due = min(until, self._started + self._limit_ms / 1000)
         self._done.wait(max(0.0, due - time.monotonic()))
@@ -107,7 +120,9 @@ class _Run:
         if ended and not self._fault:
             return self._found
         closed = self._handler.on_failure == "closed"
-        log(f"guard {self._handler.name} failed {self._handler.on_failure}: {self._fault}")
+        self.is_overdue |= closed and not ended
+        does = "leaves it to the cold process" if hands_on and self.is_overdue else f"failed {self._handler.on_failure}"
+        log(f"guard {self._handler.name} {does}: {self._fault}")
         return Outcome(deny=f"{self._handler.name} could not decide: {self._fault}") if closed else None
 
 

@@ -16,7 +16,7 @@ from anyio import CapacityLimiter
 from agent_studio.capture.otlp.daemon import SOCKET, inside
 from agent_studio.errors import StorageError
 from agent_studio.guards import protocol
-from agent_studio.guards.decide import Decision, decide
+from agent_studio.guards.decide import Decision, OverdueError, decide
 from agent_studio.guards.handlers import HANDLERS
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ class DecisionServer:
                     await writer.drain()
         except protocol.ProtocolError as error:
             self._say(f"decision socket: {error}")
+        except OverdueError:
+            pass  # without an answer the client asks the cold process, which takes more time
         except (asyncio.IncompleteReadError, TimeoutError, OSError):
             pass  # the client is gone, or never said anything: it has its own way on
         finally:
@@ -112,7 +114,8 @@ class DecisionServer:
 
     async def _decide(self, payload: bytes) -> Decision:
         return await anyio.to_thread.run_sync(
-            lambda: decide(payload, self._context_source, handlers=self._handlers, log=self._say), limiter=self._workers
+            lambda: decide(payload, self._context_source, handlers=self._handlers, log=self._say, hands_on=True),
+            limiter=self._workers,
         )
 
 

@@ -45,8 +45,8 @@ def standing(context: Context) -> list[Status]:
     """Return where every budget stands, by this machine's ledger or by what many machines share."""
     wanted, now = budgets(context), now_ms()
     if context.shared is None:
-        with book.opened(next(iter(sharing(context).values()))) as held:
-            return statuses(held.table, wanted, now)
+        owner = next(iter(sharing(context).values()))
+        return book.ask(owner, lambda held: statuses(held.table, wanted, now))
     only = {name for one in wanted for name, _ in one.only}
     columns = only.union(*(one.each for one in wanted), {"session" for one in wanted if one.per == "session"})
     own = ("environment", str(context.environment))
@@ -56,7 +56,7 @@ def standing(context: Context) -> list[Status]:
     with usage.opened(
         context, sorted(columns), since_ms, first=True, every=not all(own in one.only for one in wanted)
     ) as table:
-        return [] if table is None else statuses(table, wanted, now)
+        return statuses(table, wanted, now)
 
 
 def _verdict(one: Status) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent_studio.environment.sharing import sharing
 from agent_studio.monitor import shared
@@ -11,12 +11,13 @@ from agent_studio.monitor.lines import UNKNOWN
 from agent_studio.monitor.summary import HOUR_MS, SpendHour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from agent_studio.cost.table import Table
     from agent_studio.environment.context import Context
     from agent_studio.monitor.summary import Window
 
+_Row = TypeVar("_Row")
 _PICO = 1_000_000_000_000
 _QUARTER_MS = 900_000
 
@@ -30,62 +31,67 @@ def by_hour(context: Context, window: Window) -> list[SpendHour]:
     return [totals[key] for key in sorted(totals)]
 
 
-def rows(context: Context, window: Window, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield sums by a quarter of an hour (its start, ms since 1970) and columns of `cost.table.NAMES`, as text.
+def rows(context: Context, window: Window, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return sums by a quarter of an hour (its start, ms since 1970) and columns of `cost.table.NAMES`, as text.
 
     Then follow, as `Table.sums` has them: responses, counts, whole and rest of the cost, tokens without a price.
     """
-    with opened(context, ("environment", *columns), window.since_ms, window.until_ms) as table:
-        if table is None:
-            return
-        texts, own = table.texts(), {"environment": str(context.environment)}
+    own = {"environment": str(context.environment)}
+
+    def read(table: Table) -> list[tuple[Any, ...]]:
+        texts = table.texts()
         sums = table.sums(("quarter", *columns), since_ms=window.since_ms, until_ms=window.until_ms, where=own)
-        for quarter, *rest in sums:
-            names = (texts[number] for number in rest[: len(columns)])
-            yield quarter * _QUARTER_MS, *names, *rest[len(columns) :]
+        return [
+            (quarter * _QUARTER_MS, *(texts[number] for number in rest[: len(columns)]), *rest[len(columns) :])
+            for quarter, *rest in sums
+        ]
+
+    if context.shared is not None:
+        with opened(context, ("environment", *columns), window.since_ms, window.until_ms) as table:
+            return read(table)
+    return _asked(context, read)
 
 
 def moments(context: Context, since_ms: int) -> list[tuple[int, str]]:
     """Return when models responded from a moment on, ms since 1970, each with its session."""
     if context.shared is not None:
         return shared.moments(context, since_ms)
-    with opened(context) as table:
-        if table is None:
-            return []
+
+    def read(table: Table) -> list[tuple[int, str]]:
         texts = table.texts()
         own = next((number for number, text in texts.items() if text == str(context.environment)), None)
         query = "SELECT at_ms, session FROM usage WHERE at_ms >= ? AND environment = ?"
         found = table.db.execute(query, (since_ms, own))
         return [(at_ms, texts.get(session) or "") for at_ms, session in found]
 
+    return _asked(context, read)
+
 
 @contextmanager
 def opened(
     context: Context, columns: Sequence[str] = (), since_ms: int = 0, until_ms: int | None = None, *,
     every: bool = False, first: bool = False,
-) -> Iterator[Table | None]:  # fmt: skip
-    """Open the table of an environment's ledger, and of what shares it; None when there is no ledger.
+) -> Iterator[Table]:  # fmt: skip
+    """Open a table of what machines share: of the stretch and the columns that are asked for alone.
 
-    Where machines share their records, it is of the stretch and the columns that are asked for alone, and of the one
-    environment, unless `every` is wanted. With `first` it tells when the first response of all was.
+    It is of the one environment, unless `every` is wanted. With `first` it tells when the first response of all was.
     """
-    if context.shared is not None:
-        from agent_studio.cost import gathered  # noqa: PLC0415 - only for it
+    from agent_studio.cost import gathered  # noqa: PLC0415 - only for it
 
-        sums = shared.usage_sums(context, columns, since_ms, until_ms, every=every)
-        begun_ms = shared.first_usage_ms(context) if first else None
-        with gathered.opened(columns, sums, begun_ms) as table:
-            yield table
-        return
+    sums = shared.usage_sums(context, columns, since_ms, until_ms, every=every)
+    begun_ms = shared.first_usage_ms(context) if first else None
+    with gathered.opened(columns, sums, begun_ms) as table:
+        yield table
+
+
+def _asked(context: Context, question: Callable[[Table], list[_Row]]) -> list[_Row]:
     folder = context.root.folder("metrics")
     names = folder.names() if folder.has_folder() else []
     if not any(name.startswith("llm-usage.") for name in names):
-        yield None
-        return
+        return []
     from agent_studio.cost import book  # noqa: PLC0415 - it needs a parser that takes 30 ms to load
 
-    with book.opened(next(iter(sharing(context).values()))) as held:
-        yield held.table
+    return book.ask(next(iter(sharing(context).values())), lambda held: question(held.table))
 
 
 def _more(held: SpendHour, figures: Sequence[Any]) -> SpendHour:

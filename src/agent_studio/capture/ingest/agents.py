@@ -1,8 +1,8 @@
 """Agent runs, put together from several events and from the agents' own transcripts.
 
 An agent's document: `id, type, typed` (the event named a type, be it empty), `task` (tool_use_id), `parent` (the id of
-the agent that called it), `start, stop, returned` (ns), `path`, `status, message` (what the client reported),
-`finished` (its meta file), `closed` (ns), `runs`.
+the agent that called it), `start, stop, returned` (ns), `began` (ns; the event of its start), `path`, `status, message`
+(what the client reported), `finished` (its meta file), `closed` (ns), `runs`.
 """
 
 from __future__ import annotations
@@ -63,9 +63,11 @@ def started(work: Work, session: Session, event: Event, near: Near) -> None:
     agent_id = lines.name(event.payload.get("agent_id"))
     if agent_id:
         doc = document(work, session, agent_id)
-        if "closed" in doc:
+        if _is_over(doc, "began", event):
             doc = _again(doc)
-        doc.update(start=event.at_ns, type=near.agent or doc.get("type"))
+        doc["began"] = event.at_ns
+        if "closed" not in doc:
+            doc.update(start=event.at_ns, type=near.agent or doc.get("type"))
         keep(work, session, doc)
 
 
@@ -81,11 +83,14 @@ def stopped(work: Work, session: Session, event: Event, near: Near) -> None:
         doc = {**document(work, session, agent_id), "type": call["type"], "start": call["ns"], "typed": True}
     else:
         doc = document(work, session, agent_id)
-    if "closed" in doc:
-        if payload.get("stop_hook_active") is True or session.ended_ns is not None:
-            return
+    if "closed" in doc and (payload.get("stop_hook_active") is True or session.ended_ns is not None):
+        return
+    if _is_over(doc, "stop", event):
         doc = _again(doc)
     doc["stop"] = event.at_ns
+    if "closed" in doc:
+        keep(work, session, doc)
+        return
     if "agent_type" in payload:
         doc["typed"], doc["type"] = True, near.agent or ("" if payload["agent_type"] == "" else doc.get("type"))
     path = payload.get("agent_transcript_path")
@@ -93,6 +98,11 @@ def stopped(work: Work, session: Session, event: Event, near: Near) -> None:
         doc["path"] = path
     keep(work, session, doc)
     work.due(session)
+
+
+def _is_over(doc: dict[str, Any], name: str, event: Event) -> bool:
+    """Tell whether an event is of a new run; the recorded one's own is read late when its transcript was faster."""
+    return "closed" in doc and (name in doc or event.at_ns > doc["closed"] + _PATIENCE_NS)
 
 
 def _again(doc: dict[str, Any]) -> dict[str, Any]:

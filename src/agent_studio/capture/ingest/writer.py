@@ -143,8 +143,9 @@ class Writer:
         for output in list(self._outputs.values()):
             self._flush(output)
         if self._told:
-            with book.opened(self._roots[self._owner]) as held:
-                written, _ = held.record(self._told, self._roots, self._prices())
+            written, _ = book.ask(
+                self._roots[self._owner], lambda held: held.record(self._told, self._roots, self._prices())
+            )
             self._count(LlmUsage.file, written)
             self._told.clear()
         for output in self._outputs.values():

@@ -113,7 +113,8 @@ static int try_lock(int fd) /* waits a little: a stopped process must not stop t
 }
 
 /* Open a plain file that still has its name once it is locked: a segment that was sealed meanwhile is left alone.
- * A writer killed in the middle of a write leaves a line without an end: `torn` says so, if it can be known. */
+ * A writer killed in the middle of a write leaves a line without an end: `torn` says so. Without the lock that cannot
+ * be known, and an empty line is read as nothing: better one too many than two lines in one. */
 static int open_plain(const char *path, long long *size, int *torn, const char **fault)
 {
     for (int i = 0; i < REOPENED; i++) {
@@ -125,7 +126,7 @@ static int open_plain(const char *path, long long *size, int *torn, const char *
         int plain = known && S_ISREG(opened.st_mode) && opened.st_nlink < 2;
         if (plain && !lstat(path, &named) && named.st_ino == opened.st_ino && named.st_dev == opened.st_dev) {
             *size = opened.st_size;
-            *torn = locked && *size > 0 && pread(fd, &last, 1, opened.st_size - 1) == 1 && last != '\n';
+            *torn = !locked || (*size > 0 && pread(fd, &last, 1, opened.st_size - 1) == 1 && last != '\n');
             return fd;
         }
         close(fd);

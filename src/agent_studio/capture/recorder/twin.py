@@ -70,7 +70,7 @@ def _open_plain(path: bytes) -> tuple[int, int, bool]:
     """Open a plain file that still has its name once it is locked; return it, its size and whether its end is torn.
 
     A segment that was sealed meanwhile is left alone. A writer killed in the middle of a write leaves a line
-    without an end.
+    without an end; without the lock that cannot be known, and an empty line too many is read as nothing.
     """
     flags = posix.O_RDWR | posix.O_APPEND | posix.O_CREAT
     for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY"):
@@ -81,7 +81,7 @@ def _open_plain(path: bytes) -> tuple[int, int, bool]:
         opened = posix.fstat(descriptor)
         plain = opened.st_mode & _TYPE == _REGULAR and opened.st_nlink <= 1
         if plain and _has_name(path, opened):
-            torn = False
+            torn = not locked
             if locked and opened.st_size > 0 and sys.platform != "win32":
                 torn = posix.pread(descriptor, 1, opened.st_size - 1) not in (b"\n", b"")
             return descriptor, opened.st_size, torn

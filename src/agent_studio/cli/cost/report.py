@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agent_studio.cli.cost.selection import Range
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
+    from agent_studio.cost.book import Book
     from agent_studio.cost.periods import Zone
     from agent_studio.cost.reconcile import Reconciliation
     from agent_studio.cost.report import Sum
@@ -136,9 +137,13 @@ def _from_ledger(args: argparse.Namespace, session: Session, found: _Found) -> N
 
     context = session.context
     every = args.all_environments or "environment" in found.by
-    with book.opened(next(iter(sharing(context).values()))) as held:
-        found.problems += ledger_problems(moved=held.moved, damaged=held.damaged)
+
+    def read(held: Book) -> tuple[bool, int]:
         found.sum(held.table, _only(args, held.table, None if every else str(context.environment)))
+        return held.moved, held.damaged
+
+    moved, damaged = book.ask(next(iter(sharing(context).values())), read)
+    found.problems += ledger_problems(moved=moved, damaged=damaged)
 
 
 def _from_fleet(args: argparse.Namespace, session: Session, found: _Found) -> None:
@@ -155,8 +160,7 @@ def _from_fleet(args: argparse.Namespace, session: Session, found: _Found) -> No
         records_from.chosen(args, session),
         usage.opened(session.context, columns, found.since_ms, found.until_ms, every=every) as table,
     ):
-        if table is not None:
-            found.sum(table, _only(args, table, None if every else str(session.context.environment)))
+        found.sum(table, _only(args, table, None if every else str(session.context.environment)))
 
 
 def _dimensions(args: argparse.Namespace) -> tuple[str, ...]:
