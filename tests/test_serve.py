@@ -651,6 +651,23 @@ def test_a_page_whose_answer_is_not_worked_out_when_it_leaves_is_told_so(idle: D
     assert (code, "Exception" in said) == (0, False), said
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="what is mapped is read in /proc, and arenas are glibc's")
+def test_its_threads_share_their_memory(idle: Daemon) -> None:
+    """Each thread with an arena of its own keeps what was freed in it: a daemon would grow with its threads."""
+    idle.start()
+    with ThreadPoolExecutor(8) as pages:
+        asked = [
+            f"/api/{name}?env=staging&hours={hours}" for name in ("overview", "costs") for hours in (1, 6, 24, 168)
+        ]
+        assert {answer[0] for answer in pages.map(lambda path: idle.ask("GET", path), asked)} == {200}
+    assert idle.process
+    mapped = Path(f"/proc/{idle.process.pid}/maps").read_text(encoding="utf-8").splitlines()
+    starts = [
+        int(line.partition("-")[0], 16) for line in mapped if line.split()[1] == "rw-p" and len(line.split()) == 5
+    ]
+    assert sum(not start % (64 << 20) for start in starts) <= 1, "arenas begin at multiples of 64 MiB"
+
+
 def test_who_never_finishes_does_not_keep_it(idle: Daemon) -> None:
     idle.start()
     with idle.connect() as connection:

@@ -159,7 +159,7 @@ def _load_usage(db: DuckDBPyConnection, context: Context, window: Window) -> Non
     """Put what the ledger holds of the stretch into a table, summed by session, model, agent and quarter of an hour."""
     db.execute(f"CREATE TABLE usage ({', '.join(f'{name} {form}' for name, form in _USAGE.items())})")
     lists = ", ".join(f"unnest($column_{name})" for name in _USAGE)
-    found = usage.rows(context, window, ("session", "model", "agent"))
+    found = iter(usage.rows(context, window, ("session", "model", "agent")))
     while batch := list(islice(found, _LOADED_AT_ONCE)):
         columns = zip(*(_usage_row(row, window) for row in batch), strict=True)
         bound = {f"column_{name}": list(values) for name, values in zip(_USAGE, columns, strict=True)}
