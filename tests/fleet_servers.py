@@ -42,7 +42,7 @@ class PostgreSQLServer:
     """A PostgreSQL server in a folder of its own, on a free port, that asks everyone for a password."""
 
     def __init__(self, binaries: Path) -> None:
-        self._binaries, self._numbers = binaries, itertools.count(1)
+        self._binaries, self._numbers, self._made_by = binaries, itertools.count(1), os.getpid()
         self.settings: dict[str, str] = dict(_SETTINGS)
         self.folder = Path(tempfile.mkdtemp(prefix="fleet-pg-"))
         self._user = _unprivileged()
@@ -110,6 +110,9 @@ class PostgreSQLServer:
         )
 
     def remove(self) -> None:
+        """End it and remove its folder; a process that was forked off the test's leaves it alone."""
+        if os.getpid() != self._made_by:
+            return
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -154,9 +157,16 @@ def _of_the_system() -> list[Path]:
     return sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
-@cache
 def postgresql_server() -> PostgreSQLServer:
-    """Return this process's server; skip the test where none can be had."""
+    """Return this process's server, started again if it has ended; skip the test where none can be had."""
+    server = _postgresql_server()
+    if server.process is None or server.process.poll() is not None:
+        server.start()
+    return server
+
+
+@cache
+def _postgresql_server() -> PostgreSQLServer:
     binaries = postgresql_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server here: bash scripts/setup.sh engines")

@@ -84,7 +84,7 @@ def altered(data: bytes, **fields: Any) -> bytes:
 
 
 ALTERED: dict[str, tuple[Any, str]] = {
-    "schema": ("agent-studio/sign-off/2", "is no sign-off"),
+    "schema": ("agent-studio/sign-off/2", "is of a newer version"),
     "project": ("another", "another project"),
     "candidate": ("f" * 64, "nothing is known here of candidate ffffffffffff"),
     "from": ("development", "another from"),

@@ -134,7 +134,7 @@ def read(data: bytes, shown: str, schema: str = SCHEMA, what: str = "sign-off") 
     try:
         value = json.loads(data)
         stated, signature = value["statement"], value.get("signature", "")
-        refuse_newer(stated, schema, shown)
+        refuse_newer(stated, schema, shown, fault=UsageError)
         if isinstance(stated, dict) and isinstance(signature, str) and stated.get("schema") == schema:
             return stated, signature
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
