@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from agent_studio.errors import ConfigurationError, UsageError
@@ -162,8 +163,9 @@ class Stream:
     async def _connect(self) -> None:
         nats = _library()
         address, scheme = self._address, "tls" if self._context() else "nats"
-        self._nats = await asyncio.wait_for(
-            nats.connect(
+        self._nats = nats.NATS()  # kept before it connects: what fails half-way is closed as well
+        await asyncio.wait_for(
+            self._nats.connect(
                 [f"{scheme}://{host}:{port or _PORT}" for host, port in address.hosts], user=address.user,
                 password=address.password, tls=self._context(), connect_timeout=_TIMEOUT_S,
                 allow_reconnect=False, max_reconnect_attempts=1,
@@ -279,10 +281,9 @@ def _token(name: str) -> str:
 
 
 async def _closed(nats: Any) -> None:
-    try:
+    with suppress(OSError, TimeoutError, _library().errors.Error):
         await asyncio.wait_for(nats.close(), 2)
-    except (OSError, TimeoutError, _library().errors.Error):
-        return
+    await asyncio.sleep(0)  # the transport ends in a turn of its own
 
 
 def _library() -> Any:
