@@ -154,7 +154,7 @@ def test_messages_go_without_what_varies_in_them_unless_told_otherwise() -> None
     [
         (r"cannot open C:\Users\alice\secret\prompt.txt", "cannot open #"),
         (r"cannot open C:\Users\alice smith\My Documents\a.txt: gone", "cannot open # # #: gone"),
-        (r"no share \\server\share\alice (D:/work/alice)", "no share # (#)"),
+        (r"no share \\server\share\alice (D:/shared/alice)", "no share # (#)"),
         ('cannot open "C:\\Users\\alice smith", it\'s gone', 'cannot open "#", it\'s gone'),
         ("can't read '/home/alice smith' or `~/alice smith/x`", "can't read '#' or `#`"),
         ("/home/alice smith/My Documents/x.py: no such file", "# # #: no such file"),
