@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
-from bench import corpus, knowledge, ledger, measure, monitoring, recorder, replay, reports
+from bench import corpus, knowledge, ledger, measure, monitoring, promotion, recorder, replay, reports
 from bench.client.claude import ClientMissingError
 
 import agent_studio
@@ -64,6 +64,7 @@ class Scale:
     queries: int
     events: int
     transcripts_mb: Sequence[int]
+    promoted: int
     less_of_ledger: int
     """The ledger is measured at so many times fewer records than a million."""
     suite: bool
@@ -71,10 +72,11 @@ class Scale:
 
 FULL = Scale(
     rounds=9, artifacts=1_133, rows=(1_133, 10_000, 100_000), queries=300, events=1_000_000, transcripts_mb=(100, 500),
-    less_of_ledger=1, suite=True,
+    promoted=3_000, less_of_ledger=1, suite=True,
 )  # fmt: skip
 QUICK = Scale(
-    rounds=1, artifacts=60, rows=(60,), queries=20, events=5_000, transcripts_mb=(2,), less_of_ledger=1_000, suite=False
+    rounds=1, artifacts=60, rows=(60,), queries=20, events=5_000, transcripts_mb=(2,), promoted=30,
+    less_of_ledger=1_000, suite=False,
 )  # fmt: skip
 
 
@@ -123,6 +125,7 @@ def _figures(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
         verdict = "" if not one.limit else "held" if one.held else "ours MISSED"
         yield Figure(one.name, "", one.limit, one.measured, "-", verdict or "measured")
     yield from _knowledge(folder / "knowledge", scale, seed)
+    yield _promotion(folder / "promotion", scale)
     yield _suite() if scale.suite else Figure("fast test suite", "< 5 s", "< 5 s", "-", "-", "not run")
 
 
@@ -263,6 +266,18 @@ def _knowledge(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
         return
     ratio = costs.cpu_ratio()
     yield Figure(name, "", limit, f"{1e3 * costs.wall_s():.0f} ms", f"{ratio:.2f}", judged(ratio, None, 0.7))
+
+
+def _promotion(folder: Path, scale: Scale) -> Figure:
+    """Compare the switch of a release's files with a plain durable copy of them, which nothing could take back."""
+    found = [promotion.measure(scale.promoted, folder / str(number)) for number in range(min(scale.rounds, 3))]
+    switch_s, candidate_s = (
+        statistics.median(each) for each in zip(*((one.switch_s, one.candidate_s) for one in found), strict=True)
+    )
+    ratio = statistics.median(one.switch_s / one.copy_s for one in found)
+    told = f"{switch_s:.2f} s (its candidate before: {candidate_s:.2f} s)"
+    name = f"promotion of {scale.promoted:,} files"
+    return Figure(name, "", "< 2 s", told, f"{ratio:.2f} to a durable copy", judged(switch_s, None, 2))
 
 
 def _suite() -> Figure:

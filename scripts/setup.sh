@@ -43,6 +43,8 @@ if [ "${1:-}" = tools ]; then
   [ .tools/.complete -nt packaging/tools.lock ] && exit 0
   { command -v zsh && command -v fish; } >/dev/null || install_packages zsh fish ||
     echo "setup: no zsh or fish; completion is not tried in them" >&2
+  command -v faketime >/dev/null || install_packages faketime ||
+    echo "setup: no faketime; no clock of a recorder is wrong in trials" >&2
   rm -rf .tools
   "$(find_python)" -m venv .tools
   PIP_CONSTRAINT='' .tools/bin/python -m pip --disable-pip-version-check --quiet install \

@@ -303,7 +303,6 @@ for number in range(40):
 """
 
 
-@pytest.mark.slow
 def test_processes_that_evaluate_at_the_same_moment_make_each_step_once(staged: Studio, context: Context) -> None:
     alerts.evaluate(context, [], START)
     running = [
@@ -327,7 +326,6 @@ def test_processes_that_evaluate_at_the_same_moment_make_each_step_once(staged: 
     assert sorted(json.loads(line)["label"] for line in lines) == sorted(f"hook-{number}" for number in range(40))
 
 
-@pytest.mark.slow
 def test_four_processes_that_look_at_once_make_each_alert_once(staged: Studio) -> None:
     _failing(staged, hooks=5)
     command = [sys.executable, "-m", "agent_studio", "alerts", "list", *STAGING, "--json"]
@@ -340,7 +338,6 @@ def test_four_processes_that_look_at_once_make_each_alert_once(staged: Studio) -
     assert [json.loads(line)["step"] for line in text.splitlines()] == ["firing"] * 5
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX only")
 def test_a_kill_at_any_moment_loses_no_alert_and_doubles_none(staged: Studio) -> None:
     _failing(staged, hooks=20)
@@ -437,7 +434,6 @@ def test_what_is_kept_is_for_its_owner_only(staged: Studio) -> None:
     assert set(modes.values()) == {0o600} or os.name == "nt"
 
 
-@pytest.mark.slow
 def test_alerts_are_quiet_at_half_the_limit_and_soon_at_five_times() -> None:
     ours, raw = alert_quality.ours, alert_quality.raw_rate
     quiet = alert_quality.alarms_a_week(ours, 0.5, 150, 1)

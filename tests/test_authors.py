@@ -14,7 +14,7 @@ from agent_studio.release.content import candidates
 from agent_studio.release.production.sides import open_sides
 from agent_studio.release.signing import signers, signoff
 
-pytestmark = [pytest.mark.slow, NEEDS_KEYS]
+pytestmark = NEEDS_KEYS
 AGENT = ".claude/agents/code-reviewer.md"
 
 

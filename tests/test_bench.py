@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
 
@@ -20,7 +18,6 @@ def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, check=False, timeout=240)
 
 
-@pytest.mark.slow
 def test_the_benchmark_reports_every_figure(tmp_path: Path) -> None:
     report = tmp_path / "results.md"
     done = script("run.py", "--quick", "--json", "--out", str(report), "--seed", "7")
@@ -47,7 +44,6 @@ def test_the_benchmark_reports_every_figure(tmp_path: Path) -> None:
     assert all(float(figure["ratio"].split()[0]) > 0 for figure in figures if figure["ratio"] != "-")
 
 
-@pytest.mark.slow
 def test_the_trials_name_what_could_not_be_run(tmp_path: Path) -> None:
     report = tmp_path / "trials.md"
     done = script(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = [pytest.mark.slow, NEEDS_KEYS]
+pytestmark = NEEDS_KEYS
 ISSUES = ".claude/staging/memory/issues.md"
 SUITE = "import unittest\n\nclass Test(unittest.TestCase):\n    def test_one(self):\n        pass\n"
 

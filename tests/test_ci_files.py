@@ -138,7 +138,6 @@ def test_shell_of_action_and_scripts_is_clean(tmp_path: Path) -> None:
 
 
 @posix
-@pytest.mark.slow
 def test_checks_pass_on_the_example_and_the_gate_that_lacks_evidence_is_red(runner: Runner) -> None:
     code, outputs, summary = runner.check()
     assert (code, outputs["failed"]) == (3, "gate"), runner.said
@@ -156,7 +155,6 @@ def test_checks_pass_on_the_example_and_the_gate_that_lacks_evidence_is_red(runn
 
 
 @posix
-@pytest.mark.slow
 def test_a_planted_token_is_red_and_no_order_to_the_runner(runner: Runner) -> None:
     token = "ghp_" + "aB3dE5gH7jK9mN2pQ4sT6vW8yZ1bC3eF5hJ7"
     (runner.shop / ".claude/commands/<b>x.md").write_text(f"token: {token}\n")
@@ -171,7 +169,6 @@ def test_a_planted_token_is_red_and_no_order_to_the_runner(runner: Runner) -> No
 
 
 @posix
-@pytest.mark.slow
 @pytest.mark.parametrize("inputs", [{"checks": "doctor; id"}, {"environment": "stagin"}])
 def test_an_input_that_is_wrong_is_said_and_runs_nothing_else(runner: Runner, inputs: dict[str, str]) -> None:
     code, outputs, _ = runner.check(**inputs)
@@ -182,7 +179,6 @@ def test_an_input_that_is_wrong_is_said_and_runs_nothing_else(runner: Runner, in
 
 @tools
 @posix
-@pytest.mark.slow
 def test_pre_commit_reads_the_manifest_and_its_hooks_refuse_what_they_should(shop: Path, tmp_path: Path) -> None:
     """The hooks' own commands by pre-commit, in this environment; the trials let it install them."""
     done = tool("pre-commit", "validate-manifest", MANIFEST)
@@ -220,7 +216,6 @@ def test_the_container_file_is_clean_and_runs_without_rights(tmp_path: Path) -> 
 
 
 @posix
-@pytest.mark.slow
 def test_what_the_container_file_copies_is_enough_to_build_at_the_versions_of_the_lock(tmp_path: Path) -> None:
     text = CONTAINER.read_text(encoding="utf-8").replace("\\\n", "")
     for sources, target in re.findall(r"^COPY (?!--)(.+) (\S+)$", text, re.MULTILINE):

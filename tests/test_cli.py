@@ -134,7 +134,6 @@ def test_a_bug_of_ours_leaves_a_report_that_can_be_pasted(
     assert secret not in text + done.err
 
 
-@pytest.mark.slow
 def test_a_closed_pipe_ends_quietly(staged: Studio) -> None:
     command = f"{sys.executable} -m agent_studio init --env staging | head -n 1"
     done = subprocess.run(command, shell=True, cwd=staged.path, capture_output=True, text=True, check=False)
@@ -142,7 +141,6 @@ def test_a_closed_pipe_ends_quietly(staged: Studio) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell", "tcsh"])
 def test_completion_knows_every_verb(bare: Studio, shell: str) -> None:
     done = bare.run("completion", shell)
@@ -152,14 +150,12 @@ def test_completion_knows_every_verb(bare: Studio, shell: str) -> None:
         assert subprocess.run(["bash", "-n"], input=done.out, text=True, check=False).returncode == 0
 
 
-@pytest.mark.slow
 def test_output_is_json_even_on_a_narrow_encoding(staged: Studio) -> None:
     done = staged.process("status", "--env", "staging", "--json", variables={"PYTHONIOENCODING": "ascii"})
     assert done.out.isascii()
     assert json.loads(done.out)["data"]["project"] == str(staged.path)
 
 
-@pytest.mark.slow
 def test_the_installed_command_and_the_module_are_the_same() -> None:
     script = Path(sys.executable).with_name("agent-studio")
     for command in ([str(script)], [sys.executable, "-m", "agent_studio"]):

@@ -100,8 +100,6 @@ DAMAGES: list[Callable[[Records], str]] = [
 SAYS_ITS_COST = "2.1.330"
 """The client that closes a session with its own count."""
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("version", claude.VERSIONS)
 def test_what_a_real_client_did_is_what_the_records_say(version: str, tmp_path: Path) -> None:

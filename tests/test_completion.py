@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = pytest.mark.slow
 _ASK = """
 source "$1"; shift
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))

@@ -71,7 +71,6 @@ _some = st.lists(st.sampled_from(sorted(BY_NAME)), max_size=6, unique=True).flat
 )
 
 
-@pytest.mark.slow
 @given(
     environment=st.sampled_from(list(Environment)), base=_some, own=_some, variables=_some, overrides=_some,
 )  # fmt: skip
@@ -291,7 +290,6 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 
-@pytest.mark.slow
 @settings(max_examples=400)
 @given(document=documents())
 def test_our_validator_and_the_json_schema_agree(tmp_path: Path, document: dict[str, Any]) -> None:

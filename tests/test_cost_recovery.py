@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from agent_studio.storage.folder import Folder
 
-pytestmark = pytest.mark.slow
 STAGING = ("--env", "staging")
 OPUS = "claude-opus-5-5"
 

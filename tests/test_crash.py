@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Finished, Studio
 
-pytestmark = pytest.mark.slow
-
 STAGING = ("--env", "staging")
 
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 if sys.platform == "win32":
     pytest.skip("written for POSIX systems", allow_module_level=True)
 
-pytestmark = pytest.mark.slow
-
 SILENT = (0, b"", b"")
 TOOL = b'{"hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"rm -rf /"}}'
 

@@ -123,7 +123,6 @@ def _schema_commands() -> dict[str, str]:
     return {"compose": composed, "kubernetes": job["spec"]["template"]["spec"]["containers"][0]["args"][0]}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("way", ["compose", "kubernetes"])
 def test_the_tables_are_made_and_the_drain_is_let_in_again_and_again(way: str, tmp_path: Path) -> None:
     from tests.fleet_servers import PASSWORD, postgresql_server  # the server is started by who asks

@@ -162,7 +162,6 @@ def missing_lines(shown: str, written: str, project: Path) -> list[str]:
     return missing
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in RUN if any(block.language == "bash" for block in blocks(page))])
 def test_every_command_of_a_page_runs_and_writes_what_the_page_shows(page: str, tmp_path: Path) -> None:
     project = bookshop(tmp_path)

@@ -58,7 +58,6 @@ def run(folder: Path, *words: str) -> None:
     assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("title", EXAMPLES)
 def test_a_worked_example_can_be_followed_to_the_letter(title: str, tmp_path: Path) -> None:
     folder = copied(tmp_path)

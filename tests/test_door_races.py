@@ -10,8 +10,6 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 from agent_studio.errors import AgentStudioError
 from agent_studio.storage import journal
 from agent_studio.storage.folder import Folder
@@ -19,8 +17,6 @@ from agent_studio.storage.folder import Folder
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-pytestmark = pytest.mark.slow
 
 CANARY = b"canary: not yours\n"
 _ATTACK_FOLDER = """

@@ -12,8 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest
 from bench import elicit_client
 from bench.client import claude
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("version", list(claude.VERSIONS)[:1])
 def test_what_is_asked_in_the_client_is_done_by_our_command(version: str, tmp_path: Path) -> None:

@@ -167,7 +167,6 @@ def test_what_is_on_offer_is_configured_and_an_unknown_name_is_an_error(world: E
 # --- selection ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize("name", list(elicit_selection.untouched()))
 def test_fitting_methods_are_found_and_none_is_said_on_labels_that_nothing_was_tuned_on(name: str) -> None:
     found = elicit_selection.measure(elicit_selection.untouched()[name], 0.7)

@@ -21,7 +21,6 @@ from tests.elicit_world import BETTER, ON, PLAN, WEAK, ElicitWorld, finding
 if TYPE_CHECKING:
     from tests.conftest import Studio
 
-pytestmark = pytest.mark.slow
 SCRIPT = [{"findings": [finding()]}, {"verdict": "B", "reason": "clearer"}, {"verdict": "A", "reason": "clearer"}]
 
 

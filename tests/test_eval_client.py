@@ -15,8 +15,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest
 from bench import evals_trial
 from bench.client import claude
 
-pytestmark = pytest.mark.slow
-
 
 def test_a_better_candidate_is_found_by_the_real_client_with_every_response_in_the_ledger(tmp_path: Path) -> None:
     try:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tests.conftest import Studio
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(
         not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
     ),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Finished, Studio
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("git"), reason="git is not here")]
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not here")
 GREET = "id: greet\nprompt: Say hello\nstart: {empty: true}\nchecks:\n  - file: hello.txt\n    matches: hello\n"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
@@ -15,14 +17,12 @@ from bench import evolution_gates, evolution_journey  # noqa: E402 - only after 
 EXAMPLE = REPOSITORY / "examples" / "bookshop"
 
 
-@pytest.mark.slow
 def test_a_new_skill_is_enabled_and_four_are_stopped(tmp_path: Path) -> None:
     found = evolution_journey.trial(evolution_journey.copied(EXAMPLE, tmp_path / "shop"), "the example")
     assert found.faults == []
     assert len(found.figures) == 5
 
 
-@pytest.mark.slow
 def test_the_trial_sees_a_gate_that_lets_everything_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent_studio.evolution.gates.placeholders.in_body", lambda _: [])
     monkeypatch.setattr("agent_studio.evolution.gates.placeholders.in_field", lambda _: "")
@@ -34,7 +34,6 @@ def test_the_trial_sees_a_gate_that_lets_everything_through(tmp_path: Path, monk
         assert fault in told
 
 
-@pytest.mark.slow
 def test_the_gates_are_counted_over_what_is_there(tmp_path: Path) -> None:
     project = evolution_journey.copied(EXAMPLE, tmp_path / "shop")
     before = {place: place.read_bytes() for place in (project / ".claude").rglob("*") if place.is_file()}

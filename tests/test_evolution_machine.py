@@ -22,7 +22,6 @@ from agent_studio.evolution.gates.sources import Asked
 from agent_studio.evolution.judging import Asker
 from agent_studio.evolution.phases import PHASES, PhaseError
 
-pytestmark = pytest.mark.slow
 GOOD, BAD = SKILL, SKILL + "\nTODO: the rest\n"
 _texts = st.sampled_from(["", GOOD, BAD, GOOD + "\nAnother line.\n"])
 _phases = st.sampled_from(["", *PHASES])

@@ -308,7 +308,6 @@ WORK: dict[str, tuple[Callable[[EvolutionWorld], None], Callable[[State], bool]]
 
 
 @POSIX
-@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["begin", "lock", "enable"])
 def test_whatever_moment_a_process_is_killed_the_state_is_the_old_or_the_new_one(
     world: EvolutionWorld, tmp_path: Path, phase: str

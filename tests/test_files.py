@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from tests.release_world import NEEDS_KEYS, World
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ def everything(folder: Path) -> dict[str, bytes]:
     } | {str(place): place.read_bytes() for place in folder.glob("*/.git/config")}
 
 
-@pytest.mark.slow
 def test_no_command_writes_over_definitions_data_or_what_is_none_of_ours(bare: Studio, tmp_path: Path) -> None:
     world = World(bare, tmp_path)
     world.gather()

@@ -292,7 +292,6 @@ def test_a_damaged_line_never_lifts_and_counts_as_a_kill_where_it_may_be_one(
     assert after.damaged_lines == 1
 
 
-@pytest.mark.slow
 @given(cut=st.integers(0, 2_000))
 def test_wherever_the_last_record_is_torn_a_kill_holds(project: Studio, cut: int) -> None:
     context = opened(project)
@@ -324,7 +323,6 @@ def test_a_link_in_place_of_the_own_file_is_not_written_through(project: Studio)
     assert outside.read_text() == "features: {partyMode: {enabled: true}}\n"
 
 
-@pytest.mark.slow
 def test_list_shows_every_flag_with_its_reason(project: Studio) -> None:
     flags.kill(opened(project), "knowledgeBase", **ME)
     rows = {row["name"]: row for row in project.json("flags", "list")["flags"]}
@@ -347,7 +345,6 @@ def test_all_flags_are_on_in_staging(project: Studio) -> None:
     assert all(row["value"] for row in rows)
 
 
-@pytest.mark.slow
 def test_the_command_kills_lifts_and_tells_the_story(project: Studio) -> None:
     told = project.run("flags", "kill", "partyMode", "--reason", "too dear", "--by", "Ada")
     assert told.code == 0
@@ -367,7 +364,6 @@ def test_the_command_explains_a_flag_for_a_unit(project: Studio) -> None:
     assert (found["bucket"], found["value"], found["reason"]) == (4743, False, "SPLIT")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -389,7 +385,6 @@ def test_a_wrong_flags_command_exits_2_and_changes_nothing(project: Studio, argu
     assert project.snapshot() == before
 
 
-@pytest.mark.slow
 def test_damaged_lines_are_said(project: Studio) -> None:
     project.write(".agent-studio/development/flags.jsonl", "{torn\n")
     done = project.run("flags", "list")

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = pytest.mark.slow
 NOW_MS = int(time.time() * 1000)
 KEY = "correct horse battery"
 MACHINE, OTHER, READER, DRAIN = "acc-ci-1", "acc-ci-2", "acc-anna", "acc-drain"

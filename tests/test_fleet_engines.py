@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from agent_studio.fleet.engines import Engine
 
-pytestmark = pytest.mark.slow
 RETENTION_DAYS = 90
 FINAL = {"postgresql": "", "clickhouse": " FINAL"}
 

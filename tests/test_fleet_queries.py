@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from agent_studio.environment.context import Context
     from agent_studio.environment.shared_records import SharedRecords
 
-pytestmark = pytest.mark.slow
-
 STAGING, PRODUCTION = Environment.STAGING, Environment.PRODUCTION
 VARIABLES = {"AGENT_STUDIO_FLEET_PASSWORD": fleet_servers.PASSWORD}
 WINDOWS = {hours: Window(NOW_MS + 1 - round(hours * HOUR), NOW_MS + 1) for hours in (0.2, 24, 100)}

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from agent_studio.fleet.batch import Row
 
-pytestmark = pytest.mark.slow
-
 HOUR = 3_600_000
 PICO = 10**12
 

@@ -75,7 +75,6 @@ def test_journals_are_records_of_their_days(tmp_path: Path) -> None:
     assert len(list((place / "metrics").glob("hooks.*-*.jsonl"))) in {2, 3}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["postgresql", "clickhouse"])
 def test_an_engine_is_filled_and_asked(tmp_path: Path, name: str) -> None:
     is_server = name == "postgresql"

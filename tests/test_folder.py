@@ -115,7 +115,6 @@ PIECES = st.sampled_from(
 PATHS = st.lists(PIECES, min_size=1, max_size=4).map("/".join) | st.just("/etc/passwd")
 
 
-@pytest.mark.slow
 @settings(max_examples=300)
 @given(path=PATHS, operation=st.sampled_from(sorted(OPERATIONS)), handles=st.booleans())
 def test_no_path_through_any_operation_reaches_what_is_outside(path: str, operation: str, *, handles: bool) -> None:

@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-import pytest
 from tests.release_world import NEEDS_KEYS, World
 
 from agent_studio.monitor import alerts
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = [pytest.mark.slow, NEEDS_KEYS]
+pytestmark = NEEDS_KEYS
 
 
 def test_every_requirement_is_told_with_the_policy_in_force(world: World) -> None:

@@ -41,7 +41,6 @@ def test_the_workflow_asks_for_little_and_keeps_what_is_red() -> None:
         assert "${{" not in str(step.get("run"))  # what a pull request names is never part of a script
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("bash") and shutil.which("git")), reason="bash or git is not here")
 @pytest.mark.parametrize("target", [None, "../live"])
 def test_its_steps_run_in_a_fresh_checkout_and_the_gate_is_red_there(tmp_path: Path, target: str | None) -> None:

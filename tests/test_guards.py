@@ -17,7 +17,6 @@ from agent_studio.guards.handler import Handler, checked
 if TYPE_CHECKING:
     from tests.conftest import Studio
 
-pytestmark = pytest.mark.slow
 STAGING = ("--env", "staging")
 SAMPLES = Path(__file__).parent / "fixtures/claude_code"
 

@@ -14,7 +14,6 @@ from bench.client import claude
 from bench.client.journey import ours
 from bench.client.messages_api import MessagesApi, Tool, Turn
 
-pytestmark = pytest.mark.slow
 MARK = "[guarded]"
 LEDGER = ".claude/staging/metrics/llm-usage.log"
 

@@ -264,7 +264,6 @@ def test_a_project_that_is_not_initialised_is_answered_from_memory_and_left_alon
     assert sorted(project.rglob("*")) == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("is_built", [True, False])
 def test_a_project_that_cannot_be_written_is_answered(is_built: bool) -> None:  # noqa: FBT001 - a case
     prefix = unprivileged()
@@ -421,7 +420,6 @@ def test_a_large_tree_is_not_walked_by_a_search_which_says_so(project: Path, lar
         assert base.notes == []
 
 
-@pytest.mark.slow
 def test_whenever_a_build_is_killed_the_next_question_is_answered(project: Path, context: Context) -> None:
     for number in range(150):
         write(project, f".claude/rules/rule-{number}.md", f"Rule {number}")

@@ -196,7 +196,6 @@ def _killed_at(call: str, number: int, work: Callable[[], object]) -> Callable[[
     return run
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("call", ["fsync", "write", "close"])
 def test_killed_at_any_point_every_event_is_recorded_once(
     tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
@@ -235,7 +234,6 @@ def _copy(desk: Desk, target: Path) -> Desk:
     return Desk(target)
 
 
-@pytest.mark.slow
 def test_killed_at_random_while_events_come_in_every_event_is_recorded_once(desk: Desk) -> None:
     dice = random.Random(5)
     writer = os.fork()
@@ -260,7 +258,6 @@ def test_killed_at_random_while_events_come_in_every_event_is_recorded_once(desk
     assert [record["metadata"]["length"] for record in read.records] == [len(str(number)) for number in range(3_000)]
 
 
-@pytest.mark.slow
 def test_two_at_once_record_every_event_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "SEAL_BYTES", 20_000)
     payload = b'{"session_id":"s","hook_event_name":"UserPromptSubmit","prompt":"x"}'
@@ -312,7 +309,6 @@ def test_while_another_ingests_the_report_says_busy(desk: Desk) -> None:
     assert desk.ingest().events == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before more", "after more"])
 def test_without_its_state_nothing_is_recorded_twice(desk: Desk, when: str) -> None:
     _mixed(desk)
@@ -329,7 +325,6 @@ def test_without_its_state_nothing_is_recorded_twice(desk: Desk, when: str) -> N
     assert len(after["session-log.jsonl"]) - len(before["session-log.jsonl"]) == (when == "after more")
 
 
-@pytest.mark.slow
 def test_a_damaged_state_is_put_aside_and_nothing_is_recorded_twice(desk: Desk) -> None:
     _mixed(desk)
     desk.ingest()
@@ -341,7 +336,6 @@ def test_a_damaged_state_is_put_aside_and_nothing_is_recorded_twice(desk: Desk) 
     assert (desk.state / "ingest.sqlite3.damaged").exists()
 
 
-@pytest.mark.slow
 def test_running_it_again_adds_nothing(desk: Desk) -> None:
     _mixed(desk)
     first = desk.ingest()
@@ -408,7 +402,6 @@ def test_an_inbox_that_someone_else_changed_is_read_on_without_doubles(desk: Des
     assert len(set(desk.ids())) == 22
 
 
-@pytest.mark.slow
 def test_with_a_full_disk_nothing_is_lost_and_the_next_run_goes_on(desk: Desk) -> None:
     _mixed(desk)
     whole = _copy(desk, desk.project / "whole")
@@ -797,7 +790,6 @@ def _moment(at_ns: int) -> datetime:
     return datetime.fromtimestamp(at_ns / 1e9, UTC)
 
 
-@pytest.mark.slow
 def test_twenty_thousand_events_add_up_exactly(desk: Desk) -> None:
     expected = _busy(desk, 20_000, 11)
     report = desk.ingest()
@@ -807,7 +799,6 @@ def test_twenty_thousand_events_add_up_exactly(desk: Desk) -> None:
     assert found.kinds - Counter({"hooks without a tool": 10**6}) == expected.kinds
 
 
-@pytest.mark.slow
 def test_sessions_in_any_order_of_lines_are_each_complete(desk: Desk, tmp_path: Path) -> None:
     expected = _busy(desk, 300, 5)
     lines = desk.inbox.read_bytes().splitlines(keepends=True)

@@ -50,7 +50,6 @@ def in_order(wanted: list[str], printed: str) -> bool:
     (("--env", "staging"), {}, " --env staging"),
     ((), {"AGENT_STUDIO_ENV": "Staging"}, ""),
 ])  # fmt: skip
-@pytest.mark.fast
 def test_the_first_run_prints_the_transcript_in_order(
     bare: Studio, arguments: tuple[str, ...], variables: dict[str, str], with_option: str
 ) -> None:
@@ -63,7 +62,6 @@ def test_the_first_run_prints_the_transcript_in_order(
     assert done.out.startswith("╔")
 
 
-@pytest.mark.slow
 def test_an_ascii_terminal_gets_ascii(bare: Studio) -> None:
     plain = bare.path.parent / "plain"
     shutil.move(bare.path, plain)
@@ -75,7 +73,6 @@ def test_an_ascii_terminal_gets_ascii(bare: Studio) -> None:
     assert "[ok] Created:" in done.out
 
 
-@pytest.mark.fast
 def test_a_second_run_keeps_every_byte_and_says_kept(staged: Studio) -> None:
     staged.write(".claude/staging/memory/learnings.md", "mine\n")
     staged.write(".claude/staging/metrics/errors.jsonl", '{"a":1}\n')
@@ -208,7 +205,6 @@ def test_a_damaged_index_is_rebuilt_and_the_damaged_bytes_are_kept(staged: Studi
     assert kept.read_bytes() == b"name,path\n\xff\xfe broken"
 
 
-@pytest.mark.fast
 def test_secrets_are_found_before_copying_and_stay_out(bare: Studio) -> None:
     secret = "sk-ant-" + "api03-" + "Zq9" * 12
     bare.write(".claude/agents/leaky.md", f"---\nname: leaky\ndescription: Uses {secret} to log in.\n---\n")
@@ -237,7 +233,6 @@ def test_odd_artifacts_are_indexed_or_named(bare: Studio) -> None:
     assert bare.run("smoke", "--env", "staging").code == 0
 
 
-@pytest.mark.slow
 def test_ten_thousand_artifacts_are_indexed(bare: Studio) -> None:
     for number in range(10_000):
         bare.write(f".claude/agents/g{number % 50}/a{number}.md", f"---\nname: a{number}\ndescription: d\n---\n")
@@ -258,7 +253,6 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-@pytest.mark.fast
 def test_wrong_configuration_is_one_clear_error_and_changes_nothing(bare: Studio, case: str) -> None:
     name, text, said, code = WRONG[case]
     bare.write(f".claude/{name}", text)

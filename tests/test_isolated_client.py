@@ -16,7 +16,6 @@ from bench.client import claude, isolated
 
 from agent_studio.isolation.choice import BACKENDS
 
-pytestmark = pytest.mark.slow
 USABLE = [backend.NAME for backend in BACKENDS if backend.available().usable]
 
 

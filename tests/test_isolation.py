@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = pytest.mark.slow
-
 # Where the paths of a call are among its arguments: (folder's descriptor or None, path or None).
 _AT, _PLAIN, _DESCRIPTOR = ((0, 1),), ((None, 0),), ((0, None),)
 _CALLS: dict[str, tuple[tuple[int | None, int | None], ...]] = {

@@ -30,7 +30,6 @@ DEPENDS = {"raw disk", "mknod of the disk", "other case", "C: user-open_tree", "
 """Routes that lead somewhere only on some machines: disks that may be read, file systems without case."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("user", attacks.users())
 @pytest.mark.parametrize("name", USABLE)
 def test_nothing_reaches_that_is_called_blocked(name: str, user: int) -> None:
@@ -40,7 +39,6 @@ def test_nothing_reaches_that_is_called_blocked(name: str, user: int) -> None:
     assert claims.verdict(name, routes) == claims.PASS
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("user", attacks.users())
 def test_without_protection_every_route_reaches(user: int) -> None:
     routes = attacks.attacked(ADVISORY, user, quick=True)

@@ -18,7 +18,6 @@ from agent_studio.knowledge import listing
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
 MARKER = "LISTING-SESSION"
 MODEL = "claude-haiku-4-5-20251001"
 """One whose context has 200,000 tokens."""

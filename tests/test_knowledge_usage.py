@@ -17,7 +17,6 @@ from agent_studio.knowledge import usage
 if TYPE_CHECKING:
     from tests.conftest import Studio
 
-pytestmark = pytest.mark.slow
 STAGING = ("--env", "staging")
 AT_NS = 1_767_225_600_000_000_000
 """2026-01-01T00:00:00Z"""

@@ -21,8 +21,6 @@ from agent_studio.cost.verify import verify
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import EnvironmentRoot, Project, environment_root
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EnvironmentRoot:

@@ -318,7 +318,6 @@ def test_a_log_that_is_put_aside_at_the_very_moment_is_read_once(
     assert seen == [2, 3, 4, 5]
 
 
-@pytest.mark.slow
 def test_many_processes_lose_and_tear_nothing_while_files_are_put_aside(studio: Studio) -> None:
     code = (
         "import sys; from pathlib import Path; from agent_studio import log;"
@@ -454,7 +453,6 @@ def following(studio: Studio) -> Iterator[subprocess.Popen[str]]:
         one.kill()
 
 
-@pytest.mark.slow
 def test_follow_shows_what_comes_as_it_comes(studio: Studio, following: subprocess.Popen[str]) -> None:
     assert following.stdout
     assert "info    before" in following.stdout.readline()
@@ -462,7 +460,6 @@ def test_follow_shows_what_comes_as_it_comes(studio: Studio, following: subproce
     assert "info    after" in following.stdout.readline()
 
 
-@pytest.mark.slow
 def test_follow_ends_when_nobody_reads_any_more(studio: Studio, following: subprocess.Popen[str]) -> None:
     assert following.stdout
     following.stdout.readline()
@@ -476,7 +473,6 @@ def test_follow_ends_when_nobody_reads_any_more(studio: Studio, following: subpr
     assert following.stderr.read() == ""
 
 
-@pytest.mark.slow
 def test_follow_as_json_writes_one_entry_a_line(studio: Studio) -> None:
     log.info(_context(studio), "one", text="grün")
     command = [sys.executable, "-m", "agent_studio", "log", *STAGING, "--follow", "--json"]
@@ -515,7 +511,6 @@ def test_an_exception_that_a_library_logs_is_kept(studio: Studio) -> None:
     assert "a question" not in _written(studio)
 
 
-@pytest.mark.slow
 def test_the_daemon_says_in_the_log_where_it_serves(studio: Studio) -> None:
     command = [sys.executable, "-m", "agent_studio", "serve", *STAGING, "--port", "0", "--ingest-interval", "0"]
     with subprocess.Popen(
@@ -530,7 +525,6 @@ def test_the_daemon_says_in_the_log_where_it_serves(studio: Studio) -> None:
     assert events["command.finished"]["command"] == "serve"
 
 
-@pytest.mark.slow
 def test_setting_an_environment_up_is_logged(staged: Studio) -> None:
     entries = _entries(staged)
     told = next(entry for entry in entries if entry["event"] == "environment.initialised")

@@ -11,8 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest
 
 from bench.client import claude, remembering
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("version", claude.VERSIONS)
 def test_the_client_is_given_memory_and_denied_another_agents_sidecar(version: str, tmp_path: Path) -> None:

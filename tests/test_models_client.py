@@ -302,7 +302,6 @@ def test_a_client_is_not_asked_from_inside_of_one(
         open_model(context, "claude")
 
 
-@pytest.mark.slow
 def test_the_real_client_answers_without_firing_a_hook_or_being_counted_twice(tmp_path: Path) -> None:
     try:
         faults, _ = model_trials.client(tmp_path)
@@ -311,7 +310,6 @@ def test_the_real_client_answers_without_firing_a_hook_or_being_counted_twice(tm
     assert faults == []
 
 
-@pytest.mark.slow
 def test_the_packaged_model_answers_by_the_schema(tmp_path: Path) -> None:
     try:
         faults, _ = model_trials.packaged(tmp_path)

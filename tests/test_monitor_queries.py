@@ -89,7 +89,6 @@ def hook(ago: float = 0, **more: Any) -> dict[str, Any]:
             "status": "success", "sessionId": "s1", **more}  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("query", sorted(metrics.queries()))
 def test_every_query_says_what_it_gives_and_runs_on_nothing_at_all(place: Place, query: str) -> None:
     assert metrics.queries()[query].endswith(".")
@@ -97,7 +96,6 @@ def test_every_query_says_what_it_gives_and_runs_on_nothing_at_all(place: Place,
     assert found == [] or query.startswith(("summary_", "trends_"))
 
 
-@pytest.mark.slow
 def test_an_environment_without_folders_has_no_figures(tmp_path: Path) -> None:
     (tmp_path / ".claude").mkdir()
     (tmp_path / ".claude/config.staging.yaml").write_text("environment: staging\n")
@@ -138,7 +136,6 @@ def test_hooks_are_told_apart_by_event_tool_and_outcome(place: Place) -> None:
     assert {row["duration_ms"]: row["calls"] for row in place.rows("hook_durations")} == {1: 1, 2: 1, 4: 1}
 
 
-@pytest.mark.slow
 def test_a_histogram_holds_every_run_in_steps_without_a_gap(place: Place) -> None:
     times = [0, 0.05, 1, 1.4, 1.5, 30, 30.1, 900]
     place.add("hooks", *(hook(1, executionTimeMs=time) for time in times), hook(1, hook="other", executionTimeMs=7))
@@ -150,7 +147,6 @@ def test_a_histogram_holds_every_run_in_steps_without_a_gap(place: Place) -> Non
         assert step["calls"] == sum(step["from_ms"] <= time < step["to_ms"] for time in times)
 
 
-@pytest.mark.slow
 def test_a_history_is_by_hour_and_by_day_above_three_days(place: Place) -> None:
     place.add("hooks", hook(10), hook(70), hook(75), hook(60 * 30))
     hours = place.rows("hook_history", hook="lint")
@@ -159,7 +155,6 @@ def test_a_history_is_by_hour_and_by_day_above_three_days(place: Place) -> None:
     assert [(row["time_at_ms"] % DAY, row["calls"]) for row in days] == [(0, 1), (0, 3)]
 
 
-@pytest.mark.slow
 def test_errors_are_grouped_by_the_shape_of_their_message(place: Place) -> None:
     error = {"errorType": "SystemError", "severity": "HIGH", "source": "api"}
     said = (
@@ -199,7 +194,6 @@ def spend(context: Context, *told: tuple[int, str, int, str | None]) -> None:
         held.record([Told(one, str(context.environment)) for one in records], roots, pricing.table(context))
 
 
-@pytest.mark.slow
 def test_environments_that_share_a_ledger_see_their_own_spend(tmp_path: Path) -> None:
     (tmp_path / ".claude/metrics").mkdir(parents=True)
     contexts = [
@@ -213,7 +207,6 @@ def test_environments_that_share_a_ledger_see_their_own_spend(tmp_path: Path) ->
         assert [row["model"] for row in metrics.rows(context, "spend_by_model", TODAY)] == [f"model-{number}"]
 
 
-@pytest.mark.slow
 def test_spend_is_the_ledgers_also_where_it_was_amended(place: Place) -> None:
     spend(
         place.context,
@@ -241,7 +234,6 @@ def test_spend_is_the_ledgers_also_where_it_was_amended(place: Place) -> None:
     assert {row["kind"] for row in place.rows("session_timeline", session_id="s1")} == {"session", "usage"}
 
 
-@pytest.mark.slow
 def test_a_session_gathers_what_every_journal_says_of_it(place: Place) -> None:
     place.add("sessions", {"ago": 50, "sessionId": "s1", "event": "start", "source": "startup", "model": "opus"},
               {"ago": 40, "sessionId": "s1", "event": "prompt"}, {"ago": 9, "sessionId": "s1", "event": "end"},
@@ -262,7 +254,6 @@ def test_a_session_gathers_what_every_journal_says_of_it(place: Place) -> None:
     assert [row["status"] for row in place.rows("agent_runs")] == ["failed"]
 
 
-@pytest.mark.slow
 def test_trends_are_really_by_day_and_a_day_without_records_is_there(place: Place) -> None:
     for ago, count in ((0, 3), (1, 2), (3, 1)):
         place.add("hooks", *(hook(60 * 24 * ago + 1, executionTimeMs=10 * ago) for _ in range(count)))
@@ -273,7 +264,6 @@ def test_trends_are_really_by_day_and_a_day_without_records_is_there(place: Plac
     ]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_who_stopped_reporting_while_others_go_on_is_silent(place: Place) -> None:
     place.add("hooks", *(hook(ago) for ago in range(0, 600, 5)),
               *(hook(ago, hook="gone") for ago in range(200, 600, 5)),
@@ -283,7 +273,6 @@ def test_who_stopped_reporting_while_others_go_on_is_silent(place: Place) -> Non
     assert (silent["last_at_ms"], silent["silent_ms"]) == (NOW_MS - 200 * 60_000, 200 * 60_000)
 
 
-@pytest.mark.slow
 def test_an_environment_sees_only_its_own_records_in_shared_files(place: Place) -> None:
     place.add("hooks", hook(1), hook(1, hook="theirs", environment="production"))
     for engine in ("plain", "sql"):
@@ -291,7 +280,6 @@ def test_an_environment_sees_only_its_own_records_in_shared_files(place: Place) 
     assert [row["hook"] for row in place.rows("hooks")] == ["lint"]
 
 
-@pytest.mark.slow
 def test_values_from_outside_never_become_sql(place: Place) -> None:
     evil = "x' OR 1=1; DROP VIEW hooks; --{quantile}$since\x1b[31m"
     place.add("hooks", hook(1, hook=evil, executionTimeMs=3), hook(1))
@@ -311,7 +299,6 @@ def test_the_files_of_a_journal_are_listed_oldest_first_and_each_once(place: Pla
     ]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_a_folder_whose_name_is_a_pattern_is_no_pattern(tmp_path: Path) -> None:
     own, beside = Place(tmp_path / "p[x]*"), Place(tmp_path / "pxy")
     own.add("hooks", hook(1))
@@ -319,7 +306,6 @@ def test_a_folder_whose_name_is_a_pattern_is_no_pattern(tmp_path: Path) -> None:
     assert [row["hook"] for row in own.rows("hooks")] == ["lint"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["plain", "sql"])
 @pytest.mark.parametrize(
     "stamp",
@@ -342,7 +328,6 @@ def sealed(place: Place, count: int = 400) -> Path:
     return place.twin("hooks", name)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["cut short", "only a head", "empty", "rotten inside", "of another version"])
 def test_a_damaged_parquet_file_is_passed_over_for_its_lines(place: Place, harm: str) -> None:
     twin = sealed(place)
@@ -368,7 +353,6 @@ def test_a_damaged_parquet_file_is_passed_over_for_its_lines(place: Place, harm:
     ]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_a_whole_parquet_file_is_read_in_place_of_its_lines(place: Place) -> None:
     sealed(place)
     file = place.file("hooks", "hooks.2026-05-05.1.jsonl")
@@ -377,7 +361,6 @@ def test_a_whole_parquet_file_is_read_in_place_of_its_lines(place: Place) -> Non
     assert lake.damaged(place.context, deep=True) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["plain", "sql"])
 def test_a_packed_file_that_is_cut_short_costs_its_own_records_alone(place: Place, engine: Any) -> None:
     sealed(place).unlink()
@@ -395,7 +378,6 @@ def test_a_packed_file_that_is_cut_short_costs_its_own_records_alone(place: Plac
         assert [one["files"] for one in told] == [["hooks.2026-05-05.1.jsonl.gz"]]
 
 
-@pytest.mark.slow
 def test_a_packed_file_that_rots_after_it_was_looked_through_is_damage_and_no_fault(place: Place) -> None:
     sealed(place).unlink()
     file = place.file("hooks", "hooks.2026-05-05.1.jsonl")
@@ -414,7 +396,6 @@ def test_a_packed_file_that_rots_after_it_was_looked_through_is_damage_and_no_fa
         assert metrics.summary(place.context, TODAY, engine=engine).damaged == 1
 
 
-@pytest.mark.slow
 def test_the_mark_that_an_editor_puts_at_the_start_of_a_file_costs_no_record(place: Place) -> None:
     place.add("hooks", *(hook(ago) for ago in range(2_000, 0, -1)))
     file = place.file("hooks")
@@ -427,7 +408,6 @@ def test_the_mark_that_an_editor_puts_at_the_start_of_a_file_costs_no_record(pla
     assert expected.hooks[0].calls == 1_439
 
 
-@pytest.mark.slow
 def test_what_cannot_be_read_at_all_is_one_clear_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.add("hooks", *(hook(1, hook=f"h{number}") for number in range(2_000)))
     monkeypatch.setattr(lake, "MEMORY_LIMIT", "1MB")
@@ -436,7 +416,6 @@ def test_what_cannot_be_read_at_all_is_one_clear_error(place: Place, monkeypatch
     assert refused.value.hint == "ask for a shorter stretch of time"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("reader", [plain, lake])
 @pytest.mark.parametrize("begun", [b"", None])
 def test_sealing_in_the_midst_of_a_reading_loses_and_doubles_nothing(
@@ -472,7 +451,6 @@ def test_the_index_is_private_derived_and_mended(place: Place) -> None:
     assert metrics.summary(place.context, TODAY, engine="plain") == expected
 
 
-@pytest.mark.slow
 def test_the_summary_of_a_day_reads_little_of_a_month(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     minutes = 30 * 24 * 60
     place.add("hooks", *(hook(ago) for ago in range(minutes, 0, -2)))
@@ -490,7 +468,6 @@ def test_the_summary_of_a_day_reads_little_of_a_month(place: Place, monkeypatch:
     assert read < minutes / 2 / 5
 
 
-@pytest.mark.slow
 def test_the_plain_reader_needs_little_memory_and_no_engine(place: Place) -> None:
     place.add("hooks", *(hook(ago / 100, executionTimeMs=ago % 97) for ago in range(60_000)))
     metrics.summary(place.context, TODAY, engine="plain")

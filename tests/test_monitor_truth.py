@@ -256,13 +256,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("wörld [x] *"), seed=5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", WINDOWS)
 def test_every_figure_is_true_whatever_the_journals_hold(world: World, name: str) -> None:
     check(metrics.summary(world.context, WINDOWS[name], engine="sql"), Truth(world.files, WINDOWS[name]))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("block_bytes", [1, 3_000, 256 << 10])
 @pytest.mark.parametrize("name", WINDOWS)
 def test_every_figure_is_true_without_an_engine_however_files_are_cut_into_blocks(
@@ -303,7 +301,6 @@ def test_the_generated_world_has_what_it_is_for(world: World) -> None:
     assert any(after < before - DAY for before, after in pairwise(late))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [11, 12])
 def test_an_index_that_grew_with_the_file_leaves_nothing_out(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -376,7 +373,6 @@ _ODD = {
 """Lines on which a parser of Python's and the engine's have a view of their own."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", _ODD)
 def test_both_readers_take_an_odd_line_for_the_same(tmp_path: Path, name: str) -> None:
     (tmp_path / ".claude/staging/metrics").mkdir(parents=True)

@@ -520,7 +520,6 @@ def test_while_one_delivers_others_leave_it_to_it(staged: Studio, receiver: Rece
     assert len(receiver.requests) == 1
 
 
-@pytest.mark.slow
 def test_four_processes_deliver_each_step_once(staged: Studio, receiver: Receiver) -> None:
     _context(staged, _hook(receiver))
     _failing(staged, hooks=3)
@@ -532,7 +531,6 @@ def test_four_processes_deliver_each_step_once(staged: Studio, receiver: Receive
     assert sorted(receiver.steps) == [f"guard-{number} firing" for number in range(3)]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="POSIX only")
 def test_a_kill_while_it_is_sent_loses_nothing_and_repeats_only_the_same_message(
     staged: Studio, receiver: Receiver
@@ -590,7 +588,6 @@ def test_a_watcher_looks_again_and_again_and_says_each_problem_once(staged: Stud
     assert said == ["alerts: wrong", "alerts: ValueError: a bug"]
 
 
-@pytest.mark.slow
 def test_the_daemon_tells_of_an_alert_without_being_asked(staged: Studio, receiver: Receiver) -> None:
     _context(staged, _hook(receiver))
     _failing(staged, hooks=1)

@@ -128,7 +128,6 @@ def test_without_the_sdk_importing_names_the_extra() -> None:
     assert "pip install 'agent-studio[openfeature]'" in done.stderr
 
 
-@pytest.mark.slow
 def test_the_command_line_never_imports_the_sdk(bare: Studio) -> None:
     script = (
         "import sys; from agent_studio.cli.main import main; code = main(['flags', 'list']);"

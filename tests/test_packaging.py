@@ -35,7 +35,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("*.whl"))
 
 
-@pytest.mark.slow
 def test_two_builds_are_the_same_bytes_and_so_is_one_from_the_source_archive(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / "scripts/dist.py"), "--out", str(tmp_path)],
@@ -49,7 +48,6 @@ def test_two_builds_are_the_same_bytes_and_so_is_one_from_the_source_archive(tmp
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == wanted
 
 
-@pytest.mark.slow
 def test_the_wheel_has_sources_licences_and_data_and_no_tests(wheel: Path) -> None:
     held = dist.members(wheel)
     for name in (
@@ -66,7 +64,6 @@ def test_the_wheel_has_sources_licences_and_data_and_no_tests(wheel: Path) -> No
     assert not [name for name in held if "test_" in name or name.startswith(("tests/", "bench/", "scripts/"))]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -89,7 +86,6 @@ def test_what_a_wheel_lacks_has_too_much_or_gives_away_is_found(
         assert dist._differences([wheel], [other], "these") == [f"these differ in {wheel.name}: {name}"]
 
 
-@pytest.mark.slow
 def test_the_wheel_installed_elsewhere_does_its_work(wheel: Path, tmp_path: Path) -> None:
     """Its dependencies are this environment's: the trials install them anew."""
     venv = tmp_path / "venv"
@@ -152,7 +148,6 @@ print(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()) or 
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not (REPOSITORY / ".tools/bin").exists(), reason="no .tools: bash scripts/setup.sh tools")
 def test_the_bill_of_materials_follows_its_schema_and_names_all_that_is_locked_and_shipped(tmp_path: Path) -> None:
     tool = REPOSITORY / ".tools/bin/python"

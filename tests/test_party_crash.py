@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.slow
 def test_a_party_killed_at_any_moment_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     faults, killed = interrupted(8, seed=7, folder=tmp_path)
     assert faults == []

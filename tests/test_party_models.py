@@ -14,7 +14,6 @@ from bench import party_models
 pytest.importorskip("pydantic_ai")
 
 
-@pytest.mark.slow
 def test_one_command_holds_a_party_by_each_kind_of_model() -> None:
     for trial in party_models.trials():
         assert trial.faults == [], trial.name

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tests.conftest import Studio
 
 pytest.importorskip("pydantic_ai")
-pytestmark = pytest.mark.slow
 ANSWER = json.dumps({"option": "Alpha", "stance": "support", "confidence": 0.9, "rationale": "It fits."})
 
 

@@ -6,7 +6,6 @@ import base64
 import re
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from tests.release_world import NEEDS_KEYS, World
 from tests.test_docs import parses
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = [pytest.mark.slow, NEEDS_KEYS]
+pytestmark = NEEDS_KEYS
 
 
 def planned(world: World, file: str = "plan.md") -> dict[str, Any]:

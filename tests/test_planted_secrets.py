@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from tests.conftest import Finished, Studio
 
-pytestmark = pytest.mark.slow
 STAGING = ("--env", "staging")
 ALL = " ".join(TEXTS)
 PLANTED = (TOKENS[0], TOKENS[9], KEY, URL, HEADER)

@@ -290,7 +290,6 @@ def test_a_plugin_that_is_not_this_project_s_is_not_counted_on(staged: Studio, c
         assert staged.json("hooks", "status", variables=variables)["plugin"] is None, value
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", list(claude.VERSIONS)[:1])  # the other one in the trials
 def test_the_client_installs_uses_and_takes_out_the_plugin(version: str, tmp_path: Path) -> None:
     try:

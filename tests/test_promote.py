@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Studio
 
-pytestmark = [pytest.mark.slow, NEEDS_KEYS]
+pytestmark = NEEDS_KEYS
 
 
 def test_a_candidate_with_evidence_and_signatures_goes_live_and_proves_itself(world: World) -> None:

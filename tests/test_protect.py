@@ -19,7 +19,6 @@ from agent_studio.guards import cold, shell
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-pytestmark = pytest.mark.slow
 STAGING = ("--env", "staging")
 GUARD = "environment: staging\nisolation:\n  guard: true\n"
 READS = GUARD + "  guardReads: true\n"

@@ -118,7 +118,6 @@ def test_a_damaged_history_or_manifest_stops_it(pair: Pair, monkeypatch: pytest.
 
 
 @POSIX
-@pytest.mark.slow
 def test_killed_at_any_change_of_a_file_nothing_that_is_needed_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,7 +329,6 @@ def test_backups_go_by_their_age_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @POSIX
-@pytest.mark.slow
 def test_a_removal_of_backups_that_was_killed_leaves_only_whole_ones(tmp_path: Path) -> None:
     base = DataWorld(tmp_path / "base")
     for number in range(4):

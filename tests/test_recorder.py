@@ -126,7 +126,7 @@ def _placed(kind: str, base: Path, compiled: Path | str) -> Recorder:
     return recorder
 
 
-@pytest.fixture(params=["native", pytest.param("python", marks=pytest.mark.slow)])
+@pytest.fixture(params=["native", "python"])
 def recorder(request: pytest.FixtureRequest, tmp_path: Path, compiled: Path | str) -> Recorder:
     return _placed(request.param, tmp_path, compiled)
 
@@ -179,7 +179,6 @@ def test_what_only_starts_like_json_is_left_to_the_reader(recorder: Recorder) ->
     assert recorder.lines()[0].endswith(b'"payload":{"cut":"of}\n')
 
 
-@pytest.mark.slow
 def test_both_recorders_write_the_same_bytes(both: list[Recorder]) -> None:
     for payload in CORPUS:
         for env in ("staging", 'stagign \x7f"', None):
@@ -309,7 +308,6 @@ def test_a_stdin_that_is_a_folder_is_an_empty_payload(tmp_path: Path, compiled: 
     assert recorder.records()[0]["payload"] is None
 
 
-@pytest.mark.slow
 def test_a_stdin_that_does_not_block_is_waited_for(recorder: Recorder) -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
@@ -322,7 +320,6 @@ def test_a_stdin_that_does_not_block_is_waited_for(recorder: Recorder) -> None:
     assert recorder.records()[0]["payload"] == {"late": True}
 
 
-@pytest.mark.slow
 def test_fifty_megabytes_are_counted_and_not_kept(recorder: Recorder) -> None:
     payload = b'{"a":"' + b"x" * 50_000_000 + b'"}'
     assert recorder(payload).returncode == 0
@@ -382,7 +379,6 @@ def test_a_line_without_an_end_does_not_swallow_the_next(recorder: Recorder) -> 
     assert [json.loads(line)["payload"] for line in recorder.lines()[1:]] == [{"a": 1}, {"a": 2}]
 
 
-@pytest.mark.slow
 def test_a_held_lock_delays_the_agent_for_a_moment_only(recorder: Recorder) -> None:
     recorder.inbox().touch()
     with recorder.inbox().open("r+b") as held:
@@ -393,7 +389,6 @@ def test_a_held_lock_delays_the_agent_for_a_moment_only(recorder: Recorder) -> N
         assert recorder.inbox().read_bytes().endswith(b'{"a":1}}\n')
 
 
-@pytest.mark.slow
 def test_a_torn_line_is_ended_also_while_another_holds_the_lock(recorder: Recorder) -> None:
     torn = b'{"ts":1,"pid":2,"kind":"hook","payload":{"torn'
     recorder.inbox().write_bytes(torn)
@@ -406,7 +401,6 @@ def test_a_torn_line_is_ended_also_while_another_holds_the_lock(recorder: Record
     assert [json.loads(line)["payload"] for line in others] == [{"a": 1}, {"a": 2}]
 
 
-@pytest.mark.slow
 def test_a_segment_sealed_while_it_was_waited_for_is_left_alone(recorder: Recorder) -> None:
     recorder.inbox().touch()
     for _ in range(3):
@@ -443,7 +437,6 @@ def _write_at_once(recorder: Recorder, writers: int, count: int, size: int) -> N
     assert [process.wait(300) for process in processes] == [0] * writers
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("count", "size"), [(200, 3_000), (20, 300_000)])
 def test_writers_at_once_lose_and_tear_nothing(recorder: Recorder, count: int, size: int) -> None:
     native = len(recorder.command) == 1
@@ -455,7 +448,6 @@ def test_writers_at_once_lose_and_tear_nothing(recorder: Recorder, count: int, s
     assert recorder.unrouted() == []
 
 
-@pytest.mark.slow
 def test_both_recorders_write_to_one_inbox_at_once(both: list[Recorder]) -> None:
     for recorder in both:
         recorder.routes(f"staging\t{both[0].inbox()}")
@@ -472,7 +464,6 @@ def test_both_recorders_write_to_one_inbox_at_once(both: list[Recorder]) -> None
     ]
 
 
-@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_when_others_are_killed(recorder: Recorder) -> None:
     chance = random.Random(7)
     acknowledged = []
@@ -680,7 +671,6 @@ def test_a_command_of_no_environment_runs_and_goes_to_no_inbox(recorder: Recorde
     ]
 
 
-@pytest.mark.slow
 def test_both_recorders_write_the_same_bytes_about_a_command(both: list[Recorder]) -> None:
     long = [str(number) for number in range(100)]
     for words in (
@@ -694,7 +684,6 @@ def test_both_recorders_write_the_same_bytes_about_a_command(both: list[Recorder
     assert len(native) == 6
 
 
-@pytest.mark.slow
 def test_the_program_is_clean_under_sanitizers(tmp_path: Path) -> None:
     target = tmp_path / "sanitized"
     reason = build.compile_to(
@@ -773,7 +762,6 @@ def _only_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "COMPILERS", ("no-such-compiler",))
 
 
-@pytest.mark.slow
 def test_a_compiled_recorder_is_installed_and_kept(project: Project, compiled: Path | str) -> None:
     if isinstance(compiled, str):
         pytest.skip(compiled)
@@ -807,7 +795,6 @@ def test_without_a_compiler_the_twin_is_installed(project: Project, monkeypatch:
     assert [one["kind"] for one in recorder.records(routes.read(project)[Environment.STAGING])] == ["exec"]
 
 
-@pytest.mark.slow
 def test_a_program_that_does_not_record_gives_way_to_the_twin(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

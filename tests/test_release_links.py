@@ -194,7 +194,6 @@ def test_whatever_the_links_a_switch_gives_the_release_or_changes_nothing(
         assert [place.read_bytes() for place in outside] == [b"one", b"one"]
 
 
-@pytest.mark.slow
 @NEEDS_KEYS
 @pytest.mark.parametrize("in_place", [True, False], ids=["in place", "with a target"])
 def test_a_linked_memory_file_goes_live_changes_and_comes_back(bare: Studio, tmp_path: Path, *, in_place: bool) -> None:
@@ -222,7 +221,6 @@ def test_a_linked_memory_file_goes_live_changes_and_comes_back(bare: Studio, tmp
     assert manifest.OF_PROJECT in {one["path"] for one in world.data("release", "show")["files"]}
 
 
-@pytest.mark.slow
 @NEEDS_KEYS
 def test_a_link_out_of_production_and_a_bad_name_there_are_drift_until_they_are_gone(
     bare: Studio, tmp_path: Path

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -26,7 +25,7 @@ from agent_studio.release.backups import backup, pruning, restore, verifying
 from agent_studio.release.content import manifest
 from agent_studio.release.production import history, proof, switch
 
-pytestmark = [pytest.mark.slow, POSIX]
+pytestmark = POSIX
 Data = dict[str, bytes]
 _data_names = st.sampled_from(["memory/a.md", "memory/b/c.md", "metrics/hooks.jsonl", "agents/r/hot.jsonl"])
 _data = st.sampled_from([b'{"a":1}\n', b'{"b":2}\n{"c":3}\n', b"{}\n"])
@@ -248,4 +247,4 @@ class Releases(RuleBasedStateMachine):
 
 
 Releases.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
-test_releases = pytest.mark.slow(Releases.TestCase)
+test_releases = Releases.TestCase

@@ -226,7 +226,6 @@ def test_a_damaged_journal_is_damage_for_everyone_and_is_never_carried_out(pair:
     assert pair.live() == pair.entries(new)
 
 
-@pytest.mark.slow
 @POSIX
 @NEEDS_KEYS
 def test_names_in_the_way_damage_and_other_spellings_through_the_commands(bare: Studio, tmp_path: Path) -> None:

@@ -191,7 +191,6 @@ def _ends(world: World) -> tuple[str, Tree, Tree]:
 
 
 @POSIX
-@pytest.mark.slow
 @pytest.mark.parametrize("archive", ["", "archive/then"])
 def test_killed_at_any_change_of_a_file_it_recovers_to_exactly_old_or_new(tmp_path: Path, archive: str) -> None:
     first = World(tmp_path / "base")
@@ -243,7 +242,6 @@ def _debris(world: World) -> list[str]:
 
 
 @POSIX
-@pytest.mark.slow
 def test_killed_in_recovery_it_recovers_and_keeps_what_was_written_since(tmp_path: Path) -> None:
     base = World(tmp_path / "base")
     own, wanted, _ = _ends(base)

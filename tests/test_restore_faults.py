@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tests.backup_world import Tree
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are followed by /proc"),
 ]
 EVERY = int(os.environ.get("RESTORE_FAULTS_EVERY", "6"))

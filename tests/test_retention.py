@@ -37,8 +37,6 @@ from bench import kills  # noqa: E402 - only after the line above
 if TYPE_CHECKING:
     from tests.conftest import Studio
 
-pytestmark = pytest.mark.slow  # columns are made by an engine that takes a while to load
-
 EVERY = int(os.environ.get("KILLS_EVERY", "8"))
 """Of the planned kills one in so many is carried out."""
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)

@@ -16,7 +16,6 @@ from agent_studio.release.production import history, sessions
 from agent_studio.release.production.sides import open_sides
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(None in map(shutil.which, ("ssh-keygen", "git")), reason="ssh-keygen or git is not here"),
 ]
 

@@ -330,7 +330,6 @@ def drawn(chance: random.Random, times: float) -> Iterator[Sample]:
         yield Sample(1, 9, number, failed, number, failed, number, slow, errors, number / 20)
 
 
-@pytest.mark.slow
 def test_no_halt_at_half_of_every_limit_however_often_one_looks(config: Any) -> None:
     chance, ends = random.Random(8), []
     for _ in range(25):
@@ -340,7 +339,6 @@ def test_no_halt_at_half_of_every_limit_however_often_one_looks(config: Any) -> 
     assert ends.count(PASS) > 60
 
 
-@pytest.mark.slow
 def test_five_times_every_limit_is_seen_soon(config: Any) -> None:
     chance = random.Random(8)
     for _ in range(25):
@@ -432,7 +430,6 @@ def test_a_flag_that_someone_else_is_changing_is_left_to_the_next_look(live: Liv
     assert len(rollout.check(live.context)) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["ingest"], ["alerts", "list"], ["monitor"], ["monitor", "--alerts"], ["flags", "rollout"]]
 )
@@ -454,7 +451,6 @@ def test_whoever_looks_at_production_halts_what_broke_a_limit_and_an_alert_tells
     assert [one["state"] for one in after if one["rule"] == "flagRollout"] == ["resolved"]
 
 
-@pytest.mark.slow
 def test_the_daemon_halts_too(live: Live) -> None:
     from agent_studio.serve import _Fresh, _Halting
 
@@ -469,7 +465,6 @@ def test_the_daemon_halts_too(live: Live) -> None:
 # The command
 
 
-@pytest.mark.slow
 def test_a_stage_goes_on_when_the_limits_hold_and_ends_at_all(live: Live) -> None:
     def at(*arguments: str) -> Any:
         return live.studio.run("flags", "rollout", FLAG, *arguments, "--env", "production", "--json")
@@ -504,7 +499,6 @@ def test_a_stage_goes_on_when_the_limits_hold_and_ends_at_all(live: Live) -> Non
     assert "gradual rollout 50 % -> 100 %" in story
 
 
-@pytest.mark.slow
 def test_to_advance_over_a_broken_limit_halts_whatever_is_said(live: Live) -> None:
     live.healthy(failures=10)
     production = ("--env", "production")
@@ -528,7 +522,6 @@ def test_to_advance_over_a_broken_limit_halts_whatever_is_said(live: Live) -> No
     ]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_a_person_halts_at_once_with_a_reason(live: Live) -> None:
     production = ("--env", "production")
     assert live.studio.run("flags", "rollout", FLAG, "--halt", *production).code == 2
@@ -540,7 +533,6 @@ def test_a_person_halts_at_once_with_a_reason(live: Live) -> None:
     assert live.past.rollouts[FLAG].percent == 10
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -571,7 +563,6 @@ def production(world: World) -> tuple[Context, flags.History]:
 
 
 @needs_keys
-@pytest.mark.slow
 def test_a_gradual_promotion_turns_flags_on_for_ten_per_cent_and_a_rollback_ends_it(world: World) -> None:
     world.studio.write(".claude/config.production.yaml", "release:\n  promoteFlags: false\n")
     first = world.promoted("first")
@@ -606,7 +597,6 @@ def test_a_gradual_promotion_turns_flags_on_for_ten_per_cent_and_a_rollback_ends
 
 
 @needs_keys
-@pytest.mark.slow
 def test_a_later_promotion_carries_a_rollout_on_and_begins_its_stage_anew(world: World) -> None:
     world.ready()
     world.must("promote", "--gradual", "--yes")
@@ -624,7 +614,6 @@ def test_a_later_promotion_carries_a_rollout_on_and_begins_its_stage_anew(world:
 
 
 @needs_keys
-@pytest.mark.slow
 def test_a_promotion_that_is_not_gradual_or_goes_back_leaves_no_rollout(world: World) -> None:
     context, _ = production(world)
     flag_rollout.put(context.root, {"advancedElicitation": 10}, **ME, release="of a promotion that was killed")
@@ -645,7 +634,6 @@ def test_a_promotion_that_is_not_gradual_or_goes_back_leaves_no_rollout(world: W
 
 
 @needs_keys
-@pytest.mark.slow
 def test_a_promotion_killed_on_its_way_never_turns_a_flag_on_for_all(world: World) -> None:
     import subprocess
     import sys
@@ -669,7 +657,6 @@ def test_a_promotion_killed_on_its_way_never_turns_a_flag_on_for_all(world: Worl
 
 
 @needs_keys
-@pytest.mark.slow
 def test_a_rollback_killed_before_its_rollouts_follow_is_brought_to_its_end_by_recover(world: World) -> None:
     import subprocess
     import sys
@@ -696,7 +683,6 @@ def test_a_rollback_killed_before_its_rollouts_follow_is_brought_to_its_end_by_r
 
 
 @needs_keys
-@pytest.mark.slow
 def test_flags_that_cannot_be_written_stop_a_promotion_before_anything_is_switched(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -713,7 +699,6 @@ def test_flags_that_cannot_be_written_stop_a_promotion_before_anything_is_switch
 
 
 @needs_keys
-@pytest.mark.slow
 def test_in_place_a_flag_goes_live_gradually_too(bare: Studio, tmp_path: Path) -> None:
     world = World(bare, tmp_path, in_place=True)
     world.ready()
@@ -725,7 +710,6 @@ def test_in_place_a_flag_goes_live_gradually_too(bare: Studio, tmp_path: Path) -
 
 
 @needs_keys
-@pytest.mark.slow
 def test_from_the_working_checkout_a_kill_in_production_is_of_what_is_live(world: World) -> None:
     world.studio.write(".claude/config.production.yaml", "features: {partyMode: {enabled: true}}\n")
     world.promoted("first")

@@ -277,7 +277,6 @@ def test_a_line_that_a_killed_recorder_left_torn_waits_for_nobody(staged: Studio
     assert _found(rules.verdicts(_context(staged), _summary()))["ingest"].state == BREACH
 
 
-@pytest.mark.slow
 def test_an_agent_that_started_and_never_stopped_is_missed(staged: Studio) -> None:
     common = {"session_id": "s1", "cwd": "/x", "transcript_path": str(staged.path / "none.jsonl")}
     _events(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Finished, Studio
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="these backends are Linux's")]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these backends are Linux's")
 
 SECRET = "planted-value-of-production"
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@example.com")

@@ -293,7 +293,6 @@ def test_both_streams_arrive_and_the_code_is_the_commands(tmp_path: Path) -> Non
     assert (code, bytes(said)) == (7, b"out err")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sleep and process groups")
 def test_a_process_left_behind_with_the_output_does_not_hold_the_run(tmp_path: Path) -> None:
     said = bytearray()

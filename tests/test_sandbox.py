@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agent_studio.isolation.backends import Backend
     from agent_studio.isolation.policy import Policy
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="these backends are Linux's")]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="these backends are Linux's")
 
 SECRET = "planted-value-of-production"
 BACKENDS: dict[str, Backend] = {"bubblewrap": bubblewrap, "landlock": landlock}

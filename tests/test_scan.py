@@ -275,7 +275,6 @@ def counted(place: Path) -> list[tuple[int, str]]:
     return [(hit.line, hit.kind) for hit in report.hits]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("secret", [TOKEN, KEY, URL])
 def test_where_a_piece_ends_hides_nothing_and_doubles_nothing(tmp_path: Path, secret: str) -> None:
     place = tmp_path / "large"

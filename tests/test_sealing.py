@@ -467,7 +467,6 @@ def _three_days(desk: Desk, number: Callable[[], int]) -> int:
     return killed
 
 
-@pytest.mark.slow
 def test_killed_day_after_day_nothing_is_lost_or_doubled(
     tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -484,7 +483,6 @@ def test_killed_day_after_day_nothing_is_lost_or_doubled(
     assert killed > 2 * TRIALS  # else nothing was killed
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("renamed", [1, 2, 3])
 def test_killed_between_renaming_and_remembering_and_again_while_writing(
     tmp_path: Path, desk: Desk, renamed: int, monkeypatch: pytest.MonkeyPatch
@@ -522,7 +520,6 @@ def test_killed_between_renaming_and_remembering_and_again_while_writing(
     assert len(desk.ids()) == len(set(desk.ids()))
 
 
-@pytest.mark.slow
 def test_killed_while_learning_anew_what_was_sealed_nothing_is_doubled(tmp_path: Path, desk: Desk) -> None:
     _a_day_passes(desk)
     desk.ingest()
@@ -546,7 +543,6 @@ def _need_tracing() -> None:
     assert not fault, f"{fault}: scripts/setup.sh installs it"
 
 
-@pytest.mark.slow
 def test_killed_at_any_system_call_that_changes_a_file_nothing_is_lost_or_doubled(
     tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

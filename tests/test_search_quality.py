@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.slow
 def test_search_over_the_example_is_as_good_as_it_has_to_be(tmp_path: Path) -> None:
     """Two measures, the trial's and the command's, agree on it."""
     told = tmp_path / "told.json"

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 if sys.platform == "win32":
     pytest.skip("written for POSIX systems", allow_module_level=True)
 
-pytestmark = pytest.mark.slow
-
 JSON = {"Content-Type": "application/json"}
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 ONE_LOG = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "5", "body": {"stringValue": "one"}}]}]}]}
@@ -665,7 +663,8 @@ def test_its_threads_share_their_memory(idle: Daemon) -> None:
     starts = [
         int(line.partition("-")[0], 16) for line in mapped if line.split()[1] == "rw-p" and len(line.split()) == 5
     ]
-    assert sum(not start % (64 << 20) for start in starts) <= 1, "arenas begin at multiples of 64 MiB"
+    heaps = sum(not start % (64 << 20) for start in starts)
+    assert heaps <= 3, "an arena's heaps begin at multiples of 64 MiB; one may have grown beyond its first"
 
 
 def test_who_never_finishes_does_not_keep_it(idle: Daemon) -> None:

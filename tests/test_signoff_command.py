@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, NEEDS_KEYS]
+pytestmark = NEEDS_KEYS
 
 
 def request(world: World, role: str = "qa", *more: str) -> Path:

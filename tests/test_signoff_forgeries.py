@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from agent_studio.release.facts import Gathered
 
-pytestmark = [pytest.mark.slow, NEEDS_KEYS]
+pytestmark = NEEDS_KEYS
 _NUMBERS = itertools.count()
 
 

@@ -33,7 +33,6 @@ def failing(studio: Studio, *arguments: str) -> set[str]:
     return {name for name, verdict in verdicts(studio, "staging", *arguments).items() if verdict != "PASS"}
 
 
-@pytest.mark.fast
 def test_a_fresh_staging_environment_passes_at_least_twelve_named_and_timed_checks(staged: Studio) -> None:
     done = staged.run("smoke", "--env", "staging", "--json")
     assert done.code == 0
@@ -114,7 +113,6 @@ def test_each_environment_is_measured_against_its_own_limits(staged: Studio) -> 
         assert {check["message"] for check in data["checks"] if check["name"] == "thresholds"} == {shown}
 
 
-@pytest.mark.fast
 def test_the_canary_is_found_when_the_door_stands_open(staged: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """Break the door (links are followed, `..` is a name): the check must notice."""
     from agent_studio.storage import names, walk
@@ -186,7 +184,6 @@ def test_a_junit_file_that_cannot_be_written_is_one_clear_error(staged: Studio) 
     assert "cannot write no/such/folder/x.xml" in done.err
 
 
-@pytest.mark.slow
 def test_pytest_can_run_the_checks(staged: Studio) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--pyargs",
                "agent_studio.staging.smoke"]  # fmt: skip

@@ -27,7 +27,6 @@ SESSION = "5e551011-0000-4000-8000-000000000000"
 _USAGE = {"msg_1": dict.fromkeys(plays.TOKENS, 7)}
 
 
-@pytest.mark.slow
 def test_everything_at_once_while_much_goes_wrong_ends_with_every_total_exact(tmp_path: Path) -> None:
     report = Soak(0.2, with_client=False, keep=tmp_path / "soak").run()
     assert report.faults == []

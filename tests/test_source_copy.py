@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tests.conftest import Finished, Studio
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux" or not bubblewrap.available().usable, reason="bubblewrap makes copies"),
 ]
 

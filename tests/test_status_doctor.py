@@ -107,7 +107,6 @@ def test_status_for_people_names_the_limits_and_the_next_step(staged: Studio) ->
     assert "Limits          none (alerts are off)" in staged.run("status").out
 
 
-@pytest.mark.fast
 def test_a_healthy_staging_environment_has_nothing_to_mend(staged: Studio) -> None:
     done = staged.run("doctor", "--env", "staging")
     assert done.code == 0, done.out

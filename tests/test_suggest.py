@@ -79,9 +79,6 @@ def asked(shop: Studio, request: pytest.FixtureRequest) -> Asked:
     return Asked(shop, request.node.nodeid)
 
 
-pytestmark = pytest.mark.slow
-
-
 @pytest.mark.parametrize(("prompt", "name"), FITTING)
 def test_a_prompt_that_something_is_made_for_is_told_of_it(asked: Asked, prompt: str, name: str) -> None:
     found = asked(prompt)

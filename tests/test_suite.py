@@ -141,7 +141,6 @@ def test_death_by_a_signal_is_a_failure_and_named(configured: Studio) -> None:
     assert "SIGKILL" in done.envelope["problems"][0]["message"]
 
 
-@pytest.mark.slow
 def test_a_real_pytest_suite_is_found_counted_and_named(configured: Studio) -> None:
     configured.write(
         "tests/test_sums.py",
@@ -164,7 +163,6 @@ def test_a_real_pytest_suite_is_found_counted_and_named(configured: Studio) -> N
     assert red.data["regressions"] == []
 
 
-@pytest.mark.slow
 def test_pytest_below_another_command_is_counted_from_its_junit_file(configured: Studio) -> None:
     configured.write("tests/test_a.py", "def test_one(): pass\ndef test_two(): pass\n")
     configured.write(
@@ -210,7 +208,6 @@ def test_the_suite_works_in_a_data_root_of_its_own_that_is_removed_afterwards(co
     assert done.envelope["problems"] == []
 
 
-@pytest.mark.slow
 def test_the_studio_itself_run_by_the_suite_uses_the_scratch_root(configured: Studio) -> None:
     program = (
         "import subprocess, sys\n"
@@ -323,7 +320,6 @@ def test_evidence_and_log_are_kept_redacted_and_private(configured: Studio) -> N
         assert (place.stat().st_mode & 0o777, log.stat().st_mode & 0o777) == (0o600, 0o600)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lead", [64_000, 65_000, 65_400, 65_500, 66_000])
 def test_a_key_of_many_lines_is_redacted_wherever_the_output_is_cut(lead: int) -> None:
     key = "-----BEGIN PRIVATE KEY-----\n" + "QUJD\n" * 300 + "-----END PRIVATE KEY-----\n"
@@ -399,7 +395,6 @@ def test_staging_without_its_configuration_is_refused(bare: Studio) -> None:
     assert run(bare, *says("1 passed, 0 failed"), env="development").code == 0
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 def test_a_long_output_is_counted_in_little_memory(configured: Studio) -> None:
     program = (
@@ -420,7 +415,6 @@ def test_a_long_output_is_counted_in_little_memory(configured: Studio) -> None:
     assert int(done.stderr) / 1024 < 80
 
 
-@pytest.mark.slow
 @POSIX
 def test_an_interrupt_ends_the_suites_whole_group_and_leaves_no_half_evidence(configured: Studio) -> None:
     program = (

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from agent_studio.capture.ingest.report import Report
 
-pytestmark = pytest.mark.slow
 FIXTURES = Path(__file__).resolve().parent / "fixtures" / "claude_code"
 SCENARIOS = sorted(str(place.parent.relative_to(FIXTURES)) for place in FIXTURES.glob("*/*/inbox.jsonl"))
 SOON_AFTER = datetime(2026, 11, 24, tzinfo=UTC)

@@ -6,7 +6,6 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pytest
 from tests.release_world import NEEDS_KEYS, World
 
 from agent_studio import clock
@@ -16,9 +15,10 @@ from agent_studio.release.production.sides import open_sides
 from agent_studio.release.signing import signoff
 
 if TYPE_CHECKING:
+    import pytest
     from tests.conftest import Finished
 
-pytestmark = [pytest.mark.slow, NEEDS_KEYS]
+pytestmark = NEEDS_KEYS
 WHY = "the first release has nothing to be compared with"
 
 

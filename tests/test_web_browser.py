@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 if sys.platform == "win32":
     pytest.skip("written for POSIX systems", allow_module_level=True)
 
-pytestmark = pytest.mark.slow
-
 PAGES = (
     "",
     "hooks",

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from agent_studio.release.promote import Plan
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(None in map(shutil.which, ("ssh-keygen", "git")), reason="ssh-keygen or git is not here"),
 ]
 

@@ -274,8 +274,9 @@ def visit(chore: Chore) -> None:
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
                 connection.request("GET", path)
                 answer = connection.getresponse()
-                answer.read(1 if path.startswith("/events") else None)
-                chore.truth.note("page", uuid.uuid4().hex, "done", path=path, status=answer.status)
+                said = answer.read(1 if path.startswith("/events") else None)
+                stopping = answer.status == 503 and b"the server is stopping" in said
+                chore.truth.note("page", uuid.uuid4().hex, "done", path=path, status=answer.status, stopping=stopping)
         except (OSError, http.client.HTTPException):
             time.sleep(0.2)
 

@@ -75,8 +75,17 @@ class Daemon:
             else:
                 self.kills += 1
                 process.send_signal(chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)))
-            if process.wait(60) not in {0, -signal.SIGKILL}:
+            self._ended(process)
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait for its end; one that hangs is a fault, and not the end of the trial."""
+        try:
+            if process.wait(120) not in {0, -signal.SIGKILL}:
                 self.faults.append(f"serve ended with {process.returncode}: {self._tail()}")
+        except subprocess.TimeoutExpired:
+            self.faults.append(f"serve did not end in 120 s: {self._tail()}")
+            process.kill()
+            process.wait()
 
     def _start(self, minutes: float) -> subprocess.Popen[bytes]:
         line = self.place.shifted(["serve", "--env", "staging", "--port", "0"], minutes)

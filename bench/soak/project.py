@@ -150,9 +150,14 @@ class Place:
         return [sys.executable, "-m", "agent_studio", *words]
 
 
+def can_be_off() -> bool:
+    """Tell whether the clock of a program that is not ours can be wrong: there is a libfaketime."""
+    return bool(_FAKETIME)
+
+
 def off_clock(minutes: float) -> dict[str, str]:
-    """Return variables under which the recorder's clock is some minutes off; none where there is no libfaketime."""
-    if not minutes or not _FAKETIME:
+    """Return variables under which the recorder's clock is some minutes off."""
+    if not minutes:
         return {}
     return {
         "LD_PRELOAD": str(_FAKETIME[0]), "FAKETIME": f"{minutes:+.1f}m", "FAKETIME_DONT_FAKE_MONOTONIC": "1",

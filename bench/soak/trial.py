@@ -19,7 +19,7 @@ from bench.soak import faults as bad
 from bench.soak import holdings, records, truth
 from bench.soak.chores import Chores
 from bench.soak.clients import VERSION, Clients
-from bench.soak.project import Place, dismiss, must, prepare
+from bench.soak.project import Place, can_be_off, dismiss, must, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +65,8 @@ class Soak:
                 (folder / "variables.json").write_text(json.dumps(place.variables))
                 if not place.disk_mb:
                     report.not_run.append("full disk: no disk of its own could be mounted (needs root)")
+                if not can_be_off():
+                    report.not_run.append("a wrong clock of played sessions: no libfaketime (apt-get install faketime)")
                 self._disturb(place, report)
                 _account(place, report)
             finally:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.soak import plays
-from bench.soak.project import Place, of, off_clock
+from bench.soak.project import Place, can_be_off, of, off_clock
 from bench.soak.truth import Truth
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Writer:
 
 def player(writer: Writer) -> None:
     """Play one session, with a clock that may be wrong."""
-    minutes = writer.chance.choice((0, 0, 0, 0, -OFF_MINUTES, OFF_MINUTES))
+    minutes = writer.chance.choice((0, 0, 0, 0, -OFF_MINUTES, OFF_MINUTES)) if can_be_off() else 0
     moment = datetime.now(UTC) + timedelta(minutes=minutes)
     name = writer.chance.choice(list(plays.RECORDED))
     play = plays.play(name, writer.place.transcripts, moment)
