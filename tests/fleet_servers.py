@@ -191,11 +191,7 @@ def tls_server() -> tuple[PostgreSQLServer, Path]:
         pytest.skip("no PostgreSQL server of the system here that speaks TLS")
     server = PostgreSQLServer(binaries)
     atexit.register(server.remove)
-    certificate, key = server.folder / "server.crt", server.folder / "server.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
-         "-subj", "/CN=fleet", "-addext", "subjectAltName=IP:127.0.0.2"], check=True, capture_output=True,
-    )  # fmt: skip
+    certificate, key = certified(server.folder, "127.0.0.2")
     certificate.chmod(0o644)
     if user := _unprivileged():
         shutil.chown(key, user)
@@ -208,6 +204,16 @@ def tls_server() -> tuple[PostgreSQLServer, Path]:
         rules.write("host all all 127.0.0.2/32 scram-sha-256\n")
     server.start()
     return server, certificate
+
+
+def certified(folder: Path, address: str) -> tuple[Path, Path]:
+    """Return the files of a certificate of an address, its own authority, and of its key."""
+    certificate, key = folder / "server.crt", folder / "server.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
+         "-subj", "/CN=fleet", "-addext", f"subjectAltName=IP:{address}"], check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key
 
 
 @cache

@@ -15,7 +15,7 @@ import nats
 import pytest
 from tests.conftest import Studio
 from tests.fleet_machines import VARIABLES, Database, Machine, until
-from tests.fleet_servers import free_port, postgresql_server
+from tests.fleet_servers import certified, free_port, postgresql_server
 from tests.fleet_stream import NatsServer
 
 from agent_studio.fleet.batch import Batch, encoded
@@ -91,6 +91,24 @@ def test_records_go_through_the_stream_into_the_engine_once(machine: Machine, da
     assert database.counts() == {"hooks": 41, "agents": 1, "errors": 1, "sessions": 1, "usage": 1, "damage": 0}
     assert machine.status()["destinations"][0]["stream"]["messages"] == 0
     assert drain(machine)["messages"] == 0
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl that makes a certificate")
+def test_a_stream_proves_who_it_is(tmp_path: Path, database: Database) -> None:
+    certificate, key = certified(tmp_path, "127.0.0.1")
+    server = NatsServer(tls=f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}')
+    try:
+        machine = machine_of(tmp_path / "shop", server, database)
+        machine.configure(ingest=f"nats://127.0.0.1:{server.port}?tls=on")
+        machine.record(3)
+        (problem,) = machine.ship(code=1)["problems"]
+        assert ("no trusted connection" in problem["message"], "fleet.tls.ca" in problem["hint"]) == (True, True)
+        machine.configure(tls={"ca": str(certificate)})
+        machine.ship()
+        drain(machine)
+        assert database.count() == 3
+    finally:
+        server.remove()
 
 
 def test_a_batch_larger_than_a_message_may_be_is_sent_in_parts(machine: Machine, database: Database) -> None:

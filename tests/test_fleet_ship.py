@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.conftest import Studio
 from tests.fleet_machines import EVERYTHING, VARIABLES, Database, Machine, StallingProxy, until
-from tests.fleet_servers import PASSWORD, free_port, postgresql_server
+from tests.fleet_servers import PASSWORD, chdb_address, free_port, postgresql_server
 
 from agent_studio.fleet import ship
 from agent_studio.fleet.ship import Shipped, Shipper
@@ -50,6 +50,20 @@ def test_every_kind_of_record_arrives_once(machine: Machine, database: Database)
     assert first["rows"] == {"hooks": 1, "agents": 1, "errors": 1, "sessions": 1, "usage": 1}
     assert again["total"] == 0
     assert database.counts() == {"hooks": 1, "agents": 1, "errors": 1, "sessions": 1, "usage": 1, "damage": 0}
+
+
+def test_clickhouse_takes_what_the_command_ships_once(studio: Studio) -> None:
+    machine = Machine(studio, engine=chdb_address(), project="shop")
+    assert studio.run("fleet", "init", "--yes", "--env", "staging").code == 0
+    machine.everything()
+    machine.record(40)
+    assert machine.ship()["total"] == 45
+    shutil.rmtree(machine.state / "fleet")
+    machine.configure(batchRecords=10)
+    machine.ship()  # again, in other batches
+    told = studio.json("monitor", "--from", "fleet", "--env", "staging", "--hours", "1")
+    assert sum(hook["calls"] for hook in told["hooks"]) == 41
+    assert studio.json("cost", "report", "--from", "fleet", "--env", "staging")["totals"]["responses"] == 1
 
 
 def names(first: int, last: int) -> list[str]:
