@@ -34,6 +34,7 @@ def test_the_benchmark_reports_every_figure(tmp_path: Path) -> None:
         "recording hook, whole process, python",
         "status line",
         "`ingest`",
+        "promotion of",
         "suite",
     ):
         assert wanted in names
