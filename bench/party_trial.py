@@ -18,25 +18,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
 from bench.projects import Trial
+from tests.party_world import Direct
 
 from agent_studio.cli.main import main
-from agent_studio.reasoning.asking import Answer
-from agent_studio.reasoning.models.model import FREE
 from agent_studio.reasoning.models.scripted import Scripted
 from agent_studio.reasoning.party import unkept
 from agent_studio.reasoning.party.prompts import Private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from agent_studio.reasoning.models.model import Model, Request
 
 _OPTIONS = ("Alpha", "Beta", "Gamma")
 _STABLE = (
@@ -52,20 +48,6 @@ _STABLE = (
     "reason",
 )
 """What of an outcome does not depend on when it came about."""
-
-
-class _Watched:
-    """Asks at once and remembers which seat was shown what."""
-
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
-
-    def worst_usd(self, _: Model, __: Request) -> Decimal:
-        return Decimal(0)
-
-    async def ask(self, model: Model, request: Request) -> Answer:
-        self.requests.append(request)
-        return Answer(await model.complete(request), Decimal(0), FREE, request)
 
 
 def leaks(sessions: int, *, seed: int, folder: Path) -> list[str]:
@@ -84,7 +66,7 @@ def _leaks(chance: random.Random, folder: Path) -> list[str]:
     place = folder / "script.json"
     place.write_text(json.dumps({"replies": {f"seat-{seat}": said[seat] for seat in seats}}))
     begun = unkept.session("What?", () if is_open else _OPTIONS, [{"agent": f"seat-{seat}"} for seat in seats])
-    asker, model = _Watched(), Scripted(str(place))
+    asker, model = Direct(), Scripted(str(place))
     asyncio.run(unkept.hold(begun, asker, dict.fromkeys(seats, model), {s: Private(*own[s]) for s in seats}))
     faults, asked = [], dict.fromkeys(seats, 0)
     for request in asker.requests:

@@ -22,6 +22,7 @@ from agent_studio.cli.main import main
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.eval_world import Evals
     from tests.release_world import World
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -208,6 +209,14 @@ def world(bare: Studio, tmp_path: Path) -> World:
     from tests.release_world import World
 
     return World(bare, tmp_path)
+
+
+@pytest.fixture
+def evals(world: World, tmp_path: Path) -> Evals:
+    """Four tasks in that project, and an agent that follows a script."""
+    from tests.eval_world import Evals
+
+    return Evals(world, tmp_path)
 
 
 @pytest.fixture

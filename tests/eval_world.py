@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.release_world import NEEDS_KEYS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from tests.conftest import Finished
     from tests.release_world import World
 
+NEEDED = [NEEDS_KEYS, pytest.mark.skipif(os.name == "nt", reason="scripts of the tests are for a POSIX shell")]
 AGENT = ".claude/agents/code-reviewer.md"
 TASKS = ("spring", "summer", "autumn", "winter")
 GOOD = "---\nname: code-reviewer\ndescription: Reviews.\n---\ngood\n"

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.eval_world import Evals
-from tests.release_world import World
+from tests.eval_world import NEEDED, Evals
 
-if TYPE_CHECKING:
-    from tests.conftest import Studio
-
-pytestmark = [
-    pytest.mark.skipif(not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is missing"),
-    pytest.mark.skipif(os.name == "nt", reason="scripts of the tests are for a POSIX shell"),
-]
-
-
-@pytest.fixture
-def evals(bare: Studio, tmp_path: Path) -> Evals:
-    return Evals(World(bare, tmp_path), tmp_path)
+pytestmark = NEEDED
 
 
 def tried(evals: Evals, agent: str, *checks: dict[str, Any], **more: Any) -> dict[str, Any]:

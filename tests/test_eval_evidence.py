@@ -11,23 +11,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.eval_world import Evals, asked, counting, judged_worse, required
-from tests.release_world import World
+from tests.eval_world import NEEDED, Evals, asked, counting, judged_worse, required
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.conftest import Finished
 
-    from tests.conftest import Finished, Studio
-
-pytestmark = [
-    pytest.mark.skipif(not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is missing"),
-    pytest.mark.skipif(os.name == "nt", reason="scripts of the tests are for a POSIX shell"),
-]
-
-
-@pytest.fixture
-def evals(bare: Studio, tmp_path: Path) -> Evals:
-    return Evals(World(bare, tmp_path), tmp_path)
+pytestmark = NEEDED
 
 
 def imported(evals: Evals, own: int, other: int, name: str = "foo.json", errors: int = 0) -> Finished:

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.eval_world import AGENT, TASKS, Evals, asked, counting, judged_worse, required
-from tests.release_world import World
+from tests.eval_world import AGENT, NEEDED, TASKS, Evals, asked, counting, judged_worse, required
 
 from agent_studio.release import no_regression
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.conftest import Studio
-
-pytestmark = [
-    pytest.mark.skipif(not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is missing"),
-    pytest.mark.skipif(os.name == "nt", reason="scripts of the tests are for a POSIX shell"),
-]
-
-
-@pytest.fixture
-def evals(bare: Studio, tmp_path: Path) -> Evals:
-    return Evals(World(bare, tmp_path), tmp_path)
+pytestmark = NEEDED
 
 
 def test_only_the_backend_that_the_policy_names_decides_whatever_its_path(evals: Evals) -> None:

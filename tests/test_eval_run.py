@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.eval_world import AGENT, Evals
-from tests.release_world import World
+from tests.eval_world import AGENT, NEEDED, Evals
 
 from agent_studio.dashboard import evals as page
 from agent_studio.environment.detect import Environment
@@ -26,19 +23,8 @@ from agent_studio.release import evidence
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import Studio
 
-pytestmark = [
-    pytest.mark.skipif(
-        not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is not here"
-    ),
-    pytest.mark.skipif(os.name == "nt", reason="scripts of the tests are for a POSIX shell"),
-]
-
-
-@pytest.fixture
-def evals(bare: Studio, tmp_path: Path) -> Evals:
-    return Evals(World(bare, tmp_path), tmp_path)
+pytestmark = NEEDED
 
 
 def test_better_worse_and_no_difference_are_told_apart_and_reported(evals: Evals) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.eval_world import Evals
-from tests.release_world import World
+from tests.eval_world import NEEDED, Evals
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
 
@@ -19,13 +17,7 @@ from bench.model_api import ModelApi, Turn
 
 from agent_studio.evals.runs import runner
 
-if TYPE_CHECKING:
-    from tests.conftest import Studio
-
-pytestmark = [
-    pytest.mark.skipif(not (shutil.which("ssh-keygen") and shutil.which("git")), reason="ssh-keygen or git is missing"),
-    pytest.mark.skipif(os.name == "nt", reason="scripts of the tests are for a POSIX shell"),
-]
+pytestmark = NEEDED
 CLIENT = """
 say() { echo '{"type": "result", "is_error": true, "subtype": "success", "result": "'"$1"'"}'; exit 1; }
 case "$1" in --help) echo usage; exit;; esac
@@ -44,11 +36,6 @@ ENDS = {
     "asks": ("crashed", False), "hangs": ("timeout", False), "crashes": ("crashed", False), "done": ("done", True),
 }  # fmt: skip
 """How an attempt of each prompt ends, and whether it passed: what a provider does decides nothing."""
-
-
-@pytest.fixture
-def evals(bare: Studio, tmp_path: Path) -> Evals:
-    return Evals(World(bare, tmp_path), tmp_path)
 
 
 def test_trouble_of_the_provider_is_void_and_trouble_of_the_client_is_a_failure(

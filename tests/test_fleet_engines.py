@@ -224,7 +224,7 @@ def _mark_script(engine: Engine) -> Callable[[str], None]:
     """What sets the schema's version, past the product."""
 
     def run(version: str) -> None:
-        with engine.connection() as db:  # type: ignore[attr-defined]
+        with engine.connection() as db:
             if engine.dialect == "postgresql":
                 if version == "0":
                     db.execute("CREATE SCHEMA agent_studio; CREATE TABLE agent_studio.meta (version integer, "
@@ -242,7 +242,7 @@ def _mark_script(engine: Engine) -> Callable[[str], None]:
 
 @pytest.mark.parametrize("table", ["meta", "hooks"])
 def test_a_schema_that_is_not_ours_is_left_alone(empty: Engine, table: str) -> None:
-    with empty.connection() as db:  # type: ignore[attr-defined]
+    with empty.connection() as db:
         if empty.dialect == "postgresql":
             db.execute(f"CREATE SCHEMA agent_studio; CREATE TABLE agent_studio.{table} (version integer, made_by text)")
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal, InvalidOperation
 
 PICO = 1_000_000_000_000
 MOST_PICO_USD = 9 * 10**18
@@ -22,3 +23,12 @@ def pico_of(text: str) -> int | None:
     match = _TEXT.fullmatch(text)
     found = -1 if match is None else int(match[1]) * PICO + int((match[2] or "").ljust(12, "0"))
     return found if 0 <= found <= MOST_PICO_USD else None
+
+
+def usd_of(text: str | None) -> Decimal | None:
+    """Return what a text says in USD, None for no text and for what is no amount from 0 up."""
+    try:
+        value = Decimal(text) if text is not None else None
+    except InvalidOperation:
+        return None
+    return value if value is not None and value.is_finite() and value >= 0 else None

@@ -6,13 +6,12 @@ The journal is the latch: a crossing that it holds is never noticed again, whate
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
 from agent_studio.cost.money import PICO, usd_text
 from agent_studio.storage import journal
-from agent_studio.storage.descriptors import locked
+from agent_studio.storage.locks import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,16 +37,12 @@ def new_notices(
         return []
     folder = root.state
     folder.make()
-    descriptor = folder.open(_LOCK, os.O_RDWR | os.O_CREAT)
-    try:
-        with locked(descriptor):
-            known = {_latch(line) for line in journal.read(folder, FILE).records}
-            made = [{**_notice(one, level), "toldTo": session} for one, level in crossed]
-            fresh = [notice for notice in made if _latch(notice) not in known]
-            if fresh:
-                journal.append(folder, FILE, fresh)
-    finally:
-        os.close(descriptor)
+    with in_turn(folder, _LOCK):
+        known = {_latch(line) for line in journal.read(folder, FILE).records}
+        made = [{**_notice(one, level), "toldTo": session} for one, level in crossed]
+        fresh = [notice for notice in made if _latch(notice) not in known]
+        if fresh:
+            journal.append(folder, FILE, fresh)
     return fresh
 
 

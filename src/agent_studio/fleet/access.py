@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from agent_studio.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from agent_studio.fleet.address import Address
 
@@ -61,9 +62,6 @@ class Revoked(NamedTuple):
 class Doors(Protocol):
     """How an engine lets people in."""
 
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
-
     def plan(self, grant: Grant) -> list[str]:
         """Return the statements that a grant consists of, without a password."""
         ...
@@ -81,20 +79,26 @@ class Doors(Protocol):
         ...
 
 
-def doors(address: Address) -> Doors:
-    """Return who keeps the doors of the engine at an address, connected when it is entered."""
+@contextmanager
+def doors(address: Address) -> Iterator[Doors]:
+    """Hand out who keeps the doors of the engine at an address, connected; raise `UsageError` where nobody does."""
     if address.scheme == "postgresql":
-        from agent_studio.fleet.engines.postgresql_access import PostgreSQLDoors  # noqa: PLC0415 - the one that is meant
+        from agent_studio.fleet.engines.postgresql import PostgreSQL  # noqa: PLC0415 - only the engine that is meant
+        from agent_studio.fleet.engines.postgresql_access import PostgreSQLDoors  # noqa: PLC0415 - as above
 
-        return PostgreSQLDoors(address)
-    if address.scheme == "clickhouse":
+        with PostgreSQL(address, "") as engine:
+            yield PostgreSQLDoors(engine)
+    elif address.scheme == "clickhouse":
+        from agent_studio.fleet.engines.clickhouse import ClickHouse  # noqa: PLC0415 - as above
         from agent_studio.fleet.engines.clickhouse_access import ClickHouseDoors  # noqa: PLC0415 - as above
 
-        return ClickHouseDoors(address)
-    raise UsageError(
-        f"{address.shown} has no users: whoever may read its files may do everything",
-        hint="fleet.engine: postgresql://HOST/DB or clickhouse://HOST",
-    )
+        with ClickHouse(address, "") as engine:
+            yield ClickHouseDoors(engine)
+    else:
+        raise UsageError(
+            f"{address.shown} has no users: whoever may read its files may do everything",
+            hint="fleet.engine: postgresql://HOST/DB or clickhouse://HOST",
+        )
 
 
 def wanted(who: str, name: str, project: str, machine: str | None) -> Grant:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from agent_studio.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from agent_studio.environment.config import Config
 
@@ -47,6 +47,11 @@ class Address(NamedTuple):
         user = f"{self.user}@" if self.user else ""
         hosts = ",".join(f"{host}:{port}" if port else host for host, port in self.hosts)
         return f"{self.scheme}://{user}{hosts}{self.path}"
+
+    def refuse_unknown(self, options: Sequence[str]) -> None:
+        """Raise `ConfigurationError` for an option of the address that is none of these."""
+        for option in sorted(set(self.options) - set(options)):
+            raise ConfigurationError(f"{self.shown}: unknown option {option!r}", hint=did_you_mean(option, options))
 
     @property
     def tls(self) -> str:

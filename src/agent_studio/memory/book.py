@@ -16,10 +16,10 @@ from agent_studio.memory import gates, index, issues, notes, scanning, writing
 from agent_studio.memory.gates import Kept
 from agent_studio.memory.index import Source
 from agent_studio.memory.notes import DECISION, ISSUE, KINDS, SESSION, Note
-from agent_studio.memory.turn import in_turn
 from agent_studio.redaction import redact
 from agent_studio.storage.descriptors import read_chunks, write_all
 from agent_studio.storage.folder import disk_faults
+from agent_studio.storage.locks import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,7 +11,7 @@ from agent_studio.errors import AgentStudioError, UsageError
 from agent_studio.memory.gates import KnownError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agent_studio.memory.book import Memory
     from agent_studio.storage.folder import Folder
@@ -50,13 +50,22 @@ def take_over(memory: Memory) -> Imported:
             f"there is no memory of the original Agent Studio to take over in {memory.root.environment}",
             hint="it lies in .claude/context/memory/, and is development's and production's: --env development",
         )
+
+    def add(name: str, kind: str, text: str, day: str) -> None:
+        memory.add(kind, text, source=f"original: {name}{day}")
+
+    return kept(((name, _said(folder, name)) for name in _names(folder)), add)
+
+
+def kept(found: Iterable[tuple[str, Iterable[tuple[str, ...]]]], add: Callable[..., None]) -> Imported:
+    """Call `add` with the name of each file and each item in it; return what became of them."""
     files, added, known, refused = 0, 0, 0, list[str]()
-    for name in _names(folder):
+    for name, items in found:
         files += 1
         try:
-            for kind, text, day in _said(folder, name):
+            for item in items:
                 try:
-                    memory.add(kind, text, source=f"original: {name}{day}")
+                    add(name, *item)
                     added += 1
                 except KnownError:
                     known += 1

@@ -8,7 +8,6 @@ acknowledgement has `who` and `note` too. A silence is `{timestamp, id, step: "s
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,7 +28,7 @@ from agent_studio.monitor.alert import (
 )  # fmt: skip
 from agent_studio.records import event_id
 from agent_studio.storage import journal
-from agent_studio.storage.descriptors import locked
+from agent_studio.storage.locks import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,12 +175,8 @@ def alone(root: EnvironmentRoot) -> Iterator[Folder]:
     """Hold the history: who looks and then writes does so alone."""
     folder = root.state
     folder.make()
-    descriptor = folder.open(_LOCK, os.O_RDWR | os.O_CREAT)
-    try:
-        with locked(descriptor):
-            yield folder
-    finally:
-        os.close(descriptor)
+    with in_turn(folder, _LOCK):
+        yield folder
 
 
 def id_of(*unique: object) -> str:

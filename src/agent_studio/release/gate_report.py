@@ -25,7 +25,7 @@ def junit(data: Mapping[str, Any]) -> bytes:
     )  # fmt: skip
     for one in requirements:
         case = ET.SubElement(suite, "testcase", name=one["name"], classname="gate", time="0")
-        told = _plain(f"{one['verdict']}: {one['reason']}")
+        told = plain(f"{one['verdict']}: {one['reason']}")
         if tag := _TAGS.get(one["verdict"]):
             ET.SubElement(case, tag, message=told, type=one["verdict"])
         else:
@@ -44,23 +44,25 @@ def markdown(data: Mapping[str, Any]) -> bytes:
         "| | requirement | verdict | reason |",
         "| --- | --- | --- | --- |",
         *(
-            f"| {_SIGNS[one['verdict']]} | {_cell(one['name'])} | {one['verdict']} | {_cell(one['reason'])} |"
+            f"| {_SIGNS[one['verdict']]} | {cell(one['name'])} | {one['verdict']} | {cell(one['reason'])} |"
             for one in data["requirements"]
         ),
         "",
-        *(f"{_cell(line)}  " for line in (*data["inForce"], *data["then"])),
+        *(f"{cell(line)}  " for line in (*data["inForce"], *data["then"])),
     ]
     return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _made(data: Mapping[str, Any]) -> str:
     at = f", commit `{data['commit'][:12]}`" if data.get("commit") else ""
-    return at + (f", by {_cell(data['author'])}" if data.get("author") else "")
+    return at + (f", by {cell(data['author'])}" if data.get("author") else "")
 
 
-def _cell(text: str) -> str:
-    return _plain(text).translate(_ESCAPED)
+def cell(text: str) -> str:
+    """Return a text as a table of Markdown has it."""
+    return plain(text).translate(_ESCAPED)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a text in one line, without a secret."""
     return redact("".join(one if one.isprintable() else " " for one in text))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agent_studio.errors import BusyError
-from agent_studio.storage.descriptors import try_lock, unlock
+from agent_studio.storage.descriptors import locked, try_lock, unlock
 from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
@@ -39,6 +39,17 @@ def exclusive(folder: Folder, name: str, *, doing: str, wait_s: float = 0.0) -> 
             yield
         finally:
             unlock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def in_turn(folder: Folder, name: str) -> Iterator[None]:
+    """Hold the lock file `name`, one after the other in the kernel's own queue, so that none starves behind many."""
+    descriptor = folder.open(name, os.O_RDWR | os.O_CREAT)
+    try:
+        with locked(descriptor):
+            yield
     finally:
         os.close(descriptor)
 

@@ -8,13 +8,13 @@ import signal
 import socket
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent_studio.capture.otlp.daemon import TOKEN
 from agent_studio.errors import AgentStudioError, BusyError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import uvicorn
 
@@ -54,15 +54,22 @@ class Stop:
 def stopping() -> Iterator[Stop]:
     """Hand out what SIGTERM and SIGINT set."""
     stop = Stop()
+    with handled(stop, signal.SIGTERM, signal.SIGINT):
+        yield stop
+
+
+@contextmanager
+def handled(handler: Callable[[int, Any], None], *signals: int) -> Iterator[None]:
+    """Have a handler take signals, where there can be one: in the main thread."""
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield
         return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, handler) for number in signals}
     try:
-        yield stop
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextmanager

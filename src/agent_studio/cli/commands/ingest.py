@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,6 @@ from agent_studio.release.attribution import ingest
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
@@ -82,10 +80,12 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 
 def _follow(session: Session, interval: float) -> tuple[Report, Tidied]:
+    from agent_studio.capture.otlp.process import handled  # noqa: PLC0415 - only to follow
     from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - as in `run`
 
     total, tidying, tidied, rollouts = Report(), Tidying(), Tidied.nothing(), rollout.Regularly()
-    with _stopping() as stopped:
+    stopped = threading.Event()
+    with handled(lambda *_: stopped.set(), signal.SIGTERM):
         while not stopped.is_set():
             report = ingest(session.context, settle_s=_SETTLE_S)
             _add(total, report)
@@ -96,20 +96,6 @@ def _follow(session: Session, interval: float) -> tuple[Report, Tidied]:
             tidied = tidied.plus(tidying.after(session.context, was_sealed=bool(report.sealed)))
             stopped.wait(interval)
     return total, tidied
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """Yield what is set when the process is told to end."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _halts(session: Session, rollouts: Regularly) -> list[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from agent_studio.cli.aliases import alias
 from agent_studio.cli.elicit import inputs, shown
 from agent_studio.cli.output import Problem, Result, working
+from agent_studio.cost.money import usd_of
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.reasoning import depth, endings
 from agent_studio.reasoning.asking import Asker
@@ -21,6 +21,7 @@ from agent_studio.reasoning.elicitation.select import select
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.environment.context import Context
@@ -132,12 +133,7 @@ def _none(context: Context) -> Result:
 
 
 def _budget(written: str | None) -> Decimal | None:
-    if written is None:
-        return None
-    try:
-        value = Decimal(written)
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not value.is_finite() or value < 0:
+    value = usd_of(written)
+    if written is not None and value is None:
         raise UsageError(f"--budget-usd {written} is no amount", hint="write US dollars, such as 0.50")
     return value

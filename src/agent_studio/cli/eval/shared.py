@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli import files
 from agent_studio.cli.aliases import alias
 from agent_studio.cli.output import Problem
+from agent_studio.cost.money import usd_of
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.evals.runs.header import AGAINST, CANDIDATE, NONE
 from agent_studio.evals.tasks import loading
@@ -102,11 +103,8 @@ def backend(args: argparse.Namespace, context: Context) -> list[str]:
 def limit_usd(args: argparse.Namespace, context: Context) -> Decimal:
     """Return the most that a run may cost."""
     written = args.limit_usd if args.limit_usd is not None else str(context.config["evals.limitUsd"])
-    try:
-        value = Decimal(written)
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not value.is_finite() or value < 0:
+    value = usd_of(written)
+    if value is None:
         raise UsageError(f"--limit-usd {written} is no amount", hint="such as --limit-usd 2.50")
     return value
 

@@ -7,6 +7,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from agent_studio.capture.otlp.process import handled
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,12 +23,5 @@ def stopping() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
 
-    if threading.current_thread() is not threading.main_thread():
+    with handled(told, signal.SIGTERM, signal.SIGINT):
         yield stop
-        return
-    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio.cli.aliases import alias
 from agent_studio.cli.party import decide, shared
+from agent_studio.cost.money import usd_of
 from agent_studio.errors import ExitCode, UsageError
 from agent_studio.reasoning.party import holding, opening
 from agent_studio.reasoning.party.materials import QUESTION_MAX
@@ -16,6 +16,7 @@ from agent_studio.reasoning.party.materials import QUESTION_MAX
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from decimal import Decimal
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Result
@@ -117,12 +118,7 @@ def timeout_s(seconds: float) -> float:
 
 def budget(text: str | None) -> Decimal | None:
     """Return an amount in USD; raise `UsageError` for what is none."""
-    if text is None:
-        return None
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
+    amount = usd_of(text)
+    if text is not None and amount is None:
         raise UsageError(f"--budget-usd is {text!r}", hint="an amount in USD from 0 up, such as 1.50")
     return amount

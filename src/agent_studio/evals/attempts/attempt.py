@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
@@ -14,6 +13,7 @@ from agent_studio.evals.checks.outcome import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from decimal import Decimal
     from pathlib import Path
 
     from agent_studio.evals.attempts.backends import Backend
@@ -93,12 +93,3 @@ def _fits(path: str, pattern: str) -> bool:
     from fnmatch import fnmatchcase  # noqa: PLC0415 - as above
 
     return fnmatchcase(path, pattern)
-
-
-def decimal(text: str | None) -> Decimal | None:
-    """Return a cost that was reported, None for none or for what is no number."""
-    try:
-        value = Decimal(text) if text is not None else None
-    except InvalidOperation:
-        return None
-    return value if value is not None and value.is_finite() and value >= 0 else None

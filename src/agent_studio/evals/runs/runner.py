@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cost.money import usd_of
 from agent_studio.errors import AgentStudioError
 from agent_studio.evals.attempts import attempt, facts, places, start, stream
 from agent_studio.evals.attempts.backends import CLAUDE
@@ -154,7 +155,7 @@ def _unit(work: Work, log_: log.Log, budget: Budget, slots: Sequence[tuple[Slot,
 def _slot(work: Work, log_: log.Log, budget: Budget, slot: Slot, worst: Decimal) -> None:
     for number in range(1, _TRIES + 1):
         made = _once(work, log_, slot, worst)
-        usd = attempt.decimal(made.record["usd"])
+        usd = usd_of(made.record["usd"])
         again = made.facts.ended == facts.THROTTLED and number < _TRIES
         ended = made.facts.ended
         kind = log.VOID if again or ended in {facts.CANCELLED, facts.MISSING} else eval_runs.ATTEMPT

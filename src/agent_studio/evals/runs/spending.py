@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio import clock
 from agent_studio.cost.calls import Ledger
-from agent_studio.evals.attempts.attempt import decimal
+from agent_studio.cost.money import usd_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ class Spending:
         """Return what an attempt cost, None where no price is known."""
         if found.usage and found.usage[0].model:
             return self.of_usage(found.usage)
-        return decimal(found.reported_usd)
+        return usd_of(found.reported_usd)
 
     def of_usage(self, usage: Iterable[Usage]) -> Decimal | None:
         """Return what responses cost, None where no price is known for one of them."""
@@ -76,7 +76,7 @@ class Spending:
 
     def _as_reported(self, attempt: str, usage: Sequence[Usage], reported_usd: str | None) -> list[LlmUsage]:
         """Return the one record of an attempt whose backend tells no more than sums."""
-        cost, tokens = decimal(reported_usd), sum(one.input for one in usage)
+        cost, tokens = usd_of(reported_usd), sum(one.input for one in usage)
         if cost is None and not tokens:
             return []
         return [

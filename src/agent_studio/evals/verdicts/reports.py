@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from agent_studio.evals.runs.header import AGAINST, CANDIDATE
-from agent_studio.redaction import redact
+from agent_studio.release.gate_report import cell, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _SIGNS = {"BETTER": "✅", "WORSE": "❌", "NO_DIFFERENCE": "☑️", "INSUFFICIENT": "⚠️"}
-_ESCAPED = str.maketrans({one: f"\\{one}" for one in "\\|`*_[]<>#@~"})
 _TAGS = {"WORSE": "failure", "INSUFFICIENT": "error"}
 WORDS = {"NO_DIFFERENCE": "NO DIFFERENCE SHOWN"}
 _FIGURES = (("costUsd", "cost, USD", 4), ("durationMs", "time, ms", 0), ("tokens", "tokens", 0), ("turns", "turns", 1))
@@ -72,13 +71,13 @@ def markdown(data: Mapping[str, Any]) -> bytes:
         "| task | tags | candidate | against | flaky |",
         "| --- | --- | --- | --- | --- |",
         *(
-            f"| {_cell(one['id'])} | {_cell(', '.join(one['tags']))} | {share(one, CANDIDATE)} | "
+            f"| {cell(one['id'])} | {cell(', '.join(one['tags']))} | {share(one, CANDIDATE)} | "
             f"{share(one, AGAINST)} | {'yes' if one['flaky'] else ''} |"
             for one in data["tasks"]
         ),
         "",
         *([f"{needed(data)}  "] if needed(data) else []),
-        *(f"{_cell(one['id'])}: {_cell(text)}  " for one in data["tasks"] for text in one["failed"][CANDIDATE][:2]),
+        *(f"{cell(one['id'])}: {cell(text)}  " for one in data["tasks"] for text in one["failed"][CANDIDATE][:2]),
     ]  # fmt: skip
     return "".join(f"{line}\n" for line in lines).encode()
 
@@ -108,14 +107,6 @@ def junit(data: Mapping[str, Any]) -> bytes:
 
 def _told(case: ET.Element, tag: str | None, text: str) -> None:
     if tag is None:
-        ET.SubElement(case, "system-out").text = _plain(text)
+        ET.SubElement(case, "system-out").text = plain(text)
     else:
-        ET.SubElement(case, tag, message=_plain(text)[:500], type=tag)
-
-
-def _cell(text: str) -> str:
-    return _plain(text).translate(_ESCAPED)
-
-
-def _plain(text: str) -> str:
-    return redact("".join(one if one.isprintable() else " " for one in text))
+        ET.SubElement(case, tag, message=plain(text)[:500], type=tag)

@@ -8,9 +8,10 @@ from agent_studio.errors import AgentStudioError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
+    from contextlib import AbstractContextManager
 
     from agent_studio.environment.shared_records import Fetched
+    from agent_studio.fleet.address import Address
     from agent_studio.fleet.batch import Batch
 
 
@@ -56,15 +57,31 @@ class Store(NamedTuple):
 
 
 class Engine(Protocol):
-    """A connection to one engine; not for use by two threads at once."""
+    """A connection to one engine, made anew when it was lost; not for use by two threads at once."""
 
     dialect: str
+    address: Address
     project: str
+    _open: Any = None
 
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __init__(self, address: Address, project: str) -> None:
+        """Take where it is and which project is asked for; connect to nothing yet."""
+        self.address, self.project = address, project
+
+    def __enter__(self) -> Self:
+        """Connect."""
+        with self.connection():
+            return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def connection(self) -> AbstractContextManager[Any]:
+        """Give the library's own connection, opened where it is not; raise its faults as ours."""
+        ...
 
     def init(self, retention_days: int, *, dry_run: bool = False) -> list[str]:
         """Create or migrate the schema; return what was done, nothing when it was there; dry, what would be done.

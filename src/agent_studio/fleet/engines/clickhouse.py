@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from agent_studio.environment.shared_records import Fetched
-from agent_studio.fleet.engines import RefusedError, SchemaError, Store, versions
+from agent_studio.fleet.engines import Engine, RefusedError, SchemaError, Store, versions
 from agent_studio.fleet.engines.clickhouse_connection import client, faults_as_ours
 from agent_studio.fleet.engines.clickhouse_schema import FIRST_MS, MADE_BY, mark, migrations, on_cluster, written_types
 from agent_studio.fleet.tables import SCHEMA, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
 
-    from agent_studio.fleet.address import Address
     from agent_studio.fleet.batch import Batch, Row
 
 _MARKED_BY = ("version", "made_by")
@@ -24,28 +22,10 @@ WAITED_FOR = {"mutations_sync": 2, "alter_sync": 2}
 """What removes rows returns when they are gone, on every replica."""
 
 
-class ClickHouse:
-    """A connection to ClickHouse, made anew when it was lost."""
+class ClickHouse(Engine):
+    """A connection to ClickHouse."""
 
     dialect = "clickhouse"
-
-    def __init__(self, address: Address, project: str) -> None:
-        """Take where it is and which project is asked for; connect to nothing yet."""
-        self.address, self.project = address, project
-        self._open: Any = None
-
-    def __enter__(self) -> Self:
-        """Connect."""
-        with self.connection():
-            return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the connection."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
 
     @property
     def cluster(self) -> str:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import UsageError
 from agent_studio.fleet.access import Done, Grant, Revoked
-from agent_studio.fleet.engines.clickhouse import WAITED_FOR, ClickHouse
+from agent_studio.fleet.engines.clickhouse import WAITED_FOR
 from agent_studio.fleet.engines.clickhouse_schema import on_cluster, since
 from agent_studio.fleet.tables import SCHEMA, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from agent_studio.fleet.address import Address
+    from agent_studio.fleet.engines.clickhouse import ClickHouse
 
 _HELD = f"""SELECT user_name, groupUniqArray(toString(access_type)) FROM system.grants
 WHERE database = '{SCHEMA}' AND table IN ({", ".join(f"'{table}'" for table in TABLES)}) AND user_name IS NOT NULL
@@ -32,18 +32,9 @@ FROM system.row_policies WHERE database = '{SCHEMA}' ORDER BY 1, 2"""
 class ClickHouseDoors:
     """Grants and revokes, by a user who may create users."""
 
-    def __init__(self, address: Address) -> None:
-        """Take where it is."""
-        self._engine = ClickHouse(address, "")
-
-    def __enter__(self) -> Self:
-        """Connect."""
-        self._engine.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the connection."""
-        self._engine.__exit__(None, None, None)
+    def __init__(self, engine: ClickHouse) -> None:
+        """Take the engine, connected."""
+        self._engine = engine
 
     def plan(self, grant: Grant) -> list[str]:
         """Return the statements that a grant consists of, without a password."""

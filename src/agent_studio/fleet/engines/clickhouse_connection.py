@@ -6,7 +6,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.errors import ConfigurationError, did_you_mean
+from agent_studio.errors import ConfigurationError
 from agent_studio.fleet.engines import FleetError, RefusedError, SchemaError, UnreachableError
 
 if TYPE_CHECKING:
@@ -45,11 +45,7 @@ def library() -> Any:
 def client(address: Address) -> Any:
     """Return a client of the library's; a server elsewhere is reached by verified TLS without another word."""
     clickhouse_connect = library()
-    unknown = sorted(set(address.options) - set(_OPTIONS))
-    if unknown:
-        raise ConfigurationError(
-            f"{address.shown}: unknown option {unknown[0]!r}", hint=did_you_mean(unknown[0], _OPTIONS)
-        )
+    address.refuse_unknown(_OPTIONS)
     if address.scheme == "chdb":
         return _in_process(address)
     is_secure = _is_secure(address)

@@ -6,10 +6,10 @@ import os
 import socket
 from contextlib import contextmanager, suppress
 from datetime import date
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from agent_studio.environment.shared_records import Fetched
-from agent_studio.fleet.engines import RefusedError, versions
+from agent_studio.fleet.engines import Engine, RefusedError, versions
 from agent_studio.fleet.engines.postgresql_connection import connected, library, version
 from agent_studio.fleet.engines.postgresql_schema import columns, mark, migrations, typed
 from agent_studio.fleet.engines.postgresql_store import DAY_MS, one, parts, store
@@ -17,7 +17,6 @@ from agent_studio.fleet.tables import SCHEMA, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
 
     from psycopg import Connection
 
@@ -31,30 +30,16 @@ _EPOCH = date(1970, 1, 1).toordinal()
 _TODAY = "SELECT floor(extract(epoch FROM clock_timestamp()) / 86400)::integer"
 
 
-class PostgreSQL:
-    """A connection to PostgreSQL, made anew when it was lost."""
+class PostgreSQL(Engine):
+    """A connection to PostgreSQL."""
 
     dialect = "postgresql"
 
     def __init__(self, address: Address, project: str) -> None:
         """Take where it is and which project is asked for; connect to nothing yet."""
-        self.address, self.project = address, project
-        self._open: Connection[Any] | None = None
+        super().__init__(address, project)
         self._days: set[tuple[str, int]] = set()
         self._incoming: set[str] = set()
-
-    def __enter__(self) -> Self:
-        """Connect."""
-        with self.connection():
-            return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the connection."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
 
     def interrupt(self) -> None:
         """Cut the connection from another thread, so that whoever waits for an answer waits no longer."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import UsageError
 from agent_studio.fleet.access import Done, Grant, Revoked
 from agent_studio.fleet.engines import versions
-from agent_studio.fleet.engines.postgresql import PostgreSQL
 from agent_studio.fleet.engines.postgresql_connection import version
 from agent_studio.fleet.engines.postgresql_schema import columns
 from agent_studio.fleet.engines.postgresql_store import one
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from agent_studio.fleet.address import Address
+    from agent_studio.fleet.engines.postgresql import PostgreSQL
 
 _MARK = "agent-studio fleet"
 """The comment on a role that we made."""
@@ -36,18 +35,9 @@ _WRITTEN = "(project = %(project)s AND machine = %(machine)s OR %(all)s) AND ins
 class PostgreSQLDoors:
     """Grants and revokes, by a role that may create roles and owns the schema."""
 
-    def __init__(self, address: Address) -> None:
-        """Take where it is."""
-        self._engine = PostgreSQL(address, "")
-
-    def __enter__(self) -> Self:
-        """Connect."""
-        self._engine.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the connection."""
-        self._engine.__exit__(None, None, None)
+    def __init__(self, engine: PostgreSQL) -> None:
+        """Take the engine, connected."""
+        self._engine = engine
 
     def plan(self, grant: Grant) -> list[str]:
         """Return the statements that a grant consists of, without a password."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_studio.errors import ConfigurationError, did_you_mean
 from agent_studio.fleet.engines import FleetError, SchemaError
 from agent_studio.fleet.engines.postgresql_schema import MADE_BY
 from agent_studio.fleet.tables import SCHEMA
@@ -47,11 +46,7 @@ def connected(address: Address) -> Connection[Any]:
 
 def _parameters(address: Address) -> dict[str, Any]:
     """Return what the library takes; without another word a host elsewhere has to prove who it is."""
-    unknown = sorted(set(address.options) - set(_OPTIONS))
-    if unknown:
-        raise ConfigurationError(
-            f"{address.shown}: unknown option {unknown[0]!r}", hint=did_you_mean(unknown[0], _OPTIONS)
-        )
+    address.refuse_unknown(_OPTIONS)
     given = {
         "host": ",".join(host for host, _ in address.hosts),
         "port": ",".join(str(port or "") for _, port in address.hosts),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import environment_root
-from agent_studio.errors import AgentStudioError, UnsafePathError
-from agent_studio.memory.gates import KnownError, RefusedError
+from agent_studio.errors import UnsafePathError
+from agent_studio.memory.importing import kept
 from agent_studio.memory.sidecar import folder_name
 from agent_studio.memory.sidecars.entry import TEXT_MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from agent_studio.environment.context import Context
+    from agent_studio.memory.importing import Imported
     from agent_studio.memory.sidecar import Sidecar
     from agent_studio.storage.folder import Folder
 
@@ -27,36 +29,16 @@ _KEY_FILES = "keyFiles"
 _PARAGRAPH = re.compile(r"\n[ \t]*\n|\n(?=[-*+] )")
 
 
-class Imported(NamedTuple):
-    """What became of the original's files."""
-
-    added: int
-    known: int
-    refused: tuple[str, ...]
-    """File and reason of what is not kept."""
-    files: int
-
-
 def take_over(context: Context, sidecar: Sidecar) -> Imported:
     """Add what the original's files hold that is not there already; the files stay."""
-    added, known, refused, files = 0, 0, list[str](), 0
-    for name, kind, texts in _found(context, folder_name(sidecar.agent)):
-        files += 1
-        try:
-            for text in texts:
-                try:
-                    sidecar.add(text, kind=kind, source=f"original: {name}"[:200])
-                    added += 1
-                except KnownError:
-                    known += 1
-                except RefusedError as error:
-                    refused.append(f"{name}: {error}")
-        except (ValueError, RecursionError, AgentStudioError) as error:
-            refused.append(f"{name}: {error}")
-    return Imported(added, known, tuple(refused), files)
+
+    def add(name: str, kind: str, text: str) -> None:
+        sidecar.add(text, kind=kind, source=f"original: {name}"[:200])
+
+    return kept(_found(context, folder_name(sidecar.agent)), add)
 
 
-def _found(context: Context, agent: str) -> Iterator[tuple[str, str, Iterator[str]]]:
+def _found(context: Context, agent: str) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
     folder = environment_root(context.project, Environment.STAGING, {}).folder("agents")
     try:
         sessions = folder.names()
@@ -70,8 +52,8 @@ def _found(context: Context, agent: str) -> Iterator[tuple[str, str, Iterator[st
         for name in names:
             stem, _, ending = name.rpartition(".")
             if ending in {"json", "txt"}:
-                place = f"{session}/{agent}/{name}"
-                yield place, _KINDS.get(stem, "note"), _texts(folder, place, stem, is_json=ending == "json")
+                place, kind = f"{session}/{agent}/{name}", _KINDS.get(stem, "note")
+                yield place, zip(repeat(kind), _texts(folder, place, stem, is_json=ending == "json"), strict=False)
 
 
 def _texts(folder: Folder, place: str, stem: str, *, is_json: bool) -> Iterator[str]:

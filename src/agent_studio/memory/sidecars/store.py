@@ -16,9 +16,9 @@ from agent_studio import clock
 from agent_studio.memory import index
 from agent_studio.memory.index import Piece, Source
 from agent_studio.memory.sidecars.entry import Entry, encoded, parsed
-from agent_studio.memory.turn import in_turn
 from agent_studio.storage import journal
 from agent_studio.storage.descriptors import read_chunks
+from agent_studio.storage.locks import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
