@@ -27,7 +27,7 @@ sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ t
 from bench import fleet_bench, fleet_fill, fleet_load, fleet_sizing  # noqa: E402 - only after the line above
 
 ROWS, DAYS = 2_000, 2
-ENGINE = fleet_sizing.Engine(cpu_s=10, bytes=100, read_s=1, cores=3)
+ENGINE = fleet_sizing.Engine(cpu_s=10, bytes=100, base_s=0.5, read_s=1, cores=3)
 
 
 def test_the_page_shows_the_figures_that_are_kept() -> None:
@@ -39,8 +39,8 @@ def test_the_page_shows_the_figures_that_are_kept() -> None:
 def test_the_model_is_its_formulas() -> None:
     plan = fleet_sizing.Plan()
     found = fleet_sizing.need(ENGINE, 100_000_000, plan)
-    assert found.answer_s == pytest.approx(5)
-    keep, read = 100e6 / 86_400 * 4 * 10e-6 / 0.5, 20_000 / 86_400 * 4 * 5 * 3 / 0.5
+    assert found.answer_s == pytest.approx(0.5 + 5)
+    keep, read = 100e6 / 86_400 * 4 * 10e-6 / 0.5, 20_000 / 86_400 * 4 * 5.5 * 3 / 0.5
     assert found.cores == pytest.approx(2 * keep + read)
     assert found.disk_bytes == pytest.approx(100e6 * 90 * 100 / 0.7 * 2)
     assert found.machines == 2
