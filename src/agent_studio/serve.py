@@ -43,8 +43,8 @@ _BACKLOG = 256
 _CONNECTIONS = 512
 _KEEP_ALIVE_SECONDS = 65
 _FRESH_SECONDS = 2.0
-_ARENAS_AT_MOST = -8
-"""`M_ARENA_MAX` of glibc's malloc.h; other systems have no such function, or leave it alone."""
+_ALLOCATION = {-8: 2, -3: 1 << 20}
+"""`M_ARENA_MAX` and `M_MMAP_THRESHOLD` of glibc's malloc.h; other systems have no such function, or leave it alone."""
 _SWITCH_SECONDS = 0.0005
 """A tenth of Python's own: a decision must not wait behind a batch that is unpacked or ingested."""
 
@@ -222,11 +222,16 @@ class _Server:
 
 
 def _share_memory() -> None:
-    """Have all threads take memory from two arenas: glibc gives each its own, and what one has freed stays with it."""
+    """Have threads share memory, and give back what is large.
+
+    glibc gives each thread an arena of its own, and what one has freed stays with it. What is large it maps apart and
+    gives back, but takes for small whatever is not larger than what it has given back once: a single line of 32 MB.
+    """
     with suppress(OSError, AttributeError):
         import ctypes  # noqa: PLC0415 - only then
 
-        ctypes.CDLL(None).mallopt(_ARENAS_AT_MOST, 2)
+        for parameter, value in _ALLOCATION.items():
+            ctypes.CDLL(None).mallopt(parameter, value)
 
 
 class _Ingest:
