@@ -215,6 +215,15 @@ def test_files_of_the_original_are_named_with_what_becomes_of_them(bare: Studio)
     )
 
 
+def test_of_the_original_only_what_is_there_is_offered(bare: Studio) -> None:
+    bare.write(".claude/context/memory/sessions/.gitkeep", "")
+    assert "original-format" not in findings(bare, "--env", "production")
+    bare.write(".claude/context/memory/sessions/session_001.json", "{}")
+    assert findings(bare, "--env", "production")["original-format"]["fix"] == (
+        "agent-studio memory import --env production"
+    )
+
+
 def test_a_symlinked_data_folder_is_an_error(staged: Studio) -> None:
     folder = staged.path / ".claude/staging/agents"
     folder.rmdir()
