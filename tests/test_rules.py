@@ -359,10 +359,13 @@ def test_a_ledger_that_a_reset_moved_aside_whole_is_not_missed(staged: Studio) -
         _spend(staged, 10)
     assert ledger_tail.look(_context(staged)) == (4, "")
     assert staged.run("cost", "verify", *STAGING).code == 0
+    assert staged.json("cost", "report", *STAGING)
     assert staged.run("init", "--reset", "--yes", *STAGING, "--set", "testData.artifactsCount=0").code == 0
     assert ledger_tail.look(_context(staged)) == (0, "")
     assert staged.run("alerts", "list", *STAGING).code == 0
     told = staged.json("cost", "verify", *STAGING)
+    report = staged.run("cost", "report", *STAGING)
+    assert (report.code, report.err) == (0, "")
     (archived,) = (staged.path / ".agent-studio/staging/archive").iterdir()
     assert [told["verdict"], *(one.rpartition(": ")[2] for one in told["returns"])] == [
         "PASS", f"it is in {archived}/metrics"
