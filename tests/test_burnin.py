@@ -101,6 +101,12 @@ def test_the_minimum_is_said_before_it_starts(world: BurninWorld) -> None:
     assert found["started"]
 
 
+def test_of_next_to_nothing_no_number_of_days_is_made_up(world: BurninWorld) -> None:
+    world.session()
+    world.work(0.2)
+    assert "  over a year at the rate of the last week (observed-hours takes longest)" in world.run("start").out
+
+
 def test_starting_again_changes_nothing_unless_asked(world: BurninWorld) -> None:
     world.start()
     first = world.burnin("status", code=3)["since"]

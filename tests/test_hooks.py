@@ -420,6 +420,7 @@ def test_bench_measures_on_this_machine(staged: Studio) -> None:
     assert [one["name"][:6] for one in found["figures"]] == ["record", "the sa", "exec a"]
     assert all(one["value"] > 0 for one in found["figures"])
     assert inbox(staged) == []
+    assert " x the CPU of sh -c :; " in staged.run("hooks", "bench", "--rounds", "1").out
 
 
 COMMANDS = st.text(min_size=1, max_size=40).filter(lambda text: text.strip() and "\x00" not in text)

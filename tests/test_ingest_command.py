@@ -49,6 +49,19 @@ def test_it_says_what_was_recorded(studio: Studio) -> None:
     assert "session-log.jsonl               2" in done.out
 
 
+def test_what_was_ingested_waits_no_longer_though_the_inbox_is_kept(studio: Studio) -> None:
+    start, prompt = _event("SessionStart"), _event("UserPromptSubmit", prompt="x")
+    _inbox(studio).write_bytes(start)
+    assert studio.json("monitor", *STAGING)["waitingBytes"] == len(start)
+    assert studio.run("ingest", *STAGING).code == 0
+    assert _inbox(studio).stat().st_size == len(start)
+    assert studio.json("monitor", *STAGING)["waitingBytes"] == 0
+    assert "not yet ingested" not in studio.run("monitor", *STAGING).out
+    with _inbox(studio).open("ab") as inbox:
+        inbox.write(prompt)
+    assert studio.json("monitor", *STAGING)["waitingBytes"] == len(prompt)
+
+
 def test_its_json_has_every_figure(studio: Studio) -> None:
     _inbox(studio).write_bytes(_event("SessionStart") + b"damaged\n" + _event("FromTheFuture"))
     done = studio.run("ingest", *STAGING, "--json")

@@ -5,9 +5,15 @@ import json
 import os
 import shutil
 import stat
+from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+
+from agent_studio.environment.schema import BY_NAME
+from agent_studio.records import LlmUsage
+from agent_studio.staging import activity
 
 if TYPE_CHECKING:
     from tests.conftest import Studio
@@ -133,7 +139,9 @@ def test_existing_configuration_and_ignore_file_survive(bare: Studio) -> None:
     text = "# mine\r\nagent_routing: {a: 1} # flow\r\nmonitoring:\r\n    enabled: true\r\n"
     bare.write(".claude/config.yaml", text)
     bare.write(".gitignore", "*.log\r\nlast")
-    assert bare.run("init", "--env", "staging", "--set", "testData.artifactsCount=0").code == 0
+    done = bare.run("init", "--env", "staging", "--set", "testData.artifactsCount=0")
+    assert done.code == 0
+    assert "✓ Added to: .gitignore" in done.out
     assert (bare.path / ".claude/config.yaml").read_bytes() == text.encode()
     assert (bare.path / ".gitignore").read_bytes() == (
         b"*.log\r\nlast\r\n.agent-studio/\r\n.claude/staging/\r\n.claude/settings.local.json\r\n"
@@ -195,6 +203,17 @@ def test_generated_activity_is_marked_deterministic_and_never_added_twice(staged
     assert staged.run("init", "--env", "staging", *few, "--with-activity", "3", "--seed", "8").code == 0
     assert staged.snapshot() == before
     assert staged.run("init", "--env", "production", "--with-activity").code == 2
+
+
+@pytest.mark.parametrize("hour", [0, 6, 11, 23])
+def test_a_generated_day_stays_well_within_the_default_budget(hour: int) -> None:
+    end = datetime(2026, 1, 31, hour, 14, tzinfo=UTC)
+    for seed in range(1, 21):
+        days: Counter[str] = Counter()
+        for record in activity.generate(end, seed=seed).records:
+            if isinstance(record, LlmUsage):
+                days[record.timestamp[:10]] += record.input_tokens + record.output_tokens
+        assert max(days.values()) < 0.8 * BY_NAME["monitoring.thresholds.tokenBudgetPerDay"].default
 
 
 def test_a_damaged_index_is_rebuilt_and_the_damaged_bytes_are_kept(staged: Studio) -> None:

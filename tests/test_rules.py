@@ -353,6 +353,33 @@ def test_a_ledger_that_was_touched_is_seen_and_stays_seen(staged: Studio, damage
     assert ledger_tail.look(context) == (4, ""), "a line that is being written is no damage"
 
 
+def test_a_ledger_that_a_reset_moved_aside_whole_is_not_missed(staged: Studio) -> None:
+    for _ in range(4):
+        _spend(staged, 10)
+    assert ledger_tail.look(_context(staged)) == (4, "")
+    assert staged.run("cost", "verify", *STAGING).code == 0
+    assert staged.json("cost", "report", *STAGING)
+    assert staged.run("init", "--reset", "--yes", *STAGING, "--set", "testData.artifactsCount=0").code == 0
+    assert ledger_tail.look(_context(staged)) == (0, "")
+    assert staged.run("alerts", "list", *STAGING).code == 0
+    told = staged.json("cost", "verify", *STAGING)
+    report = staged.run("cost", "report", *STAGING)
+    assert (report.code, report.err) == (0, "")
+    (archived,) = (staged.path / ".agent-studio/staging/archive").iterdir()
+    assert [told["verdict"], *(one.rpartition(": ")[2] for one in told["returns"])] == [
+        "PASS", f"it is in {archived}/metrics"
+    ]  # fmt: skip
+    for _ in range(5):
+        _spend(staged, 20)
+    assert ledger_tail.look(_context(staged)) == (5, "")
+    assert staged.run("cost", "verify", *STAGING).code == 0
+    staged.write(".claude/staging/metrics/llm-usage.log", _ledger(staged).splitlines(keepends=True)[0])
+    assert ledger_tail.look(_context(staged)).fault == "records 2 to 5 of the ledger are gone"
+    assert staged.run("cost", "verify", *STAGING).code == 8
+    (archived / "metrics/llm-usage.log").unlink()
+    assert ledger_tail.look(_context(staged)).fault
+
+
 def test_a_ledger_that_grows_past_one_look_is_followed(staged: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     context = _context(staged)
     monkeypatch.setattr(ledger_tail, "_TAIL_BYTES", 2_000)

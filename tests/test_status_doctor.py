@@ -202,7 +202,8 @@ def test_node_env_that_seems_to_choose_an_environment_is_named(staged: Studio, n
 def test_drift_between_environments_is_named(staged: Studio) -> None:
     text = (staged.path / ".claude/config.staging.yaml").read_text()
     staged.write(".claude/config.staging.yaml", text + "models:\n  default: other\n")
-    assert "models.default" in findings(staged, "--env", "staging")["drift"]["message"]
+    found = findings(staged, "--env", "staging")["drift"]["message"]
+    assert found == "models.default is 'other' in staging and not set in production"
 
 
 def test_files_of_the_original_are_named_with_what_becomes_of_them(bare: Studio) -> None:
@@ -210,6 +211,15 @@ def test_files_of_the_original_are_named_with_what_becomes_of_them(bare: Studio)
     message = findings(bare, "--env", "production")["original-format"]["message"]
     assert message == (
         ".claude/context/metrics/hook-metrics.jsonl is left alone; figures begin with what is recorded from now on"
+    )
+
+
+def test_of_the_original_only_what_is_there_is_offered(bare: Studio) -> None:
+    bare.write(".claude/context/memory/sessions/.gitkeep", "")
+    assert "original-format" not in findings(bare, "--env", "production")
+    bare.write(".claude/context/memory/sessions/session_001.json", "{}")
+    assert findings(bare, "--env", "production")["original-format"]["fix"] == (
+        "agent-studio memory import --env production"
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import msgspec
 
 from agent_studio import clock
-from agent_studio.cost import ledger, segments, table
+from agent_studio.cost import archives, ledger, segments, table
 from agent_studio.cost.counting import MOST, Tokens, usage_id
 from agent_studio.cost.money import pico_of, usd_text
 from agent_studio.cost.responses import instant_ms
@@ -139,7 +139,8 @@ class Book:
         try:
             self._follow(position)
         except segments.MovedError:
-            self.table.put_note(_MOVED, "yes")
+            aside = archives.holding([self._root], position.seq, position.hash)
+            self.table.put_note(_MOVED, "" if aside else "yes")
             self.table.put_note(_BEGUN, str(int(self.table.note(_BEGUN) or 0) + 1))
             self.table.db.execute("DELETE FROM usage")
             self.table.db.execute("DELETE FROM replaced")

@@ -75,6 +75,11 @@ def name_of(first_seq: int) -> str:
     return f"llm-usage.{first_seq}.log"
 
 
+def is_one(name: str) -> bool:
+    """Say whether a file of this name is one of a ledger."""
+    return name == FILE or _RENAMED.fullmatch(name) is not None
+
+
 def renamed(root: EnvironmentRoot) -> list[tuple[int, str]]:
     """Return first number and name of the files that have grown large, oldest first."""
     folder = root.folder(LlmUsage.kind)

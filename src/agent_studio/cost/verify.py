@@ -6,10 +6,10 @@ The chain says where something is not as it was; what stands around that place s
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.cost import checkpoints, original, segments
+from agent_studio.cost import archives, checkpoints, original, segments
 from agent_studio.records import LlmUsage
 from agent_studio.storage import chain
 from agent_studio.storage.chain import Head
@@ -95,7 +95,7 @@ def verify(
 ) -> Verdict:
     """Verify a ledger against its chain and the checkpoints of every environment that shares it; the owner is first.
 
-    `kept` are checkpoints from elsewhere, to which alone `returns` are no excuse.
+    `kept` are checkpoints from elsewhere, to which alone neither `returns` nor archives are an excuse.
     """
     owner, anchors, verdict = roots[0], [], Verdict()
     for root in roots:
@@ -107,16 +107,36 @@ def verify(
     explained = {one: by for one in anchors if (by := _returned(one, returns))}
     verdict.returns = [f"the checkpoint of {one.time} ended at record {one.seq}: {by}" for one, by in explained.items()]
     verdict.unsigned = sum(one.sig is None for one in [*anchors, *kept])
-    anchors = [*(one for one in anchors if one not in explained), *kept]
+    anchors = [one for one in anchors if one not in explained]
     folder = owner.folder(LlmUsage.kind)
     files = [folder.path / one.name for one in segments.segments(owner)]
     if not files and folder.has_file(segments.FILE):
         files = [folder.path / segments.FILE]
-    _check(files, anchors, verdict, folder.path / segments.FILE)
+    verdict = _checked(roots, files, anchors, kept, verdict)
     for checkpoint in signed:
         if (wrong := checkpoints.fault(checkpoint, owner.project)) is not None:
             verdict.faults.append(f"the checkpoint of {checkpoint.time} at record {checkpoint.seq}: {wrong}")
     return verdict
+
+
+def _checked(
+    roots: Sequence[EnvironmentRoot], files: list[Path], anchors: list[Checkpoint], kept: Sequence[Checkpoint],
+    verdict: Verdict,
+) -> Verdict:  # fmt: skip
+    """Check a ledger; where it fails, once more without the checkpoints whose record lies in an archive."""
+    newest = roots[0].folder(LlmUsage.kind).path / segments.FILE
+    before = replace(verdict)
+    _check(files, [*anchors, *kept], verdict, newest)
+    if verdict.first_bad is None:
+        return verdict
+    places = {one: archives.holding(roots, one.seq, one.hash) for one in anchors if one.seq}
+    aside = {one: place for one, place in places.items() if place}
+    if not aside:
+        return verdict
+    told = [f"the checkpoint of {one.time} ended at record {one.seq}: it is in {aside[one]}" for one in aside]
+    again = replace(before, returns=[*before.returns, *told])
+    _check(files, [*(one for one in anchors if one not in aside), *kept], again, newest)
+    return again
 
 
 def _returned(checkpoint: Checkpoint, returns: Sequence[Return]) -> str:

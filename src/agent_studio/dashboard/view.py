@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agent_studio import clock
 from agent_studio.capture.recorder import routes
 from agent_studio.dashboard import figures
-from agent_studio.monitor import metrics
+from agent_studio.monitor import metrics, watchers
 from agent_studio.monitor.summary import DAY_MS, Window
 
 if TYPE_CHECKING:
@@ -298,10 +298,9 @@ def _waiting(context: Context) -> dict[str, int | None]:
     """Return what was recorded and is nowhere yet; of a fleet it is in each machine's own files."""
     if context.shared is not None:
         return {"waitingBytes": None, "unrouted": None}
-    inbox = context.root.folder("metrics").status(routes.INBOX)
     unrouted = routes.unrouted(context.project)
     return {
-        "waitingBytes": 0 if inbox is None else inbox.st_size,
+        "waitingBytes": watchers.waiting_bytes(context),
         "unrouted": 0 if unrouted is None else unrouted.count,
     }
 

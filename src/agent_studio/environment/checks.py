@@ -101,9 +101,14 @@ def _drift(project: Project) -> Iterator[Finding]:
         yield Finding("drift", Severity.OK, "staging differs from production only where it should")
     for item in drift:
         yield Finding(
-            "drift", Severity.INFO, f"{item.key} is {item.a!r} in staging and {item.b!r} in production",
+            "drift", Severity.INFO,
+            f"{item.key} is {_told(item.a)} in staging and {_told(item.b)} in production",
             "agent-studio config diff staging production",
         )  # fmt: skip
+
+
+def _told(value: object) -> str:
+    return "not set" if value is None else repr(value)
 
 
 def _development_root(context: Context) -> Iterator[Finding]:

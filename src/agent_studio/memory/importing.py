@@ -6,13 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.environment.roots import ORIGINAL_MEMORY
+from agent_studio.environment.roots import ORIGINAL_MEMORY, SHARED_ROOT
 from agent_studio.errors import AgentStudioError, UsageError
 from agent_studio.memory.gates import KnownError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from agent_studio.environment.roots import Project
     from agent_studio.memory.book import Memory
     from agent_studio.storage.folder import Folder
 
@@ -25,8 +26,6 @@ _IN_SESSIONS: Mapping[str, str] = {
 """Of a session's fields those that outlive it; its summary, its tasks, files and next steps are left alone."""
 _SESSIONS = "sessions"
 _FILE_MAX_BYTES = 1 << 20
-PLACES = (*(f"{ORIGINAL_MEMORY}/{name}" for name in _LISTS), f"{ORIGINAL_MEMORY}/{_SESSIONS}")
-"""What can be taken over, below `.claude/`."""
 
 
 class Imported(NamedTuple):
@@ -74,6 +73,13 @@ def kept(found: Iterable[tuple[str, Iterable[tuple[str, ...]]]], add: Callable[.
         except (ValueError, RecursionError, AgentStudioError) as error:
             refused.append(f"{name}: {error}")
     return Imported(files, added, known, tuple(refused))
+
+
+def places(project: Project) -> list[str]:
+    """Return what can be taken over, below `.claude/`: lists, and the folder of sessions when it has one."""
+    folder = project.folder.at(f"{SHARED_ROOT}/{ORIGINAL_MEMORY}")
+    names = _names(folder) if folder.has_folder() else ()
+    return [f"{ORIGINAL_MEMORY}/{name}" for name in dict.fromkeys(name.partition("/")[0] for name in names)]
 
 
 def _names(folder: Folder) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Is the end of the ledger still what was seen the last time? Cheap enough to ask every minute.
 
 The last records must form a chain, end no earlier than any checkpoint or the last look did, and agree with both. What
-lies further back is for `cost verify`. What was seen is kept in `ledger-seen.json` and moves on only while all is well:
-to accept a ledger that was changed on purpose, remove that file.
+lies further back is for `cost verify`. What was seen is kept in `ledger-seen.json` and moves on only while all is well,
+or when a reset has moved that ledger aside whole: to accept one that was changed on purpose, remove that file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.cost import checkpoints, segments
+from agent_studio.cost import archives, checkpoints, segments
 from agent_studio.environment.sharing import sharing
 from agent_studio.records import LlmUsage
 from agent_studio.storage import chain
@@ -19,7 +19,7 @@ from agent_studio.storage.chain import Head
 from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
@@ -51,20 +51,22 @@ def _look(context: Context) -> Looked:
     newest = max(heads, default=0)
     seen = _seen(context.root)
     promised = [Head(one.seq, one.hash) for root in roots.values() for one in checkpoints.read(root).found if one.seq]
-    fault = fault or _fault([*promised, *((seen,) if seen else ())], heads, newest)
-    if not fault and heads and (seen is None or seen.seq < newest):
+    known = {*promised, *((seen,) if seen else ())}
+    gone = {one for one in known if one.seq > newest or heads.get(one.seq, one.hash) != one.hash}
+    aside = {one for one in gone if archives.holding(roots.values(), one.seq, one.hash)}
+    fault = fault or _fault(sorted(gone - aside), newest)
+    if not fault and heads and (seen is None or seen in aside or seen.seq < newest):
         root = context.root.state
         root.make()
         root.replace(SEEN, json.dumps({"seq": newest, "hash": heads[newest]}).encode() + b"\n")
     return Looked(len(heads), fault)
 
 
-def _fault(known: Iterable[Head], heads: Mapping[int, str], newest: int) -> str:
-    for one in known:
+def _fault(gone: Iterable[Head], newest: int) -> str:
+    for one in gone:
         if one.seq > newest:
             return f"records {newest + 1:,} to {one.seq:,} of the ledger are gone"
-        if one.seq in heads and heads[one.seq] != one.hash:
-            return f"record {one.seq:,} of the ledger is another one than it was"
+        return f"record {one.seq:,} of the ledger is another one than it was"
     return ""
 
 

@@ -155,12 +155,9 @@ def _waiting_since(owner: EnvironmentRoot) -> int | None:
     status = folder.status(_INBOX) if folder.has_folder() else None
     if status is None or not status.st_size:
         return None
-    taken = [int(row[0]) for row in _asked(owner, "SELECT position FROM segment ORDER BY name DESC")]
-    if status.st_size in taken:
+    position = _taken(owner, status.st_size)
+    if position == status.st_size:
         return None
-    position = taken[0] if taken else 0
-    if position > status.st_size:
-        position = 0  # of a file that was sealed since
     with os.fdopen(folder.open(_INBOX), "rb") as file:
         file.seek(position)
         first = file.read(_LINE_BYTES)
@@ -168,6 +165,27 @@ def _waiting_since(owner: EnvironmentRoot) -> int | None:
         is_whole = b"\n" in first or file.read(1) == b"\n"
     found = _STAMP.search(first)
     return int(found[1]) // 1_000_000 if found and is_whole else None
+
+
+def waiting_bytes(context: Context) -> int | None:
+    """Return how much of the inbox was not ingested; None when what ingest remembers cannot be read."""
+    owner = next(iter(sharing(context).values()))
+    inbox = owner.folder("metrics").status(_INBOX)
+    if inbox is None:
+        return 0
+    try:
+        return inbox.st_size - _taken(owner, inbox.st_size)
+    except sqlite3.Error:
+        return None
+
+
+def _taken(owner: EnvironmentRoot, size: int) -> int:
+    """Return up to where ingest has read the inbox, which is kept until it is large enough to be sealed."""
+    positions = [int(row[0]) for row in _asked(owner, "SELECT position FROM segment ORDER BY name DESC")]
+    if size in positions:
+        return size
+    position = positions[0] if positions else 0
+    return position if position <= size else 0  # of a file that was sealed since
 
 
 def _ledger(context: Context) -> Verdict:

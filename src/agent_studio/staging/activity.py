@@ -28,6 +28,8 @@ _AGENTS = ("planner", "developer", "code-reviewer", "test-writer")
 _MODELS = (("claude-sonnet-4-5", 3.0, 15.0), ("claude-haiku-4-5", 1.0, 5.0))
 """Model and a plausible price per million input and output tokens, USD; marked synthetic, never used to bill."""
 _SESSIONS_A_DAY = (4, 9)
+_TOKENS_SHARE = 5
+"""What a response uses is divided by it: a generated day stays within the default budget and raises no alert."""
 
 
 @dataclass
@@ -78,7 +80,7 @@ def _session(activity: Activity, dice: random.Random, start: datetime, session_i
             break
         note(moment, "prompt")
         _hooks(activity, dice, moment, session_id)
-        tokens = dice.randint(800, 6_000), dice.randint(100, 1_500)
+        tokens = dice.randint(800, 6_000) // _TOKENS_SHARE, dice.randint(100, 1_500) // _TOKENS_SHARE
         price = (tokens[0] * input_price + tokens[1] * output_price) / 1e6
         cost += price
         _usage(activity, moment, session_id, turn, model, tokens, price)

@@ -102,7 +102,7 @@ def _original(context: Context) -> Iterator[Finding]:
         (root.original_name("metrics", "llm-usage.log"), later, f"cost import --env {env}"),
         *((root.original_name("memory", name), f"read beside {memory}/{name}", "") for name in MEMORY_FILES),
         (root.original_name("knowledge", INDEX_FILE), "read while there is no index of ours", ""),
-        *((place, later, f"memory import --env {env}") for place in importing.PLACES),
+        *((place, later, f"memory import --env {env}") for place in importing.places(root.project)),
     ]
     if root.root != SHARED_ROOT:
         found = [(place, f"not read: {root.root}/ is apart", "") for place, _, _ in found]

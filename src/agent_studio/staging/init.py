@@ -58,6 +58,8 @@ class Item:
     created: bool
     """False: it was there and was kept."""
     size_bytes: int = 0
+    was_there: bool = False
+    """Of what was created: the file was there, and was added to."""
 
 
 @dataclass
@@ -211,7 +213,7 @@ def _ignore(project: Project, wanted: Iterable[str]) -> Item:
         gap = newline if before and not before.endswith(b"\n") else b""
         added = gap + b"".join(line.encode() + newline for line in missing)
         project.folder.replace(".gitignore", before + added)
-    return Item(place, bool(missing))
+    return Item(place, bool(missing), was_there=bool(before))
 
 
 def _fill(context: Context, options: Options, report: Report) -> None:

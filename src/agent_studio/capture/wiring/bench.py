@@ -84,12 +84,10 @@ def measure(installed: Installed, rounds: int) -> list[Figure]:
         hook = (*command, "exec", "--hook", "Bench:true", "--", "true")
         timed = interleaved(hook, ("true",), rounds, payload, variables)
         plugged = interleaved(_by_plugin(installed, Path(scratch), variables), floor, rounds, payload, variables)
-    wall = record.wall_ms
-    told = (
-        f"{record.cpu_ratio:.2f} x the CPU of {' '.join(floor[-2:])}; wall p50 {_at(wall, 0.5)}, p95 {_at(wall, 0.95)}"
-    )
+    wall, beside = record.wall_ms, f"x the CPU of {' '.join((Path(floor[0]).name, *floor[-2:]))}"
+    told = f"{record.cpu_ratio:.2f} {beside}; wall p50 {_at(wall, 0.5)}, p95 {_at(wall, 0.95)}"
     limit = NATIVE_RATIO if native else PYTHON_RATIO
-    by_plugin = f"{plugged.cpu_ratio:.2f} x the CPU of {' '.join(floor[-2:])}; {plugged.more_ms:.2f} ms more"
+    by_plugin = f"{plugged.cpu_ratio:.2f} {beside}; {plugged.more_ms:.2f} ms more"
     exec_limit = EXEC_MS if native else float("inf")
     return [
         Figure(f"record 3.4 kB ({installed.kind})", record.cpu_ratio, limit, "x", told),

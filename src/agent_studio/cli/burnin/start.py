@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from agent_studio.release.burnin.progress import Minimum
 
 
+_YEAR_DAYS = 365
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--restart", action="store_true", help="count from now on though it runs on this candidate")
@@ -79,4 +82,5 @@ def _days(least: Minimum) -> str:
         return "days cannot be told: no number of runs can show a limit of 0"
     if least.days is None:
         return f"days cannot be told: in the last week staging recorded nothing for {least.slowest}"
-    return f"{least.days:.1f} days at the rate of the last week ({least.slowest} takes longest)"
+    days = "over a year" if least.days > _YEAR_DAYS else f"{least.days:.1f} days"
+    return f"{days} at the rate of the last week ({least.slowest} takes longest)"

@@ -221,4 +221,6 @@ def _render_ready(screen: Screen, name: str, seeded: str, with_option: str) -> N
 
 
 def _verb(item: Item) -> str:
-    return "Created" if item.created else "kept"
+    if not item.created:
+        return "kept"
+    return "Added to" if item.was_there else "Created"
