@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from typing import TYPE_CHECKING
 
 from agent_studio.cost import segments
@@ -32,9 +34,13 @@ def holding(roots: Iterable[EnvironmentRoot], seq: int, digest: str) -> str:
 def _has(folder: Folder, seq: int, digest: str) -> bool:
     mark = f'"_hash":"{digest}"}}\n'.encode()
     for name in filter(segments.is_one, folder.names()):
-        data = folder.read(name)
-        found = data.find(mark)
-        link = chain.read_link(data[data.rfind(b"\n", 0, found) + 1 : found + len(mark) - 1]) if found >= 0 else None
+        with os.fdopen(folder.open(name), "rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                continue
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:  # it may hold years
+                found = data.find(mark)
+                line = data[data.rfind(b"\n", 0, found) + 1 : found + len(mark) - 1] if found >= 0 else b""
+        link = chain.read_link(line)
         if link is not None and link.sound and (link.seq, link.hash) == (seq, digest):
             return True
     return False
