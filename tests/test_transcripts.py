@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.killing import child
 
 from agent_studio import clock
 from agent_studio.capture.ingest.run import ingest
@@ -21,7 +23,7 @@ from agent_studio.environment.roots import Project
 from agent_studio.storage import chain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from agent_studio.capture.ingest.report import Report
 
@@ -197,6 +199,29 @@ def test_a_real_session_becomes_the_right_agents_and_errors(desk: Desk, scenario
     report = desk.whole(scenario)
     assert (desk.agents, desk.errors) == (agents, errors)
     assert report.damaged == report.unknown == report.unrouted == 0
+
+
+def test_an_end_that_a_killed_run_had_taken_in_is_not_hidden_by_a_later_event(desk: Desk, tmp_path: Path) -> None:
+    whole = Desk(tmp_path / "whole")
+    whole.whole("2.1.330/tools")
+    lines = desk.replay("2.1.330/tools")
+    desk.inbox.write_bytes(b"".join(lines))
+    reading = "agent_studio.capture.ingest.transcripts.Transcript.read"
+    assert child(lambda: _killed_in(reading, desk.ingest))
+    (*_, last) = map(json.loads, lines)
+    late = {"hook": "late", "exit": 0, "signal": None, "duration_ms": 1, "session_id": last["payload"]["session_id"]}
+    with desk.inbox.open("ab") as inbox:
+        inbox.write(json.dumps({**last, "kind": "exec", "payload": late}).encode() + b"\n")
+    desk.ingest()
+    events = Counter(record["event"] for record in desk.records("session-log.jsonl"))
+    assert events == Counter(record["event"] for record in whole.records("session-log.jsonl"))
+    assert (desk.errors, len(desk.usage)) == (whole.errors, len(whole.usage))
+
+
+def _killed_in(name: str, work: Callable[[], object]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        work()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -74,8 +74,17 @@ class Daemon:
                 process.terminate()
             else:
                 self.kills += 1
-                process.send_signal(chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)))
+                how = chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
+                process.send_signal(how if self._serves(process.pid) else signal.SIGKILL)
             self._ended(process)
+
+    def _serves(self, pid: int) -> bool:
+        """Tell whether a daemon has come so far that it listens to signals."""
+        try:
+            found: int = json.loads((self.place.state / "serve.json").read_bytes())["pid"]
+        except (OSError, ValueError, KeyError):
+            return False
+        return found == pid
 
     def _ended(self, process: subprocess.Popen[bytes]) -> None:
         """Wait for its end; one that hangs is a fault, and not the end of the trial."""

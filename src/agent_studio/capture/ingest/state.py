@@ -100,6 +100,10 @@ class State:
         """Return the sessions that are open or due, oldest first: one that was forked off comes after its original."""
         return [row[0] for row in self._db.execute("SELECT id FROM session WHERE open OR due ORDER BY started, id")]
 
+    def sessions_due(self) -> list[str]:
+        """Return the sessions whose transcript has to be looked at."""
+        return [row[0] for row in self._db.execute("SELECT id FROM session WHERE (open OR due) AND due")]
+
     def agent(self, session_id: str, agent_id: str) -> dict[str, Any] | None:
         """Return what is known about an agent of a session."""
         doc: dict[str, Any] | None = self._doc(

@@ -86,7 +86,8 @@ class Work:
         """Files that may be artifacts and were changed, as the client names them."""
         self._sessions: dict[str, Session] = {}
         self._touched: set[str] = set()
-        self._due: set[str] = set()
+        self._due = set(state.sessions_due())
+        """Those as well that an earlier run was killed before: one more event of theirs must not hide them."""
 
     def session(self, session_id: str, environment: str) -> Session:
         """Return a session, a new one when it was never heard of; what is done to it is kept."""
