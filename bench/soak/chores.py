@@ -43,6 +43,8 @@ class Chores:
         """Crashes, and answers that no user should get."""
         self.codes: dict[str, dict[int, int]] = {}
         """How often each command ended with which exit code."""
+        self.definitions = threading.Lock()
+        """Held by who changes definitions, and by who has them go live: a candidate is what they are."""
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
@@ -131,12 +133,24 @@ def remember(chore: Chore) -> None:
 def edit(chore: Chore) -> None:
     """Write, change or remove a skill, and find what is there."""
     chore.count += 1
-    name = f"soak-{chore.chance.randrange(30)}"
+    name, word = f"soak-{chore.chance.randrange(30)}", "x" + uuid.uuid4().hex[:10]
+    with chore.owner.definitions:
+        if not _edited(chore, name, word):
+            return
+    found = chore.ours("kb", "search", word)
+    names = [hit["name"] for hit in found.data.get("hits", ())]
+    if names[:1] != [name]:
+        chore.fault(f"kb search: {name} holds {word}, found is {names} ({found.code} {found.problems})")
+    if chore.chance.random() < 0.2:
+        chore.ours("kb", "build")
+
+
+def _edited(chore: Chore, name: str, word: str) -> bool:
+    """Write a skill that knows a word, or remove it; return whether it was written."""
     folder = chore.place.project / ".claude/skills" / name
     if folder.exists() and chore.chance.random() < 0.3:
         shutil.rmtree(folder)
-        return
-    word = "x" + uuid.uuid4().hex[:10]
+        return False
     try:
         folder.mkdir(parents=True, exist_ok=True)
         beside = folder / ".soak"
@@ -145,13 +159,8 @@ def edit(chore: Chore) -> None:
     except OSError:  # the disk is full
         with contextlib.suppress(OSError):
             (folder / ".soak").unlink()
-        return
-    found = chore.ours("kb", "search", word)
-    names = [hit["name"] for hit in found.data.get("hits", ())]
-    if names[:1] != [name]:
-        chore.fault(f"kb search: {name} holds {word}, found is {names} ({found.code} {found.problems})")
-    if chore.chance.random() < 0.2:
-        chore.ours("kb", "build")
+        return False
+    return True
 
 
 def discuss(chore: Chore) -> None:
@@ -191,6 +200,11 @@ def back_up(chore: Chore) -> None:
 
 def release(chore: Chore) -> None:
     """Make a candidate, record evidence, promote it; every third cannot work in production, and has to go back."""
+    with chore.owner.definitions:
+        _released(chore)
+
+
+def _released(chore: Chore) -> None:
     chore.count += 1
     worse = chore.count % 3 == 0
     bad = chore.place.project / ".claude/config.production.yaml"
