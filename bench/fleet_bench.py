@@ -159,6 +159,7 @@ def _fill(engine: Any, scale: Scale, server: PostgreSQLServer | None) -> float:
             count = min(_FILL_ROWS, total - first)
             told(engine, fleet_fill.filling(engine.dialect, table, first, count, total, since_ms, DAYS))
             print(f"{time.perf_counter() - began:7.0f} s: {table} {first + count:,}", file=sys.stderr, flush=True)
+        _require_spread(engine, table, since_ms, now_ms)
     if server is not None:
         for statement in indexes:
             told(engine, statement)
@@ -167,6 +168,13 @@ def _fill(engine: Any, scale: Scale, server: PostgreSQLServer | None) -> float:
         fleet_load.restart(server, **_MEASURED)
         told(engine, "SELECT 1")
     return time.perf_counter() - began
+
+
+def _require_spread(engine: Any, table: str, since_ms: int, now_ms: int) -> None:
+    """Raise `RuntimeError` unless the rows are of the whole stretch, and of nothing else."""
+    ((first, last),) = engine.fetch(f"SELECT min(at_ms), max(at_ms) FROM {SCHEMA}.{table}", {}).rows
+    if not (since_ms == first and now_ms - fleet_fill.DAY_MS < last < now_ms):
+        raise RuntimeError(f"{table} is of {first} to {last}, not of {since_ms} to {now_ms}")
 
 
 def told(engine: Any, statement: str) -> None:

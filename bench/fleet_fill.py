@@ -81,7 +81,7 @@ def _places(speech: Speech, at_ms: str, dialect: str) -> dict[tuple[str, str], s
         return f"{speech.array.format(told)}[1 + {chance(len(values), salt)}]"
 
     at_once = _SESSIONS * _SESSION_EVENTS
-    whole = f"CAST(floor({at_ms}) AS BIGINT)" if dialect == "postgresql" else f"toInt64(intDiv({_ratio(at_ms)}))"
+    whole = f"CAST(floor({at_ms}) AS BIGINT)" if dialect == "postgresql" else _whole(at_ms)
     block = f"n / {at_once}" if dialect == "postgresql" else f"intDiv(n, {at_once})"
     session = speech.digest.format(f"concat('s', {block}, '-', {chance(_SESSIONS, 3)})")
     duration = f"floor(-5000 * ln(CAST(1 + {chance(1_000_000, 4)} AS DOUBLE PRECISION) / 1000001)) / 1000"
@@ -107,11 +107,11 @@ def _places(speech: Speech, at_ms: str, dialect: str) -> dict[tuple[str, str], s
     }  # fmt: skip
 
 
-def _ratio(at_ms: str) -> str:
-    """Return `a + n * b / c` as the two arguments of a whole division."""
+def _whole(at_ms: str) -> str:
+    """Return `a + n * b / c` with a whole division, in which nothing grows beyond 63 bits."""
     since, _, rest = at_ms.partition(" + ")
     product, _, total = rest.partition(" / ")
-    return f"{since} * {total} + {product}, {total}"
+    return f"toInt64({since}) + intDiv({product}, {total})"
 
 
 def batches(rows: int, size: int, seed: int, now_ms: int) -> Iterator[Batch]:

@@ -95,6 +95,10 @@ def test_an_engine_is_filled_and_asked(tmp_path: Path, name: str) -> None:
             ).rows
             assert (count, first) == (total, since_ms)
             assert since_ms < last < now_ms
+            whole = 70_000_000  # the last ten of so many
+            fleet_bench.told(engine, fleet_fill.filling(name, table, whole - 10, 10, whole, since_ms, DAYS))
+            ((count, last),) = engine.fetch(f"SELECT count(*), max(at_ms) FROM {SCHEMA}.{table}", {}).rows
+            assert (count, now_ms - 10 < last < now_ms) == (total + 10, True)
         sent = fleet_load.by_engine(engine, 500, 1, None)
         assert sent.rows == 500
     shared = Source(where, fleet_fill.PROJECT)
