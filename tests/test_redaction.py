@@ -257,8 +257,8 @@ def test_four_times_the_text_takes_about_four_times_the_time(name: str) -> None:
     unit = HOSTILE[name]
     for end in ENDS if name.islower() else ENDS[:1]:
         small, large = (unit * (size // len(unit)) + end for size in (10_000, 40_000))
-        least = min(cost_ns(small) for _ in range(3))
-        assert any(cost_ns(large) < 6 * least + 500_000 for _ in range(5)), end
+        # One beside the other, for a machine is not always as fast; what is quadratic takes sixteen times.
+        assert any(cost_ns(large) < 8 * cost_ns(small) + 500_000 for _ in range(8)), end
 
 
 @given(st.integers(0, 9_000), planted, st.integers(1, 2_000))
