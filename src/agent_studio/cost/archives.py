@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agent_studio.cost import segments
 from agent_studio.records import LlmUsage
 from agent_studio.storage import chain
+from agent_studio.storage.sealed import ARCHIVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,16 +17,14 @@ if TYPE_CHECKING:
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.storage.folder import Folder
 
-FOLDER = "archive"
-
 
 def holding(roots: Iterable[EnvironmentRoot], seq: int, digest: str) -> str:
     """Return the folder whose ledger has this very record; empty for none. It is asked of what is missing only."""
     for root in roots:
-        if not root.state.has_folder(FOLDER):
+        if not root.state.has_folder(ARCHIVE):
             continue
-        for name in sorted(root.state.names(FOLDER), reverse=True):
-            folder = root.state.at(f"{FOLDER}/{name}/{LlmUsage.kind}")
+        for name in sorted(root.state.names(ARCHIVE), reverse=True):
+            folder = root.state.at(f"{ARCHIVE}/{name}/{LlmUsage.kind}")
             if folder.has_folder() and _has(folder, seq, digest):
                 return str(folder.path)
     return ""
