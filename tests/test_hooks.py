@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import Studio
+from tests.release_world import git
 
 from agent_studio.capture.recorder.build import Installed
 from agent_studio.capture.wiring import entries, events, json_text, settings, wrap
@@ -375,6 +376,22 @@ def test_a_copy_of_a_project_is_led_away_from_the_original(staged: Studio, tmp_p
     assert as_client(copy, hook, b'{"x": 1}').returncode == 0
     assert (len(inbox(copy)), len(inbox(staged))) == (1, 0)
     assert copy.run("hooks", "status").code == 0
+
+
+def test_settings_of_this_machine_that_git_tracks_are_told_until_it_no_longer_does(bare: Studio) -> None:
+    bare.write(LOCAL, "{}")
+    git(bare.path, "init", "-q")
+    git(bare.path, "add", ".")
+    git(bare.path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first")
+    few = ("--env", "staging", "--set", "testData.artifactsCount=20")
+    done = bare.run("init", *few)
+    assert (done.code, done.err.count("git tracks .claude/settings.local.json")) == (0, 1)
+    assert "hooks-committed" in bare.run("doctor", *few).out
+    git(bare.path, "rm", "-q", "--cached", LOCAL)
+    assert "hooks-committed" not in bare.run("doctor", *few).out
+    git(bare.path, "add", "-f", LOCAL)
+    bare.run("hooks", "install", "--shared")
+    assert "hooks-committed" not in bare.run("doctor", *few).out
 
 
 def test_init_wires_once_and_leaves_the_settings_alone_when_asked(bare: Studio) -> None:

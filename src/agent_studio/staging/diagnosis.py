@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from agent_studio.capture.wiring.settings import LOCAL, read
 from agent_studio.environment.detect import DEFINITIONS, Environment
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.environment.roots import INDEX_FILE, LOGS, MEMORY_FILES, ORIGINAL_METRICS, SHARED_ROOT
 from agent_studio.environment.schema import KINDS
-from agent_studio.errors import AgentStudioError
+from agent_studio.errors import AgentStudioError, ConfigurationError
+from agent_studio.isolation import repository
 from agent_studio.memory import importing
 from agent_studio.staging import seed
 from agent_studio.staging.rights import open_to_others
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent_studio.environment.context import Context
+    from agent_studio.environment.roots import Project
 
 
 def checks(context: Context) -> Iterator[Finding]:
@@ -31,6 +35,16 @@ def checks(context: Context) -> Iterator[Finding]:
         yield Finding("data", Severity.ERROR, error.message, error.hint)
     yield from _suite(context)
     yield from _original(context)
+
+
+def committed(project: Project) -> Iterator[Finding]:
+    """Yield a finding where git would carry this machine's wiring to others: an ignored file can be tracked."""
+    name = project.shown(LOCAL)
+    with suppress(ConfigurationError):  # said by the findings about the wiring
+        if read(project, LOCAL).ours() and repository.tracked(project.path, name):
+            message = f"git tracks {name}, whose hooks name this machine's recorder: on another, each of them would fail"
+            fix = f"git rm --cached {name} (the file stays), or agent-studio hooks install --shared"
+            yield Finding("hooks-committed", Severity.WARNING, message, fix)
 
 
 def _init(context: Context) -> str:

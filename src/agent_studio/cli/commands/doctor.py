@@ -98,6 +98,7 @@ def _findings(session: Session) -> Iterator[Finding]:
     yield from condition.checks(session.project, session.variables)
     yield from build.findings(session.project)
     yield from wiring.findings(session.project)
+    yield from diagnosis.committed(session.project)
 
 
 def _context(session: Session) -> Context | None:

@@ -18,6 +18,7 @@ from agent_studio.isolation.secrets import baseline
 from agent_studio.reasoning.client.install import CREATED, DIFFERS, KEPT, install
 from agent_studio.release.backups.places import refuse_interrupted
 from agent_studio.release.production import placing, whose
+from agent_studio.staging import diagnosis
 from agent_studio.staging.init import Item, Options, Report, initialise, preflight
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
             for found in accepted.unanswered(report.secrets)
         ),
         *(Problem("skipped", f"{path} was not indexed: {reason}") for path, reason in report.skipped),
+        *(Problem(found.code, found.message, found.fix) for found in diagnosis.committed(session.project)),
     ]
     if report.failure:
         problems.append(Problem(report.failure.code, report.failure.message, report.failure.hint))
