@@ -15,7 +15,7 @@ from agent_studio.release.backups import verifying
 from agent_studio.release.checklists.plan import Plan, versions
 from agent_studio.release.content import manifest
 from agent_studio.release.production.target import IN_PLACE
-from agent_studio.release.signing import signers
+from agent_studio.release.signing import signers, statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def _changes(gathered: Gathered) -> Iterator[str]:
     yield f"## What changes ({len(changes)} files)"
     yield ""
     for one in changes:
-        yield f"- {'new' if one.old is None else 'gone' if one.new is None else 'changed'}: `{one.path}`"
+        yield f"- {statement.change_word(one)}: `{one.path}`"
     if not changes:
         yield "- no file"
     for flag, state in sorted(gathered.carried.flags.items()):
