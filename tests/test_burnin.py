@@ -339,6 +339,9 @@ def test_replays_alone_break_no_limit(world: BurninWorld) -> None:
     verdicts = world.verdicts(code=3)
     assert (verdicts["hook-time"], verdicts["hook-failures"]) == ("INSUFFICIENT", "INSUFFICIENT")
     assert verdicts["production-targets"] != "FAIL"
+    found = {one["kind"]: one for one in world.json("report")["evidence"]}["comparison"]
+    assert found["verdict"] == "INSUFFICIENT"
+    assert "replays alone break no limit" in found["reason"]
 
 
 @given(st.integers(0, 200), st.integers(0, 30), st.integers(0, 2_000), st.integers(0, 60), st.floats(0.01, 0.2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from tests.release_world import NEEDS_KEYS, World
@@ -51,6 +52,17 @@ def test_the_plan_names_all_there_is_to_know_and_its_commands_parse(world: World
     known = {command.split()[0] for command in commands if parses(parser, command.replace("FLAG", "partyMode"))}
     assert {"promote", "rollback", "recover", "release", "alerts", "flags", "gate"} - known <= {"gate"}
     assert [f"rollback --level {level} " in text for level in (1, 2, 3)] == [True] * 3
+
+
+def test_the_plan_of_a_first_release_leads_back_to_what_was_there_before(world: World) -> None:
+    before = world.reads()
+    world.edit("---\nname: code-reviewer\ndescription: Second.\n---\n")
+    planned(world)
+    (command,) = re.findall(r"`agent-studio (rollback --level 2 [^`]*)`", (world.project.path / "plan.md").read_text())
+    world.promoted()
+    assert world.reads() != before
+    world.studio.run(*shlex.split(command))
+    assert world.reads() == before
 
 
 def test_the_same_state_gives_the_same_plan_and_the_same_evidence(world: World) -> None:

@@ -179,6 +179,17 @@ def test_the_command_forgets_old_candidates_and_what_verify_says_stays_green(
     world.must("candidate", "show", tested[:12])
 
 
+@needs_tools
+def test_what_a_new_production_holds_is_no_drift_once_old_bytes_went(
+    bare: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(bare, tmp_path)
+    world.edit("# Another\n")
+    later(monkeypatch, 1)
+    world.must("release", "prune", "--yes")
+    assert {one["name"]: one["verdict"] for one in world.data("gate")["requirements"]}["drift"] == "PASS"
+
+
 def test_old_backups_go_with_their_pieces_and_what_is_named_or_sound_stays(tmp_path: Path) -> None:
     world = DataWorld(tmp_path)
     made = []

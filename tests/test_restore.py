@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 from contextlib import suppress
@@ -26,7 +27,7 @@ from agent_studio.storage import flush, journal
 
 if TYPE_CHECKING:
     from tests.backup_world import Tree
-    from tests.conftest import Studio
+    from tests.conftest import Finished, Studio
 
 
 EVERY = 5
@@ -361,25 +362,40 @@ def test_recover_ends_a_restore_that_was_interrupted(staged: Studio) -> None:
     assert staged.run("recover").out.strip().endswith("Nothing was interrupted")
 
 
-def test_a_restore_behind_a_checkpoint_is_what_cost_verify_says_and_no_fault(staged: Studio) -> None:
+def test_a_ledger_that_a_restore_put_back_is_no_fault_and_a_cut_one_is(staged: Studio) -> None:
     def use() -> None:
         words = ("cost", "record", "--model", "claude-sonnet-4-5", "--input-tokens", "1", "--output-tokens", "1")
         assert staged.run(*words, "--env", "staging").code == 0
 
+    def verified() -> Finished:
+        return staged.run("cost", "verify", "--env", "staging")
+
+    def calm() -> None:
+        assert verified().code == 0
+        assert staged.run("alerts", "list", "--env", "staging").code == 0
+        assert "by somebody else" not in staged.run("cost", "report", "--env", "staging").err
+
     use()
     made = staged.json("backup", "create", "--env", "staging")["backup"]
     use()
-    staged.run("cost", "verify", "--env", "staging")
+    calm()
     done = staged.run("backup", "restore", made, "--yes", "--env", "staging")
     assert (done.code, "ends at record 1 now" in done.err) == (0, True)
-    verified = staged.run("cost", "verify", "--env", "staging")
-    assert (verified.code, f"by the restore of {made}; what was there is in backup" in verified.err) == (0, True)
+    kept = re.search(r"ended at record 2: it is in (.*/archive/ledger-.*)/metrics", verified().err)
+    assert kept is not None
+    assert len(Path(kept[1], "metrics/llm-usage.log").read_bytes().splitlines()) == 2
+    calm()
     use()
     use()
-    assert staged.run("cost", "verify", "--env", "staging").code == 0
+    calm()
+    back = staged.json("backup", "list", "--env", "staging")["backups"][-1]["backup"]
+    staged.run("backup", "restore", back, "--yes", "--env", "staging")
+    calm()  # the other branch of it is left behind as well
     place = staged.path / ".claude/staging/metrics/llm-usage.log"
     place.write_bytes(b"".join(place.read_bytes().splitlines(keepends=True)[:-1]))
-    assert staged.run("cost", "verify", "--env", "staging").code == 8  # a checkpoint after the restore still counts
+    assert verified().code == 8  # all that is missing was put aside once, and came back
+    assert "records 2 to 2 of the ledger are gone" in staged.run("alerts", "list", "--env", "staging").out
+    assert "by somebody else" in staged.run("cost", "report", "--env", "staging").err
 
 
 def test_what_is_asked_for_has_to_be_there(world: World) -> None:

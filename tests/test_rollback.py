@@ -260,6 +260,8 @@ def test_level_3_without_a_backup_disables_staging_until_it_is_made_anew(world: 
         assert "--env development" in done.err
     world.must("promote", "--yes", code=6)
     world.must("status", "--env", "development")
+    doctor = world.must("doctor", "--env", "development", code=1).out
+    assert ("staging-disabled" in doctor, "burnin-damage" in doctor) == (True, False)
     world.must("init", "--env", "staging", "--reset", "--yes", "--no-hooks", *FEW)
     world.must("smoke", "--env", "staging")
     archived = list((world.project.path / ".agent-studio/staging/archive").rglob("learnings.md"))

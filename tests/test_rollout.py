@@ -295,6 +295,19 @@ def test_each_stage_counts_from_its_own_beginning() -> None:
     assert [(one.sessions_on, one.hook_calls) for one in found] == [(2, 2), (1, 1)]
 
 
+def test_what_a_session_did_after_its_start_was_sealed_is_its_time(live: Live) -> None:
+    name = live.session(inside=True, hours=1, runs=0)
+    live.write()
+    place = live.studio.path / ".claude/sessions/session-log.jsonl"
+    place.rename(place.with_name(f"session-log.{live.start:%Y-%m-%d}.1.jsonl"))
+    for minutes in (10, 20, 30):
+        at = live.start + timedelta(hours=1, minutes=minutes)
+        live._add("sessions/session-log.jsonl", at, name, event="prompt")
+    live.write()
+    (found,) = rollout.look(live.context)
+    assert found.sample.hours == 0.5
+
+
 def test_of_a_journal_that_is_too_long_the_newest_part_is_read(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(40):
         live.session(inside=True, hours=1 + number / 8, failures=20 if number < 5 else 0)

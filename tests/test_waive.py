@@ -61,6 +61,7 @@ def test_only_what_is_open_and_can_be_waived_is(world: World) -> None:
     for item, reason in (
         ("integrity", "cannot be waived: what was recorded is damaged"), ("recovery", "a switch is interrupted"),
         ("drift", "edits that nobody promoted"), ("sign-off.qa", "a matter of release.policy.roles"),
+        ("no-regression", "the policy in force does not ask for no-regression"),
         ("comparisn", 'did you mean "comparison"?'), ("smoke", "smoke is PASS: there is nothing to waive"),
     ):  # fmt: skip
         assert reason in waive(world, item, code=2).err

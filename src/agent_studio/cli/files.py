@@ -76,10 +76,10 @@ def refuse_guarded(name: str, definitions: Iterable[Path] = ()) -> Path:
     """Return where a name leads, but for a link at its end; raise `UsageError` for definitions, data and the like."""
     if not name.strip():
         raise UsageError("an empty name is no file's", hint="name the file to write")
-    given = Path(os.path.abspath(Path(name).expanduser())) if name else Path(os.sep)  # noqa: PTH100 - links stay
+    given = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 - links stay
     place = Path(os.path.realpath(given.parent)) / given.name
-    if not name or not given.name or given.is_dir():
-        raise StorageError(f"cannot write {name or repr(name)}: it is a folder", hint="name a file")
+    if not given.name or given.is_dir():
+        raise StorageError(f"cannot write {name}: it is a folder", hint="name a file")
     for seen in (given, place, Path(os.path.realpath(given))):
         for part in map(str.casefold, seen.parts[:-1] if seen.name.casefold() != DEFINITIONS else seen.parts):
             if part in _GUARDED:

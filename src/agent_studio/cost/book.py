@@ -37,7 +37,7 @@ CREATE INDEX usage_at ON usage (at_ms);
 CREATE INDEX usage_session ON usage (session);
 CREATE TABLE replaced (id BLOB, at_ms INTEGER, environment INTEGER, by INTEGER);
 """
-_POSITION, _MOVED, _BEGUN = "position", "moved", "begun"
+_POSITION, _READ, _MOVED, _BEGUN = "position", "read", "moved", "begun"
 _BATCH = 20_000
 _AMENDED = f"INSERT OR REPLACE INTO usage VALUES ({MARKS})"
 _LARGEST = {
@@ -139,7 +139,7 @@ class Book:
         try:
             self._follow(position)
         except segments.MovedError:
-            aside = archives.holding([self._root], position.seq, position.hash)
+            aside = archives.holding(self._root.project, position.seq, position.hash, self.table.note(_READ) or "")
             self.table.put_note(_MOVED, "" if aside else "yes")
             self.table.put_note(_BEGUN, str(int(self.table.note(_BEGUN) or 0) + 1))
             self.table.db.execute("DELETE FROM usage")
@@ -179,6 +179,7 @@ class Book:
 
     def _at(self, position: segments.Position, damaged: int) -> None:
         self.table.put_note(_POSITION, msgspec.json.encode(list(position)).decode())
+        self.table.put_note(_READ, clock.timestamp(clock.now()))
         self.table.put_note("damaged", str(damaged))
         self.table.changed()
         self.table.commit()

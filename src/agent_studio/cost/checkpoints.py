@@ -12,7 +12,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -59,16 +59,6 @@ class Checkpoint:
         return {"seq": self.seq, "size": self.size, "hash": self.hash, "time": self.time, "sig": self.sig}
 
 
-class Return(NamedTuple):
-    """A moment at which the ledger was put back to an earlier end, on purpose."""
-
-    time: str
-    seq: int
-    """Of its last record since then."""
-    kept: str
-    """Where the longer one is, in words."""
-
-
 @dataclass(frozen=True)
 class Reading:
     """The checkpoints of an environment."""
@@ -100,9 +90,9 @@ def kept(place: Path) -> list[Checkpoint]:
     return good
 
 
-def write(root: EnvironmentRoot, head: Head) -> Checkpoint:
-    """Append where the ledger ended, unless the last checkpoint says so already; signed where that is possible."""
-    if (before := read(root).found) and (before[-1].seq, before[-1].hash) == (head.seq, head.hash):
+def write(root: EnvironmentRoot, head: Head, *, anew: bool = False) -> Checkpoint:
+    """Append where the ledger ended, signed where that is possible; not what the last one says, unless `anew`."""
+    if not anew and (before := read(root).found) and (before[-1].seq, before[-1].hash) == (head.seq, head.hash):
         return before[-1]
     size, time = _size(root, head.seq), clock.timestamp(clock.now())
     root.state.make()

@@ -6,7 +6,7 @@ The chain says where something is not as it was; what stands around that place s
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.cost import archives, checkpoints, original, segments
@@ -16,11 +16,11 @@ from agent_studio.storage.chain import Head
 from agent_studio.storage.folder import disk_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from agent_studio.cost.checkpoints import Checkpoint, Return
-    from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.cost.checkpoints import Checkpoint
+    from agent_studio.environment.roots import EnvironmentRoot, Project
     from agent_studio.storage.chain import Link
 
 _CHUNK_BYTES = 4 << 20
@@ -90,12 +90,10 @@ class _Line(NamedTuple):
     data: bytes
 
 
-def verify(
-    roots: Sequence[EnvironmentRoot], kept: Sequence[Checkpoint] = (), returns: Sequence[Return] = ()
-) -> Verdict:
+def verify(roots: Sequence[EnvironmentRoot], kept: Sequence[Checkpoint] = ()) -> Verdict:
     """Verify a ledger against its chain and the checkpoints of every environment that shares it; the owner is first.
 
-    `kept` are checkpoints from elsewhere, to which alone neither `returns` nor archives are an excuse.
+    `kept` are checkpoints from elsewhere, to which alone archives are no excuse.
     """
     owner, anchors, verdict = roots[0], [], Verdict()
     for root in roots:
@@ -104,45 +102,29 @@ def verify(
         if reading.damaged_lines:
             verdict.faults.append(f"{root.state.path / checkpoints.FILE}: {reading.damaged_lines} lines are none")
     signed = [*anchors[-_SIGNATURES_CHECKED:], *kept]
-    explained = {one: by for one in anchors if (by := _returned(one, returns))}
-    verdict.returns = [f"the checkpoint of {one.time} ended at record {one.seq}: {by}" for one, by in explained.items()]
     verdict.unsigned = sum(one.sig is None for one in [*anchors, *kept])
-    anchors = [one for one in anchors if one not in explained]
     folder = owner.folder(LlmUsage.kind)
     files = [folder.path / one.name for one in segments.segments(owner)]
     if not files and folder.has_file(segments.FILE):
         files = [folder.path / segments.FILE]
-    verdict = _checked(roots, files, anchors, kept, verdict)
+    newest = folder.path / segments.FILE
+    _check(files, [*anchors, *kept], verdict, newest, excuse=_excuse(owner.project, kept, verdict))
     for checkpoint in signed:
         if (wrong := checkpoints.fault(checkpoint, owner.project)) is not None:
             verdict.faults.append(f"the checkpoint of {checkpoint.time} at record {checkpoint.seq}: {wrong}")
     return verdict
 
 
-def _checked(
-    roots: Sequence[EnvironmentRoot], files: list[Path], anchors: list[Checkpoint], kept: Sequence[Checkpoint],
-    verdict: Verdict,
-) -> Verdict:  # fmt: skip
-    """Check a ledger; where it fails, once more without the checkpoints whose record lies in an archive."""
-    newest = roots[0].folder(LlmUsage.kind).path / segments.FILE
-    before = replace(verdict)
-    _check(files, [*anchors, *kept], verdict, newest)
-    if verdict.first_bad is None:
-        return verdict
-    places = {one: archives.holding(roots, one.seq, one.hash) for one in anchors if one.seq}
-    aside = {one: place for one, place in places.items() if place}
-    if not aside:
-        return verdict
-    told = [f"the checkpoint of {one.time} ended at record {one.seq}: it is in {aside[one]}" for one in aside]
-    again = replace(before, returns=[*before.returns, *told])
-    _check(files, [*(one for one in anchors if one not in aside), *kept], again, newest)
-    return again
+def _excuse(project: Project, kept: Sequence[Checkpoint], verdict: Verdict) -> Callable[[Checkpoint], bool]:
+    """Return what tells, and notes, that a ledger which was put aside has the record of a checkpoint."""
 
+    def excuse(one: Checkpoint) -> bool:
+        place = "" if one in kept else archives.holding(project, one.seq, one.hash, one.time)
+        if place:
+            verdict.returns.append(f"the checkpoint of {one.time} ended at record {one.seq}: it is in {place}")
+        return bool(place)
 
-def _returned(checkpoint: Checkpoint, returns: Sequence[Return]) -> str:
-    """Say by which return the ledger left a checkpoint behind; empty for none."""
-    by = next((one for one in returns if one.time >= checkpoint.time and one.seq < checkpoint.seq), None)
-    return f"the ledger went back to record {by.seq} at {by.time}, {by.kept}" if by else ""
+    return excuse
 
 
 def verify_file(place: Path) -> Verdict:
@@ -164,8 +146,15 @@ def _start(first: _Line | None) -> Head:
     return Head(found.seq - 1, found.previous) if found and found.seq > 1 else Head()
 
 
-def _check(files: list[Path], anchors: list[Checkpoint], verdict: Verdict, newest: Path, start: Head = Head()) -> None:  # noqa: B008 - frozen
-    """Follow the chain through its files and fill in the verdict."""
+def _check(
+    files: list[Path],
+    anchors: list[Checkpoint],
+    verdict: Verdict,
+    newest: Path,
+    start: Head = Head(),  # noqa: B008 - frozen
+    excuse: Callable[[Checkpoint], bool] = lambda _: False,
+) -> None:
+    """Follow the chain through its files and fill in the verdict; `excuse` is asked of what does not agree."""
     promised: dict[int, list[Checkpoint]] = {}
     for one in anchors:
         if one.seq:
@@ -180,30 +169,33 @@ def _check(files: list[Path], anchors: list[Checkpoint], verdict: Verdict, newes
             verdict.first_bad = _kind(verdict.head, before, line, agreed, lambda: _lines(files, Verdict()))
             break
         said = promised.pop(follows.seq, ())
-        broken = next((anchor for anchor in said if anchor.hash != follows.hash), None)
+        broken = next((anchor for anchor in said if anchor.hash != follows.hash and not excuse(anchor)), None)
         if broken is not None:
             verdict.first_bad = _rewritten(files, agreed, broken)
             break
-        if said:
+        if agreeing := sum(anchor.hash == follows.hash for anchor in said):
             agreed = follows
-            verdict.checkpoints += len(said)
+            verdict.checkpoints += agreeing
         verdict.head, before, last = follows, line, line
         verdict.size += len(line.data) + 1
         verdict.torn_notes += line.data.startswith(_TORN_NOTE)
     else:
-        cut = min(
-            (one for said in promised.values() for one in said if one.seq > verdict.head.seq),
-            key=lambda one: one.seq,
-            default=None,
-        )
-        if cut is not None:
-            where = (last.file, last.number + 1) if last else (newest.name, 1)
-            verdict.first_bad = FirstBad(
-                *where,
-                "truncated",
-                f"the checkpoint of {cut.time} ended at record {cut.seq}, not at {verdict.head.seq}",
-            )
+        where = (last.file, last.number + 1) if last else (newest.name, 1)
+        verdict.first_bad = _cut((one for said in promised.values() for one in said), verdict.head, where, excuse)
     verdict.records += sum(1 for _ in lines)
+
+
+def _cut(
+    left: Iterable[Checkpoint], head: Head, where: tuple[str, int], excuse: Callable[[Checkpoint], bool]
+) -> FirstBad | None:
+    """Return that records are missing behind the last one, by the first of the checkpoints that the chain misses."""
+    missed = [one for one in left if one.seq > head.seq and not excuse(one)]
+    first = min(missed, key=lambda one: one.seq, default=None)
+    if first is None:
+        return None
+    return FirstBad(
+        *where, "truncated", f"the checkpoint of {first.time} ended at record {first.seq}, not at {head.seq}"
+    )
 
 
 def _rewritten(files: list[Path], agreed: Head, anchor: Checkpoint) -> FirstBad:

@@ -2,7 +2,7 @@
 
 The last records must form a chain, end no earlier than any checkpoint or the last look did, and agree with both. What
 lies further back is for `cost verify`. What was seen is kept in `ledger-seen.json` and moves on only while all is well,
-or when a reset has moved that ledger aside whole: to accept one that was changed on purpose, remove that file.
+or when a reset or restore has put that ledger aside: to accept one that was changed on purpose, remove that file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_studio import clock
 from agent_studio.cost import archives, checkpoints, segments
 from agent_studio.environment.sharing import sharing
 from agent_studio.records import LlmUsage
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 
 SEEN = "ledger-seen.json"
 _TAIL_BYTES = 256 << 10
+
+
+class _Seen(NamedTuple):
+    """A record that was in the ledger."""
+
+    seq: int
+    hash: str
+    time: str
+    """When it was."""
 
 
 class Looked(NamedTuple):
@@ -50,19 +60,22 @@ def _look(context: Context) -> Looked:
     heads, fault = _tail(owner)
     newest = max(heads, default=0)
     seen = _seen(context.root)
-    promised = [Head(one.seq, one.hash) for root in roots.values() for one in checkpoints.read(root).found if one.seq]
+    promised = [
+        _Seen(one.seq, one.hash, one.time) for root in roots.values() for one in checkpoints.read(root).found if one.seq
+    ]
     known = {*promised, *((seen,) if seen else ())}
     gone = {one for one in known if one.seq > newest or heads.get(one.seq, one.hash) != one.hash}
-    aside = {one for one in gone if archives.holding(roots.values(), one.seq, one.hash)}
+    aside = {one for one in gone if archives.holding(context.project, *one)}
     fault = fault or _fault(sorted(gone - aside), newest)
     if not fault and heads and (seen is None or seen in aside or seen.seq < newest):
         root = context.root.state
         root.make()
-        root.replace(SEEN, json.dumps({"seq": newest, "hash": heads[newest]}).encode() + b"\n")
+        now = _Seen(newest, heads[newest], clock.timestamp(clock.now()))
+        root.replace(SEEN, json.dumps(now._asdict()).encode() + b"\n")
     return Looked(len(heads), fault)
 
 
-def _fault(gone: Iterable[Head], newest: int) -> str:
+def _fault(gone: Iterable[_Seen], newest: int) -> str:
     for one in gone:
         if one.seq > newest:
             return f"records {newest + 1:,} to {one.seq:,} of the ledger are gone"
@@ -108,9 +121,9 @@ def _lines(owner: EnvironmentRoot, name: str) -> list[bytes]:
     return lines[1:] if start else lines
 
 
-def _seen(root: EnvironmentRoot) -> Head | None:
+def _seen(root: EnvironmentRoot) -> _Seen | None:
     try:
         held = json.loads(root.state.read(SEEN))
-        return Head(int(held["seq"]), str(held["hash"]))
+        return _Seen(int(held["seq"]), str(held["hash"]), str(held.get("time", "")))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

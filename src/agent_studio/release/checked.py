@@ -97,10 +97,7 @@ class Watch:
     def _keep(self, finding: Finding) -> Kept:
         if self._fault is not None:
             raise self._fault
-        if outside := _set_outside(self._context):
-            raise UsageError(
-                f"{outside}, which no candidate has", hint="run it once more with what the files say alone"
-            )
+        refuse_outside(self._context)
         if finding.refused:
             raise UsageError(finding.refused, hint=finding.hint)
         now = candidate(self._context.project).sha256
@@ -129,14 +126,16 @@ def watching(context: Context | None) -> Watch | None:
     return Watch(context) if context is not None and context.environment is Environment.STAGING else None
 
 
-def _set_outside(context: Context) -> str:
-    """Return, in words, what of the configuration no file says; empty when there is nothing."""
+def refuse_outside(context: Context) -> None:
+    """Raise `UsageError` where variables or `--set` say what no file does: no evidence is of that."""
     found = {name: layers[-1].source for name, layers in context.config.layers.items()}
     outside = [f"{name} by {source}" for name, source in found.items() if source in _OUTSIDE]
-    if not outside:
-        return ""
-    more = f" and {len(outside) - _SHOWN} more" if len(outside) > _SHOWN else ""
-    return f"set {', '.join(outside[:_SHOWN])}{more}"
+    if outside:
+        more = f" and {len(outside) - _SHOWN} more" if len(outside) > _SHOWN else ""
+        raise UsageError(
+            f"set {', '.join(outside[:_SHOWN])}{more}, which no candidate has",
+            hint="run it once more with what the files say alone",
+        )
 
 
 def of_smoke(report: SmokeReport) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.environment.detect import Environment
+from agent_studio.environment.disabled import DisabledError
 from agent_studio.environment.findings import Finding, Severity
 from agent_studio.environment.roots import EnvironmentRoot
 from agent_studio.errors import AgentStudioError, ConfigurationError, IntegrityError, UsageError
@@ -99,6 +100,8 @@ def _target(project: Project, past: History, variables: Mapping[str, str]) -> It
         return
     try:
         beginning.check(sides.staging)
+    except DisabledError as error:
+        yield Finding("staging-disabled", Severity.WARNING, error.message, error.hint)
     except ConfigurationError:
         pass  # staging is not set up, or its configuration is a finding of its own
     except AgentStudioError as error:

@@ -83,7 +83,7 @@ def gather(sides: Sides, candidate: str) -> Gathered:
     evals = eval_standing.standing(sides.staging, rules.values, found.evidence)
     facts = Facts(
         candidate, sides.target.separation, rules, found.evidence, signatures, waivers, noted.authors, clock.now(),
-        (*found.faults, *_damage(project_store(sides), entries, past), *evals.damage),
+        (*found.faults, *_damage(Store(project), entries, past), *evals.damage),
         interrupted=switch.pending(project) is not None, drift=drift(sides, past, live, entries, flags.entries),
         unsettled=unsettled(content),
         issues=opened.grave, unclear=opened.unclear,
@@ -159,11 +159,6 @@ def worth(project: Project, gathered: Gathered, data: bytes, shown: str) -> tupl
     return next(pair for pair in gate.judged(asked) if pair[0] is one)
 
 
-def project_store(sides: Sides) -> Store:
-    """Return the store that holds all releases."""
-    return Store(sides.project)
-
-
 def drift(sides: Sides, past: History, live: Mapping[str, Entry], *candidates: Mapping[str, Entry]) -> Sequence[str]:
     """Return the files of production that are neither the live release's nor a candidate's.
 
@@ -171,7 +166,7 @@ def drift(sides: Sides, past: History, live: Mapping[str, Entry], *candidates: M
     """
     if sides.target.absent:
         return []
-    store = project_store(sides)
+    store = Store(sides.project)
     held = whose.read(sides.production) if past.current is None else None
     known = past.current.release if past.current else held.baseline if held else ""
     expected = store.manifest(known) if known and store.has(known) else {}

@@ -48,21 +48,22 @@ class Pruned(NamedTuple):
 
 
 def prune(
-    project: Project, agree: Callable[[Pruned], None], *, keep: int = KEEP, dry_run: bool = False
-) -> Pruned:  # fmt: skip
+    project: Project, agree: Callable[[Pruned], None], *, keep: int = KEEP, baseline: str = "", dry_run: bool = False
+) -> Pruned:
     """Remove what nothing needs; `agree` is shown what would go, and raises to stop.
 
     The live release, those that proved themselves, the last few of the others, what has evidence or sign-offs,
-    candidates of the last 30 days and the checkout's own, edits that a switch found in its way, and what was written in
-    the last hour stay. Raises `BusyError` while a promotion goes on, `RecoveryNeededError`, and `IntegrityError` for a
-    damaged history or manifest of what stays; nothing goes then.
+    candidates of the last 30 days and the checkout's own, edits that a switch found in its way, what was written in the
+    last hour, and `baseline`, the manifest of what production held when it was made, stay. Raises `BusyError` while a
+    promotion goes on, `RecoveryNeededError`, and `IntegrityError` for a damaged history or manifest of what stays;
+    nothing goes then.
     """
     with switch.alone(project, "old releases are removed"):
         switch.refuse_pending(project)
         store, past = Store(project), history.read(project)
         wanted, there = _wanted_candidates(project), list(store.names())
         forgotten = [one for one in candidates.made(project) if one not in wanted]
-        gone, needed = _sort(project, past, keep, set(forgotten))
+        gone, needed = _sort(project, past, keep, {baseline} - {""}, set(forgotten))
         needed |= {name for name in there if _is_new(project, name)}
         objects = [name for name in there if name not in needed]
         found = Pruned(gone, forgotten, len(objects), len(there) - len(objects))
@@ -80,7 +81,9 @@ def _is_new(project: Project, name: str) -> bool:
     return status is not None and clock.now().timestamp() - status.st_mtime < _NEW_S
 
 
-def _sort(project: Project, past: History, keep: int, forgotten: set[str]) -> tuple[list[str], set[str]]:
+def _sort(
+    project: Project, past: History, keep: int, baseline: set[str], forgotten: set[str]
+) -> tuple[list[str], set[str]]:
     """Return the releases that may go, and every object that is needed."""
     store = Store(project)
     witnessed = _witnessed(project)
@@ -92,7 +95,7 @@ def _sort(project: Project, past: History, keep: int, forgotten: set[str]) -> tu
         if one.healthy or {one.release, one.candidate} & witnessed or one in (past.current, governing)
     }
     known = {one.release for one in past.releases} - past.pruned
-    manifests = (known & staying) | witnessed | (set(candidates.made(project)) - forgotten)
+    manifests = (known & staying) | baseline | witnessed | (set(candidates.made(project)) - forgotten)
     manifests |= {one.candidate for one in past.releases if one.release in staying}
     manifests |= {str(one.record["before"]) for one in past.releases if one.release in staying and _before(one)}
     there = {name for name in manifests if store.has(name)}

@@ -52,7 +52,8 @@ def refuse_nowhere(project: Project, past: History, *, by_git: bool) -> None:
     elif not past.way_back:
         raise NothingToReturnToError(
             "no other release was live and healthy in production before",
-            hint="mend the definitions and promote, or revert the checkout: rollback --level 2 --git",
+            hint="mend the definitions and promote, or revert the checkout: "
+            "agent-studio rollback --level 2 --git --reason TEXT",
         )
 
 

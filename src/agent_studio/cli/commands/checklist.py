@@ -11,14 +11,13 @@ does not count.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli import files
 from agent_studio.cli.output import Problem, Result, working
 from agent_studio.cli.signoff import shared
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError, did_you_mean
-from agent_studio.release import policy
+from agent_studio.release import checked, policy
 from agent_studio.release.checklists import attestations, deciding
 from agent_studio.release.checklists.items import ACKNOWLEDGING, CHECKLISTS, POST, PROMOTION, How, attested, grave_error
 from agent_studio.release.checklists.scene import Scene
@@ -29,6 +28,7 @@ from agent_studio.release.production.sides import open_sides, refuse_development
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
@@ -144,9 +144,7 @@ def _signed(
     role = args.role or (roles[0] if len(roles) == 1 else None)
     if role is None or args.key is None:
         raise UsageError("an attestation is signed with a key, in a role", hint=f"--key FILE --role {roles[0]}")
-    key = Path(args.key).expanduser()
-    if not key.is_file():
-        raise UsageError(f"there is no key {args.key}", hint="name the file of a private SSH key")
+    key = shared.key_of(args.key)
     project, candidate = scene.sides.project, scene.made.candidate
     rules = policy.in_force(project, candidate)
     subject = attestations.Subject(candidate, args.subverb, item)
@@ -176,7 +174,7 @@ def _acknowledge(args: argparse.Namespace, session: Session, scene: Scene) -> di
 def _plan(file: str, scene: Scene) -> dict[str, Any]:
     from agent_studio.release.checklists import plan, plan_text  # noqa: PLC0415 - only for a plan
 
-    scene.refuse_outside()
+    checked.refuse_outside(scene.staging)
     scene.sides.refuse_absent()
     made = plan_text.compose(scene.sides, scene.made, scene.gathered)
     place = _write(file, made.text, scene)

@@ -185,8 +185,12 @@ def _prune(args: argparse.Namespace, session: Session) -> Result:
         if found.objects or found.candidates:
             ask(f"remove {found.objects} objects from the store?", yes=args.yes)
 
+    sides = open_sides(session.project, session.variables, session.overrides, looking=True)
+    held = whose.read(sides.production)
     with working("Cleaning up"):
-        found = prune.prune(session.project, agree, keep=args.keep, dry_run=args.dry_run)
+        found = prune.prune(
+            session.project, agree, keep=args.keep, baseline=held.baseline if held else "", dry_run=args.dry_run
+        )
     data = {**found._asdict(), "dryRun": args.dry_run}
 
     def render(screen: Screen) -> None:

@@ -78,7 +78,9 @@ def _check(args: argparse.Namespace, session: Session) -> None:
     if args.git and args.level != REVERT:
         raise UsageError("--git belongs to level 2", hint="agent-studio rollback --level 2 --git --reason TEXT")
     if args.backup and args.level != rollback.NUCLEAR:
-        raise UsageError("--backup belongs to level 3", hint="rollback --level 3 --backup ID --reason TEXT")
+        raise UsageError(
+            "--backup belongs to level 3", hint="agent-studio rollback --level 3 --backup ID --reason TEXT"
+        )
 
 
 def _render(screen: Screen, done: RolledBack, *, dry_run: bool) -> None:

@@ -55,6 +55,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.list:
         return _list(session.project, gathered)
     verdicts = {one.name: one.verdict for one in gate.decide(gathered.facts).requirements}
+    if args.item not in verdicts:
+        raise UsageError(f"the policy in force does not ask for {args.item}", hint="agent-studio gate")
     if verdicts[args.item] in {"PASS", gate.WAIVED}:
         raise UsageError(f"{args.item} is {verdicts[args.item]}: there is nothing to waive", hint="agent-studio gate")
     shared.refuse_nobody(gathered.facts.policy, args.role)

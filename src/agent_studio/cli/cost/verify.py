@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_studio.cli.output import Problem, Result, working
-from agent_studio.environment.sharing import mingled, sharing
+from agent_studio.environment.sharing import sharing
 from agent_studio.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -51,11 +51,9 @@ def verified(context: Context, *, note: bool = False, kept: Sequence[str] = ()) 
     """Verify an environment's ledger; `note` where a sound one ends now, `kept` names files with checkpoints."""
     from agent_studio.cost import checkpoints  # noqa: PLC0415 - only what the chosen sub-verb needs
     from agent_studio.cost.verify import verify  # noqa: PLC0415
-    from agent_studio.release.backups import places  # noqa: PLC0415
 
     roots = list(sharing(context).values())
-    returns = [one for root in mingled(context).values() for one in places.returns(root)]
-    verdict = verify(roots, [one for file in kept for one in checkpoints.kept(Path(file))], returns)
+    verdict = verify(roots, [one for file in kept for one in checkpoints.kept(Path(file))])
     if note and verdict.passed and verdict.head.seq:
         done = checkpoints.write(roots[0], verdict.head)
         verdict.unsigned += done.sig is None and not verdict.unsigned

@@ -124,16 +124,21 @@ def write_file(name: str, data: bytes, session: Session) -> None:
     files.write(name, data, files.definitions_of(session))
 
 
-def sign(stated: Mapping[str, Any], key: str) -> bytes:
-    """Return a statement signed with a key, or with the agent's half of a public one."""
-    place = Path(key)
+def key_of(name: str) -> Path:
+    """Return a key, or the public half of one that an agent has; raise `UsageError` where there is none."""
+    place = Path(name).expanduser()
     if not place.is_file():
         raise UsageError(
-            f"there is no key {key}", hint="name a private key, or a public one whose other half an agent has"
+            f"there is no key {name}", hint="name a private key, or a public one whose other half an agent has"
         )
     if place.stem.endswith("_sk"):
         warn("touch the security key when it blinks")
-    return signoff.sign(stated, place)
+    return place
+
+
+def sign(stated: Mapping[str, Any], key: str) -> bytes:
+    """Return a statement signed with a key; raises as `key_of` does."""
+    return signoff.sign(stated, key_of(key))
 
 
 def show(screen: Screen, stated: Mapping[str, Any], more: Iterable[str] = ()) -> None:

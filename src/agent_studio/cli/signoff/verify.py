@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _NOT_HERE = "nothing is known here of candidate {} and its evidence"
 _ELSEWHERE = "hand the file back to who asked: agent-studio signoff verify FILE tells it there"
 _HINT = "have it requested anew: agent-studio signoff request --role ROLE --out FILE"
+_WAIVE_HINT = "have it written anew: agent-studio waive ITEM --role ROLE --reason TEXT --out FILE"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +87,8 @@ def _told(one: Checked, reason: str, kept: str, *, is_known: bool = True) -> Res
             screen.mark("none", "Whether it counts cannot be told here")
 
     told = f"it does not count: {reason}" if is_known else f"whether it counts cannot be told here: {reason}"
-    problems = [Problem("not-signed", told, _HINT if is_known else _ELSEWHERE)] if reason else []
+    anew = _WAIVE_HINT if signoff.WAIVES in stated else _HINT
+    problems = [Problem("not-signed", told, anew if is_known else _ELSEWHERE)] if reason else []
     return Result(
         _data(one, reason, kept), render, ExitCode.NOT_SIGNED if reason else ExitCode.DONE, problems
     )  # fmt: skip

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
-from agent_studio.cost.checkpoints import Return
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError
 from agent_studio.storage import chained
 from agent_studio.storage.contents import FOLDER as OBJECTS
@@ -121,17 +120,6 @@ def _way_on(root: EnvironmentRoot) -> Iterator[None]:
         yield
     except IntegrityError as error:
         raise IntegrityError(error.message, hint=repairing(root)) from None
-
-
-def returns(root: EnvironmentRoot) -> list[Return]:
-    """Return when restores put the ledger back, oldest first; none where the journal cannot be relied on."""
-    with suppress(IntegrityError):
-        return [
-            Return(str(one["time"]), int(one["ledger"]["seq"]), f"by the restore of {one['backup']}"
-                   + (f"; what was there is in backup {one['before']}" if one["before"] else ""))
-            for one in steps(root) if one["step"] == RESTORED
-        ]  # fmt: skip
-    return []
 
 
 _DISK = "the disk may be failing: look at the system's log"

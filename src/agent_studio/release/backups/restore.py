@@ -1,6 +1,7 @@
 """Puts a backup in the place of an environment's data, all of it or none, whatever happens on the way.
 
-1. The backup is verified, and what is there now is backed up.
+1. The backup is verified, and what is there now is backed up. A ledger that goes back is kept in the archive besides,
+   where those who miss its records look for them.
 2. The files that differ are written into a folder beside the backups and synced; a fault here changes nothing.
 3. The journal names both backups. Once it is durable the restore will happen.
 4. What the backup does not have goes, its files take their places by renaming, all is synced, the journal goes.
@@ -18,19 +19,22 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_studio import clock
 from agent_studio.capture.otlp import daemon
 from agent_studio.cost import checkpoints
 from agent_studio.environment.roots import EnvironmentRoot, Project
 from agent_studio.environment.schema import KINDS
 from agent_studio.environment.sharing import mingled, sharing
-from agent_studio.errors import BusyError, IntegrityError, StorageError
+from agent_studio.errors import AgentStudioError, BusyError, IntegrityError, StorageError
 from agent_studio.release.backups import backup, places, restore_differences, verifying
+from agent_studio.release.backups.line_checks import is_ledger
 from agent_studio.release.backups.places import JOURNAL, Pieces, alone, folder_of
 from agent_studio.release.backups.restore_late import Late
 from agent_studio.release.production import history, sessions
 from agent_studio.storage import flush
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
+from agent_studio.storage.sealed import ARCHIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,6 +128,8 @@ def restore(
         agree(found)
         made = before or backup.make(root, f"before restore of {own}", {}, whole_ledger=False, by=backup.RESTORE).id
         _stage(root, found, all_of_them=bool(archive))
+        if not archive:
+            _keep_ledger(root, made, found.backup)
         journal = _Journal(history.new_id(), own, made, archive, root.root, dict(root.kinds), list(others))
         folder_of(root).replace(JOURNAL, _written(journal))
         late = _finish(root, journal, made)
@@ -180,6 +186,8 @@ def recover(project: Project, environment: Environment) -> str:
             reason = f"before the restore of {journal.backup} went on"
             now = backup.make(root, reason, {}, whole_ledger=False, by=backup.RESTORE)
             shutil.rmtree(_staged(root).path, ignore_errors=True)
+            if not journal.archive:
+                _keep_ledger(root, now.id, backup.load(root, journal.backup))
             _finish(root, journal, now.id)
         return journal.backup
 
@@ -242,6 +250,24 @@ def _refuse_full(root: EnvironmentRoot, found: Plan) -> None:
             raise StorageError(f"{nearest} is on another disk than {place}", hint="keep both on one disk")
 
 
+def _keep_ledger(root: EnvironmentRoot, before: str, made: Backup) -> None:
+    """Keep the ledger that goes, as the backup `before` has it, unless the one that comes is the same."""
+    going = backup.load(root, before)
+    files = [one for one in going.data.files if is_ledger(one.kind, one.path)]
+    if not files or going.data.ledger == made.data.ledger:
+        return
+    place = f"{ARCHIVE}/ledger-{clock.file_stamp(clock.now())}"
+    staged = _staged(root)
+    try:
+        _refuse_faults(going, verifying.build(Pieces(root), files, staged.at("ledger")))
+        root.state.make(ARCHIVE)
+        staged.move("ledger", root.state, place)
+        _sync(root, [root.state.at(place)])
+    except BaseException:
+        shutil.rmtree(staged.path, ignore_errors=True)
+        raise
+
+
 def _stage(root: EnvironmentRoot, found: Plan, *, all_of_them: bool) -> None:
     """Write what is to take a place, durably."""
     staged = _staged(root)
@@ -266,7 +292,7 @@ def _finish(root: EnvironmentRoot, journal: _Journal, before: str) -> Late:
     `before` is the backup of what goes; empty where none could be made.
     """
     made = backup.load(root, journal.backup)
-    keep = root.state.at(f"archive/late-{journal.id}")
+    keep = root.state.at(f"{ARCHIVE}/late-{journal.id}")
     late = Late(root, backup.load(root, before).data.files if before else (), keep)
     if journal.archive:
         _put_aside(root, journal.archive)
@@ -287,6 +313,9 @@ def _finish(root: EnvironmentRoot, journal: _Journal, before: str) -> Late:
         {"backup": journal.backup, "before": journal.before, "archive": journal.archive, "late": late.kept,
          "ledger": made.data.ledger._asdict()},
     )  # fmt: skip
+    if made.data.ledger.seq:
+        with suppress(AgentStudioError):  # from now on this is what the ledger has to reach
+            checkpoints.write(root, made.data.ledger, anew=True)
     folder = folder_of(root)
     with suppress(FileNotFoundError):
         folder.remove(JOURNAL)

@@ -18,12 +18,13 @@ from agent_studio.release.content.candidate import candidate
 from agent_studio.release.evidence import FAIL, INSUFFICIENT, PASS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
     from agent_studio.environment.context import Context
     from agent_studio.monitor.comparison import Comparison, Metric
     from agent_studio.monitor.summary import Summary
+    from agent_studio.monitor.verdict import Verdict
     from agent_studio.release.burnin.observed import Observed
     from agent_studio.release.burnin.progress import Burnin
     from agent_studio.release.production.sides import Sides
@@ -122,7 +123,7 @@ def _findings(sides: Sides, found: Burnin) -> Iterator[Finding]:
     target = next(one for one in found.requirements if one.name == rules.PRODUCTION)
     yield Finding("performance", target.verdict, {"reason": target.message})
     yield _errors(sides.staging, found.since.at, found.seen)
-    yield _comparison(sides, Window(found.since.at_ms, found.seen.now_ms + 1))
+    yield _comparison(sides, Window(found.since.at_ms, found.seen.now_ms + 1), found.seen)
 
 
 def _errors(context: Context, since: datetime, seen: Observed) -> Finding:
@@ -134,9 +135,9 @@ def _errors(context: Context, since: datetime, seen: Observed) -> Finding:
     return Finding("errors", verdict, {"reason": reason, **data})
 
 
-def _comparison(sides: Sides, window: Window) -> Finding:
+def _comparison(sides: Sides, window: Window, seen: Observed) -> Finding:
     found = compare(_as_filed(sides.staging), _as_filed(sides.live()), window)
-    verdict, reason = decided(found)
+    verdict, reason = decided(found, _replayed(seen))
     return Finding("comparison", verdict, {"reason": reason, **data_of(found), "verdict": verdict})
 
 
@@ -145,18 +146,26 @@ def _as_filed(context: Context) -> Context:
     return context._replace(config=load(context.project, context.environment, {}))
 
 
-def decided(found: Comparison) -> tuple[str, str]:
+def _replayed(seen: Observed) -> frozenset[str]:
+    """Return the figures that are of more replays than real runs."""
+    of = {_HOOK_P95: seen.hooks, _HOOK_RATE: seen.hooks, _AGENT_RATE: seen.agents}
+    return frozenset(rule for rule, sample in of.items() if sample.synthetic > sample.real)
+
+
+def decided(found: Comparison, replayed: Collection[str]) -> tuple[str, str]:
     """Return what a comparison means for a candidate, and one sentence about it.
 
-    FAIL takes proof that a figure breaks staging's limit, or is worse than production's and over production's limit.
-    What only shifted is told and decides nothing.
+    FAIL takes proof that a figure breaks staging's limit, or is worse than production's and over production's limit,
+    and is not `replayed` for the most part. What only shifted is told and decides nothing.
     """
     if _is_empty(found.a.summary):
         return INSUFFICIENT, f"{found.a.environment} has no figures"
-    broken = [*_breaches(found), *(told for one in found.metrics if (told := _worse(one)))]
+    broken = [*_breaches(found), *((one.rule, told) for one in found.metrics if (told := _worse(one)))]
+    if proven := [told for rule, told in broken if rule not in replayed]:
+        more = f", and {len(proven) - _LISTED} more" if len(proven) > _LISTED else ""
+        return FAIL, "; ".join(proven[:_LISTED]) + more
     if broken:
-        more = f", and {len(broken) - _LISTED} more" if len(broken) > _LISTED else ""
-        return FAIL, "; ".join(broken[:_LISTED]) + more
+        return INSUFFICIENT, f"most runs were replayed, and replays alone break no limit: {broken[0][1]}"
     if _is_empty(found.b.summary):
         return PASS, f"{found.b.environment} has no figures to compare with"
     shifted = [_name(one) for one in found.metrics if one.shift is not None and one.shift.verdict == WORSE]
@@ -164,11 +173,12 @@ def decided(found: Comparison) -> tuple[str, str]:
     return PASS, f"nothing is proven to be worse than in {found.b.environment} and over a limit{told}"
 
 
-def _breaches(found: Comparison) -> Iterator[str]:
+def _breaches(found: Comparison) -> Iterator[tuple[str, str]]:
+    """Yield the figures that break staging's limit, and how."""
     for one in found.a.verdicts:
         # Of many hooks one looks bad by chance: a single one has to be so at 99 %.
         if one.rule in _COMPARED and one.state == BREACH and (not one.label or one.certain):
-            yield f"{one.rule} {one.label}".rstrip() + f" breaks {found.a.environment}'s limit: {one.message}"
+            yield one.rule, f"{_name(one)} breaks {found.a.environment}'s limit: {one.message}"
 
 
 def _worse(one: Metric) -> str:
@@ -185,7 +195,7 @@ def _worse(one: Metric) -> str:
     return f"{_name(one)} is proven to be worse than production's and over its limit: {ours.value:.4g} over {limit:.4g}"
 
 
-def _name(one: Metric) -> str:
+def _name(one: Metric | Verdict) -> str:
     return f"{one.rule} {one.label}".rstrip()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.errors import AgentStudioError, IntegrityError
-from agent_studio.release import evidence, policy
+from agent_studio.release import checked, evidence, policy
 from agent_studio.release.checklists import attestations
 from agent_studio.release.checklists.items import CHECKLISTS, How, Item
 from agent_studio.release.checklists.looks import LOOKS
@@ -77,7 +77,7 @@ def record(checklist: Checklist, scene: Scene) -> bool:
     Raises `ConfigurationError` where staging cannot be opened, `UsageError` where not files alone say how it is
     configured, `ChangedError` when the checkout is another by now.
     """
-    scene.refuse_outside()
+    checked.refuse_outside(scene.staging)
     if candidate(scene.sides.project).sha256 != checklist.candidate:
         raise ChangedError(
             "definitions changed while the checklist was decided: nothing was recorded", hint="run it again"

@@ -14,8 +14,7 @@ from agent_studio.redaction import redact
 from agent_studio.release.backups import verifying
 from agent_studio.release.checklists.plan import Plan, versions
 from agent_studio.release.content import manifest
-from agent_studio.release.production.target import IN_PLACE
-from agent_studio.release.signing import signers
+from agent_studio.release.signing import signers, statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
     from agent_studio.release.signing.signers import Signer
 
 TITLE = "# Deployment and rollback plan"
-_PROMISES = {
-    IN_PLACE: "none. One checkout is both sides: definitions are live the moment they are written. A promotion applies "
-    "production's configuration and flags and records the bytes; it cannot keep an edit from being live before.",
-    "target": "target. Production's definitions are a folder of their own: nothing is live there before a promotion, "
-    "and a promotion switches all of them or none.",
-}
 
 
 class Contact(NamedTuple):
@@ -81,7 +74,7 @@ def _about(sides: Sides, made: Made, gathered: Gathered) -> Iterator[str]:
     yield f"- Target release: `{target}`" + (" (the candidate with flags)" if target != made.candidate else "")
     yield f"- Production: `{sides.target.tree.definitions}`"
     yield f"- Commands are run in: `{sides.project.path}`"
-    yield f"- Separation: {_PROMISES[gathered.facts.separation]}"
+    yield f"- {statement.SEPARATION[gathered.facts.separation].replace('s', 'S', 1)}"
     yield f"- Policy: `{policy.sha256[:12]}` of {'the candidate' if policy.bootstrap else 'release'} `{policy.of[:12]}`"
     backup = _newest(sides)
     yield f"- Newest backup of production's data: {f'`{backup}`' if backup else 'none; a promotion makes one first'}"
@@ -92,7 +85,7 @@ def _changes(gathered: Gathered) -> Iterator[str]:
     yield f"## What changes ({len(changes)} files)"
     yield ""
     for one in changes:
-        yield f"- {'new' if one.old is None else 'gone' if one.new is None else 'changed'}: `{one.path}`"
+        yield f"- {statement.change_word(one)}: `{one.path}`"
     if not changes:
         yield "- no file"
     for flag, state in sorted(gathered.carried.flags.items()):
@@ -124,20 +117,19 @@ def _ways_back(sides: Sides, gathered: Gathered) -> Iterator[str]:
     yield ""
     if back is None:
         yield "Smoke tests that fail right after the switch bring back what was there before, by themselves."
-        level_2 = "there is no release to go back to before the first: with `--git` the checkout's commit is reverted"
+        level_2 = "production goes back to what was there before the first release"
     else:
         yield f"Smoke tests that fail right after the switch bring back `{back.release[:12]}`, by themselves."
         level_2 = f"production goes back to the last healthy release, `{_healthy(gathered)}`"
     yield ""
     yield "| level | does | command |"
     yield "| --- | --- | --- |"
-    git = " --git" if back is None else ""
-    for level, does, more in (
-        (1, "staging is made anew; production stays", ""),
-        (2, level_2, git),
-        (3, "staging is restored from its newest backup that verifies, or put out of use; production stays", ""),
+    for level, does in (
+        (1, "staging is made anew; production stays"),
+        (2, f"{level_2}; staging is made anew"),
+        (3, "staging is restored from its newest backup that verifies, or put out of use; production stays"),
     ):
-        yield f'| {level} | {does} | `agent-studio rollback --level {level}{more} --reason "..." --yes` |'
+        yield f'| {level} | {does} | `agent-studio rollback --level {level} --reason "..." --yes` |'
     inside = _in_production(sides)
     if backup := _newest(sides):
         restores = f"agent-studio backup restore {backup} --env production --yes{inside}"

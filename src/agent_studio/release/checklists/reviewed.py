@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_studio.environment.context import Context
+    from agent_studio.environment.roots import Project
     from agent_studio.storage.folder import Folder
 
 JOURNAL = "reviews.jsonl"
@@ -78,7 +79,10 @@ def errors(context: Context, since: datetime) -> list[Group]:
                 found[one.id] = one if held is None else _together(held, one)
         return [_with(one, noted.get(one.id)) for one in found.values()]
 
-    known = [_attested(context, one) if one.severity in GRAVE else one for one in metrics.settled(context, read)]
+    known = metrics.settled(context, read)
+    if any(one.severity in GRAVE for one in known):
+        own = candidate(context.project).sha256
+        known = [_attested(context.project, own, one) if one.severity in GRAVE else one for one in known]
     return sorted(known, key=lambda one: (_rank(one.severity), -one.count, one.id))
 
 
@@ -173,13 +177,12 @@ def _with(one: Group, noted: dict[str, Any] | None) -> Group:
     return one._replace(who=noted["who"], why=noted["why"])
 
 
-def _attested(context: Context, one: Group) -> Group:
+def _attested(project: Project, own: str, one: Group) -> Group:
     """Return grave errors with who signed that they were looked at; what a journal says of them counts for nothing."""
-    own = candidate(context.project).sha256
     subject = attestations.Subject(own, POST, grave_error(one.id, one.severity))
-    if attestations.has(context.project, subject):
-        rules = policy.in_force(context.project, own)
-        for signed in attestations.of(context.project, subject, rules, ACKNOWLEDGING):
+    if attestations.has(project, subject):
+        rules = policy.in_force(project, own)
+        for signed in attestations.of(project, subject, rules, ACKNOWLEDGING):
             if signed.counts:
                 return one._replace(who=f"{signed.who} as {signed.role}", why=str(signed.statement["text"]))
     return one._replace(who="", why="")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.errors import UsageError
 from agent_studio.release import evidence, facts, gate
 from agent_studio.release.production.sides import SOURCE
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 Draw = Callable[["Context"], Mapping[str, Any]]
 """Draws the dashboard of an environment and returns what it shows; the faces have it."""
-_OUTSIDE = frozenset(("environment variable", "--set"))
 
 
 class Seen(NamedTuple):
@@ -45,16 +43,6 @@ class Scene:
     def staging(self) -> Context:
         """Staging; raises what keeps it from opening."""
         return self.sides.staging
-
-    def refuse_outside(self) -> None:
-        """Raise `UsageError` where variables or `--set` say what no file does: no evidence is of that."""
-        layers = self.staging.config.layers
-        outside = [name for name, held in layers.items() if held[-1].source in _OUTSIDE]
-        if outside:
-            raise UsageError(
-                f"{outside[0]} is set by {layers[outside[0]][-1].source}, which no candidate has",
-                hint="run it again with what the files say alone",
-            )
 
     @cached_property
     def found(self) -> Found:

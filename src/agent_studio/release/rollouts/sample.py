@@ -12,9 +12,10 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from agent_studio.environment.flags import is_inside
 from agent_studio.environment.sharing import sharing
 from agent_studio.monitor import blocks
+from agent_studio.monitor.blocks import Stretch
 from agent_studio.monitor.lines import MARK, number_of, record_of
 from agent_studio.monitor.rules import DECISION, DECISION_LIMIT_MS
-from agent_studio.monitor.segments import JOURNALS, folder_of, segments
+from agent_studio.monitor.segments import JOURNALS, Segment, folder_of, segments
 from agent_studio.monitor.summary import COUNTED, HOUR_MS
 from agent_studio.release.statistics import observed_ms
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from agent_studio.environment.context import Context
-    from agent_studio.monitor.blocks import Stretch
+    from agent_studio.storage.folder import Folder
 
     Entry = tuple[dict[str, Any], int] | None
     """A record and its time, ms since 1970; None for a line that is none."""
@@ -143,25 +144,34 @@ class Reading:
         """Files of the stretch that could not be read, or not whole."""
 
     def __call__(self, kind: str) -> Iterator[Entry]:
-        """Yield a journal's records, the newest `BYTES_MAX` of them, and None for each line that is none."""
-        owner = next(iter(sharing(self._context, JOURNALS[kind][0]).values()))
+        """Yield a journal's newest `BYTES_MAX` of records, oldest first, and None for each line that is none."""
         folder = folder_of(self._context.root, kind)
-        index = blocks.Index(owner.state, folder, kind)
-        left = BYTES_MAX
+        for segment, parts in reversed(self._newest_segments(folder, kind)):
+            try:
+                with blocks.opened(folder, segment) as file:
+                    for part, is_cut in parts:
+                        yield from self._entries(file, part, is_cut=is_cut)
+            except (blocks.DamagedFileError, FileNotFoundError):
+                self.unread.append(segment.name)
+
+    def _newest_segments(self, folder: Folder, kind: str) -> list[tuple[Segment, list[tuple[Stretch, bool]]]]:
+        """Return the files of a journal that fit into so many bytes, the newest first, with what is read of each."""
+        owner = next(iter(sharing(self._context, JOURNALS[kind][0]).values()))
+        index, left = blocks.Index(owner.state, folder, kind), BYTES_MAX
+        found = list[tuple[Segment, list[tuple[Stretch, bool]]]]()
         for segment in reversed(segments(self._context.root, kind)):
             if left <= 0:
                 break
             try:
-                parts = index.stretches(segment, self._since_ms, _EVER, self._now_ms)
-                if not parts:
-                    continue
-                with blocks.opened(folder, segment) as file:
-                    for part, is_cut in _newest(parts, segment.size, left):
-                        left -= (segment.size if part.end is None else part.end) - part.start
-                        yield from self._entries(file, part, is_cut=is_cut)
+                stretches = index.stretches(segment, self._since_ms, _EVER, self._now_ms)
             except (blocks.DamagedFileError, FileNotFoundError):
                 self.unread.append(segment.name)
+                continue
+            if parts := _newest(stretches, segment.size, left):
+                left -= sum((segment.size if part.end is None else part.end) - part.start for part, _ in parts)
+                found.append((segment, parts))
         index.keep()
+        return found
 
     def _entries(self, file: IO[bytes], part: Stretch, *, is_cut: bool) -> Iterator[Entry]:
         """Yield what is in a part; damage is of the time of the record before it."""
