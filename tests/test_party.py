@@ -293,6 +293,20 @@ def test_secrets_are_neither_shown_nor_kept(table: Studio) -> None:
             assert secret.encode() not in place.read_bytes(), place
 
 
+@pytest.mark.parametrize("options", [("--options", "Alpha|Beta"), ()])
+def test_a_party_is_replayed_from_what_was_recorded(table: Studio, options: tuple[str, ...]) -> None:
+    written = for_it if options else claims
+    own = {name: [written(said)] for name, said in zip(TRIO, ("Alpha", "Alpha", "Beta"), strict=True)}
+    model, tape = script(table.path / "script.json", own), table.path / "tape.jsonl"
+    words = ("party", "run", "Which one?", *options, "--file", "app.py", "--model")
+    recorded = table.json(*words, f"record:{tape}={model}")
+    replayed = table.json(*words, f"replay:{tape}")
+    for name in ("state", "share", "option", "rounds", "separateCalls", "failedCalls", "reason"):
+        assert replayed[name] == recorded[name]
+    assert (replayed["separateCalls"], replayed["failedCalls"]) == (recorded["rounds"] * 3, 0)
+    assert recorded["rounds"] > 1
+
+
 def test_a_feature_that_is_off_says_why(table: Studio) -> None:
     done = asked(table, {"*": [for_it("Alpha")]}, "--set", "features.partyMode.enabled=false")
     assert (done.code, "party mode is off" in done.envelope["problems"][0]["message"]) == (2, True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
+import hashlib
+import json
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -131,7 +132,7 @@ def prepare(context: Context, wish: Wish, models: Mapping[int, str], asked: Team
         "options": list(wish.options),
         "team": {"name": asked.name, "source": asked.source, "file": asked.file, "sha256": asked.sha256},
         "seats": [_seat(one, models[one.seat.number]) for one in bound],
-        "seed": secrets.token_hex(16), "turnLimit": turn_limit, "dissent": wish.dissent,
+        "seed": _seed(question, wish.options, bound), "turnLimit": turn_limit, "dissent": wish.dissent,
         "byConfidence": wish.by_confidence, "costLimitUsd": str(limit_usd(context, wish)),
         "allowUnpriced": wish.allow_unpriced, "timeoutS": wish.timeout_s, "notes": list(notes),
     }  # fmt: skip
@@ -213,6 +214,12 @@ def _seat(one: Bound, model: str) -> dict[str, Any]:
         "seat": one.seat.number, "agent": one.seat.agent, "role": one.seat.role, "weight": str(one.seat.weight),
         "model": model, "source": one.source, "file": one.file, "sha256": one.sha256, "method": one.seat.method,
     }  # fmt: skip
+
+
+def _seed(question: str, options: Sequence[str], bound: Sequence[Bound]) -> str:
+    """Return what orders are drawn from: the same for the same question and agents, so that it can be replayed."""
+    asked = json.dumps([question, list(options), [one.sha256 for one in bound]])
+    return hashlib.sha256(asked.encode()).hexdigest()[:32]
 
 
 def _rebound(context: Context, chair: records.Chair) -> Bound:
