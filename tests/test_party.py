@@ -337,6 +337,15 @@ def test_parties_are_listed_and_found_by_the_end_of_their_id(table: Studio) -> N
     assert table.run("party", "show", "p-none").code == 2
 
 
+def test_a_report_replaces_one_of_another_party_and_nothing_else(table: Studio) -> None:
+    for option in ("Alpha", "Beta"):
+        asked(table, {"*": [for_it(option)]})
+        assert table.run("party", "show", "--out", "report.md").code == 0
+    assert "Consensus: strong** on **Beta" in (table.path / "report.md").read_text()
+    (table.path / "report.md").write_text("# Party planning\n")
+    assert table.run("party", "show", "--out", "report.md").code == 2
+
+
 def test_a_party_that_has_ended_is_not_resumed(table: Studio) -> None:
     party = asked(table, {"*": [for_it("Alpha")]}).data["id"]
     done = table.run("party", "resume", party)
