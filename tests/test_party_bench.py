@@ -40,6 +40,16 @@ def test_a_tie_is_no_answer_and_a_wrong_one_is_wrong(bare: Studio) -> None:
     assert [(one["right"], one["wrong"], one["none"]) for one in rows] == [(0, 1, 0), (0, 1, 0), (0, 0, 1), (0, 0, 1)]
 
 
+def test_a_model_without_a_price_is_refused_with_a_remedy_that_this_command_has(bare: Studio) -> None:
+    pytest.importorskip("pydantic_ai")
+    bare.run("init", "--no-hooks")
+    bare.write("questions.jsonl", json.dumps(LINE))
+    done = bare.run("party", "bench", "questions.jsonl", "--model", "compatible:tiny@http://127.0.0.1:9/v1", "--json")
+    problem = done.envelope["problems"][0]
+    assert "no price is known" in problem["message"]
+    assert ("cost prices override" in problem["hint"], "--allow-unpriced" in problem["hint"]) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
