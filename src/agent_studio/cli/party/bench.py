@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from agent_studio.cli.aliases import alias
 from agent_studio.cli.output import Result, working
 from agent_studio.cli.party.run import budget, timeout_s
 from agent_studio.errors import UsageError
+from agent_studio.reasoning import endings
 from agent_studio.reasoning.party import holding, strategies
 from agent_studio.reasoning.party.strategies import STRATEGIES, interval
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         raise UsageError(f"--limit is {args.limit}", hint="from 1 up")
     asked, limit = questions[: args.limit], budget(args.budget_usd) or Decimal(0)
     with working("asking") as told:
-        scores, seats = asyncio.run(
+        scores, seats = endings.run(
             holding.compared(
                 session.context, asked, team=args.team, model=args.model, limit_usd=limit,
                 wanted=tuple(args.only or STRATEGIES), timeout_s=timeout_s(args.timeout), tell=told,
