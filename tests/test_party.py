@@ -100,9 +100,11 @@ def test_quotations_are_held_against_the_files(table: Studio) -> None:
         {"path": "../script.json", "quote": "replies everywhere"}, {"path": "/etc/passwd", "quote": "root:x:0:0"},
         {"path": ".claude", "quote": "anything at all"}, {"path": "app.py", "quote": "os"},
     ]  # fmt: skip
+    quotes.append({"path": "old.c", "quote": "int main(void)"})
+    (table.path / "old.c").write_text("/* one */\n\f\nint main(void);\n")
     data = asked(table, {"*": [for_it("Alpha", evidence=quotes)]}).data
     assert [(one["verified"], one["line"]) for one in data["seats"][0]["evidence"]] == [
-        (True, 3), (False, None), (False, None), (False, None), (False, None), (False, None),
+        (True, 3), (False, None), (False, None), (False, None), (False, None), (False, None), (True, 3),
     ]  # fmt: skip
 
 

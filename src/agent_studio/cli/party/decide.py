@@ -32,10 +32,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     place = shared.place_of(session, args.party)
     looked = verify.trusted(place)
     if not looked.is_vouched:
-        raise verify.NotVouchedError(
-            f"nothing here vouches for {place.id}: it was held elsewhere, or the key is gone",
-            hint="record it where it was held",
-        )
+        raise verify.NotVouchedError(f"{place.id}: {verify.NOT_VOUCHED}", hint="record it where it was held")
     found = outcome.of(looked.session)
     who = (args.by or default_who(session.project)) if args.option else ""
     entry = decisions.record(session.context, found, option=args.option, reason=args.reason, who=who)
