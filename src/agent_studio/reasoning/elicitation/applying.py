@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent_studio.environment.flag_journal import default_who
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError
 from agent_studio.reasoning.elicitation import draft as drafts
 from agent_studio.reasoning.elicitation import proposal, store
@@ -70,7 +70,7 @@ def _apply(context: Context, run: Run, numbers: Sequence[int], *, dry_run: bool)
     if dry_run or not made:
         return applied
     before = drafts.digest(draft.data(draft.text))
-    record = {**_decided(run, made), "before": before, "after": drafts.digest(after)}
+    record = {**_decided(context, run, made), "before": before, "after": drafts.digest(after)}
     if run.began["file"]:
         store.note(context, run.id, store.APPLYING, record)
         context.project.folder.replace(run.began["file"], after)
@@ -100,7 +100,7 @@ def reject(context: Context, run_id: str, numbers: Sequence[int], reason: str) -
         run = store.load(context, run_id)
         chosen = [finding["number"] for finding in _chosen(run, numbers, applying=False)]
         if chosen:
-            store.settle(context, run.id, store.REJECTED, {**_decided(run, chosen), "reason": reason})
+            store.settle(context, run.id, store.REJECTED, {**_decided(context, run, chosen), "reason": reason})
     return run, chosen
 
 
@@ -167,16 +167,9 @@ def _again(run: Run, draft: Draft, decision: Mapping[str, Any]) -> Draft:
     return proposed.draft
 
 
-def _decided(run: Run, numbers: Sequence[int]) -> dict[str, Any]:
+def _decided(context: Context, run: Run, numbers: Sequence[int]) -> dict[str, Any]:
     methods: dict[str, int] = {}
     for finding in run.findings:
         if finding["number"] in numbers and finding["state"] == store.OFFERED:  # there was something to take
             methods[finding["method"]] = methods.get(finding["method"], 0) + 1
-    return {"findings": list(numbers), "methods": methods, "who": _who()}
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
+    return {"findings": list(numbers), "methods": methods, "who": default_who(context.project)}
