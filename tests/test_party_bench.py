@@ -9,6 +9,7 @@ import pytest
 from tests.party_world import for_it, script
 
 from agent_studio.errors import UsageError
+from agent_studio.monitor import intervals
 from agent_studio.reasoning.party import strategies
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def test_a_wrong_question_is_one_error_with_its_line(text: str, said: str) -> No
 )
 def test_intervals_are_those_of_wilson(hits: int, count: int, low: float, high: float) -> None:
     """Computed by hand from Wilson's formula with z = 1.95996."""
-    assert strategies.interval(hits, count) == pytest.approx((low, high), abs=1e-4)
+    assert intervals.rate(hits, count, intervals.EACH_SIDE) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_a_file_that_is_not_there_is_named(bare: Studio, tmp_path: Path) -> None:
