@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.party_world import claims, for_it, held, script
 
+from agent_studio.environment import flags
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -312,6 +314,17 @@ def test_a_party_is_replayed_from_what_was_recorded(table: Studio, options: tupl
 def test_a_feature_that_is_off_says_why(table: Studio) -> None:
     done = asked(table, {"*": [for_it("Alpha")]}, "--set", "features.partyMode.enabled=false")
     assert (done.code, "party mode is off" in done.envelope["problems"][0]["message"]) == (2, True)
+
+
+def test_a_party_is_held_in_the_sessions_that_the_feature_is_rolled_out_to(table: Studio) -> None:
+    model = script(table.path / "script.json", {"*": [for_it("Alpha")]})
+    words = ("party", "run", "Which?", "--options", "Alpha|Beta", "--model", model)
+    rollout = ("--set", "features.partyMode.rolloutPercentage=50")
+    codes = {}
+    for session in "abcd":
+        codes[session] = table.run(*words, *rollout, variables={"CLAUDE_CODE_SESSION_ID": session}).code
+    assert codes == {session: 0 if flags.is_inside("partyMode", session, 50) else 2 for session in codes}
+    assert {*codes.values()} == {0, 2}
 
 
 def test_a_recommendation_is_recorded_once_and_an_escalation_is_a_persons(table: Studio) -> None:

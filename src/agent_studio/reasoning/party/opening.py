@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio.environment import flags
 from agent_studio.environment.flag_journal import history
 from agent_studio.errors import ConfigurationError, UsageError, did_you_mean
+from agent_studio.reasoning.elicitation.limits import session_of
 from agent_studio.reasoning.party import materials, records, seats, team
 from agent_studio.reasoning.party.words import normal, one_line
 from agent_studio.redaction import redact
@@ -91,9 +93,9 @@ def options_of(text: str | None) -> tuple[str, ...]:
     return found
 
 
-def refuse_off(context: Context, unit: str | None = None) -> None:
-    """Raise `ConfigurationError` with the reason where party mode is off."""
-    decided = flags.evaluate(context.config, history(context.root), FLAG, unit)
+def refuse_off(context: Context) -> None:
+    """Raise `ConfigurationError` with the reason where party mode is off for this session."""
+    decided = flags.evaluate(context.config, history(context.root), FLAG, session_of("", os.environ))
     if not decided.value:
         hint = f"see: agent-studio flags explain {FLAG} --env {context.environment}"
         raise ConfigurationError(f"party mode is off in {context.environment}: {decided.detail}", hint=hint)
