@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -350,6 +351,15 @@ def test_parties_are_listed_and_found_by_the_end_of_their_id(table: Studio) -> N
     assert table.json("party", "show", "last")["id"] == second
     assert table.json("party", "show")["id"] == second
     assert table.run("party", "show", "p-none").code == 2
+
+
+def test_a_command_that_is_named_finds_the_party_in_its_environment(table: Studio) -> None:
+    assert table.run("init", "--env", "staging", "--no-hooks").code == 0
+    model = script(table.path / "script.json", {"*": [for_it("Alpha")]})
+    held_ = table.run("party", "run", "Which?", "--options", "Alpha|Beta", "--model", model, "--env", "staging")
+    (proof,) = re.findall(r"proof: agent-studio (.+)", held_.out)
+    assert table.run(*proof.split()).code == 0
+    assert "in development yet" in table.run("party", "list").out
 
 
 def test_a_report_replaces_one_of_another_party_and_nothing_else(table: Studio) -> None:

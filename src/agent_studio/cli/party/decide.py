@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 def added(session: Session, found: Outcome, result: Result) -> Result:
     """Return the result of a party with its recommendation recorded, or why it is not."""
     if found.decision != outcome.RECOMMEND:
-        hint = f'agent-studio party decide {found.session.id} --option "..." --reason "..."'
+        hint = f'{found.session.command("decide")} --option "..." --reason "..."'
         note = Problem("not-decided", "nothing is recommended, so nothing was recorded", hint, is_note=True)
         return result._replace(data={**result.data, "recorded": False}, problems=[*result.problems, note])
     try:

@@ -79,7 +79,7 @@ def render(screen: Screen, found: Outcome) -> None:
         screen.told("note", "one model holds every seat: that it agrees with itself says little")
     if data["distinctModels"] < len(data["models"]):
         screen.told("note", "answers name more models than were asked: how they call themselves binds nobody")
-    screen.line(f"  proof: agent-studio party verify {session.id}")
+    screen.line(f"  proof: {session.command('verify')}")
 
 
 def _arguments(screen: Screen, found: Outcome) -> None:

@@ -166,7 +166,7 @@ def unended(transcript: Transcript) -> Session:
     if session.closed is not None:
         raise UsageError(
             f"{place.id} has ended: {session.closed['reason']}",
-            hint=f"see it: agent-studio party show {place.id}; or ask anew: agent-studio party run",
+            hint=f"see it: {session.command('show')}; or ask anew: agent-studio party run",
         )
     return session
 

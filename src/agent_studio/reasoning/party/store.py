@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent_studio.storage.chained import Held
     from agent_studio.storage.folder import Folder
 
+RUN = 'agent-studio party run "QUESTION"'
 FOLDER, TRANSCRIPT, FILES, LOCK, CANCEL = "party", "transcript.jsonl", "files.json", "lock", "cancel"
 _ID = re.compile(r"p-\d{8}-\d{9}-\d{6}")
 _WAIT_S = 0.3
@@ -147,7 +148,8 @@ class Transcript:
         if self._file.head not in (seals.noted(self.place.root, self.place.id) or ()):
             raise IntegrityError(
                 f"{self.place.shown} does not end as it was left: lines were changed or cut off, or its note is gone",
-                hint=f"restore both from a copy, or ask anew; see: agent-studio party verify {self.place.id}",
+                hint=f"restore both from a copy, or ask anew; see: agent-studio party verify {self.place.id} "
+                f"--env {self.place.root.environment}",
             )
 
     def is_wished_cancelled(self) -> bool:
@@ -175,8 +177,8 @@ def find(context: Context, name: str) -> Place:
         return found[0]
     if found:
         raise UsageError(f"{len(found)} parties end in {name!r}", hint="write the whole id")
-    hint = did_you_mean(name, [one.id for one in known]) if known else 'none was run yet: agent-studio party run "QUESTION"'
-    raise UsageError(f"no party is named {name[:80]!r}", hint=hint)
+    hint = did_you_mean(name, [one.id for one in known]) if known else f"none was held there yet: {RUN}"
+    raise UsageError(f"no party of {context.environment} is named {name[:80]!r}", hint=hint)
 
 
 def every(context: Context) -> list[Place]:

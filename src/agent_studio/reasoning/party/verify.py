@@ -97,7 +97,7 @@ def trusted(place: Place) -> Looked:
     looked = look(place)
     if looked.faults:
         raise IntegrityError(
-            f"{place.shown}: {looked.faults[0]}", hint=f"see: agent-studio party verify {place.id}; restore it"
+            f"{place.shown}: {looked.faults[0]}", hint=f"see: {looked.session.command('verify')}; restore it"
         )
     return looked
 
