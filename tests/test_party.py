@@ -340,6 +340,9 @@ def test_a_recommendation_is_recorded_once_and_an_escalation_is_a_persons(table:
     assert (refused.code, "a person decides" in refused.err) == (2, True)
     said = table.json("party", "decide", none["id"], "--option", "Beta", "--reason", "It is there.", "--by", "Ada")
     assert (said["recorded"], "by: Ada" in file.read_text()) == (True, True)
+    followed = asked(table, {"*": [for_it("Beta")]}).data["id"]
+    assert table.json("party", "decide", followed, "--by", "Grace")["recorded"] is True
+    assert "by: Grace" in file.read_text()
 
 
 def test_parties_are_listed_and_found_by_the_end_of_their_id(table: Studio) -> None:

@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shared.add_id(parser)
     parser.add_argument("--option", default="", metavar="TEXT", help="what was decided (default: what is recommended)")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why; needed with --option")
-    parser.add_argument("--by", default="", metavar="NAME", help="who decided (default: you)")
+    parser.add_argument("--by", default="", metavar="NAME", help="who decided (default: you, with --option)")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if not looked.is_vouched:
         raise verify.NotVouchedError(f"{place.id}: {verify.NOT_VOUCHED}", hint="record it where it was held")
     found = outcome.of(looked.session)
-    who = (args.by or default_who(session.project)) if args.option else ""
+    who = args.by or (default_who(session.project) if args.option else "")
     entry = decisions.record(session.context, found, option=args.option, reason=args.reason, who=who)
     data = {"id": found.session.id, "recorded": entry is not None, "file": decisions.FILE, "entry": entry}
     said = f"Recorded in {decisions.FILE}" if entry else f"{decisions.FILE} says so already; nothing was added"
