@@ -163,7 +163,11 @@ def test_a_link_that_leads_nowhere_and_a_commit_that_cannot_be_unpacked_are_name
     assert (done.code, "cannot be unpacked" in done.out) == (2, True)
 
 
-@pytest.mark.parametrize("rule", ["x", {"write": ["a"]}, {"when": {}}, {"succeeds": "x"}, {"ended": "banana"}])
+@pytest.mark.parametrize(
+    "rule",
+    ["x", {"write": ["a"]}, {"when": {}}, {"succeeds": "x"}, {"ended": "banana"}, {"tools": 5}, {"tools": "Write"},
+     {"usd": "much"}, {"turns": "x"}],
+)  # fmt: skip
 def test_a_script_that_cannot_be_followed_is_refused_before_anything_is_tried(evals: Evals, rule: Any) -> None:
     (evals.folder / "script.json").write_text(json.dumps({"tasks": {"*": [rule]}}))
     done = evals.studio.run("eval", "run", "--backend", f"scripted:{evals.folder / 'script.json'}", "--json")

@@ -142,8 +142,8 @@ class Command:
             used = (Usage("", "", "", "", tokens, 0, 0, 0, 0),) if tokens else ()
             usd = told.get("usd")
             return Facts(
-                how, reason, tuple(ToolUse(str(name), "") for name in told.get("tools", ())),
-                tuple(map(str, told.get("agents", ()))), tuple(map(str, told.get("skills", ()))), usage=used,
+                how, reason, tuple(ToolUse(name, "") for name in facts.names(told.get("tools", []))),
+                facts.names(told.get("agents", [])), facts.names(told.get("skills", [])), usage=used,
                 turns=turns, reported_usd=_amount(usd),
                 answer=str(told.get("answer", answer)), known="tools" in told,
             )  # fmt: skip

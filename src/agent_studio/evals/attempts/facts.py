@@ -94,6 +94,13 @@ class Facts(NamedTuple):
         }  # fmt: skip
 
 
+def names(said: object) -> tuple[str, ...]:
+    """Return names as an agent or a script tells them; raise `TypeError` for what is no list of texts."""
+    if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+        raise TypeError(f"{str(said)[:80]} is no list of names")
+    return tuple(said)
+
+
 def refusals(facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield the tools of kept facts that were refused, with who refused them."""
     for name, _, refused, _ in facts.get("tools", ()):
