@@ -100,7 +100,6 @@ class Session:
     turns: list[Turn] = field(default_factory=list)
     halted: str = ""
     closed: Mapping[str, Any] | None = None
-    resumed: int = 0
     lines: list[Mapping[str, Any]] = field(default_factory=list)
     """As they were read."""
 
@@ -284,7 +283,6 @@ def _resume(session: Session, record: Mapping[str, Any]) -> None:
         raise _ForgedError("names other calls without an answer than there are")
     for call in unanswered:
         session.turns[call - 1].is_abandoned = True
-    session.resumed += 1
 
 
 def _halt(session: Session, record: Mapping[str, Any]) -> None:
