@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,6 +153,14 @@ def test_tasks_that_changed_between_two_halves_of_a_run_are_named(evals: Evals) 
     assert done.code == 2
     assert "tasks changed since run" in done.envelope["problems"][0]["message"]
     assert done.envelope["problems"][0]["message"].endswith("began: winter")
+
+
+def test_a_backend_is_the_one_that_is_there_where_it_is_named(evals: Evals) -> None:
+    shutil.copy(evals.command("echo winter > poem.txt"), evals.studio.path / "agent.sh")
+    done = evals.studio.run("eval", "run", "winter", "--repeats", "1", "--backend", "./agent.sh", "--json")
+    if done.code == 7:
+        pytest.skip("nothing here keeps a command to its folder")
+    assert (done.code, done.data["passed"]) == (0, 1), done.out
 
 
 def test_a_command_is_kept_to_its_copy_and_what_it_starts_ends_with_it(evals: Evals) -> None:

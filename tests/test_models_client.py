@@ -123,6 +123,16 @@ def is_running(pid: int) -> bool:
 # --- what it is given -----------------------------------------------------------------------------------------------
 
 
+def test_a_client_that_is_found_by_a_relative_folder_is_started_all_the_same(
+    context: Context, stand_in: Callable[..., Callable[[], dict[str, Any]]], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    stand_in(RESULT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"bin{os.pathsep}{os.environ['PATH']}")
+    assert answered(context).reply.data == {"option": "A"}
+
+
 def test_the_client_gets_the_question_and_nothing_of_the_project(
     context: Context, stand_in: Callable[..., Callable[[], dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -207,5 +208,6 @@ def opened(words: Sequence[str]) -> Backend:
             f"{words[0]} is not there to make attempts with",
             hint="install it, or choose another: --backend COMMAND (see docs/evals.md)",
         )
+    program = os.path.abspath(program)  # noqa: PTH100 - links stay; it is started in another folder
     is_client = name == CLAUDE and len(words) == 1
     return Claude(program) if is_client else Command((program, *words[1:]))
