@@ -94,8 +94,9 @@ def test_a_limit_is_never_passed_and_the_run_goes_on_with_more(evals: Evals) -> 
 
 def test_a_run_with_one_side_is_gone_on_with_as_its_note_says_and_has_no_report(evals: Evals) -> None:
     evals.side("good")
-    words = ("eval", "run", "--repeats", "2", "--parallel", "1", "--backend", f"scripted:{evals.folder / 'script.json'}")
-    part = evals.studio.run(*words, "--limit-usd", "0.51", "--json")
+    backend = f"scripted:{evals.folder / 'script.json'}"
+    words = ("eval", "run", "--repeats", "2", "--parallel", "1", "--backend", backend, "--json")
+    part = evals.studio.run(*words, "--limit-usd", "0.51")
     (hint,) = [one["hint"] for one in part.envelope["problems"] if one["code"] == "incomplete"]
     whole = evals.studio.run(*hint.replace("MORE", "9").split()[1:], "--json")
     assert (whole.code, whole.data["run"], whole.data["passed"]) == (0, part.data["run"], 8)
