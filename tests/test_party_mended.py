@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.party_world import Direct, claims, for_it, held, script
 
-from agent_studio.reasoning.party import outcome, report
-from agent_studio.reasoning.party import rounds
+from agent_studio.reasoning.party import outcome, report, rounds
 from agent_studio.reasoning.party.consensus import NONE, STRONG
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
