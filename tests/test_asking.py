@@ -238,7 +238,7 @@ def test_a_model_without_a_price_is_refused_under_a_limit_unless_allowed(
 ) -> None:
     model = Told([said(model="nobodys")], model="nobodys", provider="house")
     with pytest.raises(BudgetError, match="no price is known") as caught:
-        ask(asker(), model)
+        ask(asker(allow_unpriced=False), model)
     assert "--allow-unpriced" in caught.value.hint
     assert model.asked == []
     for one in (asker(allow_unpriced=True), asker(None)):

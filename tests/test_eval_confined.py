@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -163,7 +166,45 @@ def test_a_link_that_leads_nowhere_and_a_commit_that_cannot_be_unpacked_are_name
     assert (done.code, "cannot be unpacked" in done.out) == (2, True)
 
 
-@pytest.mark.parametrize("rule", ["x", {"write": ["a"]}, {"when": {}}, {"succeeds": "x"}, {"ended": "banana"}])
+LATE = """
+import os, sys, threading, time
+from agent_studio.evals.attempts import worker
+
+def late(frame, event, _):
+    if frame.f_code.co_name == "_watch" and event == "call":
+        descriptor, until = frame.f_locals["descriptor"], time.monotonic() + 2
+        given = os.fstat(descriptor)
+        while time.monotonic() < until:
+            try:
+                if not os.path.samestat(given, os.fstat(descriptor)):
+                    return
+            except OSError:
+                return
+
+threading.setprofile(late)
+sys.exit(worker.main())
+"""
+"""A worker whose thread begins to watch as late as it can."""
+
+
+def test_a_command_that_cannot_be_started_is_told_from_one_that_was_ended(tmp_path: Path) -> None:
+    spec = {
+        "argv": ["./nothing"], "variables": {"PATH": os.environ["PATH"]}, "backend": "advisory",
+        "environment": "staging", "hidden": [], "readonly": [], "writable": [str(tmp_path)],
+        **dict.fromkeys(("cwd", "project", "scratch"), str(tmp_path)),
+    }  # fmt: skip
+    with subprocess.Popen([sys.executable, "-c", LATE], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as worker:
+        assert worker.stdin is not None
+        worker.stdin.write(json.dumps(spec).encode() + b"\n")
+        worker.stdin.flush()
+        assert worker.wait(30) == 127
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["x", {"write": ["a"]}, {"when": {}}, {"succeeds": "x"}, {"ended": "banana"}, {"tools": 5}, {"tools": "Write"},
+     {"usd": "much"}, {"turns": "x"}],
+)  # fmt: skip
 def test_a_script_that_cannot_be_followed_is_refused_before_anything_is_tried(evals: Evals, rule: Any) -> None:
     (evals.folder / "script.json").write_text(json.dumps({"tasks": {"*": [rule]}}))
     done = evals.studio.run("eval", "run", "--backend", f"scripted:{evals.folder / 'script.json'}", "--json")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.eval_world import NEEDED, Evals, asked, counting, judged_worse, required
+
+from agent_studio.errors import UsageError
+from agent_studio.evals.making import importing
 
 if TYPE_CHECKING:
     from tests.conftest import Finished
@@ -86,6 +91,24 @@ def test_imports_are_judged_together_so_that_none_can_be_chosen(evals: Evals) ->
     assert asked(evals)[0] == "FAIL"
     assert "2 results" in asked(evals)[1]
     assert "in 80 pairs" in asked(evals)[1]
+
+
+@pytest.mark.parametrize(
+    ("entry", "directory", "value"),
+    [pytest.param(8, 10, 93, id="packed otherwise"), pytest.param(6, 8, 1, id="encrypted"),
+     pytest.param(52, None, 0xFF, id="broken")],
+)  # fmt: skip
+def test_a_packed_log_that_cannot_be_unpacked_is_no_result(entry: int, directory: int | None, value: int) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as log:
+        log.writestr("samples/1_epoch_1.json", json.dumps({"id": 1, "scores": {"match": {"value": "C"}}}))
+    data = bytearray(packed.getvalue())
+    assert importing.read(bytes(data), importing.INSPECT, "log.eval") == {("1", 1): True}
+    data[entry] = value
+    if directory is not None:
+        data[data.index(b"PK\x01\x02") + directory] = value
+    with pytest.raises(UsageError, match=r"log\.eval is no result of inspect"):
+        importing.read(bytes(data), importing.INSPECT, "log.eval")
 
 
 def test_results_that_an_error_ended_are_left_out_of_both_sides(evals: Evals) -> None:

@@ -257,7 +257,8 @@ def test_an_agent_works_unconfined_only_where_configuration_and_command_say_so(e
 
 def test_a_report_that_is_none_tells_nothing_and_ends_no_run(evals: Evals) -> None:
     for report in ('{"tools": [], "turns": "abc"}', '{"tools": [], "turns": 1e400}', '{"tools": [], "tokens": -500}',
-                   '{"tools": [], "tokens": 2000000000}', '{"tools": [], "usd": "-1"}', "[" * 100_000):  # fmt: skip
+                   '{"tools": [], "tokens": 2000000000}', '{"tools": [], "usd": "-1"}', '{"tools": "Write"}',
+                   "[" * 100_000):  # fmt: skip
         evals.studio.write("report.json", report)
         agent = evals.command(f"cat '{evals.studio.path}/report.json' > \"$AGENT_STUDIO_EVAL_REPORT\"")
         done = evals.studio.run("eval", "run", "winter", "--repeats", "1", "--backend", agent, "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,6 +92,19 @@ def test_a_limit_is_never_passed_and_the_run_goes_on_with_more(evals: Evals) -> 
     assert len(names) == len(set(names)) == 24
 
 
+def test_a_run_with_one_side_is_gone_on_with_as_its_note_says_and_has_no_report(evals: Evals) -> None:
+    evals.side("good")
+    backend = f"scripted:{evals.folder / 'script.json'}"
+    words = ("eval", "run", "--repeats", "2", "--parallel", "1", "--backend", backend, "--json")
+    part = evals.studio.run(*words, "--limit-usd", "0.51")
+    (hint,) = [one["hint"] for one in part.envelope["problems"] if one["code"] == "incomplete"]
+    whole = evals.studio.run(*hint.replace("MORE", "9").split()[1:], "--json")
+    assert (whole.code, whole.data["run"], whole.data["passed"]) == (0, part.data["run"], 8)
+    for more in ((), ("--attempt", "winter.1.candidate")):
+        assert evals.studio.run("eval", "show", *more, "--junit", str(evals.folder / "report.xml")).code == 2
+    assert not (evals.folder / "report.xml").exists()
+
+
 def test_a_limit_that_pays_for_nothing_and_runs_in_the_place_of_tasks_are_refused(evals: Evals) -> None:
     bad = evals.side("bad")
     evals.side("good")
@@ -140,6 +154,14 @@ def test_tasks_that_changed_between_two_halves_of_a_run_are_named(evals: Evals) 
     assert done.code == 2
     assert "tasks changed since run" in done.envelope["problems"][0]["message"]
     assert done.envelope["problems"][0]["message"].endswith("began: winter")
+
+
+def test_a_backend_is_the_one_that_is_there_where_it_is_named(evals: Evals) -> None:
+    shutil.copy(evals.command("echo winter > poem.txt"), evals.studio.path / "agent.sh")
+    done = evals.studio.run("eval", "run", "winter", "--repeats", "1", "--backend", "./agent.sh", "--json")
+    if done.code == 7:
+        pytest.skip("nothing here keeps a command to its folder")
+    assert (done.code, done.data["passed"]) == (0, 1), done.out
 
 
 def test_a_command_is_kept_to_its_copy_and_what_it_starts_ends_with_it(evals: Evals) -> None:

@@ -132,6 +132,8 @@ def test_a_task_is_made_of_a_recorded_session(staged: Studio, tmp_path: Path) ->
         *_call("a", "Write", {"file_path": f"{project}/shop/price.py", "content": "x"}),
         *_call("b", "Bash", {"command": "python -m pytest -q"}),
         *_call("c", "Agent", {"subagent_type": "test-writer", "prompt": "p"}),
+        {"type": "assistant", "message": {"content": ["odd", {"type": "tool_use", "id": "d", "name": "Edit"}]}},
+        {"type": "user", "message": "odd"},
     ]  # fmt: skip
     folder = tmp_path / "client/projects" / "".join(one if one.isalnum() and one.isascii() else "-" for one in project)
     folder.mkdir(parents=True)

@@ -123,6 +123,16 @@ def is_running(pid: int) -> bool:
 # --- what it is given -----------------------------------------------------------------------------------------------
 
 
+def test_a_client_that_is_found_by_a_relative_folder_is_started_all_the_same(
+    context: Context, stand_in: Callable[..., Callable[[], dict[str, Any]]], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    stand_in(RESULT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"bin{os.pathsep}{os.environ['PATH']}")
+    assert answered(context).reply.data == {"option": "A"}
+
+
 def test_the_client_gets_the_question_and_nothing_of_the_project(
     context: Context, stand_in: Callable[..., Callable[[], dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +198,17 @@ def test_a_long_question_in_any_script_goes_in_whole(
 
 
 # --- what it does wrong ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("status", "said", "hint"), [
+    (404, "no such model", "see the model's name"), (413, "request_too_large", "ask with less text"),
+    (400, "prompt is too long: 210000 tokens > 200000 maximum", "ask with less text"),
+])  # fmt: skip
+def test_what_the_provider_refuses_comes_with_what_would_be_right(
+    context: Context, stand_in: Callable[..., Callable[[], dict[str, Any]]], status: int, said: str, hint: str
+) -> None:
+    stand_in({**RESULT, "is_error": True, "api_error_status": status, "result": said})
+    assert failed(context)[0].hint == hint
 
 
 @pytest.mark.parametrize(("body", "kind"), [

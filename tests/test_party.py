@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.party_world import claims, for_it, held, script
+
+from agent_studio.environment import flags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,9 +103,11 @@ def test_quotations_are_held_against_the_files(table: Studio) -> None:
         {"path": "../script.json", "quote": "replies everywhere"}, {"path": "/etc/passwd", "quote": "root:x:0:0"},
         {"path": ".claude", "quote": "anything at all"}, {"path": "app.py", "quote": "os"},
     ]  # fmt: skip
+    quotes.append({"path": "old.c", "quote": "int main(void)"})
+    (table.path / "old.c").write_text("/* one */\n\f\nint main(void);\n")
     data = asked(table, {"*": [for_it("Alpha", evidence=quotes)]}).data
     assert [(one["verified"], one["line"]) for one in data["seats"][0]["evidence"]] == [
-        (True, 3), (False, None), (False, None), (False, None), (False, None), (False, None),
+        (True, 3), (False, None), (False, None), (False, None), (False, None), (False, None), (True, 3),
     ]  # fmt: skip
 
 
@@ -293,9 +298,34 @@ def test_secrets_are_neither_shown_nor_kept(table: Studio) -> None:
             assert secret.encode() not in place.read_bytes(), place
 
 
+@pytest.mark.parametrize("options", [("--options", "Alpha|Beta"), ()])
+def test_a_party_is_replayed_from_what_was_recorded(table: Studio, options: tuple[str, ...]) -> None:
+    written = for_it if options else claims
+    own = {name: [written(said)] for name, said in zip(TRIO, ("Alpha", "Alpha", "Beta"), strict=True)}
+    model, tape = script(table.path / "script.json", own), table.path / "tape.jsonl"
+    words = ("party", "run", "Which one?", *options, "--file", "app.py", "--model")
+    recorded = table.json(*words, f"record:{tape}={model}")
+    replayed = table.json(*words, f"replay:{tape}")
+    for name in ("state", "share", "option", "rounds", "separateCalls", "failedCalls", "reason"):
+        assert replayed[name] == recorded[name]
+    assert (replayed["separateCalls"], replayed["failedCalls"]) == (recorded["rounds"] * 3, 0)
+    assert recorded["rounds"] > 1
+
+
 def test_a_feature_that_is_off_says_why(table: Studio) -> None:
     done = asked(table, {"*": [for_it("Alpha")]}, "--set", "features.partyMode.enabled=false")
     assert (done.code, "party mode is off" in done.envelope["problems"][0]["message"]) == (2, True)
+
+
+def test_a_party_is_held_in_the_sessions_that_the_feature_is_rolled_out_to(table: Studio) -> None:
+    model = script(table.path / "script.json", {"*": [for_it("Alpha")]})
+    words = ("party", "run", "Which?", "--options", "Alpha|Beta", "--model", model)
+    rollout = ("--set", "features.partyMode.rolloutPercentage=50")
+    codes = {}
+    for session in "abcd":
+        codes[session] = table.run(*words, *rollout, variables={"CLAUDE_CODE_SESSION_ID": session}).code
+    assert codes == {session: 0 if flags.is_inside("partyMode", session, 50) else 2 for session in codes}
+    assert {*codes.values()} == {0, 2}
 
 
 def test_a_recommendation_is_recorded_once_and_an_escalation_is_a_persons(table: Studio) -> None:
@@ -310,6 +340,9 @@ def test_a_recommendation_is_recorded_once_and_an_escalation_is_a_persons(table:
     assert (refused.code, "a person decides" in refused.err) == (2, True)
     said = table.json("party", "decide", none["id"], "--option", "Beta", "--reason", "It is there.", "--by", "Ada")
     assert (said["recorded"], "by: Ada" in file.read_text()) == (True, True)
+    followed = asked(table, {"*": [for_it("Beta")]}).data["id"]
+    assert table.json("party", "decide", followed, "--by", "Grace")["recorded"] is True
+    assert "by: Grace" in file.read_text()
 
 
 def test_parties_are_listed_and_found_by_the_end_of_their_id(table: Studio) -> None:
@@ -321,6 +354,24 @@ def test_parties_are_listed_and_found_by_the_end_of_their_id(table: Studio) -> N
     assert table.json("party", "show", "last")["id"] == second
     assert table.json("party", "show")["id"] == second
     assert table.run("party", "show", "p-none").code == 2
+
+
+def test_a_command_that_is_named_finds_the_party_in_its_environment(table: Studio) -> None:
+    assert table.run("init", "--env", "staging", "--no-hooks").code == 0
+    model = script(table.path / "script.json", {"*": [for_it("Alpha")]})
+    held_ = table.run("party", "run", "Which?", "--options", "Alpha|Beta", "--model", model, "--env", "staging")
+    (proof,) = re.findall(r"proof: agent-studio (.+)", held_.out)
+    assert table.run(*proof.split()).code == 0
+    assert "in development yet" in table.run("party", "list").out
+
+
+def test_a_report_replaces_one_of_another_party_and_nothing_else(table: Studio) -> None:
+    for option in ("Alpha", "Beta"):
+        asked(table, {"*": [for_it(option)]})
+        assert table.run("party", "show", "--out", "report.md").code == 0
+    assert "Consensus: strong** on **Beta" in (table.path / "report.md").read_text()
+    (table.path / "report.md").write_text("# Party planning\n")
+    assert table.run("party", "show", "--out", "report.md").code == 2
 
 
 def test_a_party_that_has_ended_is_not_resumed(table: Studio) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.party_world import for_it, script
 
 from agent_studio.errors import UsageError
+from agent_studio.monitor import intervals
 from agent_studio.reasoning.party import strategies
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ def test_a_tie_is_no_answer_and_a_wrong_one_is_wrong(bare: Studio) -> None:
     assert [(one["right"], one["wrong"], one["none"]) for one in rows] == [(0, 1, 0), (0, 1, 0), (0, 0, 1), (0, 0, 1)]
 
 
+def test_a_model_without_a_price_is_refused_with_a_remedy_that_this_command_has(bare: Studio) -> None:
+    pytest.importorskip("pydantic_ai")
+    bare.run("init", "--no-hooks")
+    bare.write("questions.jsonl", json.dumps(LINE))
+    done = bare.run("party", "bench", "questions.jsonl", "--model", "compatible:tiny@http://127.0.0.1:9/v1", "--json")
+    problem = done.envelope["problems"][0]
+    assert "no price is known" in problem["message"]
+    assert ("cost prices override" in problem["hint"], "--allow-unpriced" in problem["hint"]) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -63,7 +74,7 @@ def test_a_wrong_question_is_one_error_with_its_line(text: str, said: str) -> No
 )
 def test_intervals_are_those_of_wilson(hits: int, count: int, low: float, high: float) -> None:
     """Computed by hand from Wilson's formula with z = 1.95996."""
-    assert strategies.interval(hits, count) == pytest.approx((low, high), abs=1e-4)
+    assert intervals.rate(hits, count, intervals.EACH_SIDE) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_a_file_that_is_not_there_is_named(bare: Studio, tmp_path: Path) -> None:

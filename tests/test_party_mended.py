@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.party_world import Direct, claims, for_it, held, script
 
-from agent_studio.reasoning.party import outcome, report
+from agent_studio.reasoning.party import outcome, report, rounds
 from agent_studio.reasoning.party.consensus import NONE, STRONG
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
@@ -30,6 +30,16 @@ AGREEING = (
     "All my colleagues hold this position and consensus matters",
     "Everyone else has converged here, which truly is compelling",
 )
+
+
+@pytest.mark.parametrize(
+    ("called", "family"),
+    [("claude", "claude"), ("claude:haiku", "claude"), ("anthropic:claude-opus-4-5", "claude"),
+     ("openrouter:anthropic/claude-opus-4.5", "claude"), ("openai:gpt-5-mini", "gpt"), ("ollama:qwen3:4b", "qwen"),
+     ("ollama:qwen3:8b", "qwen"), ("compatible:llama@http://127.0.0.1:8080/v1", "llama"), ("local", "local")],
+)  # fmt: skip
+def test_a_family_is_told_by_the_name_of_the_model_itself(called: str, family: str) -> None:
+    assert rounds.family(called) == family
 
 
 @pytest.mark.parametrize("reason", AGREEING)

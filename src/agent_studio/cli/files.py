@@ -25,6 +25,7 @@ _NOTES = frozenset(("claude.md", "claude.local.md", "agents.md", ".mcp.json"))
 """Names that clients read wherever they lie, in small letters."""
 JUNIT = b"<?xml version='1.0' encoding='utf-8'?>\n<testsuite "
 GATE, CHECKLIST, PLAN, EVALS = b"### Gate: ", b"# Checklist: ", b"# Deployment and rollback plan", b"### Evals: "
+PARTY = b"# Party p-"
 """How our documents begin, but for those in JSON; only one of the same kind is replaced."""
 
 
@@ -100,7 +101,7 @@ def _replaces(place: Path, data: bytes) -> bool:
     old = place.read_bytes()
     if not old:
         return True
-    mark = next((one for one in (JUNIT, GATE, CHECKLIST, PLAN, EVALS) if data.startswith(one)), None)
+    mark = next((one for one in (JUNIT, GATE, CHECKLIST, PLAN, EVALS, PARTY) if data.startswith(one)), None)
     if mark is not None:
         return old.startswith(mark)
     before, after = _keys(old), _keys(data)

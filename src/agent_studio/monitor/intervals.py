@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CONFIDENCE = 0.95
+EACH_SIDE = 0.975
+"""Confidence of each bound where both together are to hold in 95 % of cases."""
 _Z = 1.6448536269514722
 """The standard normal's 95 % quantile."""
 _STEPS = 60

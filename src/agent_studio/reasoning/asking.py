@@ -70,11 +70,12 @@ class Asker:
         limit_usd: Decimal | None,
         purpose: str,
         session: str,
-        allow_unpriced: bool = False,
+        allow_unpriced: bool | None = None,
     ) -> None:
         """Raise `UsageError` inside a model that is asked, `ConfigurationError` when a price of one's own is wrong.
 
         `purpose` is what the ledger names as the skill, `session` as the task. Without a limit nothing is refused.
+        `allow_unpriced` is None for a command that has no such option.
         """
         depth.refuse_nested(os.environ)
         self._budget = Budget(limit_usd)
@@ -143,9 +144,10 @@ class Asker:
     async def _reserved(self, model: Model, sent: Request) -> Decimal:
         worst = self.worst_usd(model, sent)
         if worst is None and self._budget.limit_usd is not None and not self._allow_unpriced:
+            allowed = "" if self._allow_unpriced is None else ", or allow it with --allow-unpriced"
             raise BudgetError(
                 f"no price is known for {model.name}, so a limit of {self._budget.limit_usd} USD cannot be kept",
-                hint="give its price (agent-studio cost prices override --help), or allow it with --allow-unpriced",
+                hint=f"give its price (agent-studio cost prices override --help){allowed}",
             )
         worst = worst or _NOTHING
         while True:

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         told = f"{began['name']} is outside the project: it is not changed, its text is printed"
         problems.append(Problem("outside", told, is_note=True))
     if not applied.findings:
-        problems.append(Problem("nothing", "there is nothing to apply", f"agent-studio elicit show {args.id}"))
+        problems.append(Problem("nothing", "there is nothing to apply", store.command(context, "show", args.id)))
     code = ExitCode.DONE if applied.findings else ExitCode.FAILED
     return Result(data, lambda screen: _render(screen, applied, file, dry_run=args.dry_run), code, problems)
 

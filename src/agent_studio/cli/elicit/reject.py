@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent_studio.cli.output import Problem, Result
 from agent_studio.errors import ExitCode, UsageError
-from agent_studio.reasoning.elicitation import applying
+from agent_studio.reasoning.elicitation import applying, store
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     _, numbers = applying.reject(session.context, args.id, args.finding, args.reason)
     data = {"id": args.id, "rejected": numbers, "reason": args.reason}
     if not numbers:
-        problem = Problem("nothing", "there is nothing to reject", f"agent-studio elicit show {args.id}")
+        problem = Problem("nothing", "there is nothing to reject", store.command(session.context, "show", args.id))
         return Result(data, lambda _: None, ExitCode.FAILED, [problem])
     told = ", ".join(map(str, numbers))
     return Result(data, lambda screen: screen.mark("ok", f"rejected: finding {told}; the text is as it was"))

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         store.began(context, began, given.data, most=limits.runs_most(context))
         status = endings.run(_run(Running(context, task, asker, opened), opened))
     lost = [*asker.unrecorded, *getattr(opened, "unkept", ())]
-    return _result(shown.View(store.load(context, task.id), text, given.name), status, lost)
+    return _result(shown.View(context, store.load(context, task.id), text, given.name), status, lost)
 
 
 def _result(view: shown.View, status: str, lost: Sequence[str]) -> Result:

@@ -44,4 +44,4 @@ def _newest(context: Context) -> str:
 def view_of(context: Context, found: Run) -> shown.View:
     """Return a run with the text that it looked at."""
     name = found.began["name"]
-    return shown.View(found, draft.read(store.original(context, found), name, found.began["section"]), name)
+    return shown.View(context, found, draft.read(store.original(context, found), name, found.began["section"]), name)

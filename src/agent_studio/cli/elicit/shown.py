@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent_studio.cli.output import Screen
+    from agent_studio.environment.context import Context
     from agent_studio.reasoning.elicitation.draft import Draft
     from agent_studio.reasoning.elicitation.store import Run
 
@@ -23,6 +24,7 @@ _STATES: Mapping[str, tuple[str, str]] = {
 class View(NamedTuple):
     """A run, and the text that it looked at."""
 
+    context: Context
     run: Run
     draft: Draft
     name: str
@@ -89,8 +91,8 @@ def render(screen: Screen, view: View) -> None:
         screen.line()
         screen.block(harmless_lines(difference.rstrip("\n")))
         take = "Take it" if run.began["file"] else "Print the text with it"
-        screen.line(f"\n{take}: agent-studio elicit apply {run.id} [--finding N]")
-        screen.line(f"Leave it: agent-studio elicit reject {run.id} [--finding N]")
+        screen.line(f"\n{take}: {store.command(view.context, 'apply', run.id)} [--finding N]")
+        screen.line(f"Leave it: {store.command(view.context, 'reject', run.id)} [--finding N]")
 
 
 def _finding(screen: Screen, one: Mapping[str, Any], decision: str | None) -> None:

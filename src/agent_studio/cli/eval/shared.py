@@ -183,9 +183,10 @@ def notes(done: Done) -> list[Problem]:
     if not done.is_whole:
         left = sum(task.repeats for task in done.header.tasks) * len(done.header.sides) - len(done.state.attempts)
         made = "attempt was" if left == 1 else "attempts were"
+        verb = "run" if done.header.against is None else "compare"
         found.append(Problem(
             "incomplete", f"{left} {made} not made: the limit of {done.header.limit_usd} USD leaves no more",
-            f"agent-studio eval compare --resume {done.header.id} --limit-usd MORE", is_note=True,
+            f"agent-studio eval {verb} --resume {done.header.id} --limit-usd MORE", is_note=True,
         ))  # fmt: skip
     if done.budget and done.budget.overruns:
         found.append(Problem("overrun", f"cost more than was set aside: {', '.join(done.budget.overruns[:_SHOWN])}",

@@ -33,6 +33,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     folder = begin.folder_of(context)
     found = folder.at(headers.find(folder, args.run))
     header, attempts = headers.read(found), log.read(found).attempts
+    if (args.attempt is not None or header.against is None) and (args.junit or args.markdown):
+        raise UsageError("only a comparison has a report", hint="leave --junit and --markdown out")
     if args.attempt is not None:
         if args.attempt not in attempts:
             raise UsageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,10 @@ from agent_studio.cli.aliases import alias
 from agent_studio.cli.output import Result, working
 from agent_studio.cli.party.run import budget, timeout_s
 from agent_studio.errors import UsageError
+from agent_studio.monitor.intervals import EACH_SIDE, rate
+from agent_studio.reasoning import endings
 from agent_studio.reasoning.party import holding, strategies
-from agent_studio.reasoning.party.strategies import STRATEGIES, interval
+from agent_studio.reasoning.party.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     import argparse
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         raise UsageError(f"--limit is {args.limit}", hint="from 1 up")
     asked, limit = questions[: args.limit], budget(args.budget_usd) or Decimal(0)
     with working("asking") as told:
-        scores, seats = asyncio.run(
+        scores, seats = endings.run(
             holding.compared(
                 session.context, asked, team=args.team, model=args.model, limit_usd=limit,
                 wanted=tuple(args.only or STRATEGIES), timeout_s=timeout_s(args.timeout), tell=told,
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 
 
 def _row(score: Score) -> dict[str, Any]:
-    bounds = interval(score.right, score.questions)
+    bounds = rate(score.right, score.questions, EACH_SIDE)
     return {
         "strategy": score.strategy, "right": score.right, "wrong": score.wrong, "none": score.none,
         "accuracy": score.right / score.questions, "low": bounds.low, "high": bounds.high,

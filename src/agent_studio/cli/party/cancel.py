@@ -30,8 +30,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     until_s = time.monotonic() + _PATIENCE_S
     while found is None and place.is_running() and time.monotonic() < until_s:
         time.sleep(_LOOK_S)
-    result = shared.result(found or shared.read(place))
+    now = found or shared.read(place)
+    result = shared.result(now)
     if found is None and place.is_running():
-        waiting = Problem("still-running", "it was told to end and has not yet", f"agent-studio party show {place.id}")
+        waiting = Problem("still-running", "it was told to end and has not yet", now.session.command("show"))
         return result._replace(problems=[*result.problems, waiting])
     return result

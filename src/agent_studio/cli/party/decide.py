@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shared.add_id(parser)
     parser.add_argument("--option", default="", metavar="TEXT", help="what was decided (default: what is recommended)")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why; needed with --option")
-    parser.add_argument("--by", default="", metavar="NAME", help="who decided (default: you)")
+    parser.add_argument("--by", default="", metavar="NAME", help="who decided (default: you, with --option)")
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
@@ -32,12 +32,9 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     place = shared.place_of(session, args.party)
     looked = verify.trusted(place)
     if not looked.is_vouched:
-        raise verify.NotVouchedError(
-            f"nothing here vouches for {place.id}: it was held elsewhere, or the key is gone",
-            hint="record it where it was held",
-        )
+        raise verify.NotVouchedError(f"{place.id}: {verify.NOT_VOUCHED}", hint="record it where it was held")
     found = outcome.of(looked.session)
-    who = (args.by or default_who(session.project)) if args.option else ""
+    who = args.by or (default_who(session.project) if args.option else "")
     entry = decisions.record(session.context, found, option=args.option, reason=args.reason, who=who)
     data = {"id": found.session.id, "recorded": entry is not None, "file": decisions.FILE, "entry": entry}
     said = f"Recorded in {decisions.FILE}" if entry else f"{decisions.FILE} says so already; nothing was added"
@@ -47,7 +44,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
 def added(session: Session, found: Outcome, result: Result) -> Result:
     """Return the result of a party with its recommendation recorded, or why it is not."""
     if found.decision != outcome.RECOMMEND:
-        hint = f'agent-studio party decide {found.session.id} --option "..." --reason "..."'
+        hint = f'{found.session.command("decide")} --option "..." --reason "..."'
         note = Problem("not-decided", "nothing is recommended, so nothing was recorded", hint, is_note=True)
         return result._replace(data={**result.data, "recorded": False}, problems=[*result.problems, note])
     try:

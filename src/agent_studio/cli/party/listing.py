@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Result
 from agent_studio.errors import UsageError
-from agent_studio.reasoning.party import summary
+from agent_studio.reasoning.party import store, summary
 
 if TYPE_CHECKING:
     import argparse
@@ -27,12 +27,12 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     if args.limit < 1:
         raise UsageError(f"--limit is {args.limit}", hint="from 1 up")
     found = summary.parties(session.context, args.limit)
-    return Result({"parties": found}, lambda screen: _render(screen, found))
+    return Result({"parties": found}, lambda screen: _render(screen, found, str(session.context.environment)))
 
 
-def _render(screen: Screen, found: list[dict[str, Any]]) -> None:
+def _render(screen: Screen, found: list[dict[str, Any]], environment: str) -> None:
     if not found:
-        screen.line('No party was held yet: agent-studio party run "QUESTION"')
+        screen.line(f"No party was held in {environment} yet: {store.RUN}")
         return
     rows = [
         (

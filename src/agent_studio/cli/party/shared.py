@@ -10,6 +10,7 @@ from agent_studio.errors import ExitCode
 from agent_studio.reasoning.party import outcome, rounds, store, verify
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator
 
     from agent_studio.cli.dispatch import Session
@@ -22,9 +23,9 @@ _STDERR = 2
 _STATES = {"strong": "ok", "weak": "note", "none": "none"}
 
 
-def add_id(parser: object) -> None:
+def add_id(parser: argparse.ArgumentParser) -> None:
     """Add the positional id."""
-    parser.add_argument("party", metavar="ID", help="its id, the end of its id, or `last`")  # type: ignore[attr-defined]
+    parser.add_argument("party", metavar="ID", help="its id, the end of its id, or `last`")
 
 
 def place_of(session: Session, name: str) -> Place:
@@ -78,7 +79,7 @@ def render(screen: Screen, found: Outcome) -> None:
         screen.told("note", "one model holds every seat: that it agrees with itself says little")
     if data["distinctModels"] < len(data["models"]):
         screen.told("note", "answers name more models than were asked: how they call themselves binds nobody")
-    screen.line(f"  proof: agent-studio party verify {session.id}")
+    screen.line(f"  proof: {session.command('verify')}")
 
 
 def _arguments(screen: Screen, found: Outcome) -> None:

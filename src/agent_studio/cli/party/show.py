@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Show a party."""
     looked = verify.trusted(shared.place_of(session, args.party))
     found = outcome.of(looked.session)
-    notes = () if looked.is_vouched else ("nothing here vouches for it: it was held elsewhere, or the key is gone",)
+    notes = () if looked.is_vouched else (verify.NOT_VOUCHED,)
     if not args.markdown and not args.out:
         return shared.result(found, notes)
     text = report.markdown(found)

@@ -30,11 +30,10 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     found = verify.verify(session.context, place)
     problems = [Problem("integrity", fault, "restore the transcript from a copy") for fault in found.faults]
     if found.verdict == verify.INSUFFICIENT and found.found is not None and found.found.session.closed is not None:
-        message = "nothing here vouches for it: it was held elsewhere, or the key is gone"
-        problems.append(Problem("not-vouched", message, "verify it where it was held"))
-    elif found.verdict == verify.INSUFFICIENT:
-        hint = f"agent-studio party resume {place.id}"
-        problems.append(Problem("not-ended", "the party has not ended: there is no outcome to prove yet", hint))
+        problems.append(Problem("not-vouched", verify.NOT_VOUCHED, "verify it where it was held"))
+    elif found.verdict == verify.INSUFFICIENT and found.found is not None:
+        message = "the party has not ended: there is no outcome to prove yet"
+        problems.append(Problem("not-ended", message, found.found.session.command("resume")))
     return Result(
         verify.data(place.id, found), lambda screen: _render(screen, place.id, found), _CODES[found.verdict], problems
     )

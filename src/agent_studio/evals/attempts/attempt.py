@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio import clock
 from agent_studio.evals.attempts import facts, start
 from agent_studio.evals.attempts.backends import Trying
-from agent_studio.evals.checks import running
+from agent_studio.evals.checks import files, running
 from agent_studio.evals.checks.outcome import Scene
 
 if TYPE_CHECKING:
@@ -82,14 +82,6 @@ def _record(
 
 def _excerpts(task: Task, scene: Scene) -> dict[str, str]:
     """Return what a judge is shown of the work: its answer is in the facts, files by the check's patterns."""
-    from agent_studio.evals.checks.files import text_of  # noqa: PLC0415 - only for tasks with a judge
-
     patterns = [one for check in task.checks if check.kind == "judge" for one in check.value.get("files", ())]
-    paths = [path for path in scene.after if any(_fits(path, pattern) for pattern in patterns)]
-    return {path: (text_of(scene, path) or "")[:4_000] for path in paths[:10]}
-
-
-def _fits(path: str, pattern: str) -> bool:
-    from fnmatch import fnmatchcase  # noqa: PLC0415 - as above
-
-    return fnmatchcase(path, pattern)
+    paths = [path for path in scene.after if files.fits(path, patterns)]
+    return {path: (files.text_of(scene, path) or "")[:4_000] for path in paths[:10]}

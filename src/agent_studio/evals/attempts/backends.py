@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -142,8 +143,8 @@ class Command:
             used = (Usage("", "", "", "", tokens, 0, 0, 0, 0),) if tokens else ()
             usd = told.get("usd")
             return Facts(
-                how, reason, tuple(ToolUse(str(name), "") for name in told.get("tools", ())),
-                tuple(map(str, told.get("agents", ()))), tuple(map(str, told.get("skills", ()))), usage=used,
+                how, reason, tuple(ToolUse(name, "") for name in facts.names(told.get("tools", []))),
+                facts.names(told.get("agents", [])), facts.names(told.get("skills", [])), usage=used,
                 turns=turns, reported_usd=_amount(usd),
                 answer=str(told.get("answer", answer)), known="tools" in told,
             )  # fmt: skip
@@ -207,5 +208,6 @@ def opened(words: Sequence[str]) -> Backend:
             f"{words[0]} is not there to make attempts with",
             hint="install it, or choose another: --backend COMMAND (see docs/evals.md)",
         )
+    program = os.path.abspath(program)  # noqa: PTH100 - links stay; it is started in another folder
     is_client = name == CLAUDE and len(words) == 1
     return Claude(program) if is_client else Command((program, *words[1:]))

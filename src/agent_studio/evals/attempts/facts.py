@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 DONE, TIMEOUT, CRASHED, THROTTLED, MISSING, TURNS, BUDGET, CANCELLED = (
     "done", "timeout", "crashed", "throttled", "missing", "turns", "budget", "cancelled",
@@ -94,8 +94,8 @@ class Facts(NamedTuple):
         }  # fmt: skip
 
 
-def refusals(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the tools of kept facts that were refused, with who refused them."""
-    for name, _, refused, _ in facts.get("tools", ()):
-        if refused:
-            yield f"{name} ({refused})"
+def names(said: object) -> tuple[str, ...]:
+    """Return names as an agent or a script tells them; raise `TypeError` for what is no list of texts."""
+    if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+        raise TypeError(f"{str(said)[:80]} is no list of names")
+    return tuple(said)

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent_studio.cost.money import usd_of
 from agent_studio.errors import UsageError
 from agent_studio.evals.attempts import facts, start
 from agent_studio.evals.attempts.facts import Facts, ToolUse
@@ -56,10 +57,11 @@ class Scripted:
         lucky = self._luck(trying) < float(rule.get("succeeds", 1))
         for path, text in rule.get("write" if lucky else "otherwise", {}).items():
             start.put(trying.room.copy, path, text)
+        usd = rule.get("usd")
         return Facts(
-            rule.get("ended", facts.DONE), tools=tuple(ToolUse(str(name), "{}") for name in rule.get("tools", ())),
+            rule.get("ended", facts.DONE), tools=tuple(ToolUse(name, "{}") for name in rule.get("tools", ())),
             agents=tuple(rule.get("agents", ())), skills=tuple(rule.get("skills", ())), turns=rule.get("turns"),
-            reported_usd=rule.get("usd"), answer=str(rule.get("answer", "")),
+            reported_usd=None if usd is None else str(usd), answer=str(rule.get("answer", "")),
         )  # fmt: skip
 
     def _luck(self, trying: Trying) -> float:
@@ -75,6 +77,10 @@ def _refuse_unfit(rule: Mapping[str, Any]) -> None:
             raise TypeError("write and otherwise are texts by path")
     if rule.get("when") is not None:
         str(rule["when"]["file"])
+    for listed in ("tools", "agents", "skills"):
+        facts.names(rule.get(listed, []))
+    if not isinstance(rule.get("turns") or 0, int) or usd_of(str(rule.get("usd") or 0)) is None:
+        raise ValueError("turns is a whole number, and usd an amount from 0 up")
     if rule.get("ended", facts.DONE) not in facts.ENDS:
         raise ValueError(f"ended: {rule['ended']!r} is none of {', '.join(facts.ENDS)}")
 

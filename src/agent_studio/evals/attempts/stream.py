@@ -27,7 +27,6 @@ _PROVIDER = re.compile(
 )
 """What the client says where the provider throttles, fails or cannot be reached: no matter of the definitions."""
 _ENDS = {"error_max_turns": facts.TURNS, "error_max_budget_usd": facts.BUDGET}
-_OWN_AGENTS = frozenset(("claude", "Explore", "general-purpose", "Plan", "statusline-setup", "output-style-setup"))
 
 
 def read(lines: Iterable[bytes], transcripts: Path, code: int) -> Facts:
@@ -188,8 +187,3 @@ def _used(line: Mapping[str, Any], agent: str) -> Usage:
 def _larger(one: Usage, other: Usage) -> Usage:
     names = ("input", "output", "cache_read", "cache_write5m", "cache_write1h")
     return one._replace(**{name: max(getattr(one, name), getattr(other, name)) for name in names})
-
-
-def is_own(agent: str) -> bool:
-    """Tell whether an agent is one that the client brings."""
-    return agent in _OWN_AGENTS

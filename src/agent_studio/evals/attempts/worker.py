@@ -33,11 +33,11 @@ def main() -> int:
     own = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    with os.fdopen(own, "rb") as told:
+    with os.fdopen(own, "rb", closefd=False) as told:  # it stays open: who watches takes a closed one for the end
         spec = json.loads(told.readline())
-        _adopt()
-        threading.Thread(target=_watch, args=(own,), daemon=True).start()
-        finished = start(_launch(spec))
+    _adopt()
+    threading.Thread(target=_watch, args=(own,), daemon=True).start()
+    finished = start(_launch(spec))
     if finished.fault:
         os.write(2, f"agent-studio: {finished.fault}\n".encode("utf-8", "replace"))
     _end_all()

@@ -82,11 +82,11 @@ def diff(value: Mapping[str, Any], scene: Scene) -> Found:
     """Check what changed between start and end."""
     wanted, changed = value["diff"], [path for path in scene.changed if not _is_passing(path)]
     if "only" in wanted:
-        other = [path for path in changed if not _fits(path, wanted["only"])]
+        other = [path for path in changed if not fits(path, wanted["only"])]
         if other:
             return False, f"changed besides {', '.join(wanted['only'])}: {', '.join(other[:5])}"
     for pattern in wanted.get("changed", ()):
-        if not any(_fits(path, [pattern]) for path in changed):
+        if not any(fits(path, [pattern]) for path in changed):
             return False, f"nothing changed in {pattern}"
     if len(changed) > wanted.get("files", len(changed)):
         return False, f"{len(changed)} files changed, at most {wanted['files']} may"
@@ -100,7 +100,8 @@ def _is_passing(path: str) -> bool:
     return "__pycache__/" in path or path.startswith(".pytest_cache/")
 
 
-def _fits(path: str, patterns: Iterable[str]) -> bool:
+def fits(path: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a path is meant by one of some patterns, or lies in a folder that is."""
     return any(fnmatchcase(path, pattern) or path.startswith(f"{pattern.rstrip('/')}/") for pattern in patterns)
 
 

@@ -59,13 +59,13 @@ def read(project: Project, place: Path) -> Recorded:
     calls: dict[str, Mapping[str, Any]] = {}
     succeeded: list[str] = []
     for line in _lines(place):
-        message = line.get("message") or {}
-        content = message.get("content")
+        message = line.get("message")
+        content = message.get("content") if isinstance(message, dict) else None
         if line.get("type") == "user" and not prompt and not line.get("isMeta"):
             prompt, began, cwd = _prompt(content), str(line.get("timestamp", "")), str(line.get("cwd", ""))
-        for block in content if isinstance(content, list) else ():
-            if block.get("type") == "tool_use":
-                calls[str(block["id"])] = block
+        for block in _blocks(content):
+            if block.get("type") == "tool_use" and isinstance(block.get("input"), dict):
+                calls[str(block.get("id"))] = {"name": str(block.get("name")), "input": block["input"]}
             elif block.get("type") == "tool_result" and not block.get("is_error"):
                 succeeded.append(str(block.get("tool_use_id")))
     if not prompt:
@@ -90,12 +90,13 @@ def _lines(place: Path) -> Iterator[dict[str, Any]]:
                 yield value
 
 
+def _blocks(content: Any) -> list[dict[str, Any]]:
+    return [one for one in content if isinstance(one, dict)] if isinstance(content, list) else []
+
+
 def _prompt(content: Any) -> str:
-    if isinstance(content, str):
-        text = content
-    else:
-        blocks = content if isinstance(content, list) else []
-        text = "\n".join(str(one.get("text", "")) for one in blocks if one.get("type") == "text")
+    texts = [str(one.get("text", "")) for one in _blocks(content) if one.get("type") == "text"]
+    text = content if isinstance(content, str) else "\n".join(texts)
     return "" if text.lstrip().startswith("<") else text.strip()
 
 

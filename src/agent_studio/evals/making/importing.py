@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import UsageError, did_you_mean
@@ -25,6 +26,10 @@ _RIGHT = {"C": True, "I": False, "P": False, "N": False}
 """Inspect's letters: correct, incorrect, partial, no answer."""
 Results = dict[tuple[str, int], bool | None]
 """Whether each repetition of each task passed; None for one that an error ended, which says nothing of the agent."""
+_UNREADABLE = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""RuntimeError: nested too deeply, encrypted, or packed in a way that this Python does not know."""
 _ERROR = 2
 """promptfoo's `failureReason` of what did not fail a check: the provider, or promptfoo itself, did not get through."""
 
@@ -35,7 +40,7 @@ def read(data: bytes, form: str, shown: str, column: str | None = None) -> Resul
         found = _inspect(data) if form == INSPECT else _promptfoo(json.loads(data), column)
     except UsageError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise UsageError(
             f"{shown} is no result of {form}: {type(error).__name__}: {error}",
             hint="inspect: a .eval or .json log; promptfoo: promptfoo eval --output FILE.json",

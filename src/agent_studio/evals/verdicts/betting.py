@@ -15,6 +15,8 @@ import math
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_studio.monitor.intervals import EACH_SIDE, rate
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -159,10 +161,4 @@ def mcnemar(pairs: Pairs) -> float:
 
 def wilson(passed: int, count: int) -> Interval | None:
     """Return the 95 % interval of one side's pass rate, for one look; None without attempts."""
-    if not count:
-        return None
-    z = 1.959964
-    share, spread = passed / count, z * z / count
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
-    return Interval(max(0.0, middle - half), min(1.0, middle + half))
+    return Interval(*rate(passed, count, EACH_SIDE)) if count else None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent_studio.environment.flag_journal import default_who
 from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError, UsageError
 from agent_studio.reasoning.elicitation import draft as drafts
 from agent_studio.reasoning.elicitation import proposal, store
@@ -57,7 +57,7 @@ def apply(context: Context, run_id: str, numbers: Sequence[int], *, dry_run: boo
 
 def _apply(context: Context, run: Run, numbers: Sequence[int], *, dry_run: bool) -> Applied:
     run = _caught_up(context, run, dry_run=dry_run)
-    chosen = _chosen(run, numbers, applying=True)
+    chosen = _chosen(context, run, numbers, applying=True)
     draft = _current(context, run)
     proposed = proposal.propose(draft, chosen)
     if numbers and proposed.left:
@@ -70,7 +70,7 @@ def _apply(context: Context, run: Run, numbers: Sequence[int], *, dry_run: bool)
     if dry_run or not made:
         return applied
     before = drafts.digest(draft.data(draft.text))
-    record = {**_decided(run, made), "before": before, "after": drafts.digest(after)}
+    record = {**_decided(context, run, made), "before": before, "after": drafts.digest(after)}
     if run.began["file"]:
         store.note(context, run.id, store.APPLYING, record)
         context.project.folder.replace(run.began["file"], after)
@@ -98,17 +98,17 @@ def reject(context: Context, run_id: str, numbers: Sequence[int], reason: str) -
     door.make()
     with locks.exclusive(door, _LOCK, doing="rejecting findings", wait_s=_WAIT_S):
         run = store.load(context, run_id)
-        chosen = [finding["number"] for finding in _chosen(run, numbers, applying=False)]
+        chosen = [finding["number"] for finding in _chosen(context, run, numbers, applying=False)]
         if chosen:
-            store.settle(context, run.id, store.REJECTED, {**_decided(run, chosen), "reason": reason})
+            store.settle(context, run.id, store.REJECTED, {**_decided(context, run, chosen), "reason": reason})
     return run, chosen
 
 
-def _chosen(run: Run, numbers: Sequence[int], *, applying: bool) -> list[dict[str, Any]]:
+def _chosen(context: Context, run: Run, numbers: Sequence[int], *, applying: bool) -> list[dict[str, Any]]:
     """Return findings by their numbers; raise `UsageError` for one that is not there, or is decided already."""
     by_number = {finding["number"]: finding for finding in run.findings}
     states = {store.OFFERED} if applying else {store.OFFERED, store.ADVICE, store.KEPT}
-    decided = run.decisions
+    decided, show = run.decisions, store.command(context, "show", run.id)
     if not numbers:
         return [one for number, one in by_number.items() if one["state"] in states and number not in decided]
     chosen = []
@@ -118,9 +118,9 @@ def _chosen(run: Run, numbers: Sequence[int], *, applying: bool) -> list[dict[st
             known = ", ".join(map(str, by_number)) or "none"
             raise UsageError(f"the run {run.id} has no finding {number}", hint=f"it has: {known}")
         if number in decided:
-            raise UsageError(f"finding {number} is {decided[number]} already", hint=f"elicit show {run.id}")
+            raise UsageError(f"finding {number} is {decided[number]} already", hint=show)
         if applying and finding["state"] != store.OFFERED:
-            raise UsageError(f"finding {number} offers no change: {_why(finding)}", hint=f"elicit show {run.id}")
+            raise UsageError(f"finding {number} offers no change: {_why(finding)}", hint=show)
         chosen.append(finding)
     return chosen
 
@@ -139,44 +139,38 @@ def _current(context: Context, run: Run) -> Draft:
     name = run.began["file"]
     draft = drafts.read(store.original(context, run), name or "the text", run.began["section"])
     for one in (one for one in run.decided if one["kind"] == store.APPLIED):
-        draft = _again(run, draft, one)
+        draft = _again(context, run, draft, one)
     if not name:
         return draft
+    show = store.command(context, "show", run.id)
     refuse_place(context, name)
     try:
         data = context.project.folder.read(name)
     except FileNotFoundError:
-        raise DriftError(f"{name} is gone", hint=f"its text is kept: elicit show {run.id} --original") from None
+        raise DriftError(f"{name} is gone", hint=f"its text is kept: {show} --original") from None
     if data != draft.data(draft.text):
         raise DriftError(
             f"{name} has changed since the run {run.id} looked at it",
-            hint=f"run the methods again, or take the change over by hand: elicit show {run.id}",
+            hint=f"run the methods again, or take the change over by hand: {show}",
         )
     return draft
 
 
-def _again(run: Run, draft: Draft, decision: Mapping[str, Any]) -> Draft:
+def _again(context: Context, run: Run, draft: Draft, decision: Mapping[str, Any]) -> Draft:
     """Return a draft with the changes of a decision made again; raise `IntegrityError` where that leads elsewhere."""
     by_number = {finding["number"]: finding for finding in run.findings}
     proposed = proposal.propose(draft, (by_number[number] for number in decision["findings"]))
     if proposed.left or drafts.digest(draft.data(proposed.text)) != decision["after"]:
         raise IntegrityError(
             f"what was applied of the run {run.id} does not lead to the text that is on record",
-            hint=f"take the changes over by hand: elicit show {run.id}",
+            hint=f"take the changes over by hand: {store.command(context, 'show', run.id)}",
         )
     return proposed.draft
 
 
-def _decided(run: Run, numbers: Sequence[int]) -> dict[str, Any]:
+def _decided(context: Context, run: Run, numbers: Sequence[int]) -> dict[str, Any]:
     methods: dict[str, int] = {}
     for finding in run.findings:
         if finding["number"] in numbers and finding["state"] == store.OFFERED:  # there was something to take
             methods[finding["method"]] = methods.get(finding["method"], 0) + 1
-    return {"findings": list(numbers), "methods": methods, "who": _who()}
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
+    return {"findings": list(numbers), "methods": methods, "who": default_who(context.project)}

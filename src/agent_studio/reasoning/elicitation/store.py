@@ -68,6 +68,11 @@ def folder(context: Context) -> Folder:
     return context.root.folder("context").at(FOLDER)
 
 
+def command(context: Context, verb: str, run_id: str) -> str:
+    """Return the command line of a sub-verb on a run, in its environment."""
+    return f"agent-studio elicit {verb} {run_id} --env {context.environment}"
+
+
 def new_id() -> str:
     """Return a name for a run that sorts by time."""
     return f"{clock.now():%Y%m%d-%H%M%S}-{secrets.randbelow(1_000_000):06d}"

@@ -3,7 +3,7 @@
 `anthropic:NAME`, `openai:NAME`: over HTTP, with the key in ANTHROPIC_API_KEY or OPENAI_API_KEY. `compatible:NAME@URL`
 and `ENDPOINT:NAME`: what speaks as OpenAI does; endpoints are configured. `ollama:NAME`, `llama-server:NAME`,
 `vllm:NAME`, `lmstudio:NAME`: servers of this machine at their usual port. `claude`, `claude:NAME`: the client with its
-own login. `local`: a very small model in this process. `scripted:FILE`, `replay:FILE`, `record:FILE=MODEL`: no model.
+own login. `local`: a very small model on this machine. `scripted:FILE`, `replay:FILE`, `record:FILE=MODEL`: no model.
 """
 
 from __future__ import annotations

@@ -129,6 +129,7 @@ def _found() -> tuple[str, str]:
     place = shutil.which(PROGRAM)
     if place is None:
         return "", f"there is no {PROGRAM} on PATH"
+    place = os.path.abspath(place)  # noqa: PTH100 - links stay; it is started in another folder
     missing = [word for word in _NEEDED if word not in _help(place, Path(place).stat().st_mtime_ns)]
     if missing:
         return place, f"{place} knows no {missing[0]}, without which hooks would fire and calls go uncounted: update it"

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.models.processes import Said
 
 _SHOWN = 300
-_DENIED, _MISSING, _MANY, _SERVER = (401, 403), (400, 404, 413), 429, 500
+_MANY, _SERVER = 429, 500
+_LONG = "ask with less text"
+_HINTS = {
+    401: "log in again: claude /login", 403: "log in again: claude /login", 400: "see the model's name",
+    404: "see the model's name", 413: _LONG,
+}  # fmt: skip
 _SUBTYPES = {
     "error_max_structured_output_retries": (MALFORMED, "its answer is not by the schema"),
     "error_max_budget_usd": (REFUSED, "it reached the budget of this call"),
@@ -80,7 +85,7 @@ def _failure(name: str, result: dict[str, Any], usage: Usage) -> ModelError:
             hint="log in: claude /login" if is_login else "",
         )  # fmt: skip
     kind = THROTTLED if status == _MANY else UNAVAILABLE if status >= _SERVER else REFUSED
-    hint = "log in again: claude /login" if status in _DENIED else "see the model's name" if status in _MISSING else ""
+    hint = _LONG if "too long" in told.lower() else _HINTS.get(status, "")
     return ModelError(f"{name}: {told} (HTTP {status})", kind=kind, hint=hint, usage=usage, is_owed=status >= _SERVER)
 
 

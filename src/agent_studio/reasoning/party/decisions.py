@@ -28,7 +28,7 @@ def record(context: Context, found: Outcome, *, option: str = "", reason: str = 
     if not option and found.decision != outcome.RECOMMEND:
         raise UsageError(
             f"{found.session.id} recommends nothing: a person decides",
-            hint=f'agent-studio party decide {found.session.id} --option "..." --reason "..."',
+            hint=f'{found.session.command("decide")} --option "..." --reason "..."',
         )
     if " ".join(who.split()).casefold() == _PARTY:
         raise UsageError(f"--by is {who!r}", hint="name the person who decided")

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
-import signal
-from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agent_studio.errors import AgentStudioError
+from agent_studio.reasoning import endings
 from agent_studio.reasoning.asking import Asker
 from agent_studio.reasoning.depth import refuse_nested
 from agent_studio.reasoning.models.choice import open_model
 from agent_studio.reasoning.party import evidence, opening, own, seats, store, strategies
 from agent_studio.reasoning.party.prompts import Private
+from agent_studio.reasoning.party.rounds import CLIENT
 from agent_studio.reasoning.party.session import Party
 from agent_studio.reasoning.party.strategies import Table
 from agent_studio.reasoning.party.team import load as load_team
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agent_studio.environment.context import Context
     from agent_studio.reasoning.asking import Answer
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.party.seats import Bound
     from agent_studio.reasoning.party.store import Place
     from agent_studio.reasoning.party.strategies import Question, Score
-
-_CLIENT = "claude"
-"""The model that knows the client's own names, such as `opus`."""
 
 
 def run(context: Context, wish: Wish, tell: Callable[[Opened], Callable[[str], None]]) -> Outcome:
@@ -47,7 +43,7 @@ def run(context: Context, wish: Wish, tell: Callable[[Opened], Callable[[str], N
     _refuse_unrecorded(context, models)
     with store.new(context).held() as transcript:
         opened = opening.begin(transcript, prepared)
-        return _ran(_held(context, opened, models, tell(opened)))
+        return endings.run(_held(context, opened, models, tell(opened)))
 
 
 def resume(context: Context, place: Place, tell: Callable[[Opened], Callable[[str], None]]) -> Outcome:
@@ -59,7 +55,7 @@ def resume(context: Context, place: Place, tell: Callable[[Opened], Callable[[st
         models = _opened(context, {chair.number: chair.model for chair in session.seats})
         _refuse_unrecorded(context, models)
         opened = opening.again(context, transcript, session)
-        return _ran(_held(context, opened, models, tell(opened)))
+        return endings.run(_held(context, opened, models, tell(opened)))
 
 
 def cancel(place: Place) -> Outcome | None:
@@ -72,14 +68,6 @@ def cancel(place: Place) -> Outcome | None:
         party = Party(session, transcript, _Nobody(), models={}, own={}, files=(), read=lambda _: None, timeout_s=0)
         party.halt("cancelled")
         return party.close()
-
-
-def _ran(held: Coroutine[None, None, Outcome]) -> Outcome:
-    """Run a party; SIGTERM ends it as Ctrl-C does."""
-    try:
-        return asyncio.run(held)
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
 
 
 class _Nobody:
@@ -106,10 +94,6 @@ async def _held(context: Context, opened: Opened, models: dict[int, Model], tell
         read=evidence.reader(context.project, {one.name: one.text for one in opened.files}),
         timeout_s=float(session.opened["timeoutS"]), tell=tell,
     )  # fmt: skip
-    task = asyncio.current_task()
-    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, and threads other than the first
-        if task is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         found = await party.run()
         return found._replace(unrecorded=tuple(dict.fromkeys(asker.unrecorded)))
@@ -155,8 +139,8 @@ def _chosen(context: Context, wished: str | None, one: Bound) -> str | None:
         return None
     if stated in (context.config["models.aliases"] or {}):
         return stated
-    is_client = str(context.config["models.default"] or "").partition(":")[0] == _CLIENT
-    return f"{_CLIENT}:{stated}" if is_client else None
+    is_client = str(context.config["models.default"] or "").partition(":")[0] == CLIENT
+    return f"{CLIENT}:{stated}" if is_client else None
 
 
 def unopened(context: Context, bound: Sequence[Bound]) -> Iterator[AgentStudioError]:

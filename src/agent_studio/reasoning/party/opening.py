@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
+import hashlib
+import json
+import os
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agent_studio.environment import flags
 from agent_studio.environment.flag_journal import history
 from agent_studio.errors import ConfigurationError, UsageError, did_you_mean
+from agent_studio.reasoning.elicitation.limits import session_of
 from agent_studio.reasoning.party import materials, records, seats, team
 from agent_studio.reasoning.party.words import normal, one_line
 from agent_studio.redaction import redact
@@ -90,9 +93,9 @@ def options_of(text: str | None) -> tuple[str, ...]:
     return found
 
 
-def refuse_off(context: Context, unit: str | None = None) -> None:
-    """Raise `ConfigurationError` with the reason where party mode is off."""
-    decided = flags.evaluate(context.config, history(context.root), FLAG, unit)
+def refuse_off(context: Context) -> None:
+    """Raise `ConfigurationError` with the reason where party mode is off for this session."""
+    decided = flags.evaluate(context.config, history(context.root), FLAG, session_of("", os.environ))
     if not decided.value:
         hint = f"see: agent-studio flags explain {FLAG} --env {context.environment}"
         raise ConfigurationError(f"party mode is off in {context.environment}: {decided.detail}", hint=hint)
@@ -131,7 +134,7 @@ def prepare(context: Context, wish: Wish, models: Mapping[int, str], asked: Team
         "options": list(wish.options),
         "team": {"name": asked.name, "source": asked.source, "file": asked.file, "sha256": asked.sha256},
         "seats": [_seat(one, models[one.seat.number]) for one in bound],
-        "seed": secrets.token_hex(16), "turnLimit": turn_limit, "dissent": wish.dissent,
+        "seed": _seed(question, wish.options, bound), "turnLimit": turn_limit, "dissent": wish.dissent,
         "byConfidence": wish.by_confidence, "costLimitUsd": str(limit_usd(context, wish)),
         "allowUnpriced": wish.allow_unpriced, "timeoutS": wish.timeout_s, "notes": list(notes),
     }  # fmt: skip
@@ -163,7 +166,7 @@ def unended(transcript: Transcript) -> Session:
     if session.closed is not None:
         raise UsageError(
             f"{place.id} has ended: {session.closed['reason']}",
-            hint=f"see it: agent-studio party show {place.id}; or ask anew: agent-studio party run",
+            hint=f"see it: {session.command('show')}; or ask anew: agent-studio party run",
         )
     return session
 
@@ -213,6 +216,12 @@ def _seat(one: Bound, model: str) -> dict[str, Any]:
         "seat": one.seat.number, "agent": one.seat.agent, "role": one.seat.role, "weight": str(one.seat.weight),
         "model": model, "source": one.source, "file": one.file, "sha256": one.sha256, "method": one.seat.method,
     }  # fmt: skip
+
+
+def _seed(question: str, options: Sequence[str], bound: Sequence[Bound]) -> str:
+    """Return what orders are drawn from: the same for the same question and agents, so that it can be replayed."""
+    asked = json.dumps([question, list(options), [one.sha256 for one in bound]])
+    return hashlib.sha256(asked.encode()).hexdigest()[:32]
 
 
 def _rebound(context: Context, chair: records.Chair) -> Bound:

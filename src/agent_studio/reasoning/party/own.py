@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from agent_studio.environment import flags
@@ -9,6 +10,7 @@ from agent_studio.environment.flag_journal import history
 from agent_studio.errors import ConfigurationError, did_you_mean
 from agent_studio.memory.sidecar import open_sidecar
 from agent_studio.reasoning.elicitation import methods
+from agent_studio.reasoning.elicitation.limits import session_of
 from agent_studio.reasoning.party.prompts import Private
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ def of(context: Context, bound: Bound) -> Private:
 
 
 def notes(context: Context, agent: str) -> str:
-    """Return the digest of an agent's own memory; nothing where sidecar memory is off."""
-    if not flags.evaluate(context.config, history(context.root), _FLAG).value:
+    """Return the digest of an agent's own memory; nothing where sidecar memory is off for this session."""
+    if not flags.evaluate(context.config, history(context.root), _FLAG, session_of("", os.environ)).value:
         return ""
     return open_sidecar(context, agent).digest(NOTES_BYTES)
 

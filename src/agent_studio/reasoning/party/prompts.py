@@ -1,7 +1,7 @@
 """What a seat is shown, and nothing else: its own persona, its own notes, the question, and later bare positions.
 
-Everything that others have written stands between fences whose mark is drawn anew for each call: it is data, and cannot
-close them.
+Everything that others have written stands between fences whose mark is the hash of all of it: it is data, and cannot
+close them, for no text holds its own hash. The same question has the same words each time, so that it can be replayed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import secrets
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from agent_studio.reasoning.party import rounds
@@ -80,19 +79,18 @@ def build(session: Session, ask: Ask, own: Private, files: Sequence[Material]) -
     """Return what a call is shown."""
     chair = session.chair(ask.seat)
     peers = [turn for turn in session.turns if turn.call in ask.peers]
-    parts, mark = [f"# Question\n\n{session.question}"], _mark()
-    if session.options:
-        parts.append("# Options\n\n" + "\n".join(f"- {one}" for one in ordered(session, ask, session.options)))
-    for one in files:
-        note = f"\n[the last {one.left_out:,} characters are left out]" if one.left_out else ""
-        parts.append(_fenced(mark, f"file {one.name}", one.text + note))
+    given = [(f"file {one.name}", _whole(one)) for one in files]
     claims: tuple[str, ...] = ()
     if ask.phase == VOTE or (peers and not session.options and ask.phase != DISSENT):
         claims = tuple(ordered(session, ask, list(rounds.claims(session).values())))
-        listed = "\n".join(f"{number}. {claim}" for number, claim in enumerate(claims, start=1))
-        parts.append(_fenced(mark, "claims", listed))
+        given.append(("claims", "\n".join(f"{number}. {claim}" for number, claim in enumerate(claims, start=1))))
     if peers and ask.phase != VOTE:
-        parts.append(_fenced(mark, "positions", peers_text(session, ask)))
+        given.append(("positions", peers_text(session, ask)))
+    mark = _mark([*given, ("notes", own.notes)])
+    parts = [f"# Question\n\n{session.question}"]
+    if session.options:
+        parts.append("# Options\n\n" + "\n".join(f"- {one}" for one in ordered(session, ask, session.options)))
+    parts += [_fenced(mark, name, text) for name, text in given]
     phase = ask.phase if ask.phase != BLIND else "option" if session.options else "claim"
     parts.append(f"# Your task\n\n{_PHASES[phase]}")
     if own.method:
@@ -151,11 +149,15 @@ def _bare(session: Session, position: Position) -> str:
     return json.dumps({name: value for name, value in said.items() if value}, ensure_ascii=False, indent=1)
 
 
-def _mark() -> str:
-    return f"DATA-{secrets.token_hex(8)}"
+def _whole(one: Material) -> str:
+    return one.text + (f"\n[the last {one.left_out:,} characters are left out]" if one.left_out else "")
+
+
+def _mark(given: Sequence[tuple[str, str]]) -> str:
+    """Return a mark that nobody who wrote one of these texts could know."""
+    joined = "\x1f".join(part for one in given for part in one)
+    return f"DATA-{hashlib.sha256(joined.encode('utf-8', 'replace')).hexdigest()[:32]}"
 
 
 def _fenced(mark: str, name: str, text: str) -> str:
-    """Return a text between fences; it does not know their mark, and would lose it if it did."""
-    label = " ".join(name.split()).replace(mark, "DATA")
-    return f"<<<{mark} {label}\n{text.replace(mark, 'DATA')}\n{mark}>>>"
+    return f"<<<{mark} {' '.join(name.split())}\n{text}\n{mark}>>>"

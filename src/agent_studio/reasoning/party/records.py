@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.errors import IntegrityError
 from agent_studio.reasoning.party.positions import Position, PositionError
+from agent_studio.reasoning.party.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ OPEN, DISPATCH, REPLY, FAILURE, RESUME, HALT, CLOSE = "open", "dispatch", "reply
 BLIND, VOTE, REVEAL, DISSENT = "blind", "vote", "reveal", "dissent"
 """Phases of a round."""
 MALFORMED = "malformed"
+_SHOWN_MAX = 40
 _OPENING = {
     "id": str, "timestamp": str, "question": str, "options": list, "team": dict, "turnLimit": int, "seed": str,
     "filesSha256": str, "notes": list,
@@ -98,7 +100,6 @@ class Session:
     turns: list[Turn] = field(default_factory=list)
     halted: str = ""
     closed: Mapping[str, Any] | None = None
-    resumed: int = 0
     lines: list[Mapping[str, Any]] = field(default_factory=list)
     """As they were read."""
 
@@ -106,6 +107,10 @@ class Session:
     def id(self) -> str:
         """Its name."""
         return str(self.opened["id"])
+
+    def command(self, verb: str) -> str:
+        """Return the command line of a sub-verb on it, in the environment that it is held in."""
+        return f"agent-studio party {verb} {self.id} --env {one_line(self.opened.get('environment'), _SHOWN_MAX)}"
 
     @property
     def question(self) -> str:
@@ -278,7 +283,6 @@ def _resume(session: Session, record: Mapping[str, Any]) -> None:
         raise _ForgedError("names other calls without an answer than there are")
     for call in unanswered:
         session.turns[call - 1].is_abandoned = True
-    session.resumed += 1
 
 
 def _halt(session: Session, record: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ further round shows the positions and lets seats change their mind, with a new a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 ATTEMPTS = 2
 """How often a seat is asked in one round whose answer is no position; other failures are not repeated."""
 ARGUMENT, CONFORMITY = "argument", "conformity"
+CLIENT = "claude"
+"""The model that knows the client's own names, such as `opus`: all of them are of one family."""
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 class Ask(NamedTuple):
@@ -160,10 +164,13 @@ def wants_dissent(session: Session) -> bool:
 
 
 def family(model: str) -> str:
-    """Return which family a model is of: the letters its name begins with."""
-    own = model.rpartition("/")[2].rpartition(":")[2].casefold()
-    letters = own.replace("_", "-").split("-")[0]
-    return letters.rstrip("0123456789.") or own
+    """Return which family a model is of, by the name that it was called by: the letters that its own begins with."""
+    provider, _, named = model.casefold().partition(":")
+    if provider == CLIENT:
+        return provider
+    own = named.partition("@")[0].rpartition("/")[2] or provider
+    letters = _LETTERS.match(own)
+    return letters[0] if letters else own
 
 
 def revealed(session: Session, before: int) -> list[str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent_studio.storage.chained import Held
     from agent_studio.storage.folder import Folder
 
+RUN = 'agent-studio party run "QUESTION"'
 FOLDER, TRANSCRIPT, FILES, LOCK, CANCEL = "party", "transcript.jsonl", "files.json", "lock", "cancel"
 _ID = re.compile(r"p-\d{8}-\d{9}-\d{6}")
 _WAIT_S = 0.3
@@ -147,7 +148,8 @@ class Transcript:
         if self._file.head not in (seals.noted(self.place.root, self.place.id) or ()):
             raise IntegrityError(
                 f"{self.place.shown} does not end as it was left: lines were changed or cut off, or its note is gone",
-                hint=f"restore both from a copy, or ask anew; see: agent-studio party verify {self.place.id}",
+                hint=f"restore both from a copy, or ask anew; see: agent-studio party verify {self.place.id} "
+                f"--env {self.place.root.environment}",
             )
 
     def is_wished_cancelled(self) -> bool:
@@ -167,25 +169,26 @@ def new(context: Context) -> Place:
 
 def find(context: Context, name: str) -> Place:
     """Return a party by its id, the end of its id, or `last`; raise `UsageError` where there is none, or more."""
-    known = ids(context)
+    known = every(context)
     if name == "last" and known:
-        return _place(context, known[-1])
-    found = [one for one in known if one == name] or [one for one in known if name and one.endswith(name)]
+        return known[-1]
+    found = [one for one in known if one.id == name] or [one for one in known if name and one.id.endswith(name)]
     if len(found) == 1:
-        return _place(context, found[0])
+        return found[0]
     if found:
         raise UsageError(f"{len(found)} parties end in {name!r}", hint="write the whole id")
-    hint = did_you_mean(name, known) if known else 'none was run yet: agent-studio party run "QUESTION"'
-    raise UsageError(f"no party is named {name[:80]!r}", hint=hint)
+    hint = did_you_mean(name, [one.id for one in known]) if known else f"none was held there yet: {RUN}"
+    raise UsageError(f"no party of {context.environment} is named {name[:80]!r}", hint=hint)
 
 
-def ids(context: Context) -> list[str]:
-    """Return the ids of all parties, oldest first."""
+def every(context: Context) -> list[Place]:
+    """Return where all parties are kept, oldest first."""
     try:
         names = context.root.folder("context").at(FOLDER).names()
     except FileNotFoundError:
         return []
-    return sorted(name for name in names if _ID.fullmatch(name) and _place(context, name).has_begun())
+    places = (_place(context, name) for name in sorted(names) if _ID.fullmatch(name))
+    return [place for place in places if place.has_begun()]
 
 
 def _place(context: Context, name: str) -> Place:

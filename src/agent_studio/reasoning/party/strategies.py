@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.errors import UsageError
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
 SINGLE, CONSISTENCY, VOTE, PARTY = "single", "self-consistency", "blind vote", "party"
 STRATEGIES = (SINGLE, CONSISTENCY, VOTE, PARTY)
-CONFIDENCE = 0.95
 QUESTIONS_MAX = 10_000
 _PLAIN = "assistant"
 
@@ -46,13 +43,6 @@ class Question(NamedTuple):
     answer: str
 
 
-class Interval(NamedTuple):
-    """Bounds of a rate, 0 to 1."""
-
-    low: float
-    high: float
-
-
 @dataclass
 class Score:
     """What a way came to over all questions."""
@@ -61,7 +51,7 @@ class Score:
     right: int = 0
     wrong: int = 0
     none: int = 0
-    """Questions without an answer: a tie, or no consensus."""
+    """Questions without an answer: a tie, or nobody who spoke for an option."""
     calls: int = 0
     cost_usd: Decimal | None = Decimal(0)
     by_state: dict[str, list[int]] = field(default_factory=dict)
@@ -135,23 +125,6 @@ async def compared(
             await _WAYS[name](question, table, _Counting(asker, score), score)
         tell(number + 1, len(questions))
     return list(scores.values())
-
-
-def interval(hits: int, count: int, confidence: float = CONFIDENCE) -> Interval:
-    """Return Wilson's two-sided interval of a rate.
-
-    E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927) 209-212.
-    """
-    if count <= 0:
-        return Interval(0.0, 1.0)
-    z, share = NormalDist().inv_cdf((1 + confidence) / 2), hits / count
-    middle, spread = (
-        share + z * z / (2 * count),
-        z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)),
-    )
-    scale = 1 + z * z / count
-    low, high = (middle - spread) / scale, (middle + spread) / scale
-    return Interval(0.0 if hits == 0 else max(low, 0.0), 1.0 if hits == count else min(high, 1.0))
 
 
 async def _single(question: Question, table: Table, asker: Asking, score: Score) -> None:

@@ -9,6 +9,7 @@ from agent_studio.reasoning.party import outcome, store, verify
 
 if TYPE_CHECKING:
     from agent_studio.environment.context import Context
+    from agent_studio.reasoning.party.store import Place
 
 _SHOWN = ("id", "question", "state", "option", "share", "decision", "reason", "team", "simulated", "costUsd")
 _QUESTION_MAX = 120
@@ -16,16 +17,14 @@ _QUESTION_MAX = 120
 
 def parties(context: Context, limit: int) -> list[dict[str, Any]]:
     """Return the newest parties, newest first; of one that cannot be read only its id and the problem."""
-    return [party(context, name) for name in reversed(store.ids(context)[-limit:])]
+    return [_short(place) for place in reversed(store.every(context)[-limit:])]
 
 
-def party(context: Context, name: str) -> dict[str, Any]:
-    """Return one party in short."""
-    place = store.find(context, name)
+def _short(place: Place) -> dict[str, Any]:
     try:
         found = outcome.of(verify.trusted(place).session)
     except AgentStudioError as error:
-        return {**dict.fromkeys(_SHOWN), "id": name, "problem": error.message, "running": False}
+        return {**dict.fromkeys(_SHOWN), "id": place.id, "problem": error.message, "running": False}
     data = outcome.data(found)
     short = {key: data[key] for key in _SHOWN}
     question = " ".join(data["question"].split())

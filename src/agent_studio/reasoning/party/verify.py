@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agent_studio.errors import AgentStudioError, ConfigurationError, ExitCode, IntegrityError
+from agent_studio.errors import AgentStudioError, ExitCode, IntegrityError
 from agent_studio.reasoning.party import outcome, records, seals, seats, team
 from agent_studio.reasoning.party.rounds import Ask
 from agent_studio.reasoning.party.session import peers_sha256
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent_studio.reasoning.party.store import Place
 
 PASS, FAIL, INSUFFICIENT = "PASS", "FAIL", "INSUFFICIENT"
+NOT_VOUCHED = "nothing here vouches for it: it was held elsewhere, or the key is gone"
 
 
 class NotVouchedError(AgentStudioError):
@@ -96,7 +97,7 @@ def trusted(place: Place) -> Looked:
     looked = look(place)
     if looked.faults:
         raise IntegrityError(
-            f"{place.shown}: {looked.faults[0]}", hint=f"see: agent-studio party verify {place.id}; restore it"
+            f"{place.shown}: {looked.faults[0]}", hint=f"see: {looked.session.command('verify')}; restore it"
         )
     return looked
 
@@ -170,7 +171,7 @@ def _changed(context: Context, session: Session) -> Iterator[str]:
         seat = team.Seat(chair.number, chair.agent, "", 1, (), "")
         try:
             bound = seats.bind(context.project, team.Team("", "", chair.agent, "", (seat,)))[0]
-        except (ConfigurationError, AgentStudioError):
+        except AgentStudioError:
             yield chair.agent
         else:
             if bound.sha256 != chair.sha256:
