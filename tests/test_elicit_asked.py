@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
 
 from bench.client.messages_api import MessagesApi, Turn
+from tests.conftest import until
 from tests.elicit_world import ON, ElicitWorld, finding
 
 from agent_studio.environment.context import open_context
@@ -27,8 +27,6 @@ from agent_studio.reasoning.elicitation.running import AT_ONCE
 from agent_studio.reasoning.models.model import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.conftest import Studio
 
 pytest.importorskip("pydantic_ai")
@@ -103,13 +101,6 @@ def started(world: ElicitWorld, *words: str, variables: dict[str, str] | None = 
         cwd=world.studio.path, env={**os.environ, **(variables or {})}, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
-
-
-def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_of_a_killed_run_no_more_is_counted_than_could_be_set_aside(world: ElicitWorld) -> None:
