@@ -69,9 +69,7 @@ def test_the_client_answers_as_a_model(tmp_path: Path) -> None:
     (project / ".claude").mkdir(parents=True)
     home.mkdir()
     (project / "plan.md").write_text(PLAN)
-    api = MessagesApi(
-        {"We launch on Monday.": [Turn(tools=[Tool("StructuredOutput", {"findings": [finding()]})])]}
-    )
+    api = MessagesApi({"We launch on Monday.": [Turn(tools=[Tool("StructuredOutput", {"findings": [finding()]})])]})
     with api.serving():
         variables = claude.variables(client, home, api.url)
         words = (
