@@ -98,11 +98,12 @@ def crowd(place: Path, count: int) -> None:
             )
 
 
-def examine(project: Path, events: int = EVENTS) -> Trial:
+def examine(project: Path, events: int) -> Trial:
     """Open the first page on that many events, again and again."""
     place = program()
-    if place is None:
-        return Trial("the web dashboard on many events", not_run="no Chromium is installed")
+    if place is None or not events:
+        reason = "no Chromium is installed" if events else "--web-events 0"
+        return Trial("the web dashboard on many events", not_run=reason)
     with browser(place) as started:
         return visit(started, project, events)
 

@@ -22,8 +22,6 @@ from bench.client.journey import JourneyError, ours
 from bench.client.messages_api import MessagesApi, Tool, Turn
 from bench.measure import REPOSITORY
 
-from agent_studio.cli.main import COMMANDS
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -68,8 +66,7 @@ def script(conversation: str) -> list[Turn]:
         steps = [_bash("agent-studio elicit select 'what could go wrong when we launch'")]
     else:
         ask = "agent-studio party run 'Shall we launch?' --options 'yes|no' --model scripted:replies.json --json"
-        steps = [Tool("Skill", {"skill": "party", "command": "party"})]
-        steps += [_bash(ask)] if "party" in COMMANDS else []
+        steps = [Tool("Skill", {"skill": "party", "command": "party"}), _bash(ask)]
     return [*(Turn(tools=[step]) for step in steps), Turn("Done.")]
 
 
@@ -132,9 +129,10 @@ def _unread(seen: Seen) -> Iterator[str]:
 
 def _wrong_results(seen: Seen) -> Iterator[str]:
     """Yield what tools returned and should not have."""
-    wanted = {SKILLED: ["elicit", '"state": "offered"', "changed plan.md"], COMMANDED: ["pre-mortem"]}
-    if "party" in COMMANDS:
-        wanted[DISCUSSED] = ["party", '"separateCalls"']
+    wanted = {
+        SKILLED: ["elicit", '"state": "offered"', "changed plan.md"], COMMANDED: ["pre-mortem"],
+        DISCUSSED: ["party", '"separateCalls"'],
+    }  # fmt: skip
     for mark, expected in wanted.items():
         got = seen.results[mark]
         if len(got) != len(expected):

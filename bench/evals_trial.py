@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,9 +54,9 @@ class QualityApi(MessagesApi):
     delay_s: float = 0.0
     _own: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, body: Mapping[str, Any]) -> tuple[Served, Turn]:
+    def answer(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[Served, Turn]:
         """Choose by the definitions in the request."""
-        served, turn = super().answer(body)
+        served, turn = super().answer(body, headers)
         if served.conversation != _MARK:
             return served, turn
         time.sleep(self.delay_s)
@@ -73,10 +73,7 @@ class QualityApi(MessagesApi):
         good = (number * _STEP + offset) % 1 < quality / 100
         command = f"echo {task if good else 'nothing'} > haiku.txt"
         tool = Tool("Bash", {"command": command, "description": "write"})
-        served = served if len(served.tool_ids) == 1 else served.__class__(
-            **{**served.__dict__, "tool_ids": [f"toolu_{served.serial:020d}0000"]}
-        )  # fmt: skip
-        return served, Turn(tools=[tool])
+        return replace(served, tool_ids=[f"toolu_{served.serial:020d}0000"]), Turn(tools=[tool])
 
 
 class Bench:

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 LIMITS_MS = {1_133: 2.0, 100_000: 15.0}
 """Rows and the p95 that a search in process has to hold; up to as many rows the next higher limit holds."""
-_SPECIFIED_MS = 50.0
 _SYLLABLES = [first + vowel + last for first in "bdfgklmnprstvz" for vowel in "aeiou" for last in ("", "n", "r", "s")]
 _COMMON_WORDS = 4_000
 _BODY_WORDS = 120

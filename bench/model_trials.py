@@ -19,8 +19,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a 
 from bench import budget_sessions
 from bench.client import claude
 from bench.client.messages_api import MessagesApi, Tool, Turn
-from bench.model_api import ModelApi
-from bench.model_api import Turn as ModelTurn
 from bench.projects import Trial
 
 from agent_studio.environment.context import open_context
@@ -88,13 +86,13 @@ def client(folder: Path) -> tuple[list[str], str]:
 def compatible(folder: Path) -> tuple[list[str], str]:
     """Ask a server that speaks as OpenAI does."""
     endpoint = {"name": "house", "url": "", "free": True}
-    with ModelApi([ModelTurn(json.dumps(_SAID))]).serving() as api:
+    with MessagesApi([Turn(json.dumps(_SAID))]).serving() as api:
         endpoint["url"] = f"{api.url}/v1"
         context = _context(folder / "project", None, f"models.endpoints={json.dumps([endpoint])}")
         answer, seconds = _once(context, "house:tiny")
     faults = _faults(context, answer)
-    faults += ["a secret was sent"] if SECRET in json.dumps(api.asked[0].body) else []
-    faults += [f"{len(api.asked)} requests for one call"] if len(api.asked) != 1 else []
+    faults += ["a secret was sent"] if SECRET in json.dumps(api.requests[0]) else []
+    faults += [f"{len(api.requests)} requests for one call"] if len(api.requests) != 1 else []
     return faults, f"{seconds:.2f} s with the libraries loaded, receipt {answer.reply.request_id}"
 
 

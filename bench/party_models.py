@@ -19,8 +19,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a 
 from bench.client import claude
 from bench.client.messages_api import MessagesApi, Tool, Turn
 from bench.measure import clean_variables
-from bench.model_api import ModelApi
-from bench.model_api import Turn as ModelTurn
 from bench.model_trials import CLIENT
 from bench.projects import Trial
 
@@ -54,10 +52,10 @@ def client(folder: Path) -> tuple[list[str], str]:
 
 def compatible(folder: Path) -> tuple[list[str], str]:
     """Have a server that speaks as OpenAI does answer for every seat."""
-    with ModelApi([ModelTurn(json.dumps(_SAID))]).serving() as api:
+    with MessagesApi([Turn(json.dumps(_SAID))]).serving() as api:
         found = _party(folder, f"compatible:tiny@{api.url}/v1", clean_variables(), "--allow-unpriced")
     faults = _faults(folder, found, state="strong", priced=False)
-    return [*faults, *_wrong("requests", len(api.asked), _SEATS)], _figure(found)
+    return [*faults, *_wrong("requests", len(api.requests), _SEATS)], _figure(found)
 
 
 def packaged(folder: Path) -> tuple[list[str], str]:

@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fleet-events", type=int, default=fleet_trial.EVENTS, help="records shipped under kills")
     parser.add_argument("--writers", type=int, default=50, help="of memory at once, each with 100 additions")
     parser.add_argument("--no-client", action="store_true", help="leave the real client out")
+    parser.add_argument("--web-events", type=int, default=browser.EVENTS, help="shown in a browser; 0 leaves it out")
     parser.add_argument("--no-attacks", action="store_true", help="leave the attacks on what run protects out")
     parser.add_argument("--no-releases", action="store_true", help="leave the kills of promotion and restore out")
     parser.add_argument("--sessions", type=int, default=1_000, help="random sessions under a limit")
@@ -133,7 +134,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     yield _properties(wanted=not args.no_properties)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()
-        yield browser.examine(place / "many events")
+        yield browser.examine(place / "many events", args.web_events)
         yield _generated(place / "generated \u00fcn\u00ef", args.artifacts, args.seed)
         yield _packed(place / "tree", args.tree)
         yield search_quality.trial(place / "search", args.tree, args.queries, args.groups)

@@ -27,7 +27,9 @@ _MISSING = (
     "Agent Studio: agent-studio is not on the PATH of this session, so the skills and tools of its plugin "
     "do nothing. Install it with pipx or pip, and start the session again."
 )
-_NOT_RECORDING = "Agent Studio: this project has no recorder, so nothing is recorded. Mend it: agent-studio init"
+_NOT_RECORDING = (
+    "Agent Studio: this project has no recorder, so nothing is recorded. Mend it: agent-studio init --no-hooks"
+)
 
 
 def main() -> int:

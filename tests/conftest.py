@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from hypothesis import HealthCheck, is_hypothesis_test, settings
 from agent_studio.cli.main import main
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tests.eval_world import Evals
     from tests.release_world import World
@@ -64,21 +65,29 @@ _FAST = frozenset((
 """The modules of the fast suite: a noun each, in this process, milliseconds a test. Together they take seconds."""
 
 
-def _is_fast(path: Path) -> bool:
-    return path.stem.removeprefix("test_") in _FAST
+_LONG = frozenset((
+    "bench", "client", "eval_client", "isolated_client", "isolation_attacks", "plugin", "release_kills",
+    "released_client", "soak",
+))  # fmt: skip
+"""Modules with tests of half a minute and more: begun first, or one worker goes on when the others are done."""
+
+
+def _is_in(path: Path, modules: frozenset[str]) -> bool:
+    return path.stem.removeprefix("test_") in modules
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Not even import what the fast suite leaves out."""
     asked = config.option.markexpr == "not slow" and collection_path.name.startswith("test_")
-    return True if asked and not _is_fast(collection_path) else None
+    return True if asked and not _is_in(collection_path, _FAST) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Count as slow what is in no module of the fast suite, and property tests."""
+    """Count as slow what is in no module of the fast suite, and property tests; begin with what takes longest."""
     for item in items:
-        if not _is_fast(item.path) or is_hypothesis_test(getattr(item, "function", None)):
+        if not _is_in(item.path, _FAST) or is_hypothesis_test(getattr(item, "function", None)):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not _is_in(item.path, _LONG))
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +105,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+
+def until(holds: Callable[[], bool], seconds: float = 40) -> None:
+    """Wait until something is so."""
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
 
 
 @dataclass(frozen=True)

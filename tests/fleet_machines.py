@@ -25,7 +25,7 @@ from agent_studio.fleet.tables import SCHEMA, TABLES
 from agent_studio.records import LlmUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.conftest import Studio
@@ -33,14 +33,6 @@ if TYPE_CHECKING:
 
 VARIABLES = {"AGENT_STUDIO_FLEET_PASSWORD": PASSWORD}
 EVERYTHING = ("hooks", "agents", "errors", "sessions", "usage", "damage")
-
-
-def until(is_so: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is so."""
-    ends = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 class Machine:

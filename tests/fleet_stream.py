@@ -7,14 +7,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-from tests.fleet_servers import free_port
+from tests.fleet_servers import free_port, nats_server
 
 _STARTS_WITHIN_S = 30
 _CONFIGURATION = """
@@ -25,15 +23,6 @@ jetstream {{ store_dir: "{folder}", max_memory_store: 64MB, max_file_store: 4GB 
 """
 _CLUSTER = """cluster {{ name: fleet, listen: "127.0.0.1:{port}", routes: [{routes}], no_advertise: true }}
 """
-
-
-def nats_binary() -> Path:
-    """Return the server's program; skip the test where there is none."""
-    beside = Path(sys.executable).parent / "nats-server"
-    found = beside if beside.exists() else shutil.which("nats-server")
-    if found is None:
-        pytest.skip("no NATS server here: bash scripts/setup.sh engines")
-    return Path(found)
 
 
 class NatsServer:
@@ -58,7 +47,7 @@ class NatsServer:
         ends_with_us = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*ends_with_us, str(nats_binary()), "-c", str(self.folder / "server.conf")], stdout=log, stderr=log
+                [*ends_with_us, nats_server(), "-c", str(self.folder / "server.conf")], stdout=log, stderr=log
             )
         ends = time.monotonic() + _STARTS_WITHIN_S
         while True:

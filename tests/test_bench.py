@@ -49,13 +49,13 @@ def test_the_trials_name_what_could_not_be_run(tmp_path: Path) -> None:
     report = tmp_path / "trials.md"
     done = script(
         "trials.py", "--points", "1", "--kills", "10", "--writers", "2", "--artifacts", "30", "--no-client",
-        "--soak-minutes", "0", "--no-package", "--no-fleet",
+        "--soak-minutes", "0", "--no-package", "--no-fleet", "--web-events", "0",
         "--parties", "10", "--party-kills", "2", "--no-attacks", "--no-properties", "--no-releases", "--no-models",
         "--out", str(report), "--repository", str(tmp_path), "--tree", str(tmp_path / "missing.tar.xz"),
     )  # fmt: skip
     text = report.read_text(encoding="utf-8")
     assert "Traceback" not in done.stderr, done.stderr
-    assert text.count("| not run: ") == 35
+    assert text.count("| not run: ") == 36
     assert text.count("killed at every system call") >= 4
     assert "every command on 30 generated artifacts" in text
 

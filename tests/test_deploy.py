@@ -97,6 +97,16 @@ def test_a_dashboard_is_as_grafana_has_it(place: Path) -> None:
     assert all(0 <= column < 24 for column, _ in cells)
 
 
+def test_the_state_of_the_drain_is_a_volume_that_the_image_s_user_may_write() -> None:
+    """A new volume takes the owner of the folder of the image that it is mounted on, and root's where there is none."""
+    compose = YAML(typ="safe").load((DEPLOY / "compose.yaml").read_text())
+    image = (REPOSITORY / "packaging/Containerfile").read_text()
+    (name,) = re.findall(r"useradd .*--uid 1000 (\w+)", image)
+    made = re.findall(rf"install -d -o {name} -g {name} (\S+)", image)
+    mounted = dict(one.split(":")[:2] for one in compose["x-studio"]["volumes"])
+    assert [place for volume, place in mounted.items() if volume in compose["volumes"]] == made
+
+
 def _statement(query: str) -> str:
     """Put in what Grafana puts in for its macros and variables."""
     text = re.sub(r"\$__unixEpochGroup\((.+?), \$__interval\)", r"floor((\1) / 3600) * 3600", query)

@@ -197,27 +197,29 @@ def test_make_targets_named_in_a_page_exist(page: str) -> None:
     assert {one or other for one, other in named} <= targets
 
 
+_PARSER = whole_parser()  # takes a tenth of a second to make, and many pages ask it
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_line_of_agent_studio_in_a_page_parses(page: str) -> None:
-    parser = whole_parser()
     for block in blocks(page):
         if block.language in {"bash", "powershell", "bat"}:
             for command in block.commands:
                 for line in re.findall(r"(?:^|\s|\$\()agent-studio ([^|;&)<>]*)", command):
-                    assert parses(parser, line), f"{page}: agent-studio {line}"
+                    assert parses(line), f"{page}: agent-studio {line}"
     for line in re.findall(r"`(?:[A-Z_]+=\w+ )?agent-studio ([^`]+)`", prose(page)):
         if not re.search(r"[A-Z]{2}|\.\.\.", line):  # placeholders such as NAME
-            assert parses(parser, line), f"{page}: agent-studio {line}"
+            assert parses(line), f"{page}: agent-studio {line}"
 
 
-def parses(parser: argparse.ArgumentParser, line: str) -> bool:
+def parses(line: str) -> bool:
     words = shlex.split(_CODE.sub("", line), comments=True)
     try:
         _, rest, _ = _split(words)
         if len(words) == 1 and words[0] in COMMANDS:  # a verb named by itself
             return True
         if rest and rest[0] not in {"--help", "--version"}:
-            parser.parse_args(_spelled_out(rest))
+            _PARSER.parse_args(_spelled_out(rest))
     except Exception:  # noqa: BLE001 - whatever the parser says of it, the line is wrong
         return False
     return True
@@ -298,7 +300,7 @@ def test_generated_pages_are_fresh() -> None:
 
 def verbs() -> list[str]:
     """Every verb and sub-verb as it is typed, however deep."""
-    return [" ".join(words) for words in _below(whole_parser())]
+    return [" ".join(words) for words in _below(_PARSER)]
 
 
 def _below(parser: argparse.ArgumentParser, *before: str) -> Iterator[tuple[str, ...]]:

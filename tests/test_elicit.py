@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import until
 from tests.elicit_world import BETTER, FOR_THE_CHANGE, ON, PLAN, WEAK, ElicitWorld, finding
 
 from agent_studio.environment.context import Context, open_context
@@ -486,10 +486,7 @@ def test_a_run_that_is_ended_leaves_the_text_and_is_counted(
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     kept = world.studio.path / ".claude/context/elicitation"
-    deadline = time.monotonic() + 30
-    while not any('"asked"' in one.read_text() for one in kept.glob("*/journal.jsonl")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: any('"asked"' in one.read_text() for one in kept.glob("*/journal.jsonl")))
     process.send_signal(number)
     assert process.wait(20) == code
     (run,) = world.run("list").data["runs"]

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
 
-from bench.model_api import ModelApi, Turn
+from bench.client.messages_api import MessagesApi, Turn
+from tests.conftest import until
 from tests.elicit_world import ON, ElicitWorld, finding
 
 from agent_studio.environment.context import open_context
@@ -27,8 +27,6 @@ from agent_studio.reasoning.elicitation.running import AT_ONCE
 from agent_studio.reasoning.models.model import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.conftest import Studio
 
 pytest.importorskip("pydantic_ai")
@@ -41,7 +39,7 @@ def world(bare: Studio) -> ElicitWorld:
     return ElicitWorld(bare)
 
 
-def ask(world: ElicitWorld, api: ModelApi, *words: str, methods: str = "pre-mortem", **options: Any) -> Any:
+def ask(world: ElicitWorld, api: MessagesApi, *words: str, methods: str = "pre-mortem", **options: Any) -> Any:
     endpoints = json.dumps([{"name": "house", "url": f"{api.url}/v1"}])
     return world.run(
         "run", "--method", methods, "--no-judge", "--file", "docs/plan.md", "--model", "house:m1",
@@ -60,16 +58,16 @@ def kept(world: ElicitWorld) -> Path:
 
 def test_nobody_is_asked_where_the_call_could_not_be_recorded(world: ElicitWorld) -> None:
     assert world.studio.run(*PRICE).code == 0
-    with ModelApi([Turn(FOUND)]).serving() as api:
+    with MessagesApi([Turn(FOUND)]).serving() as api:
         done = ask(world, api)
     (problem,) = done.envelope["problems"]
-    assert (done.code, problem["hint"], api.asked) == (2, "agent-studio init --env development", [])
+    assert (done.code, problem["hint"], api.requests) == (2, "agent-studio init --env development", [])
     assert world.run("list").data["runs"] == []
 
 
 def test_calls_are_told_apart_by_no_receipt_of_a_server(world: ElicitWorld) -> None:
     priced(world)
-    with ModelApi([Turn(FOUND, headers={"request-id": "same", "x-request-id": "same"})]).serving() as api:
+    with MessagesApi([Turn(FOUND, headers={"request-id": "same", "x-request-id": "same"})]).serving() as api:
         done = ask(world, api, methods="pre-mortem,fmea,swot")
     assert done.data["calls"] == 3
     report = world.studio.json("cost", "report")
@@ -81,7 +79,7 @@ def test_calls_are_told_apart_by_no_receipt_of_a_server(world: ElicitWorld) -> N
 def test_what_was_never_sent_is_no_call_and_no_run_of_the_session(world: ElicitWorld) -> None:
     priced(world)
     most = ("--set", "features.advancedElicitation.maxInvocationsPerSession=1", "--session", "mine")
-    with ModelApi([Turn(FOUND)]).serving() as api:
+    with MessagesApi([Turn(FOUND)]).serving() as api:
         for _ in range(2):
             refused = ask(world, api, *most, "--budget-usd", "0.000001")
             assert (refused.code, refused.data["calls"], refused.data["costUsd"]) == (1, 0, "0")
@@ -92,7 +90,7 @@ def test_what_was_never_sent_is_no_call_and_no_run_of_the_session(world: ElicitW
 def test_methods_wait_for_what_others_have_set_aside(world: ElicitWorld) -> None:
     priced(world)
     names = "pre-mortem,fmea,swot,inversion,what-if"
-    with ModelApi([Turn(FOUND, delay_s=0.05)]).serving() as api:
+    with MessagesApi([Turn(FOUND, delay_s=0.05)]).serving() as api:
         done = ask(world, api, "--budget-usd", "6", methods=names)
     assert (done.data["calls"], done.data["refused"], len(done.data["findings"])) == (5, [], 5)
 
@@ -105,22 +103,15 @@ def started(world: ElicitWorld, *words: str, variables: dict[str, str] | None = 
     )  # fmt: skip
 
 
-def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_of_a_killed_run_no_more_is_counted_than_could_be_set_aside(world: ElicitWorld) -> None:
     priced(world)
-    with ModelApi([Turn(FOUND, delay_s=1)]).serving() as api:
+    with MessagesApi([Turn(FOUND, delay_s=1)]).serving() as api:
         endpoints = json.dumps([{"name": "house", "url": f"{api.url}/v1"}])
         process = started(
             world, "--method", "pre-mortem,fmea,swot", "--model", "house:m1", "--budget-usd", "5", "--session", "mine",
             "--set", f"models.endpoints={endpoints}",
         )  # fmt: skip
-        until(lambda: bool(api.asked))
+        until(lambda: bool(api.requests))
         process.kill()
         process.wait(20)
     context = open_context(Project(world.studio.path), Choice(Environment.DEVELOPMENT, "test"), {}, ())

@@ -13,9 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest
 
 from bench.client import claude
 from bench.client.journey import ours
-from bench.client.messages_api import MessagesApi, Tool
-from bench.client.messages_api import Turn as ClientTurn
-from bench.model_api import ModelApi, Turn
+from bench.client.messages_api import MessagesApi, Tool, Turn
 from tests.elicit_world import BETTER, ON, PLAN, WEAK, ElicitWorld, finding
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ def test_a_server_that_speaks_as_openai_does_finds_judges_and_is_paid_for(bare: 
     pytest.importorskip("pydantic_ai")
     world = ElicitWorld(bare)
     bare.run("init", "--no-hooks")
-    with ModelApi([Turn(json.dumps(one)) for one in SCRIPT]).serving() as api:
+    with MessagesApi([Turn(json.dumps(one)) for one in SCRIPT]).serving() as api:
         bare.write(
             ".claude/config.yaml",
             f"models:\n  endpoints:\n    - {{name: house, url: '{api.url}/v1', free: true}}\n",
@@ -38,8 +36,8 @@ def test_a_server_that_speaks_as_openai_does_finds_judges_and_is_paid_for(bare: 
     (found,) = done.data["findings"]
     assert found["fix"]["replacement"] == BETTER
     assert sorted(found["verdicts"]) == ["A", "B"]  # which of the two is asked first is the network's matter
-    assert len(api.asked) == done.data["calls"] == 3
-    methods, *judges = (json.dumps(one.body["messages"]) for one in api.asked)
+    assert len(api.requests) == done.data["calls"] == 3
+    methods, *judges = (json.dumps(one["messages"]) for one in api.requests)
     assert "pre-mortem" not in "".join(judges).lower()
     assert "Nobody knows what to do" not in "".join(judges)
     assert WEAK in methods
@@ -51,15 +49,15 @@ def test_an_answer_against_the_schema_fails_the_method_and_is_paid_for(bare: Stu
     pytest.importorskip("pydantic_ai")
     world = ElicitWorld(bare)
     bare.run("init", "--no-hooks")
-    with ModelApi([Turn('{"findings": [{"severity": "fatal"}]}')]).serving() as api:
+    with MessagesApi([Turn('{"findings": [{"severity": "fatal"}]}')]).serving() as api:
         model = f"compatible:tiny@{api.url}/v1"
         words = ("run", "--method", "fmea", "--file", "docs/plan.md", "--model", model)
         assert "no price is known" in world.error(*words, code=1)
-        assert api.asked == []
+        assert api.requests == []
         done = world.run(*words, "--allow-unpriced")
     assert done.code == 1
     assert "against the schema" in done.data["refused"][0]["reason"]
-    assert len(api.asked) == 1
+    assert len(api.requests) == 1
 
 
 def test_the_client_answers_as_a_model(tmp_path: Path) -> None:
@@ -71,9 +69,7 @@ def test_the_client_answers_as_a_model(tmp_path: Path) -> None:
     (project / ".claude").mkdir(parents=True)
     home.mkdir()
     (project / "plan.md").write_text(PLAN)
-    api = MessagesApi(
-        {"We launch on Monday.": [ClientTurn(tools=[Tool("StructuredOutput", {"findings": [finding()]})])]}
-    )
+    api = MessagesApi({"We launch on Monday.": [Turn(tools=[Tool("StructuredOutput", {"findings": [finding()]})])]})
     with api.serving():
         variables = claude.variables(client, home, api.url)
         words = (

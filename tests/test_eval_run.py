@@ -10,20 +10,17 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.conftest import until
 from tests.eval_world import AGENT, NEEDED, Evals
 
 from agent_studio.dashboard import evals as page
 from agent_studio.environment.detect import Environment
 from agent_studio.evals.attempts import places
 from agent_studio.release import evidence
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 pytestmark = NEEDED
 
@@ -129,14 +126,14 @@ def test_what_a_dead_run_left_goes_with_the_next_but_for_what_it_is_settled_by(e
         files = [] if place is None else [one for one in place.rglob("*") if one.is_file() and ".git/" not in str(one)]
         return [one.relative_to(str(place)).as_posix() for one in files]
 
-    _until(lambda: "winter.1.candidate/room/client/projects/a" in rooms() or process.poll() is not None)
+    until(lambda: "winter.1.candidate/room/client/projects/a" in rooms() or process.poll() is not None)
     if process.poll() is not None:
         pytest.skip("nothing here keeps a command to its folder")
     assert evals.studio.run("eval", "check", "--json").code == 0  # a live run is left alone
     assert "winter.1.candidate/room/project/README.md" in rooms()
     process.terminate()
     process.wait(30)
-    _until(lambda: b"sleep\x0060" not in b"".join(_commands()))
+    until(lambda: b"sleep\x0060" not in b"".join(_commands()))
     evals.studio.run("eval", "check", "--json")
     assert sorted(rooms()) == ["owner", "winter.1.candidate/room/client/projects/a"]
     evals.command("true")
@@ -353,22 +350,15 @@ def test_a_cancelled_run_leaves_nothing_running_and_can_go_on(evals: Evals) -> N
     # no kernel that would end it all anyway
     words += ["--set", "isolation.backend=advisory", "--set", "isolation.require=false", "--unconfined"]
     process = subprocess.Popen(words, cwd=evals.studio.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _until(lambda: b"sleep\x00986" in b"".join(_commands()))
+    until(lambda: b"sleep\x00986" in b"".join(_commands()))
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
-    _until(lambda: b"sleep\x00986" not in b"".join(_commands()))
+    until(lambda: b"sleep\x00986" not in b"".join(_commands()))
     run = next((evals.studio.path / ".agent-studio/staging/evals").glob("*/journal.jsonl")).parent.name
     assert {line["kind"] for line in evals.journal(run)} <= {"begin", "void", "settled"}
     evals.command("true")
     done = evals.studio.run("eval", "compare", "--resume", "--limit-usd", "50", "--json")
     assert done.data["attempts"]["made"] == 24
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_starts_that_cannot_be_had_whole_are_refused_and_a_dirty_tree_is_taken_as_it_is(evals: Evals) -> None:

@@ -13,7 +13,7 @@ from tests.eval_world import NEEDED, Evals
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
 
-from bench.model_api import ModelApi, Turn
+from bench.client.messages_api import MessagesApi, Turn
 
 from agent_studio.evals.runs import runner
 
@@ -61,7 +61,7 @@ def test_trouble_of_the_provider_is_void_and_trouble_of_the_client_is_a_failure(
     assert (done.data["decided"], done.data["passed"]) == (4, 1)
 
 
-def judging(evals: Evals, patch: pytest.MonkeyPatch, *answers: str) -> tuple[dict[str, Any], ModelApi]:
+def judging(evals: Evals, patch: pytest.MonkeyPatch, *answers: str) -> tuple[dict[str, Any], MessagesApi]:
     """Compare two sides that differ to a judge alone, which a real server speaks for; return what was found."""
     task = {"id": "poem", "prompt": "Write", "start": {"empty": True}, "repeats": 4,
             "checks": [{"file": "poem.txt"}, {"judge": "Which is better?", "files": ["poem.txt"]}]}  # fmt: skip
@@ -70,7 +70,7 @@ def judging(evals: Evals, patch: pytest.MonkeyPatch, *answers: str) -> tuple[dic
     evals.script({"*": [good, {"write": {"poem.txt": "words"}}], "poem": [good, {"write": {"poem.txt": "words"}}]})
     bad = evals.side("bad")
     evals.side("good")
-    api = ModelApi([Turn(json.dumps({"better": answer, "why": "it is"})) for answer in answers])
+    api = MessagesApi([Turn(json.dumps({"better": answer, "why": "it is"})) for answer in answers])
     with api.serving():
         patch.setenv("ANTHROPIC_API_KEY", "of-a-test")
         patch.setenv("ANTHROPIC_BASE_URL", api.url)
@@ -86,7 +86,7 @@ def test_a_judge_that_likes_the_first_best_gives_no_verdict_and_is_shown_no_side
 ) -> None:
     data, api = judging(evals, monkeypatch, "1")
     assert (data["verdict"], data["pairs"]["won"], data["pairs"]["lost"]) == ("INSUFFICIENT", 0, 0), data["reason"]
-    asked = [json.dumps(one.body) for one in api.asked if one.body.get("messages")]
+    asked = [json.dumps(one) for one in api.requests if one.get("messages")]
     assert len(asked) == 8
     first = [text.index("a fine poem") < text.index("--- poem.txt\\nwords") for text in asked]
     assert first == [True, False] * 4

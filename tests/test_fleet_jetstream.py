@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import nats
 import pytest
-from tests.conftest import Studio
-from tests.fleet_machines import VARIABLES, Database, Machine, until
+from tests.conftest import Studio, until
+from tests.fleet_machines import VARIABLES, Database, Machine
 from tests.fleet_servers import certified, free_port, postgresql_server
 from tests.fleet_stream import NatsServer
 

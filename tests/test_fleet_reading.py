@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests import fleet_servers
 from tests.burnin_world import BurninWorld
+from tests.conftest import until
 from tests.fleet_rows import row
 
 from agent_studio.fleet.address import address
@@ -284,18 +284,11 @@ def test_the_page_stays_when_the_engine_goes_and_says_so(fleet: Fleet) -> None:
         assert calls(url) == ("fleet", 9)
         server.stop(signal.SIGQUIT)
         try:
-            _until(lambda: isinstance(calls(url), str))
+            until(lambda: isinstance(calls(url), str), 60)
             assert "127.0.0.1" in calls(url)
             code, body = _asked(f"{url}/api/hooks?env=staging")
             assert (code, "127.0.0.1" in json.loads(body)["problem"]["message"]) == (503, True)
             assert _asked(f"{url}/dashboard")[0] == 200
         finally:
             server.start()
-        _until(lambda: calls(url) == ("fleet", 9))
-
-
-def _until(holds: Any) -> None:
-    ends = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.5)
+        until(lambda: calls(url) == ("fleet", 9), 60)

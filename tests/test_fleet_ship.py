@@ -13,8 +13,8 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import Studio
-from tests.fleet_machines import EVERYTHING, VARIABLES, Database, Machine, StallingProxy, until
+from tests.conftest import Studio, until
+from tests.fleet_machines import EVERYTHING, VARIABLES, Database, Machine, StallingProxy
 from tests.fleet_servers import PASSWORD, chdb_address, free_port, postgresql_server
 
 from agent_studio.fleet import ship

@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
 
-from bench.model_api import ModelApi, Turn
+from bench.client.messages_api import MessagesApi, Turn
 
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import choose_environment
@@ -75,7 +75,7 @@ def asked(
 
 
 def failed(context: Context, name: str, turns: Sequence[Turn], **more: Any) -> ModelError:
-    with ModelApi(turns).serving() as api, pytest.raises(ModelError) as caught:
+    with MessagesApi(turns).serving() as api, pytest.raises(ModelError) as caught:
         asked(context, f"{name}@{api.url}/v1", **more)
     return caught.value
 
@@ -95,17 +95,17 @@ def test_anthropic_is_asked_for_the_schema_and_every_token_is_counted_once(
     usage = {
         "input_tokens": 7, "output_tokens": 9, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 3,
     }  # fmt: skip
-    with ModelApi([Turn(ANSWER, usage)]).serving() as api:
+    with MessagesApi([Turn(ANSWER, usage=usage)]).serving() as api:
         anthropic.setenv("ANTHROPIC_BASE_URL", api.url)
         reply = asked(context, "anthropic:claude-haiku-4-5")
     assert reply.data == {"option": "A", "confidence": 0.5}
     assert reply.usage == Usage(7, 9, 5, 3)
-    assert (reply.request_id, reply.finish, reply.provider) == ("req_000000", "stop", "anthropic")
-    (request,) = api.asked
-    assert request.path == "/v1/messages"
-    assert request.body["max_tokens"] == 4_000
-    assert request.body["output_config"]["format"]["schema"]["required"] == ["option", "confidence"]
-    assert request.body["system"][0]["text"] == "You are X."
+    assert (reply.request_id, reply.finish, reply.provider) == ("req_000000000000000000000001", "stop", "anthropic")
+    assert api.contacted == {"POST /v1/messages": 1}
+    (request,) = api.requests
+    assert request["max_tokens"] == 4_000
+    assert request["output_config"]["format"]["schema"]["required"] == ["option", "confidence"]
+    assert request["system"][0]["text"] == "You are X."
 
 
 @pytest.mark.parametrize(
@@ -121,31 +121,31 @@ def test_anthropic_is_asked_for_the_schema_and_every_token_is_counted_once(
 def test_anthropic_takes_the_schemas_that_we_ask_by(
     context: Context, anthropic: pytest.MonkeyPatch, schema: Mapping[str, Any], answer: Mapping[str, Any]
 ) -> None:
-    with ModelApi([Turn(json.dumps(answer))]).serving() as api:
+    with MessagesApi([Turn(json.dumps(answer))]).serving() as api:
         anthropic.setenv("ANTHROPIC_BASE_URL", api.url)
         assert asked(context, "anthropic:claude-haiku-4-5", schema=schema).data == answer
-    assert len(api.asked) == 1
+    assert len(api.requests) == 1
 
 
 def test_what_fails_before_anything_is_sent_says_so_and_is_not_owed(
     context: Context, anthropic: pytest.MonkeyPatch
 ) -> None:
-    with ModelApi([Turn(ANSWER)]).serving() as api:
+    with MessagesApi([Turn(ANSWER)]).serving() as api:
         anthropic.setenv("ANTHROPIC_BASE_URL", api.url)
         with pytest.raises(ModelError) as caught:
             asked(context, "anthropic:claude-haiku-4-5", schema={"type": {"no": "schema"}})
     assert "was not asked" in caught.value.message
-    assert (caught.value.is_owed, caught.value.was_sent, api.asked) == (False, False, [])
+    assert (caught.value.is_owed, caught.value.was_sent, api.requests) == (False, False, [])
 
 
 def test_a_model_without_structured_output_is_given_the_schema_as_a_tool_it_must_call(
     context: Context, anthropic: pytest.MonkeyPatch
 ) -> None:
-    with ModelApi([Turn(ANSWER)]).serving() as api:
+    with MessagesApi([Turn(ANSWER)]).serving() as api:
         anthropic.setenv("ANTHROPIC_BASE_URL", api.url)
         reply = asked(context, "anthropic:claude-3-5-haiku-latest")
     assert reply.data == {"option": "A", "confidence": 0.5}
-    assert api.asked[0].body["tool_choice"] == {"type": "any"}
+    assert api.requests[0]["tool_choice"] == {"type": "any"}
 
 
 def test_openai_is_asked_for_the_schema_and_cached_tokens_are_not_counted_twice(
@@ -154,12 +154,12 @@ def test_openai_is_asked_for_the_schema_and_cached_tokens_are_not_counted_twice(
     usage = {
         "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_tokens_details": {"cached_tokens": 4},
     }  # fmt: skip
-    with ModelApi([Turn(ANSWER, usage)]).serving() as api:
+    with MessagesApi([Turn(ANSWER, usage=usage)]).serving() as api:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-" + "a" * 40)
         monkeypatch.setenv("OPENAI_BASE_URL", f"{api.url}/v1")
         reply = asked(context, "openai:gpt-5")
     assert reply.usage == Usage(6, 5, 4, 0)
-    body = api.asked[0].body
+    body = api.requests[0]
     assert (body["max_completion_tokens"], body["response_format"]["type"]) == (4_000, "json_schema")
 
 
@@ -167,19 +167,19 @@ def test_a_compatible_server_gets_the_older_limit_and_nobodys_key(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-" + "a" * 40)
-    with ModelApi([Turn(ANSWER)]).serving() as api:
+    with MessagesApi([Turn(ANSWER)]).serving() as api:
         reply = asked(context, f"compatible:tiny@{api.url}/v1")
     assert reply.data == {"option": "A", "confidence": 0.5}
-    assert api.asked[0].body["max_tokens"] == 4_000
-    assert api.asked[0].headers["accept-encoding"] == "identity"
-    assert "sk-" not in json.dumps(dict(api.asked[0].headers))
+    assert api.requests[0]["max_tokens"] == 4_000
+    assert api.served[0].headers["accept-encoding"] == "identity"
+    assert "sk-" not in json.dumps(dict(api.served[0].headers))
 
 
 def test_plain_text_is_asked_for_without_a_schema(context: Context) -> None:
-    with ModelApi([Turn("a plain word")]).serving() as api:
+    with MessagesApi([Turn("a plain word")]).serving() as api:
         reply = asked(context, f"compatible:tiny@{api.url}/v1", schema=None)
     assert (reply.text, reply.data) == ("a plain word", None)
-    assert "response_format" not in api.asked[0].body
+    assert "response_format" not in api.requests[0]
 
 
 @pytest.mark.parametrize(("turn", "kind", "is_owed"), [
@@ -221,11 +221,11 @@ def test_an_answer_without_end_is_broken_off(context: Context) -> None:
 
 
 def test_a_redirect_is_not_followed_with_the_key_and_the_question(context: Context) -> None:
-    with ModelApi([Turn(ANSWER)]).serving() as other:
+    with MessagesApi([Turn(ANSWER)]).serving() as other:
         away = Turn("elsewhere", status=307, headers={"location": f"{other.url}/v1/chat/completions"})
         error = failed(context, "compatible:tiny", [away])
     assert error.kind == REFUSED
-    assert other.asked == []
+    assert other.requests == []
 
 
 def test_no_error_shows_a_secret_of_anyones(context: Context) -> None:
@@ -247,19 +247,19 @@ def test_usage_that_is_missing_or_cannot_be_is_none(context: Context, usage: Map
         "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
     }  # fmt: skip
     turn = Turn(raw=json.dumps(body).encode(), headers={"content-type": "application/json"})
-    with ModelApi([turn]).serving() as api:
+    with MessagesApi([turn]).serving() as api:
         reply = asked(context, f"compatible:tiny@{api.url}/v1")
     assert (reply.data, reply.usage) == ({"option": "A", "confidence": 0.5}, Usage())
 
 
 def test_a_provider_that_throttles_is_asked_once_and_says_how_long_to_wait(context: Context) -> None:
     with (
-        ModelApi([Turn("slow", status=429, headers={"retry-after": "7"})]).serving() as api,
+        MessagesApi([Turn("slow", status=429, headers={"retry-after": "7"})]).serving() as api,
         pytest.raises(ModelError) as caught,
     ):
         asked(context, f"compatible:tiny@{api.url}/v1")
     assert caught.value.retry_after_s == 7
-    assert len(api.asked) == 1
+    assert len(api.requests) == 1
 
 
 def test_a_provider_that_hangs_is_left_after_the_requests_time(context: Context) -> None:
@@ -269,7 +269,7 @@ def test_a_provider_that_hangs_is_left_after_the_requests_time(context: Context)
 
 
 def test_a_server_that_is_not_there_is_owed_nothing(context: Context) -> None:
-    with ModelApi([Turn()]).serving() as api:
+    with MessagesApi([Turn()]).serving() as api:
         pass
     with pytest.raises(ModelError) as caught:
         asked(context, f"compatible:tiny@{api.url}/v1")
@@ -281,7 +281,7 @@ def test_no_error_shows_a_key_that_a_provider_repeats(
     context: Context, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", key)
-    with ModelApi([Turn(f"invalid key {key}, try again", status=401)]).serving() as api:
+    with MessagesApi([Turn(f"invalid key {key}, try again", status=401)]).serving() as api:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", api.url)
         with pytest.raises(ModelError) as caught:
             asked(context, "anthropic:claude-haiku-4-5")
@@ -299,7 +299,7 @@ def test_two_calls_at_once_have_receipts_of_their_own(context: Context) -> None:
         finally:
             await model.close()
 
-    with ModelApi([Turn("yes", delay_s=0.05)]).serving() as api:
+    with MessagesApi([Turn("yes", delay_s=0.05)]).serving() as api:
         replies = asyncio.run(both(api.url))
     assert len({reply.request_id for reply in replies}) == 8
 
@@ -376,7 +376,7 @@ def test_without_a_choice_the_error_names_the_key_and_what_is_usable(context: Co
 
 def test_the_configuration_chooses_by_an_alias_and_an_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOUSE_KEY", "house-secret")
-    with ModelApi([Turn(ANSWER)]).serving() as api:
+    with MessagesApi([Turn(ANSWER)]).serving() as api:
         endpoint = {"name": "house", "url": f"{api.url}/v1", "keyVariable": "HOUSE_KEY", "free": True}
         context = context_of(
             tmp_path, "models.default=quick", 'models.aliases={"quick": "house:tiny"}',
@@ -386,7 +386,7 @@ def test_the_configuration_chooses_by_an_alias_and_an_endpoint(tmp_path: Path, m
         reply = asked(context, "quick")
     assert (model.name, model.provider, model.model, model.is_free) == ("house:tiny", "house", "tiny", True)
     assert reply.data
-    assert api.asked[0].headers["authorization"] == "Bearer house-secret"
+    assert api.served[0].headers["authorization"] == "Bearer house-secret"
 
 
 def test_an_endpoint_whose_key_is_missing_says_which_variable(tmp_path: Path) -> None:
@@ -422,8 +422,8 @@ def test_servers_of_this_machine_are_found_at_their_ports_and_only_there(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (
-        ModelApi([Turn(ANSWER)], models=["qwen3:4b"]).serving() as api,
-        ModelApi([Turn(ANSWER)], models=[]).serving() as closed,
+        MessagesApi([Turn(ANSWER)], models=["qwen3:4b"]).serving() as api,
+        MessagesApi([Turn(ANSWER)], models=[]).serving() as closed,
     ):
         monkeypatch.setattr(servers, "PORTS", {"ollama": api.port, "vllm": closed.port, "lmstudio": 9})
         found = {server.name: server.models for server in servers.running()}
@@ -436,7 +436,7 @@ def test_servers_of_this_machine_are_found_at_their_ports_and_only_there(
 
 
 def test_what_answers_at_a_port_but_lists_no_models_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ModelApi([Turn()], models=None).serving() as api:
+    with MessagesApi([Turn()], models=None).serving() as api:
         monkeypatch.setattr(servers, "PORTS", {"llama-server": api.port})
         assert servers.running() == []
 

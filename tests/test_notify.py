@@ -22,6 +22,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import until
 
 from agent_studio import clock
 from agent_studio.environment.context import Context, open_context
@@ -560,15 +561,6 @@ def test_a_kill_while_it_is_sent_loses_nothing_and_repeats_only_the_same_message
     assert receiver.bodies[0] == receiver.bodies[1]
 
 
-def _until(holds: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 def test_a_watcher_looks_again_and_again_and_says_each_problem_once(staged: Studio, receiver: Receiver) -> None:
     context = _context(staged, _hook(receiver))
     said: list[str] = []
@@ -581,9 +573,9 @@ def test_a_watcher_looks_again_and_again_and_says_each_problem_once(staged: Stud
 
     watcher = Watcher(fresh, {}, said.append, interval_s=0.05)
     watcher.start()
-    assert _until(lambda: len(said) == 2)
+    until(lambda: len(said) == 2)
     _failing(staged, hooks=1)
-    assert _until(lambda: receiver.steps == ["guard-0 firing"])
+    until(lambda: receiver.steps == ["guard-0 firing"])
     watcher.finish()
     assert said == ["alerts: wrong", "alerts: ValueError: a bug"]
 
@@ -594,7 +586,7 @@ def test_the_daemon_tells_of_an_alert_without_being_asked(staged: Studio, receiv
     command = [sys.executable, "-m", "agent_studio", "serve", *STAGING, "--port", "0"]
     process = subprocess.Popen(command, cwd=staged.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        assert _until(lambda: receiver.steps == ["guard-0 firing"])
+        until(lambda: receiver.steps == ["guard-0 firing"])
     finally:
         process.terminate()
         assert process.wait(20) == 0

@@ -16,7 +16,7 @@ from agent_studio.reasoning.party.consensus import NONE, STRONG
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
 
-from bench.model_api import ModelApi, Turn
+from bench.client.messages_api import MessagesApi, Turn
 
 if TYPE_CHECKING:
     from tests.conftest import Studio
@@ -109,7 +109,7 @@ def named(number: int, model: str) -> Turn:
 def test_one_model_that_calls_itself_by_many_names_is_one(bare: Studio) -> None:
     (bare.path / ".claude/metrics").mkdir(parents=True)
     names = ["model-1", "model-2", "\x1b[2Jmodel\u202e-3" + "x" * 600]
-    with ModelApi([named(number, name) for number, name in enumerate(names)]).serving() as api:
+    with MessagesApi([named(number, name) for number, name in enumerate(names)]).serving() as api:
         done = bare.run(
             "party", "run", "Which?", "--options", "Alpha|Beta", "--team", "code-review", "--allow-unpriced",
             "--model", f"compatible:gpt-x@{api.url}/v1", "--json",
@@ -130,21 +130,21 @@ def test_calls_under_way_when_a_party_was_killed_count_at_their_worst(bare: Stud
     (bare.path / ".claude/metrics").mkdir(parents=True)
     price = ("cost", "prices", "override", "gpt-x", "--provider", "compatible", "--input", "1000", "--output", "1000")
     assert bare.run(*price).code == 0
-    with ModelApi([Turn(json.dumps(for_it("Alpha")))]).serving() as api:
+    with MessagesApi([Turn(json.dumps(for_it("Alpha")))]).serving() as api:
         asked = ("--options", "Alpha|Beta", "--team", "code-review", "--model", f"compatible:gpt-x@{api.url}/v1")
         done = bare.run("party", "run", "Which?", *asked, "--budget-usd", "14", "--json")
-        assert (done.code, done.data["state"], len(api.asked)) == (0, "strong", 4)
+        assert (done.code, done.data["state"], len(api.requests)) == (0, "strong", 4)
         known_until(bare, done.data["id"], 5)  # the opening and four calls, none of them answered
         again = bare.run("party", "resume", done.data["id"], "--json")
-        assert (again.code == 0, len(api.asked)) == (False, 4)
+        assert (again.code == 0, len(api.requests)) == (False, 4)
     assert "limit" in again.envelope["problems"][0]["message"]
 
 
 def test_calls_that_could_not_be_recorded_are_not_made(bare: Studio) -> None:
-    with ModelApi([Turn(json.dumps(for_it("Alpha")))]).serving() as api:
+    with MessagesApi([Turn(json.dumps(for_it("Alpha")))]).serving() as api:
         asked = ("Which?", "--options", "Alpha|Beta", "--model", f"compatible:gpt-x@{api.url}/v1", "--allow-unpriced")
         done = bare.run("party", "run", *asked, "--json")
-        assert (done.code, api.asked) == (2, [])
+        assert (done.code, api.requests) == (2, [])
     assert "could not be recorded" in done.envelope["problems"][0]["message"]
     assert bare.json("party", "list")["parties"] == []
 

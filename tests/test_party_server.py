@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
 
-from bench.model_api import ModelApi, Turn
+from bench.client.messages_api import MessagesApi, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,10 @@ pytest.importorskip("pydantic_ai")
 ANSWER = json.dumps({"option": "Alpha", "stance": "support", "confidence": 0.9, "rationale": "It fits."})
 
 
-def asked(studio: Studio, turns: Sequence[Turn], *arguments: str) -> tuple[int, dict[str, Any], ModelApi]:
+def asked(studio: Studio, turns: Sequence[Turn], *arguments: str) -> tuple[int, dict[str, Any], MessagesApi]:
     studio.write(".claude/teams/duo.csv", "agent_type,role,priority,tools,model\nqa,r,1,,\ndeveloper,r,2,,\n")
     (studio.path / ".claude/metrics").mkdir(parents=True, exist_ok=True)  # where its calls are recorded
-    with ModelApi(turns).serving() as api:
+    with MessagesApi(turns).serving() as api:
         model = f"compatible:tiny@{api.url}/v1"
         options = ("--options", "Alpha|Beta", "--team", "duo", "--model", model, "--json")
         done = studio.run("party", "run", "Which?", *options, *arguments)
@@ -35,17 +35,17 @@ def asked(studio: Studio, turns: Sequence[Turn], *arguments: str) -> tuple[int, 
 def test_a_party_over_http_has_a_receipt_for_each_call(bare: Studio) -> None:
     code, envelope, api = asked(bare, [Turn(ANSWER)], "--allow-unpriced")
     data = envelope["data"]
-    assert (code, data["state"], data["separateCalls"], len(api.asked)) == (0, "strong", 2, 2)
+    assert (code, data["state"], data["separateCalls"], len(api.requests)) == (0, "strong", 2, 2)
     assert data["costUsd"] is None
     verified = bare.json("party", "verify", data["id"])
     assert (verified["verdict"], verified["receipts"], verified["models"]) == ("PASS", 2, ["tiny"])
-    personas = [json.dumps(one.body) for one in api.asked]
+    personas = [json.dumps(one) for one in api.requests]
     assert len({text.count("boundary values") for text in personas}) == 2  # one of them is qa's
 
 
 def test_a_model_without_a_price_is_refused_under_a_limit_before_anything_is_sent(bare: Studio) -> None:
     code, envelope, api = asked(bare, [Turn(ANSWER)])
-    assert (code != 0, api.asked) == (True, [])
+    assert (code != 0, api.requests) == (True, [])
     assert "no price is known" in envelope["problems"][0]["message"]
 
 

@@ -231,7 +231,9 @@ def test_a_session_that_lacks_something_is_told_once_as_it_starts(staged: Studio
     assert told(with_ours) == ""
     assert "agent-studio is not on the PATH" in told("/usr/bin:/bin")
     shutil.rmtree(staged.path / ".agent-studio/bin")
-    assert "agent-studio init" in told(with_ours)
+    assert "agent-studio init --no-hooks" in told(with_ours)
+    shutil.rmtree(staged.path / ".agent-studio")  # as in a fresh clone
+    assert told(with_ours) == told("/usr/bin:/bin") == ""
     assert all(len(groups) == 1 for event, groups in HOOKS.items() if event != "SessionStart")
 
 

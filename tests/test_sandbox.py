@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.conftest import Studio, add_artifacts
+from tests.conftest import Studio, add_artifacts, until
 from tests.ordinary import ordinary
 
 from agent_studio.environment.context import open_context
@@ -438,8 +438,7 @@ def test_a_command_does_not_outlive_us(roots: Studio, backend: str) -> None:
     usable(backend)
     mark = f"{2_000_000 + os.getpid()}"
     process = started(roots, backend, f"echo ready; exec sleep {mark}")
-    while not running(mark):
-        time.sleep(0.02)
+    until(lambda: bool(running(mark)))
     process.kill()
     process.communicate(timeout=30)
     assert gone(mark)
@@ -453,8 +452,7 @@ def test_nothing_that_a_command_started_outlives_us(roots: Studio, backend: str)
     process = started(
         roots, backend, f"(setsid sh -c 'trap \"\" TERM HUP; sleep {marks[0]}' &); echo ready; sleep {marks[1]}; true"
     )
-    while not all(map(running, marks)):
-        time.sleep(0.02)
+    until(lambda: all(map(running, marks)))
     process.kill()
     process.communicate(timeout=30)
     assert all(map(gone, marks))

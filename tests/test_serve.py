@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -684,13 +685,13 @@ def test_what_a_huge_line_took_is_given_back(idle: Daemon) -> None:
             inbox.writelines(lines)
         start = {"hook_event_name": "SessionStart", "session_id": f"s-{number}", "source": "startup", "cwd": "/srv"}
         assert idle.hook(json.dumps(start).encode())[0] == 200
-        _until(lambda: len(_lines(sessions)) == number)
+        until(lambda: len(_lines(sessions)) == number)
 
     take_in(1)
     before_mb = held_mb()
     for number in range(2, 6):
         take_in(number, *[b"l" * 200_000 + b"\n"] * 6, b"h" * (33 << 20) + b"\n")
-    _until(lambda: held_mb() < before_mb + 25)
+    until(lambda: held_mb() < before_mb + 25)
 
 
 def test_who_never_finishes_does_not_keep_it(idle: Daemon) -> None:
@@ -829,14 +830,6 @@ def test_readiness_tells_of_an_inbox_that_cannot_be_written(idle: Daemon) -> Non
     assert idle.post("/v1/logs", ONE_LOG, JSON) == 200
 
 
-def _until(true: Callable[[], bool]) -> None:
-    """Wait for something, 40 s at most."""
-    until = time.monotonic() + 40
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def test_what_comes_in_becomes_records_while_it_serves_and_when_it_stops(idle: Daemon) -> None:
     for folder in ("sessions", "metrics"):
         (idle.path / f".claude/staging/{folder}").mkdir(exist_ok=True)
@@ -844,7 +837,7 @@ def test_what_comes_in_becomes_records_while_it_serves_and_when_it_stops(idle: D
     idle.start("--port", "0", "--ingest-interval", "0.2")
     start = {"hook_event_name": "SessionStart", "session_id": "s-1", "source": "startup", "cwd": "/srv"}
     assert idle.hook(json.dumps(start).encode()) == (200, b"{}")
-    _until(lambda: [line["sessionId"] for line in _lines(sessions)] == ["s-1"])
+    until(lambda: [line["sessionId"] for line in _lines(sessions)] == ["s-1"])
     assert json.loads(idle.ask("GET", "/readyz")[2])["ingest"] == "ok"
     assert idle.stop() == (0, "")
     idle.start("--port", "0", "--ingest-interval", "500")
@@ -857,7 +850,7 @@ def test_a_failing_ingest_is_told_and_stops_nothing(idle: Daemon) -> None:
     idle.state.mkdir(parents=True, mode=0o700)
     (idle.state / "ingest.lock").mkdir()
     idle.start("--port", "0", "--ingest-interval", "0.1")
-    _until(lambda: json.loads(idle.ask("GET", "/readyz")[2])["ingest"] != "ok")
+    until(lambda: json.loads(idle.ask("GET", "/readyz")[2])["ingest"] != "ok")
     assert idle.post("/v1/logs", ONE_LOG, JSON) == 200
     assert len(idle.lines()) == 1
     code, said = idle.stop()

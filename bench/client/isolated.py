@@ -34,6 +34,8 @@ REFUSED_WORDS = (
     "cross-device",
 )
 """How a client tells its model that the kernel refused."""
+_ALLOWED = 2
+"""Turns after those that are refused."""
 _AGENT = "---\nname: reviewer\ndescription: Reviews.\n---\n\nBe kind.\n"
 
 
@@ -67,7 +69,7 @@ def faults(session: Session) -> Iterator[str]:
     if session.ran.code:
         yield f"the session ended with {session.ran.code}: {session.ran.out[-600:]}{session.ran.err[-600:]}"
     served = {one.turn for one in session.api.served if one.conversation == MARK}
-    if missing := set(range(len(session.api.script[MARK]))) - served:
+    if missing := set(range(len(_forbidden(session.project)) + _ALLOWED)) - served:
         yield f"the session did not go on to turns {sorted(missing)}"
     if not (session.project / "work/went-on").exists():
         yield "the session could not do its own work"

@@ -1,8 +1,9 @@
-"""A Messages API on loopback that replies by script and keeps what it served: the truth that records are held to.
+"""A model server on loopback that replies by script and keeps what it served: the truth that records are held to.
 
-A conversation is told apart by a marker in its first user message; the turn is the number of the assistant's messages
-so far, so a resumed session goes on where it was. Requests that belong to no conversation (titles, warm-ups) get a
-short reply and are kept under names of their own.
+It speaks as Anthropic and as OpenAI do, faults and all. By a script of conversations, one is told apart by a marker in
+its first user message; the turn is the number of the assistant's messages so far, so a resumed session goes on where it
+was. Requests that belong to none (titles, warm-ups) get a short reply and are kept under names of their own. By a plain
+list of turns, whoever asks gets the next one, and the last one repeats.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ import json
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from bench.json_handler import JsonHandler
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
 ASIDE, OWN_AGENT = "aside", "own agent"
 """The conversations of requests that belong to none: titles and the like, and the client's own warm-up agents."""
 _WARM_UP = '"Warmup"'
-_CLIENT_WENT_AWAY = (BrokenPipeError, ConnectionResetError)
 _MODELS = ("claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001", "claude-opus-4-5-20251101")
+_CLIENT_WENT_AWAY = (BrokenPipeError, ConnectionResetError)
 
 
 @dataclass(frozen=True)
@@ -68,24 +69,27 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """An answer of the API that is an error."""
-
-    status: int
-    kind: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Turn:
     """What the model says once."""
 
     text: str = ""
     tools: Sequence[Tool] = ()
-    refusal: Refusal | None = None
-    refusals: int = 0
-    """How often the refusal is answered before the reply; 0 = always."""
+    usage: Mapping[str, Any] | None = None
+    """As the API spells it; None for what the server counts by itself."""
+    status: int = 200
+    """Another one makes an error of the text."""
+    kind: str = "scripted"
+    """Of the error."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    """Sent as it is in place of a reply."""
+    finish: str = ""
+    hangs_up: bool = False
+    """Whether the connection is closed without a word."""
     delay_s: float = 0.0
+
+
+_ASIDE_TURNS = (Turn('{"title": "Scripted", "isNewTopic": false}'),)
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ class Served:
     session_id: str
     """As the client names it in the request, empty when it does not."""
     streamed: bool
+    headers: Mapping[str, str]
+    """Of the request, by name in lower case."""
     at: float
 
 
@@ -112,25 +118,28 @@ class Served:
 class MessagesApi:
     """The server, its script and what it served."""
 
-    script: Mapping[str, Sequence[Turn]]
+    script: Mapping[str, Sequence[Turn]] | Sequence[Turn]
+    models: Sequence[str] | None = _MODELS
+    """What it lists; None for a server that lists none."""
     served: list[Served] = field(default_factory=list)
     contacted: Counter[str] = field(default_factory=Counter)
     """How often each method and path was asked for."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     """The bodies, for looking at."""
     url: str = ""
+    port: int = 0
     _serial: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    _refused: Counter[tuple[str, int]] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[MessagesApi]:
         """Serve on a free port of loopback until the block is left."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self}))
         server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        self.port = server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
         try:
             yield self
         finally:
@@ -142,41 +151,49 @@ class MessagesApi:
         """Return the responses of conversations, refusals left out."""
         return [one for one in self.served if one.conversation in conversations and one.message_id]
 
-    def answer(self, body: Mapping[str, Any]) -> tuple[Served, Turn]:
+    def answer(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[Served, Turn]:
         """Choose the reply to a request and keep it."""
-        conversation = self._conversation(body)
-        turn = sum(message.get("role") == "assistant" for message in body.get("messages", ()))
-        turns = self.script.get(conversation, ())
-        reply = turns[min(turn, len(turns) - 1)] if turns else Turn('{"title": "Scripted", "isNewTopic": false}')
         with self._lock:
             serial = next(self._serial)
-            self._refused[conversation, turn] += 1
-            asked = self._refused[conversation, turn]
-            refused = reply.refusal if not reply.refusals or asked <= reply.refusals else None
+            conversation, number, turn = self._in_order(body, serial)
+            is_reply = turn.status == HTTPStatus.OK
             served = Served(
-                serial, conversation, turn, str(body.get("model")),
-                refused.status if refused else 200, f"req_{serial:024d}", "" if refused else f"msg_{serial:024d}",
-                Usage(0, 0) if refused else _usage(serial),
-                [f"toolu_{serial:020d}{number:04d}" for number in range(len(reply.tools))],
-                _session(body), bool(body.get("stream")), time.time(),
+                serial, conversation, number, str(body.get("model")), turn.status, f"req_{serial:024d}",
+                f"msg_{serial:024d}" if is_reply else "", self._usage(serial) if is_reply else Usage(0, 0),
+                [f"toolu_{serial:020d}{place:04d}" for place in range(len(turn.tools))],
+                _session(body), bool(body.get("stream")), headers, time.time(),
             )  # fmt: skip
             self.served.append(served)
             self.requests.append(dict(body))
-        return served, reply
+        return served, turn
 
-    def _conversation(self, body: Mapping[str, Any]) -> str:
+    def _in_order(self, body: Mapping[str, Any], serial: int) -> tuple[str, int, Turn]:
+        """Return the conversation, the number of the turn and the turn."""
+        if isinstance(self.script, Mapping):
+            conversation = self._conversation(body, self.script)
+            number = sum(message.get("role") == "assistant" for message in body.get("messages", ()))
+            turns = self.script.get(conversation) or _ASIDE_TURNS
+            return conversation, number, turns[min(number, len(turns) - 1)]
+        turn = self.script[min(serial, len(self.script)) - 1]
+        if body.get("tools") and turn.status == HTTPStatus.OK:  # the one it must call, for a model that takes no schema
+            turn = replace(turn, text="", tools=[Tool(body["tools"][0]["name"], json.loads(turn.text))])
+        return "", serial, turn
+
+    def _usage(self, serial: int) -> Usage:
+        """Numbers that no two responses share, so that a missing or doubled one shows in every sum; a list has few."""
+        if not isinstance(self.script, Mapping):
+            return Usage(10, 5)
+        return Usage(3 + serial, 40 + 7 * serial, 12_000 + 11 * serial, 300 + 13 * serial, 100 + 17 * serial)
+
+    @staticmethod
+    def _conversation(body: Mapping[str, Any], script: Mapping[str, Sequence[Turn]]) -> str:
         first: Mapping[str, Any] = next((one for one in body.get("messages", ()) if one.get("role") == "user"), {})
         opening = json.dumps(first.get("content", ""))
         if _WARM_UP in opening:
             return OWN_AGENT
         if not body.get("tools"):  # titles and summaries quote the prompt, but do not work on it
             return ASIDE
-        return next((marker for marker in self.script if marker in opening), ASIDE)
-
-
-def _usage(serial: int) -> Usage:
-    """Numbers that no two responses share, so that a missing or doubled one shows in every sum."""
-    return Usage(3 + serial, 40 + 7 * serial, 12_000 + 11 * serial, 300 + 13 * serial, 100 + 17 * serial)
+        return next((marker for marker in script if marker in opening), ASIDE)
 
 
 def _session(body: Mapping[str, Any]) -> str:
@@ -186,14 +203,7 @@ def _session(body: Mapping[str, Any]) -> str:
     return user.rpartition("_session_")[2] if "_session_" in user else ""
 
 
-def _handler(api: MessagesApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Handler):
-        owner = api
-
-    return Handler
-
-
-class _Handler(JsonHandler, BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     owner: MessagesApi
     protocol_version = "HTTP/1.1"
 
@@ -214,8 +224,9 @@ class _Handler(JsonHandler, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._count()
         if self.path.startswith("/v1/models"):
-            models = [{"type": "model", "id": name, "display_name": name} for name in _MODELS]
-            self.send_json(200, {"data": models, "has_more": False, "first_id": _MODELS[0], "last_id": _MODELS[-1]})
+            names = self.owner.models
+            listed = names and [{"type": "model", "id": name, "display_name": name} for name in names]
+            self.send_json(200, {"object": "list", "data": listed, "has_more": False})
         else:
             self.send_json(404, _error("not_found_error", self.path))
 
@@ -226,24 +237,43 @@ class _Handler(JsonHandler, BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == "/v1/messages/count_tokens":
             self.send_json(200, {"input_tokens": size // 4})
-        elif path == "/v1/messages":
-            self._reply(*self.owner.answer(body))
+        elif path in ("/v1/messages", "/v1/chat/completions"):
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            self._reply(*self.owner.answer(body, headers))
         else:
             self.send_json(404, _error("not_found_error", path))
 
     def _reply(self, served: Served, turn: Turn) -> None:
         time.sleep(turn.delay_s)
-        headers = {"request-id": served.request_id}
-        if not served.message_id and turn.refusal:
-            refusal = turn.refusal
-            self.send_json(
-                refusal.status, _error(refusal.kind, refusal.message) | {"request_id": served.request_id}, headers
-            )
+        if turn.hangs_up:
+            self.close_connection = True
+            return
+        headers = {"request-id": served.request_id, "x-request-id": served.request_id, **turn.headers}
+        if turn.raw is not None:
+            self.send_bytes(turn.status, turn.raw, headers)
+        elif not served.message_id:
+            self.send_json(turn.status, _error(turn.kind, turn.text) | {"request_id": served.request_id}, headers)
+        elif "completions" in self.path:
+            self.send_json(200, _completion(served, turn), headers)
         elif served.streamed:
             text = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in _events(served, turn))
             self.send_bytes(200, text.encode(), headers | {"content-type": "text/event-stream"})
         else:
             self.send_json(200, _message(served, turn), headers)
+
+    def send_json(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
+        """Answer with an object."""
+        self.send_bytes(status, json.dumps(content).encode(), {**(headers or {}), "content-type": "application/json"})
+
+    def send_bytes(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
+        """Answer with bytes."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def _count(self) -> None:
         self.owner.contacted[f"{self.command} {self.path.partition('?')[0]}"] += 1
@@ -268,10 +298,21 @@ def _message(served: Served, turn: Turn) -> dict[str, Any]:
         "role": "assistant",
         "model": served.model,
         "content": _blocks(served, turn),
-        "stop_reason": "tool_use" if turn.tools else "end_turn",
+        "stop_reason": turn.finish or ("tool_use" if turn.tools else "end_turn"),
         "stop_sequence": None,
-        "usage": served.usage.as_reported(served.usage.output),
+        "usage": turn.usage or served.usage.as_reported(served.usage.output),
     }
+
+
+def _completion(served: Served, turn: Turn) -> dict[str, Any]:
+    """Return a reply as OpenAI has it."""
+    message = {"role": "assistant", "content": turn.text}
+    asked, said = served.usage.input, served.usage.output
+    return {
+        "id": f"chatcmpl-{served.serial:024d}", "object": "chat.completion", "created": 1, "model": served.model,
+        "choices": [{"index": 0, "finish_reason": turn.finish or "stop", "message": message}],
+        "usage": turn.usage or {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said},
+    }  # fmt: skip
 
 
 def _events(served: Served, turn: Turn) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.client.messages_api import Refusal, Tool, Turn
+from bench.client.messages_api import Tool, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -277,7 +277,7 @@ def _unknown_agent(tool: str) -> Step:
 
 
 def _refused(status: int, kind: str) -> Step:
-    return Step(Turn(refusal=Refusal(status, kind, "as scripted")), faults=[Fault("SystemError", _SERIOUS, None)])
+    return Step(Turn("as scripted", status=status, kind=kind), faults=[Fault("SystemError", _SERIOUS, None)])
 
 
 def _denied(tool: str) -> Fault:

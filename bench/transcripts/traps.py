@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 OPUS = "claude-opus-4-6"
 _NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
-_GB = 1_000_000_000
 
 
 def _call(number: int = 1, **more: Any) -> Call:
