@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     from agent_studio.cost.budgets import budgets  # noqa: PLC0415
 
     wanted = _wanted(budgets(session.context), args.name)
-    found = watch.standing(session.context, wanted)
+    found = watch.standing(session.context, None if args.name is None else wanted)
     failing = [one for one in found.statuses if one.is_over or (args.warn_as_error and one.crossed)]
     code = ExitCode.DONE
     if args.action == "check":
