@@ -190,7 +190,7 @@ def test_of_what_alerts_and_budgets_tell_the_status_line_at_once_neither_is_lost
     def told(name: str) -> int:
         """Tell a part again and again; return how often it was not there afterwards."""
         lost = 0
-        for number in range(1, 41):
+        for number in range(1, 17):
             status_file.tell(context.root, **{name: number})
             lost += json.loads(context.root.state.read("status.json"))[name] != number
         return lost
