@@ -264,8 +264,8 @@ def _render(screen: Screen, made: Report, data: dict[str, Any], args: argparse.N
         screen.line("no usage in this range")
         if data["from"] == records_from.FLEET:
             screen.line("see what machines have sent: agent-studio fleet status")
-            return
-        screen.line(f"fill the ledger from transcripts: {fill}")
+        elif data["source"] == "ledger":
+            screen.line(f"fill the ledger from transcripts: {fill}")
         return
     dearest = max((total.pico_usd for _, total in rows), default=0)
     shown: list[tuple[object, ...]] = []
