@@ -16,7 +16,7 @@ _NOTHING: dict[str, Any] = {"budgetLeftUsd": None, "openAlerts": 0}
 
 
 def tell(root: EnvironmentRoot, **told: Any) -> None:
-    """Write some of `budgetLeftUsd` and `openAlerts`, the rest as it was; where nothing was told yet, nothing is none."""
+    """Write some of `budgetLeftUsd` and `openAlerts`, the rest stays; with nothing to say no file is made."""
     folder = root.state
     if told.items() <= _NOTHING.items() and not folder.has_file(_FILE):
         return
