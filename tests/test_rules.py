@@ -322,7 +322,8 @@ def test_a_budget_warns_before_it_is_used_up(staged: Studio) -> None:
 def test_each_limit_of_a_budget_has_an_alert_of_its_own(staged: Studio) -> None:
     _spend(staged, 1_000)
     entries = "[{name: team, per: day, usd: 0.0001, tokens: 1000000}, {name: other, per: day, usd: 9}]"
-    context = _context(staged, Environment.STAGING, f"cost.budgets={entries}")
+    staged.write(".claude/config.staging.yaml", f"environment: staging\ncost: {{budgets: {entries}}}\n")
+    context = _context(staged)
     found = {one.label: one.state for one in rules.verdicts(context, _summary()) if one.rule == "budget"}
     assert found == {"team, $0.0001 per day": BREACH, "team, 1,000,000 tokens per day": OK, "other": OK}
     fired = [one.label for one in alerts.evaluate(context, rules.verdicts(context, _summary()))]
