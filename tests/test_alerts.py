@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_studio import clock
+from agent_studio.environment import status_file
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
@@ -182,6 +184,19 @@ def test_the_status_line_counts_what_fires_and_nobody_looks_after(
     assert json.loads(status.read_text())["openAlerts"] == 1
     alerts.silence(context, "hookFailureRate:other", START + timedelta(hours=1), "ada", "known")
     assert json.loads(status.read_text())["openAlerts"] == 0
+
+
+def test_of_what_alerts_and_budgets_tell_the_status_line_at_once_neither_is_lost(context: Context) -> None:
+    def told(name: str) -> int:
+        """Tell a part again and again; return how often it was not there afterwards."""
+        lost = 0
+        for number in range(1, 17):
+            status_file.tell(context.root, **{name: number})
+            lost += json.loads(context.root.state.read("status.json"))[name] != number
+        return lost
+
+    with ThreadPoolExecutor() as threads:
+        assert list(threads.map(told, ("openAlerts", "budgetLeftUsd"))) == [0, 0]
 
 
 def test_a_silenced_alert_is_told_of_when_the_silence_is_over(

@@ -135,6 +135,10 @@ def test_the_status_line_shows_what_is_left(staged: Studio) -> None:
     staged.run("cost", "budget", *STAGING)
     held = json.loads((staged.path / ".agent-studio/staging/status.json").read_text())
     assert (held["budgetLeftUsd"], held["openAlerts"]) == ("0.4", 2)
+    for name in ("agent", "day"):
+        staged.run("cost", "budget", "check", *STAGING, "--name", name)
+        told = json.loads((staged.path / ".agent-studio/staging/status.json").read_text())
+        assert told == held, f"only {name} was asked about"
 
 
 @pytest.mark.parametrize(

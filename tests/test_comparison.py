@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from collections import Counter
 from itertools import product
@@ -119,6 +120,20 @@ def test_a_breach_fails_whatever_the_other_does(staged: Studio) -> None:
     assert done.code == 1
     assert "FAIL" in done.out
     assert "slow" in done.out
+
+
+def test_a_packed_file_that_is_cut_short_is_passed_over(staged: Studio) -> None:
+    staging = Records(staged, "staging")
+    for number in range(100):
+        staging.hook("slow", ms=50, minutes_ago=number)
+    staging.write()
+    metrics = staged.path / ".claude/staging/metrics"
+    packed = gzip.compress((metrics / "hooks.jsonl").read_bytes())
+    (metrics / "hooks.2026-01-31.1.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    done = staged.run("monitor", "compare", "staging", "production", "--json")
+    slow = next(one for one in done.data["metrics"] if one["label"] == "slow")
+    assert (slow["a"]["value"], slow["a"]["state"]) == (50, "BREACH")
+    assert staged.run("monitor", "--env", "staging").code == 0
 
 
 def test_an_environment_without_limits_has_figures_and_no_verdict(staged: Studio) -> None:

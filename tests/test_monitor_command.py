@@ -179,6 +179,14 @@ def test_in_a_pipe_there_is_no_colour_and_no_line_over_80_columns(staged: Studio
     assert "\\u" not in latin.out.replace("\\u202e", "")
 
 
+def test_all_shows_every_limit_too(staged: Studio) -> None:
+    budgets = "".join(f"    - {{name: team-{number}, per: day, usd: 5}}\n" for number in range(20))
+    staged.write(".claude/config.staging.yaml", f"environment: staging\ncost:\n  budgets:\n{budgets}")
+    few, every = (staged.run("monitor", *STAGING, *more).out for more in ((), ("--all",)))
+    assert ("more limits: --all" in few, "team-19" in few) == (True, False)
+    assert ("more limits" in every, "team-19" in every) == (False, True)
+
+
 def test_the_hours_asked_for_are_the_hours_shown(staged: Studio) -> None:
     _busy(staged).write()
     assert staged.json("monitor", *STAGING, "--hours", "1")["hooks"][0]["calls"] == 51

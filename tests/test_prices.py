@@ -223,6 +223,11 @@ def test_a_factor_and_prices_of_ones_own_come_before_the_list() -> None:
     assert table.fingerprint != TABLE.fingerprint
 
 
+def test_a_factor_of_nothing_costs_nothing() -> None:
+    table = load(None, [{"model": "claude-opus-5-5", "factor": 0}])
+    assert usd("claude-opus-5-5", Tokens(input=MILLION, output=MILLION), table=table) == "0"
+
+
 def test_an_override_holds_from_its_day_on_and_what_was_before_stays() -> None:
     table = load(None, [{"model": "claude-opus-5-5", "factor": 0.5, "from": "2026-11-01"}])
     assert usd("claude-opus-5-5", Tokens(output=MILLION), at("2026-10-31"), table=table) == "20"

@@ -17,7 +17,7 @@ from agent_studio.cost import ledger
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
-from agent_studio.monitor import intervals, ledger_tail, limits, rules, watch
+from agent_studio.monitor import alerts, intervals, ledger_tail, limits, rules, watch
 from agent_studio.monitor.summary import AgentFigures, ErrorHour, HookFigures, SessionFigures, Summary, Window
 from agent_studio.monitor.verdict import BREACH, OK, UNKNOWN, Verdict
 from agent_studio.storage import chain
@@ -317,6 +317,17 @@ def test_a_budget_warns_before_it_is_used_up(staged: Studio) -> None:
         seen.append((one.value, one.state, one.warns, one.severity))
     assert seen == [(500, OK, False, "LOW"), (850, OK, True, "MEDIUM"), (1050, BREACH, False, "HIGH")]
     assert staged.json("cost", "budget", *STAGING, "--set", sets[0])["notices"], "looking has noticed nothing away"
+
+
+def test_each_limit_of_a_budget_has_an_alert_of_its_own(staged: Studio) -> None:
+    _spend(staged, 1_000)
+    entries = "[{name: team, per: day, usd: 0.0001, tokens: 1000000}, {name: other, per: day, usd: 9}]"
+    staged.write(".claude/config.staging.yaml", f"environment: staging\ncost: {{budgets: {entries}}}\n")
+    context = _context(staged)
+    found = {one.label: one.state for one in rules.verdicts(context, _summary()) if one.rule == "budget"}
+    assert found == {"team, $0.0001 per day": BREACH, "team, 1,000,000 tokens per day": OK, "other": OK}
+    fired = [one.label for one in alerts.evaluate(context, rules.verdicts(context, _summary()))]
+    assert fired == ["team, $0.0001 per day"]
 
 
 def _ledger(studio: Studio) -> bytes:

@@ -99,6 +99,8 @@ def test_budget_and_alerts_are_shown_where_other_parts_have_written_them(tmp_pat
         ({"budgetLeftUsd": None, "openAlerts": 1}, "ctx 1% | 1 alert"),
         ({"openAlerts": 0}, "ctx 1% | budget $12.30 left"),
         ({"budgetLeftUsd": "-3.10", "openAlerts": 0}, "ctx 1% | budget over by $3.10"),
+        ({"budgetLeftUsd": "0.4", "openAlerts": 0}, "ctx 1% | budget $0.40 left"),
+        ({"budgetLeftUsd": "--5", "openAlerts": 0}, "ctx 1%"),
         ({"budgetLeftUsd": "\x1b[2J", "openAlerts": True}, "ctx 1%"),
         ({"budgetLeftUsd": 5, "openAlerts": "2"}, "ctx 1%"),
         ({"updatedAt": timestamp(NOW - timedelta(minutes=16))}, "ctx 1%"),

@@ -76,8 +76,9 @@ def _of_environment(status: object, now_s: float) -> list[str]:
         return []
     parts = []
     left, alerts = _field(status, "budgetLeftUsd"), _field(status, "openAlerts")
-    if isinstance(left, str) and len(left) < _NAME_MAX and left.lstrip("-").replace(".", "", 1).isdecimal():
-        parts.append(f"budget ${left} left" if left[0] != "-" else f"budget over by ${left[1:]}")
+    if isinstance(left, str) and len(left) < _NAME_MAX and left.removeprefix("-").replace(".", "", 1).isdecimal():
+        shown = f"${float(left.removeprefix('-')):.2f}"
+        parts.append(f"budget {shown} left" if left[0] != "-" else f"budget over by {shown}")
     if isinstance(alerts, int) and not isinstance(alerts, bool) and 0 < alerts < 1 << 31:
         parts.append(f"{alerts} alert{'' if alerts == 1 else 's'}")
     return parts

@@ -51,6 +51,8 @@ class Budget:
     action: str = "report"
     closed: bool = False
     """Whether a guard that cannot decide denies."""
+    described: str = ""
+    """Its limit, period and scope in words: what tells it from others of its name."""
 
     def shown(self, amount: int) -> str:
         """Return an amount in the budget's unit, for people."""
@@ -73,7 +75,7 @@ def budgets(context: Context) -> list[Budget]:
     found = [one for entry in entries for one in _of(entry, str(context.environment))]
     kept = sharing(context)
     for number, entry in enumerate(entries):
-        if entry.get("environment", "*") not in {"*", *kept}:
+        if (entry.get("environment") or "*") not in {"*", *kept}:
             raise ConfigurationError(
                 f"{KEY}[{number}]: {entry['environment']} does not share this environment's ledger",
                 hint=f"one of {', '.join(kept)}, or put the budget into that environment's file",
@@ -144,11 +146,11 @@ def _of(entry: Any, environment: str) -> Iterator[Budget]:
     for unit in ("usd", "tokens"):
         if entry.get(unit) is None:
             continue
-        limit = round(Decimal(str(entry[unit])) * (PICO if unit == "usd" else 1))
+        limit, described = round(Decimal(str(entry[unit])) * (PICO if unit == "usd" else 1)), _described(entry, unit)
         yield Budget(
-            str(entry.get("name") or _described(entry, unit)), entry["per"], unit, limit, zone(entry.get("timezone")),
+            str(entry.get("name") or described), entry["per"], unit, limit, zone(entry.get("timezone")),
             tuple(only.items()), each, tuple(sorted(int(level) for level in entry.get("warnAt") or _DEFAULT_LEVELS)),
-            entry.get("action", "report"), entry.get("onFailure") == "closed",
+            entry.get("action", "report"), entry.get("onFailure") == "closed", described,
         )  # fmt: skip
 
 

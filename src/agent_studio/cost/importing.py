@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from agent_studio import clock
 from agent_studio.cost import book, original, places, reconcile, transcripts
 from agent_studio.cost.book import Told
-from agent_studio.cost.counting import usage_id
 from agent_studio.environment.context import other_roots
 from agent_studio.environment.sharing import sharing
 from agent_studio.records import LlmUsage, SessionEvent
@@ -78,7 +77,7 @@ def run(
             if len(batch) >= _BATCH:
                 _write(held, batch, roots, prices, done)
         _write(held, batch, roots, prices, done)
-        batch = [Told(record, name) for record, name in _unpriced(held) if name in roots]
+        batch = [Told(record, name) for record, name in held.unpriced() if name in roots]
         _write(held, batch, roots, prices, done)
         old = original.read(context.root)
         done.refused = old.refused
@@ -152,10 +151,6 @@ def _fresh(told: Table) -> Iterator[LlmUsage]:
         )
 
 
-def _unpriced(held: Book) -> Iterator[tuple[LlmUsage, str]]:
-    yield from held.unpriced()
-
-
 class _Sessions:
     """Which environment a session belongs to, by the session logs."""
 
@@ -188,6 +183,3 @@ def _environments(root: EnvironmentRoot) -> dict[str, str]:
                 held[str(record.get("sessionId"))] = str(record.get("environment"))
     held.update((str(line.get("sessionId")), str(line.get("environment"))) for line in log.records)
     return held
-
-
-__all__ = ["Imported", "run", "usage_id"]

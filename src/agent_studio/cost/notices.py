@@ -5,11 +5,11 @@ The journal is the latch: a crossing that it holds is never noticed again, whate
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
 from agent_studio.cost.money import PICO, usd_text
+from agent_studio.environment import status_file
 from agent_studio.storage import journal
 from agent_studio.storage.locks import in_turn
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 FILE = "budget-notices.jsonl"
 _LOCK = "budget-notices.lock"
-_STATUS = "status.json"
 _CENTS = PICO // 100
 
 
@@ -67,15 +66,4 @@ def show_left(root: EnvironmentRoot, statuses: Sequence[Status]) -> None:
         one.remaining for one in statuses
         if one.budget.unit == "usd" and not one.key and {name for name, _ in one.budget.only} <= {"environment"}
     ]  # fmt: skip
-    folder = root.state
-    try:
-        held = json.loads(folder.read(_STATUS))
-    except (FileNotFoundError, ValueError):
-        held = None
-    if held is None and not left:
-        return
-    shown = None if not left else usd_text(min(left) // _CENTS * _CENTS)
-    status = {"openAlerts": 0, **(held if isinstance(held, dict) else {}), "budgetLeftUsd": shown}
-    status["updatedAt"] = clock.timestamp(clock.now())
-    folder.make()
-    folder.replace(_STATUS, json.dumps(status).encode() + b"\n")
+    status_file.tell(root, budgetLeftUsd=usd_text(min(left) // _CENTS * _CENTS) if left else None)

@@ -44,7 +44,7 @@ def zone(name: str | None) -> Zone:
     if not name:
         raise UsageError("a time zone without a name", hint="such as Europe/Berlin, or UTC")
     if found is None:
-        raise UsageError(f"unknown time zone {name!r}", hint=did_you_mean(name, available_timezones()))
+        raise UsageError(f"unknown time zone {name!r}", hint=did_you_mean(name, sorted(available_timezones())))
     return found
 
 

@@ -56,6 +56,13 @@ class Status:
         return 100 * self.used / self.budget.limit
 
     @property
+    def percent(self) -> str:
+        """`share`, for people."""
+        if math.isinf(self.share):
+            return "more than there is"
+        return f"{self.share:,.0f} %" if self.share >= _OVER else f"{self.share:.3g} %"
+
+    @property
     def crossed(self) -> list[int]:
         """The levels that are reached, per cent, ascending."""
         return [level for level in self.budget.levels if self.share >= level]
@@ -108,7 +115,7 @@ def statuses(
 
     Of budgets per session only those of the last day, or of the one `session`.
     """
-    return [one for budget in budgets for one in _of(found, budget, now_ms, session, forecasts)]  # fmt: skip
+    return [one for budget in budgets for one in _of(found, budget, now_ms, session, forecasts)]
 
 
 def span(per: str, zone: Any, now_ms: int) -> tuple[int, int | None]:

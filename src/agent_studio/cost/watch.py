@@ -41,14 +41,16 @@ class Standing(NamedTuple):
 def standing(context: Context, wanted: list[Budget] | None = None) -> Standing:
     """Return where all budgets of an environment stand, notice new crossings, and tell the status line what is left.
 
-    Raises `ConfigurationError` for a budget that is wrong, `StorageError` when the ledger cannot be read.
+    It is told of all of them or not at all: not when only some are `wanted`. Raises `ConfigurationError` for a budget
+    that is wrong, `StorageError` when the ledger cannot be read.
     """
-    wanted = budgets(context) if wanted is None else wanted
+    looked_at = budgets(context) if wanted is None else wanted
     owner = next(iter(sharing(context).values()))
     found, damaged, moved = book.ask(
-        owner, lambda held: (statuses(held.table, wanted, now_ms()), held.damaged, held.moved)
+        owner, lambda held: (statuses(held.table, looked_at, now_ms()), held.damaged, held.moved)
     )
-    notices.show_left(context.root, found)
+    if wanted is None:
+        notices.show_left(context.root, found)
     return Standing(found, notices.new_notices(context.root, found), damaged, moved)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock
 from agent_studio.cost.money import PICO
-from agent_studio.monitor.summary import COUNTED, HOUR_MS
+from agent_studio.monitor.summary import COUNTED, HOUR_MS, SEVERITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 WORST_FIRST = ("BREACH", "UNKNOWN", "OK", "OFF")
 """States of a limit; OFF: there is none."""
-SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
 _USD_DIGITS = 6
 
 

@@ -1,4 +1,4 @@
-"""Tables of a terminal that give way: names are cut in their middle, the least important columns are left out."""
+"""Tables of a terminal that give way: names are cut, the least important columns are left out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _GAP = 2
+_WORD_LEAST = 6
+"""Columns in which a word that is cut can still be told from others."""
 
 
 class Column(NamedTuple):
@@ -65,17 +67,21 @@ def _fitting(columns: Sequence[Column], sizes: Sequence[int], width: int, name_l
 
 
 def _shorten(name: Text, size: int, cut: str) -> None:
-    """Cut a name in its middle: what tells two of a kind apart is often their end."""
+    """Cut a name in the middle of its last word, or of all of it: what tells two of a kind apart is often their end."""
     if name.cell_len <= size:
         return
-    tail = (size - cell_len(cut)) // 2
-    text, spans = name.plain, name.spans
+    spans, (start, space, word) = name.spans, name.plain.rpartition(" ")
+    whole, room = start + space, size - cell_len(start + space)
+    if room < _WORD_LEAST:
+        whole, word, room = "", name.plain, size
+    tail = (room - cell_len(cut)) // 2
     end = ""
-    for character in reversed(text):
+    for character in reversed(word):
         if cell_len(character + end) > tail:
             break
         end = character + end
-    name.plain = set_cell_size(text, max(size - cell_len(cut) - cell_len(end), 0)) + (cut if size > tail else "") + end
+    head = set_cell_size(word, max(room - cell_len(cut) - cell_len(end), 0))
+    name.plain = whole + head + (cut if room > tail else "") + end
     name.spans = spans
 
 

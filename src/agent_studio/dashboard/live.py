@@ -32,7 +32,7 @@ BEAT_SECONDS = 15.0
 STREAMS = 64
 """Pages that are told at once."""
 _INBOX = "events."
-_STATE = ("alerts.jsonl", "silences.jsonl", "knowledge.sqlite3", "burnin.json", "evals.json", "party-heads")
+_STATE = ("alerts.jsonl", "knowledge.sqlite3", "burnin.json", "evals.json", "party-heads")
 _PARTIES = 5
 """Newest parties that may be under way."""
 

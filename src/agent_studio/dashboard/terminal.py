@@ -25,8 +25,8 @@ _STYLES = {"OK": "green", "BREACH": "bold red", "UNKNOWN": "yellow", "OFF": "dim
 _SEVERITY_STYLES = {"CRITICAL": "bold red", "HIGH": "red", "MEDIUM": "yellow"}
 _RULES = {
     "hookExecutionTimeMs": "hook p95",
-    "hookFailureRate": "hook failures", "hookFailureBurst": "hook failures, last hour",
-    "agentFailureRate": "agent failures", "agentFailureBurst": "agent failures, last hour",
+    "hookFailureRate": "hook failures", "hookFailureBurst": "hook failures, 1 h",
+    "agentFailureRate": "agent failures", "agentFailureBurst": "agent failures, 1 h",
     "errorRatePerHour": "errors an hour", "tokenBudgetPerDay": "tokens today", "budget": "budget",
     "flagRollout": "rollout halted",
 }  # fmt: skip
@@ -52,8 +52,8 @@ class Look(NamedTuple):
     unicode: bool = True
     rows: int | None = None
     """Hooks and agents at most, each; None: all."""
-    limits: int = 12
-    """Limits at most."""
+    limits: int | None = 12
+    """Limits at most; None: all."""
     is_airy: bool = True
     """Whether a blank line stands between sections."""
     more: str = ": --all"
@@ -99,14 +99,17 @@ def header(data: dict[str, Any], look: Look) -> Text:
     text.append(f"{data['environment']}  ", "bold")
     text.append_text(state(data["state"], look))
     text.append(f"  {f'{hours:g} h' if hours < _DAYS_FROM_H else f'{hours / 24:g} d'}")
-    text.append(f" to {words.moment(data['window']['to'])} UTC  ", "dim")
-    age = data["ageSeconds"]
+    until, fresh = f" to {words.moment(data['window']['to'])} UTC", _fresh(data["ageSeconds"])
+    if text.cell_len + len(until) + fresh.cell_len <= look.width:
+        text.append(until, "dim")
+    return text.append_text(fresh)
+
+
+def _fresh(age: float | None) -> Text:
     if age is None:
-        text.append("no records yet", "yellow")
-    else:
-        said = words.age(age)
-        text.append(f"newest {said}" + (" ago" if said != "now" else ""), "yellow" if age > _STALE_S else "dim")
-    return text
+        return Text("  no records yet", "yellow")
+    said = words.age(age)
+    return Text(f"  newest {said}" + (" ago" if said != "now" else ""), "yellow" if age > _STALE_S else "dim")
 
 
 def state(name: str, look: Look, word: str = "") -> Text:
@@ -139,12 +142,13 @@ def _limits(data: dict[str, Any], look: Look) -> Iterable[RenderableType]:
         Column("limit", rule),
         Column("now", lambda one: Text(_now(one, look), _STYLES.get(one["state"], ""))),
         Column("at most", at_most),
-        Column("", lambda one: _gauge(one, width, look), 1, is_left=True),
-        Column("", lambda one: state(one["state"], look, _needed(one)), is_left=True),
+        Column("", lambda one: _gauge(one, width, look), 2, is_left=True),
+        Column("", lambda one: state(one["state"], look), is_left=True),
+        Column("", _needed, 1, is_left=True),
     )
     yield from look.gap
-    yield from grid.lines(columns, shown[: look.limits], look.width, look.cut, name_least=22)
-    if len(shown) > look.limits:
+    yield from grid.lines(columns, shown[: look.limits], look.width, look.cut, name_least=40)
+    if look.limits is not None and len(shown) > look.limits:
         yield Text(f"{words.many(len(shown) - look.limits, 'more limit')}{look.more}", "dim")
     if watched:
         yield _watched(watched, look)
@@ -190,11 +194,12 @@ def _gauge(one: dict[str, Any], width: int, look: Look) -> Text:
     return Text(bar, _STYLES.get(one["state"], ""))
 
 
-def _needed(one: dict[str, Any]) -> str:
-    if one["state"] == "UNKNOWN" and one["needed"]:
-        needed = one["needed"]
-        return f"UNKNOWN, {words.count(needed) if needed < _THOUSANDS else f'{needed // 1_000}k'} more"
-    return _word(one["state"])
+def _needed(one: dict[str, Any]) -> Text:
+    """Draw how many more runs a verdict takes."""
+    needed = one["needed"]
+    if one["state"] != "UNKNOWN" or not needed:
+        return Text()
+    return Text(f"{words.count(needed) if needed < _THOUSANDS else f'{needed // 1_000}k'} more", _STYLES["UNKNOWN"])
 
 
 def _alert_lines(alerts: Sequence[dict[str, Any]], look: Look) -> Iterable[RenderableType]:

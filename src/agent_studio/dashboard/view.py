@@ -110,18 +110,12 @@ def overview_of(
     return found
 
 
-def environments(contexts: Iterable[Context], window: Window) -> list[dict[str, Any]]:
-    """Return environments side by side: `overview` of each."""
-    return [overview(context, window) for context in contexts]
-
-
 def hooks(context: Context, window: Window) -> dict[str, Any]:
     """Return all hooks.
 
     `{window, hooks[], events[{event, tool, calls, failures, blocked, failureRate, p50Ms, p95Ms, p99Ms}],
-    slowest[{hook, event, tool, time, durationMs, status, sessionId}], failing[{hook, calls, failures, failureRate}],
-    silent[{kind (hook, agent), name, last, usualGapMs, silentMs}]}`; hooks as in
-    `overview`, the hundred slowest runs, those that fail most.
+    slowest[{hook, event, tool, time, durationMs, status, sessionId}], silent[{kind (hook, agent), name, last,
+    usualGapMs, silentMs}]}`; hooks as in `overview`, the hundred slowest runs.
     """
     found = overview(context, window)
     return {
@@ -129,7 +123,6 @@ def hooks(context: Context, window: Window) -> dict[str, Any]:
         "hooks": found["hooks"],
         "events": _rows(context, "hook_events", window),
         "slowest": _rows(context, "slowest_hooks", window),
-        "failing": _rows(context, "most_failing", window),
         "silent": _rows(context, "silence", window),
     }
 
@@ -231,10 +224,7 @@ def trends(context: Context, days: int = 7) -> dict[str, Any]:
         "from": source(context),
         "environment": str(context.environment),
         "window": figures.of_window(window),
-        "days": [
-            {**day, "agentFailureRate": figures.ratio(day["agentFailures"], day["runs"])}
-            for day in _rows(context, "trends_by_day", window)
-        ],
+        "days": _rows(context, "trends_by_day", window),
     }
 
 

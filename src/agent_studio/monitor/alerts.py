@@ -6,12 +6,12 @@ remembered but the history.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from agent_studio import clock, log
+from agent_studio.environment import status_file
 from agent_studio.errors import UsageError, did_you_mean
 from agent_studio.monitor import alert_history as kept
 from agent_studio.monitor.alert import (
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Alert", "Silence", "acknowledge", "current", "evaluate", "silence", "silences"]
 
-_STATUS = "status.json"
 _DAY_MS = 86_400_000
 _NAME_MAX, _TEXT_MAX = 200, 500
 
@@ -221,15 +220,4 @@ def _finite(value: float | None) -> float | None:
 
 def _show_open(root: EnvironmentRoot, found: Sequence[Alert]) -> None:
     """Tell the status line how many alerts are open."""
-    count = sum(one.is_open for one in found)
-    folder = root.state
-    try:
-        held = json.loads(folder.read(_STATUS))
-    except (FileNotFoundError, ValueError):
-        held = None
-    if not isinstance(held, dict):
-        if not count:
-            return
-        held = {"budgetLeftUsd": None}
-    status = {**held, "openAlerts": count, "updatedAt": clock.timestamp(clock.now())}
-    folder.replace(_STATUS, json.dumps(status).encode() + b"\n")
+    status_file.tell(root, openAlerts=sum(one.is_open for one in found))

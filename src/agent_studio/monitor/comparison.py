@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.monitor import intervals, limits, metrics, rules, shift
-from agent_studio.monitor.summary import COUNTED
+from agent_studio.monitor.summary import COUNTED, percentile
 from agent_studio.monitor.times import times as times_of
 from agent_studio.monitor.verdict import BREACH, OK, UNKNOWN
 
@@ -128,10 +128,9 @@ def _sides(look: Look) -> dict[tuple[str, str], Side]:
 def _measured(look: Look) -> Iterator[tuple[tuple[str, str], Side]]:
     """Yield figures with their bounds, whether or not there is a limit."""
     for hook, times in look.durations.items():
-        if times:
-            ranks = intervals.quantile_ranks(len(times), limits.P95)
-            low, high = (None if rank is None else times[rank] for rank in ranks)
-            yield (_HOOK_P95, hook), _free(limits.interpolated(times, limits.P95), low, high, len(times))
+        value = percentile(times, limits.P95)
+        if value is not None:
+            yield (_HOOK_P95, hook), _free(value, *limits.bounds(times), len(times))
     for rule, labels in (
         (_HOOK_RATE, [one.hook for one in look.summary.hooks]),
         (_AGENT_RATE, [one.agent for one in look.summary.agents]),

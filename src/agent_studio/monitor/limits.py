@@ -107,11 +107,6 @@ def bounds(times: Sequence[float]) -> tuple[float | None, float | None]:
     return (None if ranks.low is None else times[ranks.low], None if ranks.high is None else times[ranks.high])
 
 
-def interpolated(times: Sequence[float], share: float) -> float:
-    """Return a quantile of sorted values, as all percentiles of ours; there must be some."""
-    return percentile(times, share) or 0.0
-
-
 def errors(rule: str, label: str, found: int, limit: float, severity: str, when: str) -> Verdict:
     """Judge the errors of one hour; `when` names it in the message."""
     low, high = intervals.count(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from agent_studio.cost import book
@@ -33,12 +33,12 @@ def verdicts(context: Context) -> Iterator[Verdict]:
     It is only looked at: crossings stay for `cost budget` and `ingest` to notice.
     """
     try:
-        found = standing(context)
+        names, found = Counter(one.name for one in budgets(context)), standing(context)
     except AgentStudioError as error:
         yield unknown(BUDGET, "HIGH", f"budgets could not be looked at: {error.message}")
         return
     for one in found:
-        yield _verdict(one)
+        yield _verdict(one, is_namesake=names[one.budget.name] > 1)
 
 
 def standing(context: Context) -> list[Status]:
@@ -59,16 +59,17 @@ def standing(context: Context) -> list[Status]:
         return statuses(table, wanted, now)
 
 
-def _verdict(one: Status) -> Verdict:
+def _verdict(one: Status, *, is_namesake: bool) -> Verdict:
+    """Judge one budget; each has an alert of its own, and so a label of its own."""
     budget, is_built_in = one.budget, one.budget.name == TOKENS
-    name = f"{budget.name} ({one.key})" if one.key else budget.name
+    name = f"{budget.name}, {budget.described}" if is_namesake else budget.name
+    name = f"{name} ({one.key})" if one.key else name
     severity = "HIGH" if one.is_over else "MEDIUM" if one.share >= _NEARLY else "LOW"
     least = "at least " if one.unpriced and budget.unit == "usd" else ""
     used = float(budget.written(one.used))
-    share = "more than there is" if math.isinf(one.share) else f"{one.share:.3g} %"
     return Verdict(
         TOKENS if is_built_in else BUDGET, "" if is_built_in else name, BREACH if one.is_over else OK, severity,
         used, used, None if least else used, float(budget.written(budget.limit)), budget.unit, 1, 0,
-        f"{least}{budget.shown(one.used)} of {budget.shown(budget.limit)} used ({share})",
+        f"{least}{budget.shown(one.used)} of {budget.shown(budget.limit)} used ({one.percent})",
         clear=not one.crossed, warns=bool(one.crossed) and not one.is_over,
     )  # fmt: skip

@@ -85,15 +85,16 @@ def _list(args: argparse.Namespace, context: Context) -> Result:
         "notifications": [dict(one._asdict()) for one in sent], "waiting": waiting,
     }  # fmt: skip
     code = ExitCode.FAILED if data["open"] else ExitCode.DONE
-    return Result(data, lambda screen: _render(screen, data, found), code, list(_problems(sent, waiting)))
+    return Result(data, lambda screen: _render(screen, data, found), code, list(_problems(context, sent, waiting)))
 
 
-def _problems(sent: Sequence[Outcome], waiting: dict[str, int]) -> Iterator[Problem]:
+def _problems(context: Context, sent: Sequence[Outcome], waiting: dict[str, int]) -> Iterator[Problem]:
     for one in sent:
         if one.outcome != notify.SENT:
             yield Problem(f"notification-{one.outcome}", f"{one.channel}: {one.outcome}: {one.detail}")
     for name, count in waiting.items():
-        yield Problem("notification-waiting", f"{name}: {count} to be sent", "agent-studio alerts test")
+        hint = f"agent-studio alerts test --env {context.environment}"
+        yield Problem("notification-waiting", f"{name}: {count} to be sent", hint)
 
 
 def _render(screen: Screen, data: dict[str, Any], found: Sequence[Alert]) -> None:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     from agent_studio.cost.budgets import budgets  # noqa: PLC0415
 
     wanted = _wanted(budgets(session.context), args.name)
-    found = watch.standing(session.context, wanted)
+    found = watch.standing(session.context, None if args.name is None else wanted)
     failing = [one for one in found.statuses if one.is_over or (args.warn_as_error and one.crossed)]
     code = ExitCode.DONE
     if args.action == "check":
@@ -65,7 +65,7 @@ def _problems(found: Standing, wanted: list[Budget]) -> Iterator[Problem]:
             name = f"{one.budget.name} ({one.key})" if one.key else one.budget.name
             used = f"{one.budget.shown(one.used)} of {one.budget.shown(one.budget.limit)}"
             least = "at least " if one.unpriced else ""
-            yield Problem("over" if one.is_over else "warn", f"{name}: {least}{used} used, {_percent(one.share)} %")
+            yield Problem("over" if one.is_over else "warn", f"{name}: {least}{used} used, {one.percent}")
     yield from ledger_problems(moved=found.moved, damaged=found.damaged)
 
 
@@ -81,15 +81,11 @@ def _render(screen: Screen, found: list[Status]) -> None:
         least = ">= " if one.unpriced else ""
         row = (
             f"{one.budget.name} ({one.key})" if one.key else one.budget.name, f"{least}{one.budget.shown(one.used)}",
-            one.budget.shown(one.budget.limit), f"{_percent(one.share)} %", bar, _when(one, one.forecast),
+            one.budget.shown(one.budget.limit), one.percent, bar, _when(one, one.forecast),
         )  # fmt: skip
         rows.append(row if wide else (*row[:4], row[5]))
     headings = ("budget", "used", "of", "share", *([""] if wide else []), "gone")
     screen.table(headings, rows, numbers=("used", "of", "share"))
-
-
-def _percent(share: float) -> str:
-    return f"{share:,.0f}" if share >= 100 else f"{share:.3g}"  # noqa: PLR2004 - per cent
 
 
 def _when(one: Status, forecast: Forecast | None) -> str:

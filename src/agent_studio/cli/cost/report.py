@@ -85,8 +85,8 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         verdict = verify.verified(session.context)
         data["verify"], code = verdict.to_json(), verify.code_of(verdict)
         found.problems += verify.problems(verdict)
-    made = found.made
-    return Result(data, lambda screen: _render(screen, made, data, args), code, found.problems)
+    made, fill = found.made, f"agent-studio cost import --env {session.choice.environment}"
+    return Result(data, lambda screen: _render(screen, made, data, args, fill), code, found.problems)
 
 
 class _Found:
@@ -252,7 +252,8 @@ def reconciliation_problems(compared: Reconciliation) -> list[Problem]:
     return [Problem("differs", f"the client counts otherwise in {different} of {compared.sessions} sessions", said)]
 
 
-def _render(screen: Screen, made: Report, data: dict[str, Any], args: argparse.Namespace) -> None:
+def _render(screen: Screen, made: Report, data: dict[str, Any], args: argparse.Namespace, fill: str) -> None:
+    """Draw a report; `fill` is the command that fills the ledger."""
     if args.csv:
         _csv(screen, made)
         return
@@ -263,8 +264,8 @@ def _render(screen: Screen, made: Report, data: dict[str, Any], args: argparse.N
         screen.line("no usage in this range")
         if data["from"] == records_from.FLEET:
             screen.line("see what machines have sent: agent-studio fleet status")
-            return
-        screen.line("fill the ledger from transcripts: agent-studio cost import")
+        elif data["source"] == "ledger":
+            screen.line(f"fill the ledger from transcripts: {fill}")
         return
     dearest = max((total.pico_usd for _, total in rows), default=0)
     shown: list[tuple[object, ...]] = []

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 HOURS = 24
 _HOURS_MAX = 366 * 24
 _ROWS = 12
+"""Limits, hooks and agents at most, each, unless all are asked for."""
 
 
 def run(args: argparse.Namespace, session: Session) -> Result:
@@ -139,7 +140,7 @@ def draw(screen: Screen, name: str, data: dict[str, Any], rows: int | None = Non
         "comparison": sheets.comparison,
     }  # fmt: skip
     console = screen.console()
-    console.print(screens[name](data, terminal.Look(console.width, screen.unicode, rows)))
+    console.print(screens[name](data, terminal.Look(console.width, screen.unicode, rows, limits=rows)))
 
 
 def _trends(context: Context) -> Result:

@@ -46,7 +46,7 @@ class Override:
         since = None if entry.get("from") is None else str(entry["from"])
         return cls(
             str(entry["model"]).strip().lower(), str(entry.get("provider") or "anthropic"), since, rates or None,
-            Decimal(str(entry.get("factor") or 1)),
+            Decimal(str(1 if entry.get("factor") is None else entry["factor"])),
         )  # fmt: skip
 
     def fits(self, spelled: Iterable[str]) -> bool:

@@ -27,7 +27,7 @@ OVERRIDE = "override"
 """The source of a price that the project itself gives."""
 _DAY_NS = 86_400_000_000_000
 _MINUTE_NS = 60_000_000_000
-_ABROAD = frozenset({None, "", "global", "not_available"})
+_ANYWHERE = frozenset({"", "global", "not_available"})
 
 
 class Cost(NamedTuple):
@@ -93,7 +93,7 @@ class PriceTable:
     ) -> tuple[Rates, ...] | None:
         kind = _kind(service_tier, speed)
         found = self.find(model, provider)
-        percent = self._percent(found, region)
+        percent = _percent(found, region)
         listed: list[Rates] = []
         if found is not None and kind is not None and percent is not None:
             entries = found.get(kind) or (found["prices"] if kind in {"prices", "priority", "flex"} else [])
@@ -108,16 +108,6 @@ class PriceTable:
             if override.rates is not None and kind in {"prices", "priority", "flex"}:
                 rates = _replaced_from(override, override.rates, rates)
         return tuple(rates) or None
-
-    def _percent(self, found: dict[str, Any] | None, region: str | None) -> int | None:
-        """Return what a region costs of the normal price, in percent; None for one without a price."""
-        if region in _ABROAD or found is None:
-            return 100
-        if str(region).strip().lower() in {"global", "not_available", ""}:
-            return 100
-        if str(region).strip().lower() == "us":
-            return int(found.get("usPercent", 100))
-        return None
 
     def find(self, model: str, provider: str = names.HOME) -> dict[str, Any] | None:
         """Return the line of the table that a model's name means."""
@@ -154,6 +144,14 @@ class PriceTable:
 def _width(line: dict[str, Any]) -> int:
     exact = all(isinstance(rule, str) and rule[0] == "=" for rule in line["match"])
     return 0 if exact else 1
+
+
+def _percent(found: dict[str, Any] | None, region: str | None) -> int | None:
+    """Return what a region costs of the normal price, in percent; None for one without a price."""
+    where = (region or "").strip().lower()
+    if found is None or where in _ANYWHERE:
+        return 100
+    return int(found.get("usPercent", 100)) if where == "us" else None
 
 
 def _kind(service_tier: str | None, speed: str | None) -> str | None:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio.errors import AgentStudioError
+from agent_studio.monitor.verdict import SEVERITIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ class Batch(NamedTuple):
         """One line for people."""
         if len(self.steps) == 1:
             return _title(self.steps[0])
-        worst = max(self.steps, key=lambda one: ("LOW", "MEDIUM", "HIGH", "CRITICAL").index(one["severity"]))
+        worst = max(self.steps, key=lambda one: SEVERITIES.index(one["severity"]))
         return f"{len(self.steps)} alerts, first {_title(worst)}"
 
     @property

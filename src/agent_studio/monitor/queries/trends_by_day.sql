@@ -10,7 +10,8 @@ by_hook AS (
   FROM hooks WHERE at_ms >= $since AND at_ms < $until GROUP BY 1
 ),
 by_agent AS (
-  SELECT {floor_to:at_ms|86400000} AS day_ms, count(*) AS runs, {count_if:status = 'failed'} AS failures
+  SELECT {floor_to:at_ms|86400000} AS day_ms, count(*) AS runs, {count_if:status = 'failed'} AS failures,
+    {count_if:status <> 'cancelled'} AS counted
   FROM agents WHERE at_ms >= $since AND at_ms < $until GROUP BY 1
 ),
 by_error AS (
@@ -35,6 +36,7 @@ SELECT
   by_hook.p95_ms AS p95_ms,
   coalesce(by_agent.runs, 0) AS runs,
   coalesce(by_agent.failures, 0) AS agent_failures,
+  coalesce(CAST(by_agent.failures AS DOUBLE PRECISION) / nullif(by_agent.counted, 0), 0.0) AS agent_failure_rate,
   coalesce(by_error.errors, 0) AS errors,
   coalesce(by_session.sessions, 0) AS sessions,
   coalesce(by_model.tokens, 0) AS tokens,

@@ -44,8 +44,9 @@ function byHour({ spend, models, timeline }) {
 function budgets(rows) {
   if (!rows.length) return empty("No budgets are set. Write some to cost.budgets in the configuration.");
   return h("ul", { class: "rows" }, rows.map((one) => {
-    const state = one.share === null ? "OFF" : one.share >= 100 ? "BREACH" : one.level ? "UNKNOWN" : "OK";
-    const words = { BREACH: "used up", UNKNOWN: `over ${one.level} %`, OK: "within", OFF: "no limit" }[state];
+    const share = one.share ?? (one.used ? 100 : 0); // of nothing, anything is all
+    const state = share >= 100 ? "BREACH" : one.level ? "UNKNOWN" : "OK";
+    const words = { BREACH: "used up", UNKNOWN: `over ${one.level} %`, OK: "within" }[state];
     return h("li", {}, h("div", { class: "row" }, h("strong", {}, one.name), h("span", { class: "quiet" }, `per ${one.per}${one.key ? `, ${one.key}` : ""}`), badge(state, words),
       h("span", { class: "end" }, `${amount(Number(one.used), one.unit)} of ${amount(Number(one.limit), one.unit)}${one.forecast ? `, reached ${moment(one.forecast.earliest)} at the earliest` : ""}`)),
     meter(Number(one.used), Number(one.limit), state));
