@@ -868,7 +868,7 @@ def _cost_of(daemon: Daemon, model: str, metrics: str) -> str | None:
 
 def test_what_is_configured_while_it_serves_counts_and_what_set_says_stays(idle: Daemon) -> None:
     (idle.path / ".claude/staging/measured").mkdir()
-    idle.start("--port", "0", "--ingest-interval", "0.2", "--set", "paths.metrics=measured")
+    idle.start("--port", "0", "--ingest-interval", "0.2", "--set", "paths.metrics=.claude/staging/measured")
     assert _cost_of(idle, "unpriced", "measured") is None
     prices = "cost:\n  prices: [{model: house-model, inputUsd: 0.5, outputUsd: 2}]\n"
     (idle.path / ".claude/config.staging.yaml").write_text(prices)

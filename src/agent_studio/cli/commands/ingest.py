@@ -135,7 +135,7 @@ def _data(report: Report, tidied: Tidied) -> dict[str, object]:
     data = {camel.get(name, name): value for name, value in asdict(report).items() if name != "busy"}
     return {
         **data,
-        "records": {name: report.records.get(name, 0) for name in {*_SHOWN, *report.records}},
+        "records": {name: report.records.get(name, 0) for name in (*_SHOWN, *report.records)},
         "tidied": {**tidied._asdict(), "kept": [{"name": one.name, "reason": one.reason} for one in tidied.kept]},
     }
 
