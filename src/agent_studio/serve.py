@@ -269,7 +269,8 @@ class _Ingest:
         tidying = Tidying()
         while True:
             last = self._stop.wait(self._interval_s)
-            state, context = "ok", None
+            state = "ok"
+            context: Context | None = None
             try:
                 context = self._fresh()
                 report = ingest(context)

@@ -152,8 +152,12 @@ def findings(project: Project) -> Iterator[Finding]:
     for said in _strays(project):
         strays.append(said)
         yield Finding("hooks-elsewhere", Severity.WARNING, said, _INSTALL)
-    if strays:
-        return
+    if not strays:
+        yield from _recorded(project, seen)
+
+
+def _recorded(project: Project, seen: set[str]) -> Iterator[Finding]:
+    """Yield who records: the settings, where events are wired there, or else the plugin."""
     found_plugin = plugged.find(project)
     if found_plugin and (other := found_plugin.other_version):
         yield Finding("plugin", Severity.INFO, other, _UPDATE)
