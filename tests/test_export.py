@@ -622,6 +622,7 @@ def test_a_wrong_option_is_named_and_nothing_is_sent(staged: Studio, collector: 
         (["--hours", "-1"], "--hours -1"),
         (["--header", "Authorization"], "--header is not NAME=VALUE"),
         (["--header", "A b=c"], "--header is not NAME=VALUE"),
+        (["--header", "A=€"], "--header is not NAME=VALUE"),
         (["--header", "A=b\r\nC: d"], "--header is not NAME=VALUE"),
         (["--hours", "1", "--since", "1h"], "not allowed with"),
         (["--follow", "--json"], "--follow"),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.conftest import Studio
 from tests.release_world import git
 
+from agent_studio.capture.recorder import build
 from agent_studio.capture.recorder.build import Installed
 from agent_studio.capture.wiring import entries, events, json_text, settings, wrap
 from agent_studio.cli.output import Screen
@@ -191,6 +192,29 @@ def test_the_shared_form_does_nothing_in_a_clone_without_a_recorder(staged: Stud
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+def test_guards_in_the_shared_form_are_asked_here_and_stop_nobody_elsewhere(staged: Studio, tmp_path: Path) -> None:
+    assert guarded(staged).run("hooks", "install", "--shared", *ASKING).code == 0
+    assert str(staged.path) not in (staged.path / SHARED).read_text()
+    hook = hooks_of(staged, SHARED)["PreToolUse"][0]["hooks"][1]
+    forbidden = {"file_path": str(staged.path / ".agent-studio/staging/x.json"), "content": ""}
+    call = {"hook_event_name": "PreToolUse", "cwd": str(staged.path), "tool_name": "Write", "tool_input": forbidden}
+    assert as_client(staged, hook, json.dumps(call).encode()).returncode == 2
+    clone = Studio(tmp_path)
+    assert as_client(clone, hook, json.dumps(call).encode()).returncode == 0
+
+
+def test_the_shared_form_cannot_ask_by_a_command_of_this_machine(
+    staged: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "COMPILERS", ("no-such-compiler",))
+    (staged.path / ".agent-studio/bin/decide").unlink()
+    before = staged.snapshot(".claude")
+    done = guarded(staged).run("hooks", "install", "--shared", *ASKING)
+    assert done.code == 2
+    assert "install a C compiler" in done.err
+    assert staged.snapshot(".claude") == {**before, ".claude/config.staging.yaml": GUARDED.encode()}
+
+
 GUARD = "cat; echo out; echo 'it''s \"no\"' >&2; exit $CODE"
 
 
@@ -289,6 +313,30 @@ def test_status_tries_what_is_installed_and_leaves_no_trace(staged: Studio) -> N
         assert said in done.out
     assert "PreToolUse:guard.cjs" in done.out
     assert staged.snapshot() == before
+
+
+GUARDED = "isolation: {guard: true}\nknowledge: {suggest: true}\n"
+ASKING = ("--env", "staging", "--no-wrap", "--client-version", "2.1.330")
+
+
+def guarded(studio: Studio) -> Studio:
+    """The same project, wanting a say at two events."""
+    studio.write(".claude/config.staging.yaml", GUARDED)
+    return studio
+
+
+def test_status_is_content_where_guards_are_asked(staged: Studio) -> None:
+    guarded(staged).run("hooks", "install", *ASKING)
+    found = {event: len(groups[0]["hooks"]) for event, groups in hooks_of(staged).items()}
+    assert (found["PreToolUse"], found["UserPromptSubmit"], found["Stop"]) == (2, 2, 1)
+    done = staged.run("hooks", "status", "--env", "staging")
+    assert done.code == 0, done.out
+
+
+def test_a_dry_run_shows_what_would_be_written(bare: Studio) -> None:
+    guarded(bare)
+    would = bare.json("hooks", "install", *ASKING, "--dry-run")["changes"]
+    assert bare.json("hooks", "install", *ASKING)["changes"] == would
 
 
 def test_status_fits_a_terminal_of_80_columns(staged: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,6 +440,34 @@ def test_settings_of_this_machine_that_git_tracks_are_told_until_it_no_longer_do
     git(bare.path, "add", "-f", LOCAL)
     bare.run("hooks", "install", "--shared")
     assert "hooks-committed" not in bare.run("doctor", *few).out
+
+
+def test_the_recorder_of_a_copy_that_writes_into_the_original_is_told(staged: Studio, tmp_path: Path) -> None:
+    staged.run("hooks", "install", "--shared", "--env", "staging")
+    copy = type(staged)(tmp_path / "copy")
+    shutil.copytree(staged.path, copy.path)
+    (hook,) = hooks_of(copy, SHARED)["Stop"][0]["hooks"]
+    as_client(copy, hook, b'{"x": 1}')
+    assert (len(inbox(copy)), len(inbox(staged))) == (0, 1)
+    assert f"into another checkout: {staged.path}" in copy.run("hooks", "status").out
+    assert "hooks-elsewhere" in copy.run("doctor", "--env", "staging").out
+    assert copy.run("hooks", "install", "--shared", "--env", "staging").code == 0
+    as_client(copy, hook, b'{"x": 1}')
+    assert (len(inbox(copy)), len(inbox(staged))) == (1, 1)
+    assert copy.run("hooks", "status").code == 0
+
+
+def test_guards_of_a_copy_are_its_own(staged: Studio, tmp_path: Path) -> None:
+    guarded(staged).run("hooks", "install", *ASKING)
+    copy = type(staged)(tmp_path / "copy")
+    shutil.copytree(staged.path, copy.path)
+    assert copy.run("init", "--env", "staging").code == 0
+    assert str(staged.path) not in (copy.path / LOCAL).read_text()
+    for event, of_original in hooks_of(staged).items():
+        assert [set(hook) for hook in hooks_of(copy)[event][0]["hooks"]] == [
+            set(hook) for hook in of_original[0]["hooks"]
+        ]
+    assert "guards: asked before PreToolUse, UserPromptSubmit" in copy.run("doctor", "--env", "staging").out
 
 
 def test_init_wires_once_and_leaves_the_settings_alone_when_asked(bare: Studio) -> None:

@@ -51,9 +51,10 @@ def test_two_builds_are_the_same_bytes_and_so_is_one_from_the_source_archive(tmp
 def test_the_wheel_has_sources_licences_and_data_and_no_tests(wheel: Path) -> None:
     held = dist.members(wheel)
     for name in (
-        "py.typed", "capture/recorder/recorder.c", "capture/recorder/decide.c", "monitor/queries/hooks.sql",
-        "cost/prices/bundled.jsonl", "dashboard/assets/index.html", "dashboard/assets/vendor/uPlot.LICENSE",
-        "evolution/client/skills/evolve/SKILL.md", "reasoning/party/shipped/general.csv",
+        "py.typed", "capture/recorder/recorder.c", "capture/recorder/decide.c", "capture/recorder/common.h",
+        "monitor/queries/hooks.sql", "cost/prices/bundled.jsonl", "dashboard/assets/index.html",
+        "dashboard/assets/vendor/uPlot.LICENSE", "evolution/client/skills/evolve/SKILL.md",
+        "reasoning/party/shipped/general.csv",
     ):  # fmt: skip
         assert f"agent_studio/{name}" in held
     base = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info/licenses/"

@@ -604,7 +604,8 @@ def test_a_taken_port_is_one_clear_error(idle: Daemon) -> None:
 
 
 @pytest.mark.parametrize("words", [("--port", "70000"), ("--host", "no such host"), ("--host", "203.0.113.7"),
-                                   ("--ingest-interval", "-1"), ("--token-file", "missing")])  # fmt: skip
+                                   ("--ingest-interval", "-1"), ("--ingest-interval", "inf"),
+                                   ("--token-file", "missing")])  # fmt: skip
 def test_what_cannot_be_served_is_one_clear_error(idle: Daemon, words: tuple[str, ...]) -> None:
     refused = idle.run("--port", "0", *words)
     assert refused.returncode == 2
@@ -844,6 +845,28 @@ def test_what_comes_in_becomes_records_while_it_serves_and_when_it_stops(idle: D
     assert idle.hook(json.dumps({**start, "session_id": "s-2"}).encode()) == (200, b"{}")
     assert idle.stop() == (0, "")
     assert [line["sessionId"] for line in _lines(sessions)] == ["s-1", "s-2"]
+
+
+def _cost_of(daemon: Daemon, model: str, metrics: str) -> str | None:
+    """Tell of a response that was longer ago than a transcript is waited for; return what the ledger says it cost."""
+    texts = {"event.name": "api_request", "model": model, "request_id": model, "session.id": "s"}
+    attributes = [{"key": name, "value": {"stringValue": text}} for name, text in texts.items()]
+    attributes += [{"key": name, "value": {"intValue": 1_000_000}} for name in ("input_tokens", "output_tokens")]
+    record = {"timeUnixNano": str(time.time_ns() - 3_600 * 10**9), "attributes": attributes}
+    assert daemon.post("/v1/logs", {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}, JSON) == 200
+    ledger = daemon.path / f".claude/staging/{metrics}/llm-usage.log"
+    _until(lambda: model in {line["model"] for line in _lines(ledger)})
+    return next(line["costUsd"] for line in _lines(ledger) if line["model"] == model)
+
+
+def test_what_is_configured_while_it_serves_counts_and_what_set_says_stays(idle: Daemon) -> None:
+    (idle.path / ".claude/staging/measured").mkdir()
+    idle.start("--port", "0", "--ingest-interval", "0.2", "--set", "paths.metrics=.claude/staging/measured")
+    assert _cost_of(idle, "unpriced", "measured") is None
+    prices = "cost:\n  prices: [{model: house-model, inputUsd: 0.5, outputUsd: 2}]\n"
+    (idle.path / ".claude/config.staging.yaml").write_text(prices)
+    time.sleep(2.1)  # what is configured is read again every two seconds
+    assert _cost_of(idle, "house-model", "measured") == "2.5"
 
 
 def test_a_failing_ingest_is_told_and_stops_nothing(idle: Daemon) -> None:

@@ -59,6 +59,8 @@ class Options:
     token: str | None = None
     ingest_interval_s: float = 5.0
     """Between two rounds of ingest; 0 leaves it off."""
+    overrides: tuple[str, ...] = ()
+    """What `--set` says, for as long as it serves."""
 
 
 def serve(
@@ -128,10 +130,10 @@ class _Server:
         self._options = options
         self._deciding = deciding
         self._say = say
-        fresh = _Fresh(context, variables)
+        fresh = _Fresh(context, variables, options.overrides)
         self._decisions = DecisionServer(fresh, say)
         self._watcher = Watcher(_Halting(fresh, say), variables, say)
-        self._ingest = _Ingest(context, options.ingest_interval_s, say) if options.ingest_interval_s > 0 else None
+        self._ingest = _Ingest(fresh, options.ingest_interval_s, say) if options.ingest_interval_s > 0 else None
         self._shipping = Shipping(fresh, variables, say) if wants_shipping(context) else None
 
     def run(self, daemon: Daemon, listener: socket.socket, stop: Stop, started: Callable[[Daemon], None]) -> None:
@@ -237,8 +239,8 @@ def _share_memory() -> None:
 class _Ingest:
     """Turns what was recorded into records, again and again, beside the requests."""
 
-    def __init__(self, context: Context, interval_s: float, say: Callable[[str], None]) -> None:
-        self._context = context
+    def __init__(self, fresh: _Fresh, interval_s: float, say: Callable[[str], None]) -> None:
+        self._fresh = fresh
         self._interval_s = interval_s
         self._say = say
         self._stop = threading.Event()
@@ -268,19 +270,21 @@ class _Ingest:
         while True:
             last = self._stop.wait(self._interval_s)
             state = "ok"
+            context: Context | None = None
             try:
-                report = ingest(self._context)
+                context = self._fresh()
+                report = ingest(context)
                 for notice in report.budget_notices:
                     self._say(f"budget {notice['budget']}: {notice['level']} % reached")
                 if not last:
-                    for fault in tidying.after(self._context, was_sealed=bool(report.sealed)).faults:
+                    for fault in tidying.after(context, was_sealed=bool(report.sealed)).faults:
                         self._say(f"{fault.name}: {fault.reason}")
             except AgentStudioError as error:
                 state = error.message
             except Exception as error:  # noqa: BLE001 - the daemon outlives a bug in a round
                 state = f"{type(error).__name__}: {error}"
-                if state != self.state:
-                    log.exception(self._context, "ingest.crashed", error)
+                if context is not None and state != self.state:
+                    log.exception(context, "ingest.crashed", error)
             if state not in {"ok", self.state}:
                 self._say(f"ingest: {state}")
             self.state = state
@@ -291,16 +295,17 @@ class _Ingest:
 class _Fresh:
     """The environment as its files are now, read again at most every two seconds."""
 
-    def __init__(self, context: Context, variables: Mapping[str, str]) -> None:
+    def __init__(self, context: Context, variables: Mapping[str, str], overrides: tuple[str, ...] = ()) -> None:
         self._context = context
-        self._variables = variables
+        self._variables, self._overrides = variables, overrides
         self._until = time.monotonic() + _FRESH_SECONDS
         self._reading = threading.Lock()
 
     def __call__(self) -> Context:
         with self._reading:
             if time.monotonic() > self._until:
-                self._context = open_context(self._context.project, self._context.choice, self._variables)
+                old = self._context
+                self._context = open_context(old.project, old.choice, self._variables, self._overrides)
                 self._until = time.monotonic() + _FRESH_SECONDS
             return self._context
 

@@ -16,7 +16,7 @@ def parse(body: bytes | bytearray) -> dict[str, Any]:
     if body.count(b"{") + body.count(b"[") + body.count(b",") > ELEMENTS:
         raise TooLarge(f"the request has more than {ELEMENTS} elements")
     try:
-        request = json.loads(body, parse_constant=_refuse)
+        request = json.loads(body, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise Malformed(f"the body is not JSON: {reason}") from None
@@ -25,5 +25,6 @@ def parse(body: bytes | bytearray) -> dict[str, Any]:
     return request
 
 
-def _refuse(name: str) -> Any:
+def refuse(name: str) -> Any:
+    """Refuse `NaN` and the infinities, which Python's parser would take."""
     raise ValueError(f"{name} is not JSON")

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from agent_studio.capture import inbox
 from agent_studio.capture.otlp import body, decode_json, decode_protobuf, records, unrouted
+from agent_studio.capture.wiring.entries import HEADER, PATH_OF_HOOKS
 from agent_studio.environment.detect import VARIABLE, Environment
 from agent_studio.errors import AgentStudioError
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
 SIGNALS = ("logs", "metrics", "traces")
-HEADER = "X-Agent-Studio-Env"
 _EXTRA = "protobuf needs the extra: pip install 'agent-studio[otlp]', or set OTEL_EXPORTER_OTLP_PROTOCOL=http/json"
 _WORKERS = 2
 """Bodies unpacked at once: each may take many times its size in memory."""
@@ -49,7 +49,7 @@ class Receiver:
     def routes(self) -> list[Route]:
         """Return the routes."""
         signals = [Route(f"/v1/{signal}", self._signal(signal), methods=["POST"]) for signal in SIGNALS]
-        return [*signals, Route("/hooks", self.hook, methods=["POST"])]
+        return [*signals, Route(PATH_OF_HOOKS, self.hook, methods=["POST"])]
 
     def _signal(self, signal: str) -> Callable[[Request], Any]:
         async def receive(request: Request) -> Response:

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.capture.inbox import KEPT_BYTES
+from agent_studio.capture.otlp.decode_json import refuse
 from agent_studio.capture.recorder.routes import UNROUTED
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import STATE
@@ -45,11 +46,7 @@ def _kept(payload: bytes, *, whole: bool) -> dict[str, Any]:
         return {"payload": None}
     try:
         if whole:
-            return {"payload": json.loads(payload.decode(), parse_constant=_refuse)}
+            return {"payload": json.loads(payload.decode(), parse_constant=refuse)}
     except (ValueError, RecursionError):
         pass
     return {"bytes": len(payload), "payload": payload[:KEPT_BYTES].decode("utf-8", "replace")}
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

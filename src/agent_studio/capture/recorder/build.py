@@ -187,7 +187,7 @@ def compile_to(target: Path, *options: str, source: Path | None = None) -> str:
 def _compiled(source: Path, target: Path, fault: Callable[[bytes], str]) -> decision.Program:
     """Return what the compiler makes of a source, from this user's cache where it was made before, once proved."""
     found = compiler()
-    name = _cached_as(source.read_bytes(), found) if found else None
+    name = _cached_as(decision.code(source), found) if found else None
     kept = user_cache.load(name)
     if kept is not None and not fault(kept):
         return decision.Program(kept)
@@ -288,8 +288,9 @@ def _replace_program(folder: Folder, name: str, program: bytes) -> None:
 
 
 def _source_sha256(kind: Kind) -> str:
-    sources = (_SOURCE,) if kind == "native" else (_TWIN, _BESIDE_TWIN)
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    python = (_TWIN, _BESIDE_TWIN)
+    made_of = decision.code(_SOURCE) if kind == "native" else b"".join(source.read_bytes() for source in python)
+    return hashlib.sha256(made_of).hexdigest()
 
 
 def _sweep(folder: Folder) -> None:

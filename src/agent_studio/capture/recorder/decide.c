@@ -8,31 +8,15 @@
  * recorded here.
  */
 #define _XOPEN_SOURCE 700
+#include "common.h"
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
 enum { ASKED_MS = 500, COLD_MS = 5000, REQUEST = 8, ANSWER = 9, WORDS = 16 };
 static const size_t PAYLOAD_MAX = 16u << 20, SAID_MAX = 16u << 20;
-
-typedef struct { char *data; size_t size, room; } Text;
 
 static char bin[PATH_MAX + 32], state[PATH_MAX + 64]; /* the program's folder; the one above it */
 static int closed;
@@ -43,40 +27,7 @@ static void fail(const char *reason)
     _exit(closed ? 2 : 0);
 }
 
-static void reserve(Text *text, size_t more)
-{
-    if (text->size + more <= text->room) return;
-    text->room = 2 * (text->size + more);
-    if (!(text->data = realloc(text->data, text->room))) fail("out of memory");
-}
-
-static long long now_ms(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000LL + time.tv_nsec / 1000000;
-}
-
-static void find_folders(const char *self)
-{
-    ssize_t size = readlink("/proc/self/exe", bin, PATH_MAX);
-    if (size <= 0 && self && strlen(self) < PATH_MAX) strcpy(bin, self), size = (ssize_t)strlen(self);
-    bin[size > 0 ? size : 0] = 0;
-    *(strrchr(bin, '/') ? strrchr(bin, '/') : bin) = 0;
-    *(strrchr(strcpy(state, bin), '/') ? strrchr(state, '/') : state) = 0;
-}
-
-static const char *environment(void) /* NULL when it is unknown */
-{
-    static const char *const names[] = {"development", "staging", "production"};
-    const char *env = getenv("AGENT_STUDIO_ENV");
-    if (!env) return names[0];
-    size_t start = strspn(env, " \t\n\r\v\f"), length = strlen(env + start);
-    while (length && strchr(" \t\n\r\v\f", env[start + length - 1])) length--;
-    for (int i = 0; i < 3; i++)
-        if (strlen(names[i]) == length && !strncasecmp(names[i], env + start, length)) return names[i];
-    return NULL;
-}
+static long long now_ms(void) { return now(CLOCK_MONOTONIC) / 1000000; }
 
 static void read_stdin(Text *input) /* all of it: the agent must not find a closed pipe */
 {
@@ -202,9 +153,10 @@ int main(int count, char **words)
     for (int i = 1; i < count; i++) closed |= !strcmp(words[i], "--closed");
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL); /* ignored, there would be nothing to wait for */
-    find_folders(words[0]);
+    find_program(bin, words[0]);
+    go_up(bin), go_up(strcpy(state, bin));
     read_stdin(&payload);
-    const char *env = environment();
+    const char *variable = getenv("AGENT_STUDIO_ENV"), *env = environment_of(variable ? variable : "development");
     if (!env) fail("AGENT_STUDIO_ENV names an unknown environment");
     if (!ask_daemon(env, &payload, &answer) && !ask_cold(&payload, &answer)) fail("neither the daemon nor Python answers");
     uint32_t sizes[2];

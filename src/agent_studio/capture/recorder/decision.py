@@ -26,12 +26,18 @@ PROGRAM = "decide"
 COLD = "decide.cold"
 STAMP = "decide.json"
 SOURCE = Path(__file__).with_name("decide.c")
+_INCLUDED = Path(__file__).with_name("common.h")
 _PACKAGES = Path(__file__).resolve().parents[3]
 _START = "import sys; sys.path.append({!r}); from agent_studio.guards.cold import main; main(sys.argv[1:])"
 _PROBE_SECONDS = 10
 _PROBE_CODE = 2
 _PROBE_TEXT = b"probed"
 _PROBE_COLD = ("/bin/sh", "-c", r"printf '\002\000\000\000\000\000\000\000\006probed'")
+
+
+def code(source: Path) -> bytes:
+    """Return what a program is made of: its source and what that includes."""
+    return source.read_bytes() + _INCLUDED.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def install(
         folder.remove(PROGRAM)
     folder.replace(COLD, _cold_line())
     stamp = {
-        "sourceSha256": hashlib.sha256(SOURCE.read_bytes()).hexdigest(),
+        "sourceSha256": hashlib.sha256(code(SOURCE)).hexdigest(),
         "programSha256": None if made.data is None else hashlib.sha256(made.data).hexdigest(),
         "reason": made.reason,
     }
@@ -80,9 +86,8 @@ def current(project: Project, *, compiles: bool = False) -> bool:
         stamp = json.loads(folder.read(STAMP))
         program, kept = stamp["programSha256"], folder.read(COLD)
         whole = hashlib.sha256(folder.read(PROGRAM)).hexdigest() == program if program else not compiles
-        return bool(
-            whole and kept == _cold_line() and stamp["sourceSha256"] == hashlib.sha256(SOURCE.read_bytes()).hexdigest()
-        )
+        made_of = hashlib.sha256(code(SOURCE)).hexdigest()
+        return bool(whole and kept == _cold_line() and stamp["sourceSha256"] == made_of)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
 

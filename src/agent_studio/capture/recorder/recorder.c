@@ -11,30 +11,15 @@
  * where there is no compiler; change both together.
  */
 #define _XOPEN_SOURCE 700
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
+#include "common.h"
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-#include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
 enum { KEPT = 1024, ENV_KEPT = 64, ARGUMENTS_KEPT = 64, REOPENED = 8 };
 enum { LOCK_WAIT_US = 100000, WATCHED_AFTER_US = 500000, FOLLOWED_WITHIN_US = 200000 };
 static const unsigned long long PAYLOAD_MAX = 16ULL << 20; /* what is beyond is counted, not kept */
 static const long long UNROUTED_LIMIT = 64LL << 20;
 
-typedef struct { char *data; size_t size, room; } Text;
 typedef struct { const char *kind, *payload; size_t size; unsigned long long bytes; long long ts; int whole; } Event;
 typedef struct { const char *name, *inbox, *reason; long long limit; int shared; } Route;
 
@@ -43,11 +28,10 @@ static int outcome;               /* the exit code, whatever happens */
 static volatile pid_t child;
 static volatile sig_atomic_t timed_out, overdue;
 
-static void reserve(Text *text, size_t more)
+static void fail(const char *reason)
 {
-    if (text->size + more <= text->room) return;
-    text->room = 2 * (text->size + more);
-    if (!(text->data = realloc(text->data, text->room))) _exit(outcome);
+    (void)reason; /* nothing is said: the agent would take it for a hook's word */
+    _exit(outcome);
 }
 
 static void put(Text *text, const char *bytes, size_t size)
@@ -92,13 +76,6 @@ static void put_string(Text *text, const char *bytes, size_t size, size_t kept)
         at += length ? length : 1;
     }
     put(text, "\"", 1);
-}
-
-static long long now(clockid_t clock)
-{
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
 static void pause_us(long us) { nanosleep(&(struct timespec){0, us * 1000}, NULL); }
@@ -175,13 +152,8 @@ static const char *append(const char *path, const Event *event, const char *env,
 
 static Route find_route(const char *env)
 {
-    static const char *const names[] = {"development", "staging", "production"};
     static char table[65536], path[sizeof state + 32];
-    Route route = {.reason = "unknown environment", .limit = LLONG_MAX};
-    size_t start = strspn(env, " \t\n\r\v\f"), length = strlen(env + start);
-    while (length && strchr(" \t\n\r\v\f", env[start + length - 1])) length--;
-    for (int i = 0; i < 3; i++)
-        if (strlen(names[i]) == length && !strncasecmp(names[i], env + start, length)) route.name = names[i];
+    Route route = {.name = environment_of(env), .reason = "unknown environment", .limit = LLONG_MAX};
     if (!route.name) return route;
     route.reason = "no route";
     snprintf(path, sizeof path, "%s/routes", state);
@@ -226,17 +198,6 @@ static void record(const Event *event)
     }
     snprintf(path, sizeof path, "%s/unrouted.jsonl", state);
     append(path, event, env, route.reason, UNROUTED_LIMIT);
-}
-
-static void find_state(const char *self)
-{
-    ssize_t size = readlink("/proc/self/exe", state, PATH_MAX);
-    if (size <= 0 && self && strlen(self) < PATH_MAX) strcpy(state, self), size = (ssize_t)strlen(self);
-    state[size > 0 ? size : 0] = 0;
-    for (int up = 0; up < 2; up++) {
-        char *slash = strrchr(state, '/');
-        *(slash ? slash : state) = 0;
-    }
 }
 
 static void record_payload(long long started)
@@ -410,7 +371,8 @@ static void run(int count, char **words, long long ts)
 int main(int count, char **words)
 {
     long long started = now(CLOCK_REALTIME);
-    find_state(words[0]);
+    find_program(state, words[0]);
+    go_up(state), go_up(state);
     if (count > 1 && !strcmp(words[1], "exec")) run(count, words, started);
     else if (count < 2 || strcmp(words[1], "plugin") || !(getenv("AGENT_STUDIO_ISOLATION") || settings_record()))
         record_payload(started);

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent_studio.capture.recorder import build, routes
+from agent_studio.capture.recorder import build, decision, routes
 from agent_studio.capture.recorder.build import Installed
 from agent_studio.environment.config import inspect
 from agent_studio.environment.context import other_roots
@@ -18,7 +19,7 @@ _MB = 1_000_000
 
 
 def set_up(context: Context) -> Installed:
-    """Write the routes of all environments and put the recorder in place; both are kept when they are current.
+    """Write the routes of all environments and put the recorder in place, which is kept when it is current.
 
     Raises `UnsafePathError` for an inbox that cannot be trusted, `StorageError` when nothing can be written or run.
     """
@@ -32,6 +33,7 @@ def set_up(context: Context) -> Installed:
 
 
 def planned(project: Project) -> Installed:
-    """Return the recorder in place, or the one that would be put there; nothing is built."""
-    place = project.path / build.BIN / "recorder"
-    return build.installed(project) or Installed("native", place, (str(place),), "")
+    """Return what is in place, or what would be put there; nothing is built."""
+    recorder, decide = (project.path / build.BIN / name for name in ("recorder", decision.PROGRAM))
+    found = build.installed(project) or Installed("native", recorder, (str(recorder),), "")
+    return replace(found, decide=found.decide or (str(decide),))

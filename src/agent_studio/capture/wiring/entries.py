@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HEADER = "X-Agent-Studio-Env"
 PATH_OF_HOOKS = "/hooks"
+CLOSED = "--closed"
+"""What a decision command is told that is to stop what it cannot decide on."""
 _BIN = f"{STATE}/bin"
 _SHELL = "/bin/sh"
 """What the client runs commands with."""
@@ -79,8 +81,11 @@ def posting(url: str) -> dict[str, Any]:
 def deciding(form: Form, event: str) -> dict[str, Any]:
     """Return the entry of the one command that answers; it is timed like any other hook."""
     closed = form.decision_closed and event in events.CLOSED
-    words = (*form.installed.decide, *(("--closed",) if closed else ()))
-    plain: dict[str, Any] = {"type": "command", "command": " ".join(map(quoted, words)), "timeout": _TIMEOUT_S}
+    line = " ".join((*map(quoted, form.installed.decide), *([CLOSED] if closed else ())))
+    if form.shared:
+        program = f'"$CLAUDE_PROJECT_DIR/{_BIN}/decide"'
+        line = f"if [ -x {program} ]; then exec {program}{f' {CLOSED}' if closed else ''}; fi"
+    plain: dict[str, Any] = {"type": "command", "command": line, "timeout": _TIMEOUT_S}
     if closed and form.version >= events.ON_FAILURE_SINCE:
         plain["onFailure"] = "block"
     return timed(f"{event}:decide", plain)
@@ -132,6 +137,11 @@ def _guarded(run: str, otherwise: str) -> str:
         f'if [ -x {place}/recorder" ]; then exec {place}/recorder"{run}; '
         f'elif [ -f {place}/recorder.py" ]; then exec python3 -I -S {place}/recorder.py"{run}; fi; {otherwise}'
     )
+
+
+def is_deciding(hook: Mapping[str, Any]) -> bool:
+    """Tell whether an entry of ours answers an event; the others record it."""
+    return bare(hook) is not None
 
 
 def is_ours(hook: object) -> bool:

@@ -63,9 +63,11 @@ class Exact(Marks):
         found = [entries.recording(Form(nothing, shared=True), events.NINE[0])]
         if installed is not None:
             found += [entries.recording(Form(installed, version), events.NINE[0]) for version in _VERSIONS]
-        for version, closed, event in product(_VERSIONS if decide else (), (False, True), events.SETS["all"]):
-            form = Form(build.Installed("native", Path(), (), "", decide=decide), version, decision_closed=closed)
-            found.append(entries.deciding(form, event))
+        asking = build.Installed("native", Path(), (), "", decide=decide)
+        for shared, version, closed, event in product(
+            (True, False) if decide else (True,), _VERSIONS, (False, True), events.SETS["all"]
+        ):
+            found.append(entries.deciding(Form(asking, version, shared, decision_closed=closed), event))
         return found
 
 

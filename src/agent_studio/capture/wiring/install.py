@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import agent_studio
-from agent_studio.capture.recorder.build import BIN
 from agent_studio.capture.wiring import entries, events, json_text, wrap
 from agent_studio.capture.wiring.entries import Form
 from agent_studio.capture.wiring.settings import (
@@ -27,6 +26,8 @@ from agent_studio.capture.wiring.settings import (
     undo,
     undone,
 )
+from agent_studio.environment.detect import PROJECT_VARIABLE
+from agent_studio.environment.roots import STATE
 from agent_studio.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -68,15 +69,10 @@ def install_hooks(
     """Add our entries to one settings file, and wrap the hooks of both when asked; return what changed in each.
 
     What is there stays; a second time changes nothing. Raises `ConfigurationError` for settings that the client could
-    not read, `UsageError` for events that its version does not take; then nothing is written.
+    not read, `UsageError` for what its version does not take or no other machine could run; then nothing is written.
     """
     options = options or Options()
-    if options.http_url and options.version < events.HTTP_SINCE:
-        raise UsageError(
-            f"Claude Code {events.shown(options.version)} is not known to take hooks of type http",
-            hint="use --transport command, or name the client's version: --client-version 2.1.330",
-        )
-    names = events.chosen(options.events, options.version)
+    names = _names(installed, options)
     found = [read(project, name) for name in FILES]
     edited = []
     for settings in found:
@@ -98,6 +94,21 @@ def install_hooks(
     return [change for settings, change in plans if change.changed or settings.name == options.file]
 
 
+def _names(installed: Installed, options: Options) -> tuple[str, ...]:
+    """Return the events to record; raise `UsageError` for what cannot be written as asked."""
+    if options.http_url and options.version < events.HTTP_SINCE:
+        raise UsageError(
+            f"Claude Code {events.shown(options.version)} is not known to take hooks of type http",
+            hint="use --transport command, or name the client's version: --client-version 2.1.330",
+        )
+    if options.shared and options.decision_events and len(installed.decide) > 1:  # the cold command, of this machine
+        raise UsageError(
+            f"{SHARED} cannot ask for decisions: their client could not be compiled here",
+            hint="install a C compiler, or leave out --shared",
+        )
+    return events.chosen(options.events, options.version)
+
+
 def keep_wired(project: Project, installed: Installed) -> list[Change]:
     """Wire a project that is not, and lead entries of another checkout here; entries that are right stay as they are.
 
@@ -107,10 +118,20 @@ def keep_wired(project: Project, installed: Installed) -> list[Change]:
     shared, local = (read(project, name) for name in FILES)
     if shared.ours() or (local.ours() and not elsewhere(project, local)):
         return [changed(project, local, local.text)]
-    names = tuple(local.ours()) or events.NINE
-    change = changed(project, local, _with_entries(local, entries.groups(Form(installed), names)))
+    ours = local.ours()
+    groups = entries.groups(_form_of(ours, installed), tuple(ours) or events.NINE)
+    change = changed(project, local, _with_entries(local, groups))
     apply(project, local, change)
     return [change]
+
+
+def _form_of(ours: Mapping[str, list[dict[str, Any]]], installed: Installed) -> Form:
+    """Return how to write with this recorder what is there: what was asked goes on to be asked."""
+    asking = {event: hook for event, hooks in ours.items() for hook in hooks if entries.is_deciding(hook)}
+    is_new = any("args" in hook or "onFailure" in hook for hooks in ours.values() for hook in hooks)
+    version = max(events.EXEC_FORM_SINCE, events.ON_FAILURE_SINCE) if is_new else events.OLDEST
+    closed = any(entries.CLOSED in hook["command"] for hook in asking.values())
+    return Form(installed, version, decision_events=asking.keys(), decision_closed=closed)
 
 
 def check_settings(project: Project) -> None:
@@ -121,7 +142,7 @@ def check_settings(project: Project) -> None:
 
 def elsewhere(project: Project, settings: Settings) -> list[str]:
     """Return the events whose entries of ours start a recorder that is not this project's."""
-    own = (str(project.path / BIN), "$CLAUDE_PROJECT_DIR")
+    own = (str(project.path / STATE), f"${PROJECT_VARIABLE}")
     return [
         event
         for event, hooks in settings.ours().items()
@@ -130,8 +151,9 @@ def elsewhere(project: Project, settings: Settings) -> list[str]:
     ]
 
 
-def _words(hook: Mapping[str, Any]) -> list[str]:
-    """Return the words of a hook, a shell line taken apart so that quotes do not hide a path."""
+def _words(entry: Mapping[str, Any]) -> list[str]:
+    """Return the words of an entry of ours, a shell line taken apart so that quotes do not hide a path."""
+    hook = entries.bare(entry) or entry
     line = str(hook["command"])
     try:
         words = [line, *shlex.split(line)]

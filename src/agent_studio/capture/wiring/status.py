@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent_studio.capture.recorder import build, routes
-from agent_studio.capture.wiring import events, plugged, probe, wrap
+from agent_studio.capture.wiring import entries, events, plugged, probe, wrap
 from agent_studio.capture.wiring.install import elsewhere
 from agent_studio.capture.wiring.settings import FILES, Settings, read
 from agent_studio.environment.detect import VARIABLE
@@ -90,7 +90,12 @@ def look(project: Project) -> Status:
         posted = {event: hook for event, hooks in ours.items() for hook in hooks if hook.get("type") == "http"}
         status.http += posted
         status.probes += [probe.answering(url) for url in sorted({str(hook.get("url")) for hook in posted.values()})]
-        commands |= {event: hook for event, hooks in ours.items() for hook in hooks if hook.get("type") != "http"}
+        commands |= {
+            event: hook
+            for event, hooks in ours.items()
+            for hook in hooks
+            if hook.get("type") != "http" and not entries.is_deciding(hook)  # whether a guard answers, `doctor` tries
+        }
         if others := elsewhere(project, settings):
             status.faults.append(_elsewhere(project, settings, others))
             for event in others:  # trying those would record there
@@ -102,10 +107,10 @@ def look(project: Project) -> Status:
     commands |= _plugged(project, status)
     twice = [event for event in commands if sum(event in found for found in status.events.values()) > 1]
     if twice:
-        status.faults.append(f"both settings files record {', '.join(twice)}: take one out with hooks uninstall")
+        status.faults.append(f"both settings files record {', '.join(twice)}: {_INSTALL} leaves one")
     status.faults += _route_faults(project)
     if status.recorder is None:
-        status.faults.append("the recorder is not in place: agent-studio hooks install")
+        status.faults.append(f"the recorder is not in place: {_INSTALL}")
         return status
     status.probes += probe.recording(project, _distinct(commands))
     if os.name != "nt":
@@ -144,8 +149,15 @@ def findings(project: Project) -> Iterator[Finding]:
         if settings.value.get("disableAllHooks") is True:
             message = f"{project.shown(name)} says disableAllHooks: no hook runs at all"
             yield Finding("hooks-disabled", Severity.WARNING, message, "take it out of the file")
-    if strays:
-        return
+    for said in _strays(project):
+        strays.append(said)
+        yield Finding("hooks-elsewhere", Severity.WARNING, said, _INSTALL)
+    if not strays:
+        yield from _recorded(project, seen)
+
+
+def _recorded(project: Project, seen: set[str]) -> Iterator[Finding]:
+    """Yield who records: the settings, where events are wired there, or else the plugin."""
     found_plugin = plugged.find(project)
     if found_plugin and (other := found_plugin.other_version):
         yield Finding("plugin", Severity.INFO, other, _UPDATE)
@@ -177,6 +189,13 @@ def _readable(project: Project, status: Status) -> Iterator[Settings]:
             status.faults.append(error.message)
 
 
+def _strays(project: Project) -> Iterator[str]:
+    """Yield which routes lead out of the project: those of a copy still lead into its original."""
+    for environment, inbox in routes.read(project).items():
+        if not inbox.is_relative_to(project.path):
+            yield f"the recorder here writes events of {environment} into another checkout: {inbox}"
+
+
 def _distinct(commands: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
     """Return one event for each different command: the nine entries are the same."""
     found: dict[str, dict[str, object]] = {}
@@ -190,9 +209,10 @@ def _distinct(commands: dict[str, dict[str, object]]) -> dict[str, dict[str, obj
 def _route_faults(project: Project) -> Iterator[str]:
     found = routes.read(project)
     if not found:
-        yield "no environment has a route: agent-studio hooks install"
+        yield f"no environment has a route: {_INSTALL}"
     elif not any(inbox.parent.is_dir() for inbox in found.values()):
         yield "no environment has data folders, so nothing can be recorded: agent-studio init --env NAME"
+    yield from _strays(project)
     for environment, inbox in found.items():
         if inbox.parent.is_dir() and not os.access(inbox if inbox.exists() else inbox.parent, os.W_OK):
             yield f"the inbox of {environment} cannot be written to: {inbox}"

@@ -59,11 +59,12 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     )
     if args.follow and session.common.json:
         raise UsageError("--follow never ends, so it has no one JSON object", hint="leave out --json or --follow")
+    context = session.context
     while True:
         try:
             with working("sending"):
-                ingest(session.context)
-                report = export(session.context.root, options)
+                ingest(context)
+                report = export(context.root, options)
         except (CollectorError, BusyError) as error:
             if not args.follow:
                 raise
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
                 warn(_summary(report))
         options = Options(options.endpoint, options.signals, options.since, options.headers)  # again only once
         time.sleep(_FOLLOW_S)
+        context = session.anew().sound_context or context
 
 
 def _result(report: Report, options: Options, environment: str) -> Result:
@@ -137,10 +139,14 @@ def _headers(given: list[str]) -> dict[str, str]:
     headers = {}
     for text in given:
         name, equals, value = text.partition("=")
-        if not equals or not _HEADER_NAME.fullmatch(name.strip()) or not value.strip().isprintable():
+        if not equals or not _HEADER_NAME.fullmatch(name.strip()) or not _is_plain(value.strip()):
             raise UsageError("--header is not NAME=VALUE", hint="such as --header 'Authorization=Bearer ...'")
         headers[name.strip()] = value.strip()
     return headers
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable()
 
 
 def _plain(text: str) -> str:

@@ -208,7 +208,8 @@ def _wrap(args: argparse.Namespace, session: Session) -> Result:
     if not args.dry_run and any(change.changed for change in changes):
         _show(changes, args)
         ask(f"rewrite hook commands in the settings of {project.path}?", yes=args.yes)
-        set_up(session.context)
+        if not undo:
+            set_up(session.context)
         changes = wrap_hooks(project, args.names, files, undo_it=undo)
     found = [hook for hook in wrap.hooks(read(project, name) for name in FILES) if hook.file in files]
     data = {**_data(changes), "hooks": [_hook(hook) for hook in found]}
@@ -241,7 +242,7 @@ def _render(screen: Screen, changes: Sequence[Change], args: argparse.Namespace,
     for change in changed:
         for line in change.diff.split("\n"):
             screen.line(line)
-    names = ", ".join(change.name for change in changed)
+    names = ", ".join(dict.fromkeys(change.name for change in changed))
     if not changed:
         screen.mark("ok", "Nothing to change: it is as it should be")
     elif args.dry_run:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from agent_studio.cli.dispatch import Session
     from agent_studio.cli.output import Screen
+    from agent_studio.environment.context import Context
     from agent_studio.release.rollouts.rollout import Regularly
 
 WAIT_S = 5.0
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         with working("tidying"):
             tidied = tidy(session.context)
     problems = [*_problems(report, str(session.context.environment)), *_unfinished(tidied)]
-    problems += [Problem("rollout", text) for text in _halts(session, rollout.Regularly())]
+    problems += [Problem("rollout", text) for text in _halts(session.context, rollout.Regularly())]
     return Result(_data(report, tidied), lambda screen: _render(screen, report, tidied), problems=problems)
 
 
@@ -84,24 +85,25 @@ def _follow(session: Session, interval: float) -> tuple[Report, Tidied]:
     from agent_studio.release.rollouts import rollout  # noqa: PLC0415 - as in `run`
 
     total, tidying, tidied, rollouts = Report(), Tidying(), Tidied.nothing(), rollout.Regularly()
-    stopped = threading.Event()
+    context, stopped = session.context, threading.Event()
     with handled(lambda *_: stopped.set(), signal.SIGTERM):
         while not stopped.is_set():
-            report = ingest(session.context, settle_s=_SETTLE_S)
+            context = session.anew().sound_context or context  # prices and limits may change meanwhile
+            report = ingest(context, settle_s=_SETTLE_S)
             _add(total, report)
             if report.written or report.damaged:
                 warn(_news(report))
-            for text in _halts(session, rollouts):
+            for text in _halts(context, rollouts):
                 warn(text)
-            tidied = tidied.plus(tidying.after(session.context, was_sealed=bool(report.sealed)))
+            tidied = tidied.plus(tidying.after(context, was_sealed=bool(report.sealed)))
             stopped.wait(interval)
     return total, tidied
 
 
-def _halts(session: Session, rollouts: Regularly) -> list[str]:
+def _halts(context: Context, rollouts: Regularly) -> list[str]:
     """Halt gradual rollouts that break a limit and return what is to be said of it; what was ingested stays so."""
     try:
-        return [f"{one.rollout.flag} was halted: {one.reason}" for one in rollouts.check(session.context)]
+        return [f"{one.rollout.flag} was halted: {one.reason}" for one in rollouts.check(context)]
     except AgentStudioError as error:
         return [f"gradual rollouts could not be looked at: {error.message}"]
 
@@ -133,7 +135,7 @@ def _data(report: Report, tidied: Tidied) -> dict[str, object]:
     data = {camel.get(name, name): value for name, value in asdict(report).items() if name != "busy"}
     return {
         **data,
-        "records": {name: report.records.get(name, 0) for name in {*_SHOWN, *report.records}},
+        "records": {name: report.records.get(name, 0) for name in (*_SHOWN, *report.records)},
         "tidied": {**tidied._asdict(), "kept": [{"name": one.name, "reason": one.reason} for one in tidied.kept]},
     }
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "AGENT_STUDIO_SERVE_TOKEN"  # noqa: S105 - a variable's name
 _PORTS_END = 65_535
 _TOKEN_MAX = 4_096
+_LONGEST_S = 86_400
 _LIBRARIES = ("uvicorn", "asyncio")
 
 
@@ -84,10 +85,13 @@ def _stop(session: Session) -> Result:
 def _serve(args: argparse.Namespace, session: Session, variable: str | None) -> Result:
     if args.port is not None and not 0 <= args.port <= _PORTS_END:
         raise UsageError(f"--port {args.port} is no port", hint="choose one from 1 to 65535, or 0 for any")
-    if not args.ingest_interval >= 0:
-        raise UsageError("--ingest-interval is negative", hint="give seconds, or 0 for none")
+    if not 0 <= args.ingest_interval <= _LONGEST_S:
+        raise UsageError(
+            f"--ingest-interval {args.ingest_interval:g} is no time to wait",
+            hint=f"seconds, up to {_LONGEST_S}, or 0 for none",
+        )
     token = _token(args, session, variable)
-    options = service.Options(args.host, args.port, token, args.ingest_interval)
+    options = service.Options(args.host, args.port, token, args.ingest_interval, tuple(session.overrides))
     as_json = bool(session.common.json)
     from agent_studio.log.libraries import Exceptions  # noqa: PLC0415 - not to ask whether one is served
 
