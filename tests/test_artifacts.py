@@ -52,12 +52,14 @@ def test_every_layout_is_walked_and_named_as_the_client_names_it(bare: Studio) -
         "plugins/web/commands/new/page.md": "web-plugin:new:page",
         "plugins/web/extra/say.md": "web-plugin:say",
         "bundles/db/commands/migrate.md": "db:migrate",
+        "plugins/commands/commands/undo.md": "commands:undo",
     }
     for path in expected.keys() - names(bare).keys():
         stated = "stated" if path.endswith("other.md") else "build-all" if path.endswith(".yaml") else ""
         text = f"name: {stated}\n" if path.endswith(".yaml") else f"---\nname: {stated}\ndescription: d\n---\n"
         bare.write(path, text)
     bare.write("plugins/web/.claude-plugin/plugin.json", json.dumps({"name": "web-plugin", "commands": ["./extra/"]}))
+    bare.write("plugins/commands/.claude-plugin/plugin.json", '{"version": 1}')
     bare.write(".claude/plugins/cache/market/tools/1.0/.claude-plugin/plugin.json", '{"name": "tools"}')
     marketplace = {"plugins": [{"name": "db", "source": "./bundles/db"}, {"name": "out", "source": "../elsewhere"}]}
     bare.write(".claude-plugin/marketplace.json", json.dumps(marketplace))
@@ -155,6 +157,8 @@ def test_links_are_followed_inside_the_project_once_and_named_otherwise(bare: St
     (skills / "linked").symlink_to("../../.agents/skills/shared")
     (skills / "twice").symlink_to("../../.agents/skills/shared")
     (bare.path / ".claude/rules").symlink_to(tmp_path)
+    bare.write("plugins/web/.claude-plugin/plugin.json", '{"name": "web"}')
+    (bare.path / "plugins/web/SKILL.md").symlink_to(outside)
     found = scan(Project(bare.path))
     assert {one.path for one in found.artifacts if one.domain in {"agent", "skill"}} == {
         ".claude/agents/code-reviewer.md", ".claude/skills/writing-migrations/SKILL.md",
@@ -164,6 +168,7 @@ def test_links_are_followed_inside_the_project_once_and_named_otherwise(bare: St
     assert dict(found.skipped) == {
         ".claude/agents/out.md": "a link that leads out of the project",
         ".claude/rules": "a link that leads out of the project",
+        "plugins/web/SKILL.md": "a link that leads out of the project",
         ".claude/agents/again.md": "a link to what is already read",
         ".claude/agents/cycle": "a link to what is already read",
         ".claude/agents/around": "a link to a folder around it",

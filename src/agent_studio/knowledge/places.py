@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_studio.environment.roots import DEFINITIONS
 from agent_studio.knowledge.plugins import Plugin, plugins_of
 from agent_studio.redaction import find_secrets
 
@@ -136,10 +137,10 @@ class _Walker:
         if not os.path.lexists(top.place):
             return
         real = os.path.realpath(top.place)
-        if os.path.isfile(real):  # noqa: PTH113 - paths are text here: half the time of Path
-            self._file(real, top.place, top.path, top)
-        elif not self._allowed(real):
+        if not self._allowed(real):
             self.found.skipped.append((top.path, _OUTSIDE))
+        elif os.path.isfile(real):  # noqa: PTH113 - paths are text here: half the time of Path
+            self._file(real, top.place, top.path, top)
         else:
             self._note_around(real)
             self._folder(real, top.place, top.path, top, 0)
@@ -246,7 +247,9 @@ class _Walker:
 def within(path: str, domain: str) -> list[str]:
     """Return the parts of a path below the folder of its domain."""
     folder = next((name for name, held in DOMAINS.items() if held == domain), "")
-    _, found, inner = f"/{path}".partition(f"/{folder}/")
+    whole, own = f"/{path}", f"/{DEFINITIONS}/{folder}/"
+    # a plugin may be called as the folder is, or lie in one that is
+    _, found, inner = whole.partition(own) if own in whole else whole.rpartition(f"/{folder}/")
     return (inner if found else path.rpartition("/")[2]).split("/")
 
 
