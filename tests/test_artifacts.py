@@ -96,6 +96,38 @@ def test_tests_of_hooks_are_no_hooks_and_a_script_says_that_it_is_deprecated(bar
     assert others[".claude/hooks/guard.test.cjs"] == "a test"
 
 
+def hooks_of(studio: Studio) -> set[str]:
+    return {one.name for one in scan(Project(studio.path)).artifacts if one.domain == "hook"}
+
+
+def test_what_the_settings_name_is_a_hook_and_what_it_is_made_of_is_none(bare: Studio) -> None:
+    for name in ("guard.py", "note.mjs", "check.sh", "common.py", "old.ts", "utils/llm/anth.py", "utils/__init__.py"):
+        bare.write(f".claude/hooks/{name}", "# Guards prompts.\n")
+    assert hooks_of(bare) == {"guard", "note", "check", "common", "old"}, "nobody says which of them run"
+    commands = ('uv run "$CLAUDE_PROJECT_DIR"/.claude/hooks/guard.py --log', "cd .claude/hooks && ./check.sh")
+    settings = {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": one} for one in commands]}]}}
+    bare.write(".claude/settings.json", json.dumps(settings))
+    assert hooks_of(bare) == {"guard", "check"}
+    local = {"hooks": {"Stop": [{"hooks": [{"command": "node", "args": ["C:\\shop\\.claude\\hooks\\note"]}]}]}}
+    bare.write(".claude/settings.local.json", json.dumps(local))
+    assert hooks_of(bare) == {"guard", "check", "note"}
+    others = dict(places.walk(Project(bare.path), everything=True).others)
+    assert others[".claude/hooks/utils/llm/anth.py"] == "a script that no command of the settings names"
+    bare.write(".claude/settings.json", "{")
+    bare.write(".claude/settings.local.json", '{"hooks": {"Stop": [{"hooks": [{"command": "npx hooks run"}]}]}}')
+    assert hooks_of(bare) == {"guard", "note", "check", "common", "old"}
+
+
+def test_a_plugin_names_its_hooks_itself(bare: Studio) -> None:
+    bare.write("plugins/web/.claude-plugin/plugin.json", '{"name": "web"}')
+    for name in ("start.sh", "lib/say.sh", "told.sh"):
+        bare.write(f"plugins/web/hooks/{name}", "# Says it.\n")
+    assert hooks_of(bare) == {"web:start", "web:told"}
+    named = {"hooks": {"Stop": [{"hooks": [{"command": "${CLAUDE_PLUGIN_ROOT}/hooks/start.sh"}]}]}}
+    bare.write("plugins/web/hooks/hooks.json", json.dumps(named))
+    assert hooks_of(bare) == {"web:start"}
+
+
 def test_the_first_line_of_a_yaml_file_is_no_description(bare: Studio) -> None:
     bare.write(".claude/workflows/plain.yaml", "name: plain\nsteps:\n  - run: it\n")
     assert only(bare, ".claude/workflows/plain.yaml").description == ""
