@@ -158,3 +158,10 @@ def test_a_file_with_a_mark_of_its_encoding_is_read(staged: Studio, tmp_path: Pa
     place = tmp_path / "questions.jsonl"
     place.write_text('\ufeff{"query": "code-reviewer", "relevant": ["code-reviewer"]}\n', encoding="utf-8")
     assert staged.json("kb", "eval", str(place), "--env", "staging")["types"]["macro"]["hit1"] == 1
+
+
+def test_what_ends_lines_elsewhere_may_stand_in_a_question(staged: Studio, tmp_path: Path) -> None:
+    line = {"query": "code\u2028reviewer\x85", "relevant": ["code-reviewer"]}
+    (tmp_path / "q.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\n", encoding="utf-8")
+    done = staged.run("kb", "eval", str(tmp_path / "q.jsonl"), "--env", "staging", "--json")
+    assert [one["query"] for one in done.data["questions"]] == [line["query"]]
