@@ -138,11 +138,13 @@ def test_what_is_judged_but_not_there_is_a_problem(staged: Studio) -> None:
         (("one.jsonl", "--min-ndcg", "7"), "not from 0 to 1"),
         (("one.jsonl", "--min-ndcg", "nan"), "not from 0 to 1"),
         (("one.jsonl", "--against", "one.jsonl"), "no earlier result"),
+        (("one.jsonl", "--against", "odd.json"), "no earlier result"),
     ],
 )
 def test_what_cannot_be_measured_is_one_clear_error(staged: Studio, arguments: tuple[str, ...], said: str) -> None:
     staged.write("empty.jsonl", "\n")
     staged.write("one.jsonl", json.dumps(RIGHT))
+    staged.write("odd.json", '{"types": {"name": 3}, "questions": [{"text": "a"}]}')
     run = staged.run("kb", "eval", *arguments, "--env", "staging")
     assert run.code == 2
     assert said in run.err
