@@ -145,6 +145,14 @@ def test_a_code_that_no_finding_has_is_refused_and_the_page_lists_those_that_are
     assert told == CODES
 
 
+@pytest.mark.parametrize("narrower", [("--code", "yaml-tab"), ("--user",)])
+def test_nothing_is_written_beside_what_was_asked_for(bare: Studio, narrower: tuple[str, ...]) -> None:
+    place = bare.write(".claude/agents/x.md", "---\nname: x\ndescription: a: b\n---\n")
+    before = place.read_bytes()
+    assert bare.run("kb", "doctor", "--write", "--yes", *narrower).code == 2
+    assert place.read_bytes() == before
+
+
 def test_writing_changes_the_lines_concerned_and_no_other_byte(bare: Studio) -> None:
     unix = bare.write(".claude/agents/x.md", "---\nname: x\n# note\ndescription: a: b\n---\n\n Body  \n")
     windows = bare.write(".claude/agents/y.md", b"---\r\nname: y\r\ndescription: a: b\r\n---\r\nBody\r\n")

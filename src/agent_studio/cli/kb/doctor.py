@@ -38,6 +38,10 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Look at every file; exit code 1 when anything is a warning or worse."""
     if args.dry_run and not args.write:
         raise UsageError("--dry-run goes with --write", hint="without --write nothing is changed anyway")
+    if args.write and (args.code or args.user):
+        raise UsageError(
+            "--write repairs all front matter of the project, and nothing else", hint="leave --code and --user out"
+        )
     for code in args.code:
         if code not in CODES and not code.startswith(YAML):
             raise UsageError(f"--code {code}: no finding is called so", hint=did_you_mean(code, sorted(CODES)))
