@@ -52,12 +52,14 @@ def test_every_layout_is_walked_and_named_as_the_client_names_it(bare: Studio) -
         "plugins/web/commands/new/page.md": "web-plugin:new:page",
         "plugins/web/extra/say.md": "web-plugin:say",
         "bundles/db/commands/migrate.md": "db:migrate",
+        "plugins/commands/commands/undo.md": "commands:undo",
     }
     for path in expected.keys() - names(bare).keys():
         stated = "stated" if path.endswith("other.md") else "build-all" if path.endswith(".yaml") else ""
         text = f"name: {stated}\n" if path.endswith(".yaml") else f"---\nname: {stated}\ndescription: d\n---\n"
         bare.write(path, text)
     bare.write("plugins/web/.claude-plugin/plugin.json", json.dumps({"name": "web-plugin", "commands": ["./extra/"]}))
+    bare.write("plugins/commands/.claude-plugin/plugin.json", '{"version": 1}')
     bare.write(".claude/plugins/cache/market/tools/1.0/.claude-plugin/plugin.json", '{"name": "tools"}')
     marketplace = {"plugins": [{"name": "db", "source": "./bundles/db"}, {"name": "out", "source": "../elsewhere"}]}
     bare.write(".claude-plugin/marketplace.json", json.dumps(marketplace))
@@ -92,6 +94,38 @@ def test_tests_of_hooks_are_no_hooks_and_a_script_says_that_it_is_deprecated(bar
     assert hooks == {".claude/hooks/old.cjs": True, ".claude/hooks/attested.py": False}
     others = dict(places.walk(Project(bare.path), everything=True).others)
     assert others[".claude/hooks/guard.test.cjs"] == "a test"
+
+
+def hooks_of(studio: Studio) -> set[str]:
+    return {one.name for one in scan(Project(studio.path)).artifacts if one.domain == "hook"}
+
+
+def test_what_the_settings_name_is_a_hook_and_what_it_is_made_of_is_none(bare: Studio) -> None:
+    for name in ("guard.py", "note.mjs", "check.sh", "common.py", "old.ts", "utils/llm/anth.py", "utils/__init__.py"):
+        bare.write(f".claude/hooks/{name}", "# Guards prompts.\n")
+    assert hooks_of(bare) == {"guard", "note", "check", "common", "old"}, "nobody says which of them run"
+    commands = ('uv run "$CLAUDE_PROJECT_DIR"/.claude/hooks/guard.py --log', "cd .claude/hooks && ./check.sh")
+    settings = {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": one} for one in commands]}]}}
+    bare.write(".claude/settings.json", json.dumps(settings))
+    assert hooks_of(bare) == {"guard", "check"}
+    local = {"hooks": {"Stop": [{"hooks": [{"command": "node", "args": ["C:\\shop\\.claude\\hooks\\note"]}]}]}}
+    bare.write(".claude/settings.local.json", json.dumps(local))
+    assert hooks_of(bare) == {"guard", "check", "note"}
+    others = dict(places.walk(Project(bare.path), everything=True).others)
+    assert others[".claude/hooks/utils/llm/anth.py"] == "a script that no command of the settings names"
+    bare.write(".claude/settings.json", "{")
+    bare.write(".claude/settings.local.json", '{"hooks": {"Stop": [{"hooks": [{"command": "npx hooks run"}]}]}}')
+    assert hooks_of(bare) == {"guard", "note", "check", "common", "old"}
+
+
+def test_a_plugin_names_its_hooks_itself(bare: Studio) -> None:
+    bare.write("plugins/web/.claude-plugin/plugin.json", '{"name": "web"}')
+    for name in ("start.sh", "lib/say.sh", "told.sh"):
+        bare.write(f"plugins/web/hooks/{name}", "# Says it.\n")
+    assert hooks_of(bare) == {"web:start", "web:told"}
+    named = {"hooks": {"Stop": [{"hooks": [{"command": "${CLAUDE_PLUGIN_ROOT}/hooks/start.sh"}]}]}}
+    bare.write("plugins/web/hooks/hooks.json", json.dumps(named))
+    assert hooks_of(bare) == {"web:start"}
 
 
 def test_the_first_line_of_a_yaml_file_is_no_description(bare: Studio) -> None:
@@ -155,6 +189,8 @@ def test_links_are_followed_inside_the_project_once_and_named_otherwise(bare: St
     (skills / "linked").symlink_to("../../.agents/skills/shared")
     (skills / "twice").symlink_to("../../.agents/skills/shared")
     (bare.path / ".claude/rules").symlink_to(tmp_path)
+    bare.write("plugins/web/.claude-plugin/plugin.json", '{"name": "web"}')
+    (bare.path / "plugins/web/SKILL.md").symlink_to(outside)
     found = scan(Project(bare.path))
     assert {one.path for one in found.artifacts if one.domain in {"agent", "skill"}} == {
         ".claude/agents/code-reviewer.md", ".claude/skills/writing-migrations/SKILL.md",
@@ -164,6 +200,7 @@ def test_links_are_followed_inside_the_project_once_and_named_otherwise(bare: St
     assert dict(found.skipped) == {
         ".claude/agents/out.md": "a link that leads out of the project",
         ".claude/rules": "a link that leads out of the project",
+        "plugins/web/SKILL.md": "a link that leads out of the project",
         ".claude/agents/again.md": "a link to what is already read",
         ".claude/agents/cycle": "a link to what is already read",
         ".claude/agents/around": "a link to a folder around it",

@@ -170,6 +170,7 @@ def test_without_an_engine_or_with_one_that_is_down_there_is_one_clear_error(
     found = fleet.studio.run(*command, "--from", "fleet", "--env", "staging")
     assert found.code == 2
     assert "fleet.engine is not set" in found.err
+    assert ".claude/config.yaml: fleet: {engine: postgresql://HOST/DB}" in found.err
     fleet.engine = f"postgresql://postgres@127.0.0.1:{fleet_servers.free_port()}/nowhere"
     down = fleet.run(*command)
     assert down.code == 5

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import REPOSITORY
 
+from agent_studio.knowledge.diagnosis import CODES
 from agent_studio.knowledge.front_matter import read
 
 if TYPE_CHECKING:
@@ -130,6 +133,24 @@ def test_codes_and_notes_can_be_chosen(bare: Studio) -> None:
     assert bare.run("kb", "doctor", "--code", "name-differs").code == 0
     assert "name-differs: line 2" in bare.run("kb", "doctor", "--all").out
     assert "name-differs: line 2" not in bare.run("kb", "doctor").out
+
+
+def test_a_code_that_no_finding_has_is_refused_and_the_page_lists_those_that_are(bare: Studio) -> None:
+    done = bare.run("kb", "doctor", "--code", "secrets")
+    assert done.code == 2
+    assert 'did you mean "secret"?' in done.err
+    page = (REPOSITORY / "docs/artifacts.md").read_text(encoding="utf-8")
+    rows = page.partition("| code | severity | found |")[2].partition("## ")[0].splitlines()
+    told = {code for row in rows for code in re.findall("`([a-z-]+)`", row.split(" | ")[0])}
+    assert told == CODES
+
+
+@pytest.mark.parametrize("narrower", [("--code", "yaml-tab"), ("--user",)])
+def test_nothing_is_written_beside_what_was_asked_for(bare: Studio, narrower: tuple[str, ...]) -> None:
+    place = bare.write(".claude/agents/x.md", "---\nname: x\ndescription: a: b\n---\n")
+    before = place.read_bytes()
+    assert bare.run("kb", "doctor", "--write", "--yes", *narrower).code == 2
+    assert place.read_bytes() == before
 
 
 def test_writing_changes_the_lines_concerned_and_no_other_byte(bare: Studio) -> None:

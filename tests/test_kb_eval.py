@@ -138,11 +138,13 @@ def test_what_is_judged_but_not_there_is_a_problem(staged: Studio) -> None:
         (("one.jsonl", "--min-ndcg", "7"), "not from 0 to 1"),
         (("one.jsonl", "--min-ndcg", "nan"), "not from 0 to 1"),
         (("one.jsonl", "--against", "one.jsonl"), "no earlier result"),
+        (("one.jsonl", "--against", "odd.json"), "no earlier result"),
     ],
 )
 def test_what_cannot_be_measured_is_one_clear_error(staged: Studio, arguments: tuple[str, ...], said: str) -> None:
     staged.write("empty.jsonl", "\n")
     staged.write("one.jsonl", json.dumps(RIGHT))
+    staged.write("odd.json", '{"types": {"name": 3}, "questions": [{"text": "a"}]}')
     run = staged.run("kb", "eval", *arguments, "--env", "staging")
     assert run.code == 2
     assert said in run.err
@@ -158,3 +160,10 @@ def test_a_file_with_a_mark_of_its_encoding_is_read(staged: Studio, tmp_path: Pa
     place = tmp_path / "questions.jsonl"
     place.write_text('\ufeff{"query": "code-reviewer", "relevant": ["code-reviewer"]}\n', encoding="utf-8")
     assert staged.json("kb", "eval", str(place), "--env", "staging")["types"]["macro"]["hit1"] == 1
+
+
+def test_what_ends_lines_elsewhere_may_stand_in_a_question(staged: Studio, tmp_path: Path) -> None:
+    line = {"query": "code\u2028reviewer\x85", "relevant": ["code-reviewer"]}
+    (tmp_path / "q.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\n", encoding="utf-8")
+    done = staged.run("kb", "eval", str(tmp_path / "q.jsonl"), "--env", "staging", "--json")
+    assert [one["query"] for one in done.data["questions"]] == [line["query"]]

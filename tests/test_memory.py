@@ -313,7 +313,7 @@ def test_the_files_of_the_original_are_read_beside_ours_and_left_alone(memory: M
     memory.add("learning", "The new router needs nothing at all to begin")
     (hit,) = memory.search("old router warm")[:1]
     assert hit.note.place == "original/learnings.md"
-    with pytest.raises(UsageError, match="only read"):
+    with pytest.raises(UsageError, match=r"is in \.claude/context/memory/learnings\.md, which is only read"):
         memory.resolve(hit.note.id)
     with pytest.raises(KnownError):
         memory.add("learning", "The old router needs a warm start, since ever.")

@@ -483,6 +483,15 @@ def test_a_batch_answers_each_line_in_its_order(asked: Studio) -> None:
     assert not (asked.path / ".claude/staging/metrics/searches.jsonl").exists()
 
 
+def test_halves_of_characters_are_no_fault(asked: Studio) -> None:
+    half = "caf\udce9"  # as Python has an argument in another encoding
+    lines = [json.dumps(one) for one in ({"query": "cache warmer", "source": "\ud800"}, {"query": "cache warmer"})]
+    run = asked.process("kb", "search", "--batch", "--env", "staging", input="\n".join(lines))
+    assert [bool(json.loads(line)["hits"]) for line in run.out.splitlines()] == [False, True]
+    for arguments in (("search", half), ("get", half), ("list", "--source", half), ("list", "--tags", half)):
+        assert asked.run("kb", *arguments, "--env", "staging").code == 1, arguments
+
+
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [

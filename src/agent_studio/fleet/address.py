@@ -70,8 +70,8 @@ def address(config: Config, key: str, variables: Mapping[str, str] | None = None
     """
     given, found = config[key], os.environ if variables is None else variables
     if not given:
-        example = "nats://HOST" if key == _INGEST else "postgresql://HOST/DB"
-        raise ConfigurationError(f"{key} is not set", hint=f"in .claude/config.yaml: {key}: {example}")
+        example = "ingest: nats://HOST" if key == _INGEST else "engine: postgresql://HOST/DB"
+        raise ConfigurationError(f"{key} is not set", hint=f"in .claude/config.yaml: fleet: {{{example}}}")
     try:
         parts = urlsplit(given)
         hosts = tuple(_host(one) for one in parts.netloc.rpartition("@")[2].split(","))

@@ -54,6 +54,7 @@ class KnowledgeBase:
         """Return what fits a question, best first."""
         from agent_studio.knowledge import search  # noqa: PLC0415 - not for those who only get or list
 
+        query = Query(*map(_encodable, query))
         meaning = self._meaning() if query.semantic else None
         answer = self._store.ask(lambda db: search.search(db, query, meaning))
         if not answer.hits and _is_same(answer.did_you_mean, query.text):
@@ -83,6 +84,7 @@ class KnowledgeBase:
         """Return the artifacts of a name (`name`, `plugin:name`) or path; several when a name is used twice."""
         from agent_studio.knowledge import catalogue  # noqa: PLC0415 - a search does not need it
 
+        name = _encodable(name)
         for way in dict.fromkeys((name, self._path(name), name.removeprefix("/"))):
             if found := self._store.ask(partial(catalogue.get, name=way)):
                 return found
@@ -97,7 +99,8 @@ class KnowledgeBase:
         """Return the artifacts that pass the filters of `catalogue.entries`, by name."""
         from agent_studio.knowledge import catalogue  # noqa: PLC0415 - as above
 
-        return self._store.ask(lambda db: catalogue.entries(db, **filters))
+        wanted = {name: _encodable(value) for name, value in filters.items()}
+        return self._store.ask(lambda db: catalogue.entries(db, **wanted))
 
     def names(self) -> Sequence[str]:
         """Return every name once."""
@@ -149,6 +152,13 @@ class KnowledgeBase:
         table.save(
             self.context.root, [*table.rows_of(self.list(sort="path")), *table.generated_rows(self.context.root)]
         )
+
+
+def _encodable(value: Any) -> Any:
+    """Return a text, or each of several, as SQLite takes it: JSON and command lines may hold halves of characters."""
+    if isinstance(value, tuple):
+        return tuple(map(_encodable, value))
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _is_same(one: str | None, other: str) -> bool:

@@ -29,6 +29,14 @@ BODY_LONG_BYTES = 40_000
 _SKILL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _SKILL_NAME_MAX = 64
 _OFFERED = ("skill", "agent", "command")
+CODES = frozenset((
+    "copy", "description-type", "encoding", "file-case", "front-matter-not-first", "front-matter-unclosed", "link",
+    "long-body", "long-description", "misspelt-key", "missing-description", "missing-name", "name-differs", "name-form",
+    "not-boolean", "not-read", "other-key", "readme-command", "same-name", "secret", "too-deep", "too-large",
+    "tools-type", "unknown-key", "unreadable",
+))  # fmt: skip
+"""Of all issues but those that begin with `YAML`."""
+YAML = "yaml-"
 _OWN_CODES = {"encoding": "encoding", "unclosed": "front-matter-unclosed", "not-first": "front-matter-not-first"}
 
 
@@ -93,7 +101,7 @@ def _skipped(path: str, reason: str) -> Issue:
 
 def _of_file(place: Place, found: Artifact, loaded: Loaded) -> Iterator[Issue]:
     for one in loaded.repairs:
-        code = _OWN_CODES.get(one.code, f"yaml-{one.code}")
+        code = _OWN_CODES.get(one.code, f"{YAML}{one.code}")
         yield Issue(code, Severity.WARNING, place.path, one.line, one.message, one.repaired)
     for hit in find_secrets(loaded.text):
         yield Issue("secret", Severity.ERROR, place.path, hit.line, f"a credential ({hit.kind})")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FILE = "knowledge.sqlite3"
 LOCK = "knowledge.lock"
 _JOURNAL = f"{FILE}-journal"
-_VERSION = 3
+_VERSION = 4
 VERSION = _VERSION * 1_000 + schema.VERSION
 """`PRAGMA user_version`; an index of another is built anew."""
 _WAIT_S = 5.0

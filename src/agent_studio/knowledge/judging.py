@@ -154,9 +154,10 @@ def earlier(text: str, name: str) -> Mapping[str, Any]:
     try:
         given = json.loads(text)
         data = given.get("data", given)
-        if isinstance(data["types"], dict) and isinstance(data["questions"], list):
-            found: Mapping[str, Any] = data
-            return found
+        return {
+            "types": {name: {key: float(one) for key, one in row.items()} for name, row in data["types"].items()},
+            "questions": [{"query": str(one["query"]), "ndcg10": float(one["ndcg10"])} for one in data["questions"]],
+        }
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         pass
     raise ConfigurationError(f"{name} is no earlier result", hint="agent-studio kb eval FILE --json > EARLIER")

@@ -1,7 +1,7 @@
 """Where artifacts lie: the folders of `.claude/`, of plugins, and on request of the user.
 
-A walk lists; it opens nothing. Links are followed inside the project, each folder and file is met once, and what is
-left out is named with the reason. What vanishes while it is looked at was not there.
+A walk lists; of artifacts it opens none. Links are followed inside the project, each folder and file is met once, and
+what is left out is named with the reason. What vanishes while it is looked at was not there.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_studio.environment.roots import DEFINITIONS
+from agent_studio.knowledge import hooked
 from agent_studio.knowledge.plugins import Plugin, plugins_of
 from agent_studio.redaction import find_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agent_studio.environment.roots import Project
+
+    _Base = tuple[str, str, str]
+    """Place, the same as it is shown, and source."""
 
 MAX_DEPTH = 16
 DOMAINS = {
@@ -74,9 +79,11 @@ def walk(project: Project, *, user: bool = False, everything: bool = False) -> W
     With `everything`, every other file in the same folders is named as well.
     """
     walker = _Walker(project, user=user, everything=everything)
-    for top in _tops(project, user=user):
+    bases, plugins = _bases(project, user=user)
+    for top in _tops(bases, plugins):
         walker.add(top)
     walker.follow_links()
+    walker.part_from_hooks(_told(bases, plugins))
     walker.found.files.sort()
     return walker.found
 
@@ -95,14 +102,18 @@ def roots(project: Project, *, user: bool) -> list[str]:
     return [os.path.realpath(folder) for folder in (project.path, project.definitions, *own)]
 
 
-def _tops(project: Project, *, user: bool) -> Iterator[_Top]:
-    """Yield the folders to walk: the project's own come first, so that they win over links to them."""
+def _bases(project: Project, *, user: bool) -> tuple[list[_Base], list[Plugin]]:
     bases = [(str(project.definitions), project.shown("").rstrip("/"), "project")]
     plugins = plugins_of(str(project.path), "", bases[0][0], bases[0][1])
     if user:
         own, shown = user_folder()
         bases.append((str(own), shown, "user"))
         plugins += plugins_of(None, "", str(own), shown)
+    return bases, plugins
+
+
+def _tops(bases: list[_Base], plugins: list[Plugin]) -> Iterator[_Top]:
+    """Yield the folders to walk: the project's own come first, so that they win over links to them."""
     for place, shown, source in bases:
         for name, domain in DOMAINS.items():
             yield _Top(f"{place}/{name}", f"{shown}/{name}", domain, source)
@@ -118,6 +129,14 @@ def _plugin_tops(plugin: Plugin) -> Iterator[_Top]:
         for folder in (name, *plugin.more.get(name, ())):
             path = f"{plugin.path}/{folder}".lstrip("/")
             yield _Top(f"{plugin.place}/{folder}", path, domain, f"plugin:{plugin.name}")
+
+
+def _told(bases: list[_Base], plugins: list[Plugin]) -> dict[str, list[str]]:
+    """Return by source the files that say which hooks run."""
+    told = {source: [f"{place}/{name}" for name in hooked.SETTINGS] for place, _, source in bases}
+    for plugin in plugins:
+        told.setdefault(f"plugin:{plugin.name}", []).extend(f"{plugin.place}/{name}" for name in hooked.OF_PLUGIN)
+    return told
 
 
 class _Walker:
@@ -136,10 +155,10 @@ class _Walker:
         if not os.path.lexists(top.place):
             return
         real = os.path.realpath(top.place)
-        if os.path.isfile(real):  # noqa: PTH113 - paths are text here: half the time of Path
-            self._file(real, top.place, top.path, top)
-        elif not self._allowed(real):
+        if not self._allowed(real):
             self.found.skipped.append((top.path, _OUTSIDE))
+        elif os.path.isfile(real):  # noqa: PTH113 - paths are text here: half the time of Path
+            self._file(real, top.place, top.path, top)
         else:
             self._note_around(real)
             self._folder(real, top.place, top.path, top, 0)
@@ -155,6 +174,19 @@ class _Walker:
                     self._folder(target, place, path, top, path.count("/") - top.path.count("/"))
                 else:
                     self._file(target, place, path, top)
+
+    def part_from_hooks(self, told: Mapping[str, list[str]]) -> None:
+        """Leave out the scripts that hooks are made of; `told` has by source the files that name hooks."""
+        scripts: dict[str, list[str]] = {}
+        for place in self.found.files:
+            if place.domain == "hook":
+                scripts.setdefault(place.source, []).append(place.path)
+        parts: dict[str, str] = {}
+        for source, paths in scripts.items():
+            parts |= hooked.parts(paths, hooked.named_in(told[source]))
+        self.found.files[:] = [place for place in self.found.files if place.path not in parts]
+        if self._everything:
+            self.found.others.extend(parts.items())
 
     def _note_around(self, real: str) -> None:
         while (parent := os.path.dirname(real)) != real:  # noqa: PTH120 - as above
@@ -246,7 +278,9 @@ class _Walker:
 def within(path: str, domain: str) -> list[str]:
     """Return the parts of a path below the folder of its domain."""
     folder = next((name for name, held in DOMAINS.items() if held == domain), "")
-    _, found, inner = f"/{path}".partition(f"/{folder}/")
+    whole, own = f"/{path}", f"/{DEFINITIONS}/{folder}/"
+    # a plugin may be called as the folder is, or lie in one that is
+    _, found, inner = whole.partition(own) if own in whole else whole.rpartition(f"/{folder}/")
     return (inner if found else path.rpartition("/")[2]).split("/")
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MARK = ".claude-plugin"
-_MANIFEST = f"{_MARK}/plugin.json"
+MANIFEST = f"{_MARK}/plugin.json"
 _MARKETPLACE = f"{_MARK}/marketplace.json"
 _INSTALLED = "installed_plugins.json"
 _MAX_MANIFEST_BYTES = 1 << 20
@@ -39,7 +39,7 @@ def plugins_of(root: str | None, root_path: str, definitions: str, definitions_p
     candidates += _in_definitions(f"{definitions}/plugins", f"{definitions_path}/plugins")
     for place, path, name in candidates:
         real = os.path.realpath(place)
-        manifest = _json(f"{place}/{_MANIFEST}")
+        manifest = read_json(f"{place}/{MANIFEST}")
         if real in found or not (manifest or name):
             continue
         stated = manifest.get("name") if isinstance(manifest.get("name"), str) else ""
@@ -52,7 +52,7 @@ def plugins_of(root: str | None, root_path: str, definitions: str, definitions_p
 def _in_repository(root: str, path: str) -> Iterator[tuple[str, str, str]]:
     """Yield place, path and name of what may be a plugin; the name is empty where only a manifest makes it one."""
     yield root, path, ""
-    for entry in _list(_json(f"{root}/{_MARKETPLACE}").get("plugins")):
+    for entry in _list(read_json(f"{root}/{_MARKETPLACE}").get("plugins")):
         source = entry.get("source") if isinstance(entry, dict) else None
         if isinstance(source, str) and (inner := _relative(source)) is not None:
             yield f"{root}/{inner}".rstrip("/"), f"{path}/{inner}".strip("/"), str(entry.get("name") or "")
@@ -62,7 +62,7 @@ def _in_repository(root: str, path: str) -> Iterator[tuple[str, str, str]]:
 
 def _in_definitions(place: str, path: str) -> Iterator[tuple[str, str, str]]:
     """Yield what the client has installed, or else every folder with a manifest, not too deep."""
-    installed = _json(f"{place}/{_INSTALLED}").get("plugins")
+    installed = read_json(f"{place}/{_INSTALLED}").get("plugins")
     if isinstance(installed, dict):
         for name, entries in installed.items():
             for entry in _list(entries):
@@ -76,7 +76,7 @@ def _in_definitions(place: str, path: str) -> Iterator[tuple[str, str, str]]:
         place, path, depth = pending.pop()
         for name in _names(place):
             inner = (f"{place}/{name}", f"{path}/{name}")
-            if os.path.isfile(f"{inner[0]}/{_MANIFEST}"):  # noqa: PTH113 - as above
+            if os.path.isfile(f"{inner[0]}/{MANIFEST}"):  # noqa: PTH113 - as above
                 yield *inner, ""
             elif depth < _DEPTH:
                 pending.append((*inner, depth + 1))
@@ -103,7 +103,8 @@ def _names(place: str) -> list[str]:
         return []
 
 
-def _json(place: str) -> dict[str, Any]:
+def read_json(place: str) -> dict[str, Any]:
+    """Return the object that a file holds; empty where there is none, or nothing that is one."""
     try:
         with open(place, "rb") as file:  # noqa: PTH123 - as above
             parsed = json.loads(file.read(_MAX_MANIFEST_BYTES))

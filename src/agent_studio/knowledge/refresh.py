@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_studio import clock
 from agent_studio.errors import AgentStudioError
-from agent_studio.knowledge import artifacts, counts, freshness, places, schema
+from agent_studio.knowledge import artifacts, counts, freshness, hooked, places, schema
 from agent_studio.knowledge.freshness import located
 from agent_studio.knowledge.plugins import plugins_of
 from agent_studio.redaction import find_secrets, redact
@@ -79,20 +79,21 @@ def whole(
 
 
 def _sources(project: Project, *, user: bool) -> Iterator[str]:
-    """Yield what decides which folders are read: where one of them may appear, and what names plugins."""
+    """Yield what decides what is read: where a folder may appear, and what names plugins and hooks."""
     bases = [(str(project.path), "", project.shown("").rstrip("/"), str(project.definitions))]
     if user:
         place, shown = places.user_folder()
         bases.append(("", "", shown, str(place)))
     for root, root_path, shown, definitions in bases:
         yield shown
-        yield from (f"{shown}/{name}" for name in (*places.DOMAINS, "plugins", "plugins/installed_plugins.json"))
+        names = (*places.DOMAINS, "plugins", "plugins/installed_plugins.json", *hooked.SETTINGS)
+        yield from (f"{shown}/{name}" for name in names)
         if root:
             yield from ("plugins", ".claude-plugin/marketplace.json")
         for plugin in plugins_of(root or None, root_path, definitions, shown):
             if plugin.path:
                 yield plugin.path
-            yield f"{plugin.path}/.claude-plugin/plugin.json".lstrip("/")
+            yield from (f"{plugin.path}/{name}".lstrip("/") for name in hooked.OF_PLUGIN)
 
 
 def some(db: sqlite3.Connection, project: Project, paths: Iterable[str]) -> Refreshed:

@@ -145,7 +145,9 @@ class Memory:
                 found = self.find(opened, name)
                 note = self._note(opened, found)
             if found.source not in self._own():
-                raise UsageError(f"{note.id} is in {found.source}, which is only read", hint="edit it by hand")
+                raise UsageError(
+                    f"{note.id} is in {self.where(found.source)}, which is only read", hint="edit it by hand"
+                )
             said = writing.line(status, 80, "a status") or _OVER.get(note.kind, "Obsolete")
             told = f"{said} ({clock.timestamp(clock.now())[:10]})" if date else said
             data = self.folder.read(found.source)
@@ -181,6 +183,13 @@ class Memory:
             if old is not None:
                 found.append(Source(f"original/{kind.file}", *old, notes.pieces_of(kind.name)))
         return found
+
+    def where(self, name: str) -> str:
+        """Return how people find a file of notes: the original's by its path from the project's root."""
+        other = next((one for one in self.sources() if one.name == name and one.file != name), None)
+        if other is None:
+            return f"memory/{name}"
+        return (other.folder.path / other.file).relative_to(self.root.project.path).as_posix()
 
     def _own(self) -> set[str]:
         """Return our files that are there."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from agent_studio.cli.output import Problem, Result, ask, harmless, working
 from agent_studio.environment.findings import Severity
-from agent_studio.errors import AgentStudioError, ExitCode, UsageError
+from agent_studio.errors import AgentStudioError, ExitCode, UsageError, did_you_mean
 from agent_studio.knowledge import rewriting
-from agent_studio.knowledge.diagnosis import Diagnosis, Issue, diagnose
+from agent_studio.knowledge.diagnosis import CODES, YAML, Diagnosis, Issue, diagnose
 
 if TYPE_CHECKING:
     import argparse
@@ -38,6 +38,13 @@ def run(args: argparse.Namespace, session: Session) -> Result:
     """Look at every file; exit code 1 when anything is a warning or worse."""
     if args.dry_run and not args.write:
         raise UsageError("--dry-run goes with --write", hint="without --write nothing is changed anyway")
+    if args.write and (args.code or args.user):
+        raise UsageError(
+            "--write repairs all front matter of the project, and nothing else", hint="leave --code and --user out"
+        )
+    for code in args.code:
+        if code not in CODES and not code.startswith(YAML):
+            raise UsageError(f"--code {code}: no finding is called so", hint=did_you_mean(code, sorted(CODES)))
     if args.write:
         return _write(args, session)
     with working("Reading artifacts"):

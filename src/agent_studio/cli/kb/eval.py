@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         raise UsageError("which questions?", hint="start a file with: agent-studio kb eval --example > questions.jsonl")
     if args.min_ndcg is not None and not 0 <= args.min_ndcg <= 1:
         raise UsageError(f"--min-ndcg {args.min_ndcg} is not from 0 to 1")
-    judged = judging.read(_text(args.file).splitlines(), args.file)
+    judged = judging.read(_text(args.file).split("\n"), args.file)  # other ends of lines may stand in a JSON text
     before = judging.earlier(_text(args.against), args.against) if args.against else None
     with knowledge(session.context) as base, working("Asking") as tell:
         measured = []

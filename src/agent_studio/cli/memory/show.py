@@ -22,11 +22,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Show the note."""
-    note = open_memory(session.context).get(args.id)
-    return Result(note.told(), lambda screen: _render(screen, note))
+    memory = open_memory(session.context)
+    note = memory.get(args.id)
+    return Result(note.told(), lambda screen: _render(screen, note, memory.where(note.place)))
 
 
-def _render(screen: Screen, note: Note) -> None:
-    screen.line(f"{note.id}  {note.kind}  memory/{note.place}:{note.line}\n")
+def _render(screen: Screen, note: Note, where: str) -> None:
+    screen.line(f"{note.id}  {note.kind}  {where}:{note.line}\n")
     for line in note.text.split("\n"):
         screen.line(one_line(line))

@@ -28,7 +28,7 @@ _WORDS_LEAST = 3
 """Words that what a source says has at least: less is no finding."""
 _TEXT_MAX = 4_000
 _FILE_MAX_BYTES = 8 << 20
-_DEFINED = frozenset((*DOMAINS, "hooks"))
+_DEFINED = frozenset(DOMAINS)
 """Folders of definitions; what else lies beside them was written by a program."""
 _KEPT = (STATE, ".git")
 _PORTS = {"http": 80, "https": 443}

@@ -33,7 +33,6 @@ _BATCH_TOKENS = 768
 _CUT_AT_ONCE = 1_024
 """Texts that are cut into tokens before the time is looked at again."""
 _THREADS_MAX = 4
-_KEPT_EVERY_S = 20.0
 _RECIPE = "1"
 """Of `text`: another one makes every vector old."""
 

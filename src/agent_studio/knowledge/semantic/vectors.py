@@ -65,11 +65,6 @@ class Vectors(NamedTuple):
         return {key.tobytes(): row for row, key in enumerate(self.keys)}
 
 
-def empty(model: str, size: int) -> Vectors:
-    """Return no vectors."""
-    return joined(model, [], np.empty((0,), np.float32), np.empty((0, size), np.int8))
-
-
 def joined(model: str, held: list[tuple[int, bytes]], scales: Floats, codes: NDArray[np.int8]) -> Vectors:
     """Return vectors given as (id, key), in the order of the rows."""
     order = sorted(range(len(held)), key=lambda row: held[row][0])
