@@ -96,36 +96,37 @@ def test_tests_of_hooks_are_no_hooks_and_a_script_says_that_it_is_deprecated(bar
     assert others[".claude/hooks/guard.test.cjs"] == "a test"
 
 
-def hooks_of(studio: Studio) -> set[str]:
-    return {one.name for one in scan(Project(studio.path)).artifacts if one.domain == "hook"}
+def hooks_of(studio: Studio) -> list[str]:
+    return sorted(one.name for one in scan(Project(studio.path)).artifacts if one.domain == "hook")
 
 
-def test_what_the_settings_name_is_a_hook_and_what_it_is_made_of_is_none(bare: Studio) -> None:
-    for name in ("guard.py", "note.mjs", "check.sh", "common.py", "old.ts", "utils/llm/anth.py", "utils/__init__.py"):
+def test_what_helps_hooks_is_none_unless_the_settings_name_it(bare: Studio) -> None:
+    for name in ("guard.py", "check.sh", "check.ts", "old.ts", "_own.py", "utils/llm/anth.py", "utils/note.mjs"):
         bare.write(f".claude/hooks/{name}", "# Guards prompts.\n")
-    assert hooks_of(bare) == {"guard", "note", "check", "common", "old"}, "nobody says which of them run"
+    assert hooks_of(bare) == ["check", "check", "guard", "old"], "nobody says which of them run"
     commands = ('uv run "$CLAUDE_PROJECT_DIR"/.claude/hooks/guard.py --log', "cd .claude/hooks && ./check.sh")
     settings = {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": one} for one in commands]}]}}
     bare.write(".claude/settings.json", json.dumps(settings))
-    assert hooks_of(bare) == {"guard", "check"}
-    local = {"hooks": {"Stop": [{"hooks": [{"command": "node", "args": ["C:\\shop\\.claude\\hooks\\note"]}]}]}}
+    assert hooks_of(bare) == ["check", "guard", "old"], "check.sh starts check.ts; old.ts is not in use"
+    local = {"hooks": {"Stop": [{"hooks": [{"command": "node", "args": ["C:\\shop\\.claude\\hooks\\utils\\note"]}]}]}}
     bare.write(".claude/settings.local.json", json.dumps(local))
-    assert hooks_of(bare) == {"guard", "check", "note"}
+    assert hooks_of(bare) == ["check", "guard", "note", "old"]
     others = dict(places.walk(Project(bare.path), everything=True).others)
-    assert others[".claude/hooks/utils/llm/anth.py"] == "a script that no command of the settings names"
+    assert others[".claude/hooks/utils/llm/anth.py"] == "a helper of hooks"
+    assert others[".claude/hooks/check.ts"] == "what the hook of the same name starts"
     bare.write(".claude/settings.json", "{")
     bare.write(".claude/settings.local.json", '{"hooks": {"Stop": [{"hooks": [{"command": "npx hooks run"}]}]}}')
-    assert hooks_of(bare) == {"guard", "note", "check", "common", "old"}
+    assert hooks_of(bare) == ["check", "check", "guard", "old"]
 
 
 def test_a_plugin_names_its_hooks_itself(bare: Studio) -> None:
     bare.write("plugins/web/.claude-plugin/plugin.json", '{"name": "web"}')
     for name in ("start.sh", "lib/say.sh", "told.sh"):
         bare.write(f"plugins/web/hooks/{name}", "# Says it.\n")
-    assert hooks_of(bare) == {"web:start", "web:told"}
-    named = {"hooks": {"Stop": [{"hooks": [{"command": "${CLAUDE_PLUGIN_ROOT}/hooks/start.sh"}]}]}}
+    assert hooks_of(bare) == ["web:start", "web:told"]
+    named = {"hooks": {"Stop": [{"hooks": [{"command": "${CLAUDE_PLUGIN_ROOT}/hooks/lib/say.sh"}]}]}}
     bare.write("plugins/web/hooks/hooks.json", json.dumps(named))
-    assert hooks_of(bare) == {"web:start"}
+    assert hooks_of(bare) == ["web:say", "web:start", "web:told"]
 
 
 def test_the_first_line_of_a_yaml_file_is_no_description(bare: Studio) -> None:

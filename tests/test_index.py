@@ -114,14 +114,14 @@ def test_a_plugin_that_is_added_is_found(project: Path, context: Context) -> Non
 
 @pytest.mark.usefixtures("place")
 def test_a_hook_that_the_settings_come_to_name_is_told_from_its_parts(project: Path, context: Context) -> None:
-    for name in ("guard", "common"):
-        write(project, f".claude/hooks/{name}.py", "")
-    assert {".claude/hooks/guard.py", ".claude/hooks/common.py"} < found(context).keys()
+    for name in ("guard.sh", "guard.py"):
+        write(project, f".claude/hooks/{name}", "")
+    assert {".claude/hooks/guard.sh", ".claude/hooks/guard.py"} < found(context).keys()
     settings = project / ".claude/settings.json"
     settings.write_text('{"hooks": {"Stop": [{"hooks": [{"command": "python3 .claude/hooks/guard.py"}]}]}}')
     assert [path for path in found(context) if "hooks/" in path] == [".claude/hooks/guard.py"]
-    settings.write_text(settings.read_text().replace("guard", "common"))
-    assert [path for path in found(context) if "hooks/" in path] == [".claude/hooks/common.py"]
+    settings.write_text(settings.read_text().replace("guard.py", "guard.sh"))
+    assert [path for path in found(context) if "hooks/" in path] == [".claude/hooks/guard.sh"]
 
 
 def test_a_project_without_artifacts_has_an_index_without_rows(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""Which scripts of a hooks folder are hooks: those that the client is told to run, the others are parts of them.
+"""Which scripts of a hooks folder are hooks: those that the client is told to run, and those that it might be.
 
-Where no script of a folder is named, nobody can tell: all count but those whose name, or folder's, says that they help.
+A hook that no settings name is still one, not in use. What is none: a script whose name, or folder's, says that it
+helps, and one beside a named script of the same name, which that one starts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ SETTINGS = ("settings.json", "settings.local.json")
 """Files of `.claude/` that name hooks."""
 OF_PLUGIN = ("hooks/hooks.json", MANIFEST)
 """The same of a plugin."""
-UNNAMED, HELPER = "a script that no command of the settings names", "a helper of hooks"
+TWIN, HELPER = "what the hook of the same name starts", "a helper of hooks"
 _WORD = re.compile(r"[\w.@+/-]+")
 _HELPERS = frozenset(("common", "helper", "helpers", "lib", "libs", "shared", "types", "util", "utils"))
 
@@ -37,9 +38,10 @@ def named_in(files: Iterable[str]) -> set[str]:
 def parts(paths: Sequence[str], named: set[str]) -> dict[str, str]:
     """Return which scripts of a hooks folder are no hooks, and why."""
     hooks = {path for path in paths if any(end in named for end in _ends(path))}
-    if hooks:
-        return dict.fromkeys((path for path in paths if path not in hooks), UNNAMED)
-    return dict.fromkeys((path for path in paths if _helps(path)), HELPER)
+    started = {path.rpartition(".")[0] for path in hooks}
+    others = [path for path in paths if path not in hooks]
+    twins = dict.fromkeys((path for path in others if path.rpartition(".")[0] in started), TWIN)
+    return dict.fromkeys(filter(_helps, others), HELPER) | twins
 
 
 def _texts(value: Any) -> Iterator[str]:

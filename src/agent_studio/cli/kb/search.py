@@ -98,7 +98,7 @@ def _render(screen: Screen, answer: Answer, wider: str | None) -> None:
     screen.columns(
         ("score", "domain", "name", "what it is for"),
         [
-            (f"{hit.score:.1f}", hit.entry.domain, hit.entry.name, where + hit.snippet)
+            (f"{hit.score:.1f}", hit.entry.domain, hit.entry.name, ": ".join(filter(None, (where, hit.snippet))))
             for hit, where in zip(answer.hits, _told_apart(answer.hits), strict=True)
         ],
         numbers=("score",),
@@ -117,7 +117,7 @@ def _told_apart(hits: Sequence[Hit]) -> list[str]:
     wheres: dict[str, str] = {}
     for paths in groups.values():
         if len(paths) > 1:
-            wheres |= {path: f"in {part}: " for path, part in zip(paths, differing(paths), strict=True)}
+            wheres |= {path: f"in {part}" for path, part in zip(paths, differing(paths), strict=True)}
     return [wheres.get(hit.entry.path, "") for hit in hits]
 
 
