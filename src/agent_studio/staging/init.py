@@ -15,7 +15,7 @@ from agent_studio.capture.recorder.setup import set_up
 from agent_studio.capture.wiring.install import check_settings, keep_wired
 from agent_studio.environment import templates
 from agent_studio.environment.config import BASE_FILE, MissingStagingFileError, file_name, inspect
-from agent_studio.environment.context import Context, open_context, other_roots
+from agent_studio.environment.context import Context, open_context, other_roots, placed_root
 from agent_studio.environment.detect import DEFINITIONS, Choice, Environment
 from agent_studio.environment.disabled import enable, refuse_disabled
 from agent_studio.environment.roots import (
@@ -25,8 +25,6 @@ from agent_studio.environment.roots import (
     STATE,
     EnvironmentRoot,
     Project,
-    environment_root,
-    refuse_overlap,
 )
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UsageError
@@ -154,8 +152,7 @@ def preflight(
     for problem in problems:
         if not isinstance(problem, MissingStagingFileError):
             raise problem
-    root = environment_root(project, environment, config.values())
-    refuse_overlap(root, other_roots(project, environment))
+    root = placed_root(project, config)
     for name in (".gitignore", project.shown(BASE_FILE), project.shown(file_name(environment))):
         project.folder.has_file(name)
     if options.hooks:
@@ -210,7 +207,7 @@ def _data_places(root: EnvironmentRoot) -> Iterator[str]:
     What people write is theirs to share where git tracks some of it, and so is what the client keeps beside sidecars.
     """
     roots = [root, *other_roots(root.project, root.environment)]
-    apart = [f"{place}/" for place in dict.fromkeys((STATE, *sorted(one.root for one in roots))) if place != SHARED_ROOT]
+    apart = [f"{place}/" for place in (STATE, *sorted({one.root for one in roots} - {SHARED_ROOT}))]
     yield from apart
     places = {place: kind for one in roots for kind, place in one.kinds.items() if not place.startswith(tuple(apart))}
     tracked = repository.tracked(root.project.path, *places)
