@@ -167,7 +167,7 @@ def policy(
     draft = _Draft()
     git = repository.started(context.project.path)
     shared = _project(draft, context, source, git)
-    _target(draft, context)
+    _target(draft, context, variables)
     for outer in _enclosing(context.project.path, places.homes(variables)):
         _foreign_project(draft, Project(outer), other_roots_of(Project(outer), None), but=None, whole=False)
     _user(draft, variables, context.project.path, is_client=is_client)
@@ -292,7 +292,7 @@ def target_of(context: Context) -> Path | None:
     return None if target in {context.project.path, Path(os.path.realpath(context.project.definitions))} else target
 
 
-def _target(draft: _Draft, context: Context) -> None:
+def _target(draft: _Draft, context: Context, variables: Mapping[str, str]) -> None:
     target = target_of(context)
     if target is None:
         return
@@ -304,7 +304,7 @@ def _target(draft: _Draft, context: Context) -> None:
     if not inner.definitions.is_dir():  # a definitions folder itself
         draft.add(Access.READ, target)
         return
-    of_home = target in context.project.path.parents or target in places.homes(os.environ)
+    of_home = target in context.project.path.parents or target in places.homes(variables)
     roots = other_roots_of(inner, None)
     own = next((root for root in roots if root.environment is context.environment is Environment.PRODUCTION), None)
     _foreign_project(draft, inner, [root for root in roots if root is not own], but=own, whole=not of_home)
