@@ -136,12 +136,7 @@ KEYS: tuple[Key, ...] = (
     Key(f"{_PARTY}.contextWarning", Form.INTEGER, 100_000, "Tokens of context that warn.", minimum=0, maximum=1e8),
     Key(f"{_PARTY}.contextLimit", Form.INTEGER, 150_000, "Tokens of context at most.", minimum=0, maximum=1e8),
     *flag_keys("advancedElicitation", doc="Reasoning methods on a finished answer.", variable="ELICITATION_ENABLED"),
-    Key(
-        f"{_ELICIT}.methods",
-        Form.STRINGS,
-        (),
-        "Methods on offer; all of them where none is named.",
-    ),
+    Key(f"{_ELICIT}.methods", Form.STRINGS, (), "Methods on offer; all of them where none is named."),
     Key(
         f"{_ELICIT}.costBudget",
         Form.NUMBER,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _PREFIXES = frozenset(
     (
         "!", "builtin", "command", "declare", "do", "doas", "elif", "else", "env", "exec", "export", "if", "ionice",
-        "local", "nice", "nohup", "readonly", "stdbuf", "sudo", "then", "time", "typeset", "until", "while", "xargs", "{",
-        "}",
+        "local", "nice", "nohup", "readonly", "stdbuf", "sudo", "then", "time", "typeset", "until", "while", "xargs",
+        "{", "}",
     )
 )  # fmt: skip
 """What stands before a program."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 import stat
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_studio.environment.detect import DEFINITIONS
@@ -73,7 +72,7 @@ def find(copy: Copy) -> list[Change]:
 
 
 def _alike(paths: Iterable[str]) -> set[str]:
-    """Return the paths that hold a name which differs from another only in case or Unicode form: neither can be made."""
+    """Return the paths that hold a name which differs from another only in case or Unicode form."""
     spelled: dict[str, set[str]] = {}
     for path in paths:
         for place in (path, *_folders(path)):
@@ -84,7 +83,8 @@ def _alike(paths: Iterable[str]) -> set[str]:
 
 def _folders(path: str) -> list[str]:
     """Return the folders that a path leads through, relative as it is."""
-    return [folder.as_posix() for folder in PurePosixPath(path).parents][:-1]
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def diff(copy: Copy, change: Change, project: Path) -> Iterator[str]:
