@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_studio.environment.context import open_context
-from agent_studio.environment.detect import Choice, Environment
+from agent_studio.environment import detect
 from agent_studio.environment.roots import Project
 from agent_studio.isolation import claims, planting, probe, proof
-from agent_studio.isolation.backends import ADVISORY
-from agent_studio.isolation.choice import BACKENDS, choose
+from agent_studio.isolation.backends import ADVISORY, runtime
+from agent_studio.isolation.choice import BACKENDS, Choice, choose
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Studio
 
     from agent_studio.environment.context import Context
@@ -38,7 +40,7 @@ def apart(staged: Studio) -> Studio:
 
 
 def context_of(studio: Studio) -> Context:
-    return open_context(Project(studio.path), Choice(Environment.STAGING, "test"), dict(os.environ))
+    return open_context(Project(studio.path), detect.Choice(detect.Environment.STAGING, "test"), dict(os.environ))
 
 
 def proven(studio: Studio, weaker: Policy | None, name: str) -> Proof:
@@ -121,6 +123,21 @@ def test_a_probe_that_cannot_start_inside_is_no_proof(apart: Studio) -> None:
     routes = probe.attack(asked, context.root.state, lambda _: None)
     assert {route.verdict for route in routes} == {probe.NOT_TRIED}
     assert claims.verdict(USABLE[0], routes) == claims.INSUFFICIENT
+
+
+def test_the_vendors_sandbox_is_tried_with_a_folder_for_its_settings(
+    apart: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands for `srt` confines nothing: that its command line and settings are made is what is looked at."""
+    program = tmp_path / "srt"
+    program.write_text('#!/bin/sh\ntest "$1" = --settings && test -s "$2" && shift 3 && exec "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    context = context_of(apart)
+    ours = proof.boundary(context, os.environ)
+    found = proof.prove(context, ours, Choice(runtime.NAME, runtime, ()), os.environ, brief=True)
+    assert found.count(probe.NOT_TRIED) == 0
+    assert not list((apart.path / ".agent-studio/staging/run").iterdir())
 
 
 def test_what_a_killed_probe_leaves_is_removed_by_the_next(apart: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

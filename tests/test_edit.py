@@ -34,6 +34,7 @@ def parsed(text: str) -> Any:
         pytest.param("a: 1\r\nb:\r\n  c: 1\r\n", "b.d", 2, "a: 1\r\nb:\r\n  c: 1\r\n  d: 2\r\n", id="new child, CRLF"),
         pytest.param("", "a.b", 1, "a:\n  b: 1\n", id="empty file"),
         pytest.param("# only words\n", "a.b", 1, "# only words\na:\n  b: 1\n", id="only a comment"),
+        pytest.param("---\n# c\n", "a.b", 1, "---\n# c\na:\n  b: 1\n", id="document begun, only a comment"),
         pytest.param("a: # c\nb: 1\n", "a.x", 2, "a: # c\n  x: 2\nb: 1\n", id="empty section"),
         pytest.param("a: ~ # c\nb: 1\n", "a.x", 2, "a: # c\n  x: 2\nb: 1\n", id="null section"),
         pytest.param("a: {} # c\nb: 1\n", "a.x", 2, "a: # c\n  x: 2\nb: 1\n", id="empty flow section"),

@@ -140,9 +140,8 @@ def test_a_source_is_writable_readonly_or_a_copy_and_nothing_else(both: Studio) 
     assert policy_of(both, "staging", "isolation.source=readonly").access(both.path / "src/x.py") is Access.READ
     assert policy_of(both, "staging", "isolation.source=readonly").access(both.path / ".claude/staging") is Access.WRITE
     assert policy_of(both, "staging", "isolation.source=copy").source == "copy"
-    with pytest.raises(ConfigurationError, match="writeable") as raised:
+    with pytest.raises(ConfigurationError, match="'writeable', which is none of: writable, readonly, copy"):
         policy_of(both, "staging", "isolation.source=writeable")
-    assert "writable, readonly, copy" in raised.value.hint
 
 
 @pytest.mark.parametrize("form", ["checkout", "definitions"])

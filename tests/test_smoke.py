@@ -105,6 +105,12 @@ def test_a_limit_that_is_not_more_lenient_than_productions_fails(staged: Studio,
     assert failing(staged, "--set", f"monitoring.thresholds.{limit}") == {"thresholds"}
 
 
+def test_a_limit_that_follows_from_productions_passes_whatever_that_is(staged: Studio) -> None:
+    limits = "errorRatePerHour: 0, agentFailureRate: 100"
+    staged.write(".claude/config.production.yaml", f"monitoring: {{thresholds: {{{limits}}}}}\n")
+    assert failing(staged) == set()
+
+
 def test_each_environment_is_measured_against_its_own_limits(staged: Studio) -> None:
     expected = {"development": "unlimited", "production": "10 ms, 3 %, 10 an hour"}
     for environment, shown in expected.items():

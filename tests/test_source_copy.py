@@ -141,6 +141,27 @@ def test_an_original_that_changed_meanwhile_is_never_overwritten(shop: Studio) -
     assert changed(shop, "apply", "--yes").code == 0
 
 
+def test_what_cannot_be_applied_is_told_before_and_the_rest_is(shop: Studio) -> None:
+    run(shop, "echo n > added.txt; echo a > notes.md; echo b > Notes.md; rm -r deep/er; echo f > deep/er")
+    done = changed(shop, "apply", "--yes")
+    assert (done.code, done.out) == (0, "applied 2 of 5 changes\n"), done.err
+    assert (shop.path / "added.txt").read_text() == "n\n"
+    assert not (shop.path / "deep/er/a.txt").exists()
+    assert not {"notes.md", "Notes.md"} & set(os.listdir(shop.path))
+    assert "not applied: Notes.md: another name differs from it only in case or Unicode form" in done.err
+    assert "not applied: deep/er: a folder was in its place" in done.err
+
+
+def test_what_was_applied_in_part_can_be_applied_again(shop: Studio) -> None:
+    run(shop, "echo n > added.txt; rm old.txt; echo x > last.txt")
+    shop.write("added.txt", "n\n")
+    (shop.path / "old.txt").unlink()
+    done = changed(shop, "apply", "--yes")
+    assert done.code == 0, done.err
+    assert (shop.path / "last.txt").read_text() == "x\n"
+    assert kept(shop) == []
+
+
 def test_what_a_run_may_not_change_is_never_applied(shop: Studio) -> None:
     before = (shop.path / ".claude/config.yaml").read_bytes()
     done = run(

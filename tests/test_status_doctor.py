@@ -131,6 +131,21 @@ def test_a_configuration_that_is_not_loaded_is_an_error_with_the_command(staged:
     assert staged.run("doctor", "--env", "staging").code == 1
 
 
+@pytest.mark.parametrize("paths", ["{metrics: .git/x}", "{metrics: numbers, memory: numbers/all}"])
+def test_data_that_may_not_lie_where_it_is_put_is_an_error(staged: Studio, paths: str) -> None:
+    with (staged.path / ".claude/config.yaml").open("a") as file:
+        file.write(f"paths: {paths}\n")
+    found = findings(staged, "--env", "production")["configuration"]
+    assert found["severity"] == "error"
+    assert "paths.metrics" in found["message"]
+    assert staged.run("doctor", "--env", "production").code == 1
+
+
+@pytest.mark.parametrize("words", [("--require-isolation",), ("--backend", "advisory"), ("isolation", "--fix")])
+def test_an_option_that_would_have_no_effect_is_refused(staged: Studio, words: tuple[str, ...]) -> None:
+    assert staged.run("doctor", "--env", "staging", *words).code == 2
+
+
 def test_missing_directories_and_files_are_found_and_mended(staged: Studio) -> None:
     (staged.path / ".claude/staging/agents").rmdir()
     (staged.path / ".claude/staging/memory/learnings.md").unlink()

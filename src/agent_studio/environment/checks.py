@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from agent_studio.environment.compare import differences
 from agent_studio.environment.config import BASE_FILE, MissingStagingFileError, inspect
+from agent_studio.environment.context import placed_root
 from agent_studio.environment.detect import VARIABLE, Environment
 from agent_studio.environment.findings import Finding, Severity, per_shell
 from agent_studio.environment.flag_journal import history
 from agent_studio.environment.flags import evaluate
+from agent_studio.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,6 +56,10 @@ def _configuration(
     project: Project, choice: Choice, variables: Mapping[str, str], overrides: list[str]
 ) -> Iterator[Finding]:
     config, problems = inspect(project, choice.environment, variables, overrides)
+    try:
+        placed_root(project, config)
+    except ConfigurationError as error:
+        problems.append(error)
     for problem in problems:
         missing = isinstance(problem, MissingStagingFileError)
         code = "configuration-missing" if missing else "configuration"

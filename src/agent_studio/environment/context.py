@@ -40,9 +40,14 @@ def open_context(
     """
     refuse_disabled(project, choice.environment)
     config = load(project, choice.environment, variables, overrides)
-    root = environment_root(project, choice.environment, config.values())
-    refuse_overlap(root, other_roots(project, choice.environment))
-    return Context(project, choice, config, root)
+    return Context(project, choice, config, placed_root(project, config))
+
+
+def placed_root(project: Project, config: Config) -> EnvironmentRoot:
+    """Return the root that a configuration places; raise `ConfigurationError` where it may not lie."""
+    root = environment_root(project, config.environment, config.values())
+    refuse_overlap(root, other_roots(project, config.environment))
+    return root
 
 
 def other_roots(project: Project, environment: Environment | None) -> list[EnvironmentRoot]:

@@ -44,18 +44,13 @@ def choose_environment(option: str | None, variables: Mapping[str, str]) -> Choi
     if from_option and from_variable and from_option != from_variable:
         raise UsageError(
             f"--env says {from_option} but {VARIABLE} says {from_variable}",
-            hint=f"drop one of them, or make both say {nearest_pair(from_option, from_variable)}",
+            hint=f"drop one of them, or make both say {from_option} or {from_variable}",
         )
     if from_option:
         return Choice(from_option, "--env")
     if from_variable:
         return Choice(from_variable, VARIABLE)
     return Choice(Environment.DEVELOPMENT, "default")
-
-
-def nearest_pair(*environments: Environment) -> str:
-    """Return names joined as alternatives, `staging or production`."""
-    return " or ".join(environments)
 
 
 def _parse(text: str, source: str) -> Environment:

@@ -48,7 +48,7 @@ def set_value(text: str, key: str, value: Any, *, file: str) -> str:
 
 def _candidates(text: str, root: Any, path: Sequence[str], value: Any) -> Iterator[str]:
     """Yield possible edits, the one that looks best first."""
-    if root is None:
+    if not _is_mapping(root):  # nothing but comments, or a document that is begun and says nothing
         yield _insert_lines(text, len(text), 0, 2, path, value)
         return
     section, used = root, 0

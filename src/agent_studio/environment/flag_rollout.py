@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from agent_studio.environment.flag_journal import JOURNAL, ROLLOUT
-from agent_studio.environment.flags import Change, FlagKilledError, changing, record
+from agent_studio.environment.flags import Change, FlagKilledError, changing, lift_command, record
 from agent_studio.errors import BusyError
 from agent_studio.storage import journal
 from agent_studio.storage.folder import disk_faults
@@ -55,9 +55,8 @@ def advance(
                 hint="look again: agent-studio flags rollout --env production",
             )
         if kill := past.kills.get(standing.flag):
-            raise FlagKilledError(
-                f"{standing.flag} is {kill}", hint=f"lift it first: agent-studio flags kill {standing.flag} --lift"
-            )
+            hint = f"lift it first: {lift_command(root.environment, standing.flag)}"
+            raise FlagKilledError(f"{standing.flag} is {kill}", hint=hint)
         percent = next_stage(standing.percent)
         line = {**_line(root, past, standing.flag, percent, who, why, standing.release), **about}
         if not dry_run:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent_studio.environment.context import Context
+    from agent_studio.environment.detect import Environment
     from agent_studio.environment.roots import EnvironmentRoot
     from agent_studio.environment.sources import Layer
 
@@ -187,7 +188,8 @@ def set_flag(
         _refuse_fault(key, value)
     with changing(context.root, who, why, dry_run=dry_run) as past:
         if enabled and (standing := past.kills.get(flag)):
-            raise FlagKilledError(f"{flag} was {standing}", hint=f"lift it first: {lift_command(context.config, flag)}")
+            hint = f"lift it first: {lift_command(context.environment, flag)}"
+            raise FlagKilledError(f"{flag} was {standing}", hint=hint)
         written, _ = inspect(context.project, context.environment, {})
         records = [
             record(context.root, flag, "set", key=key, before=written[key], after=value, who=who, why=why)
@@ -280,6 +282,6 @@ def _append(context: Context, line: dict[str, Any], dry_run: bool) -> Change:  #
     return Change([line], [])
 
 
-def lift_command(config: Config, flag: str) -> str:
+def lift_command(environment: Environment, flag: str) -> str:
     """Return the command that lifts a kill."""
-    return f"agent-studio flags kill {flag} --lift --reason TEXT --env {config.environment}"
+    return f"agent-studio flags kill {flag} --lift --reason TEXT --env {environment}"

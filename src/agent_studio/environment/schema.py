@@ -65,7 +65,7 @@ class Key(NamedTuple):
     may_differ: bool = False
     """Whether environments are expected to differ here."""
     choices: tuple[str, ...] = ()
-    """What a list may hold, each once; anything where it is empty."""
+    """What a text may be, or a list hold, each once; anything where it is empty."""
 
     @property
     def nullable(self) -> bool:
@@ -115,14 +115,17 @@ _ROLES = ("qa", "security", "uat")
 _PARTY = "features.partyMode"
 _ELICIT = "features.advancedElicitation"
 
-_ISOLATION = (
-    ("source", Form.STRING, "writable", "What a run may do with the project's own files: writable, readonly or copy."),
-    ("backend", Form.STRING, "auto", "How a run is isolated: auto, bubblewrap, landlock, sandbox-runtime, advisory."),
-    ("domains", Form.STRINGS, ("*.anthropic.com", "*.claude.ai", "*.claude.com"), "Network of sandbox-runtime."),
-    ("require", Form.BOOLEAN, False, "Refuse to run without kernel isolation."),
-    ("variables", Form.STRING, "filtered", "What a run inherits: filtered (all but secrets) or listed (known names)."),
-    ("guard", Form.BOOLEAN, False, "Deny agents to write evidence, other sidecars, production's files: a hook."),
-    ("guardReads", Form.BOOLEAN, False, "With the guard: deny agents to read other environments' data, too."),
+_ISOLATION: tuple[tuple[str, Form, Any, str, tuple[str, ...]], ...] = (
+    ("source", Form.STRING, "writable", "What a run may do with the project's own files: writable, readonly or copy.",
+     ("writable", "readonly", "copy")),
+    ("backend", Form.STRING, "auto", "How a run is isolated: auto, bubblewrap, landlock, sandbox-runtime, advisory.",
+     ("auto", "bubblewrap", "landlock", "sandbox-runtime", "advisory")),
+    ("domains", Form.STRINGS, ("*.anthropic.com", "*.claude.ai", "*.claude.com"), "Network of sandbox-runtime.", ()),
+    ("require", Form.BOOLEAN, False, "Refuse to run without kernel isolation.", ()),
+    ("variables", Form.STRING, "filtered", "What a run inherits: filtered (all but secrets) or listed (known names).",
+     ("filtered", "listed")),
+    ("guard", Form.BOOLEAN, False, "Deny agents to write evidence, other sidecars, production's files: a hook.", ()),
+    ("guardReads", Form.BOOLEAN, False, "With the guard: deny agents to read other environments' data, too.", ()),
 )  # fmt: skip
 
 KEYS: tuple[Key, ...] = (
@@ -133,12 +136,7 @@ KEYS: tuple[Key, ...] = (
     Key(f"{_PARTY}.contextWarning", Form.INTEGER, 100_000, "Tokens of context that warn.", minimum=0, maximum=1e8),
     Key(f"{_PARTY}.contextLimit", Form.INTEGER, 150_000, "Tokens of context at most.", minimum=0, maximum=1e8),
     *flag_keys("advancedElicitation", doc="Reasoning methods on a finished answer.", variable="ELICITATION_ENABLED"),
-    Key(
-        f"{_ELICIT}.methods",
-        Form.STRINGS,
-        (),
-        "Methods on offer; all of them where none is named.",
-    ),
+    Key(f"{_ELICIT}.methods", Form.STRINGS, (), "Methods on offer; all of them where none is named."),
     Key(
         f"{_ELICIT}.costBudget",
         Form.NUMBER,
@@ -274,7 +272,10 @@ KEYS: tuple[Key, ...] = (
         "Rank by meaning too, where the extra `semantic` is installed.",
         may_differ=True,
     ),
-    *(Key(f"isolation.{name}", form, default, doc, may_differ=True) for name, form, default, doc in _ISOLATION),
+    *(
+        Key(f"isolation.{name}", form, default, doc, choices=choices, may_differ=True)
+        for name, form, default, doc, choices in _ISOLATION
+    ),
     *(
         Key(f"memory.{name}", Form.BOOLEAN if least is None else Form.INTEGER, value, doc, minimum=least, maximum=most)
         for name, value, doc, least, most in MEMORY_KEYS
@@ -349,11 +350,12 @@ def is_owned(name: str) -> bool:
 
 def faults(key: Key, value: Any) -> Iterator[str]:
     """Yield what is wrong with a value, as the end of a sentence that starts with the key."""
+    wanted = f"{'an' if key.form is Form.INTEGER else 'a'} {key.form}"
     if value is None:
         if not key.nullable:
-            yield f"must be a {key.form}, not null"
+            yield f"must be {wanted}, not null"
     elif not _has_form(key.form, value):
-        yield f"must be a {key.form}, not {_shown(value)}"
+        yield f"must be {wanted}, not {_shown(value)}"
     elif key.form in {Form.INTEGER, Form.NUMBER}:
         if key.minimum is not None and value < key.minimum:
             yield f"is {value}, below its limit of {key.minimum:g}"

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent_studio.environment.context import open_context
+from agent_studio.environment.detect import choose_environment
+from agent_studio.environment.roots import Project
 from agent_studio.guards import protocol
 from agent_studio.guards.decide import Decision, decide
 from agent_studio.guards.handlers import HANDLERS
+from agent_studio.storage.descriptors import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +28,6 @@ if TYPE_CHECKING:
 
 _OUT, _ERR = 1, 2
 _SLACK_MS = 2_000
-_VARIABLE = "AGENT_STUDIO_ENV"
-_NAMES = ("development", "staging", "production")
-"""As `environment.detect` has them, which costs more to import than everything else here."""
 
 
 def main(arguments: Sequence[str], handlers: Mapping[str, tuple[Handler, ...]] = HANDLERS) -> None:
@@ -38,28 +40,21 @@ def main(arguments: Sequence[str], handlers: Mapping[str, tuple[Handler, ...]] =
         decision = Decision(2, b"", f"agent-studio: no decision: {reason}\n".encode("utf-8", "replace"))
         decision = decision if closed else Decision()
     if framed:
-        _write(_OUT, protocol.answer(decision))
+        write_all(_OUT, protocol.answer(decision))
         os._exit(0)
-    _write(_OUT, decision.stdout)
-    _write(_ERR, decision.stderr)
+    write_all(_OUT, decision.stdout)
+    write_all(_ERR, decision.stderr)
     os._exit(decision.exit_code)  # an overdue handler must not hold the agent
 
 
 def _decide(state: str, handlers: Mapping[str, tuple[Handler, ...]]) -> Decision:
-    if os.environ.get(_VARIABLE, _NAMES[0]).strip().lower() not in _NAMES:
-        raise ValueError(f"{_VARIABLE} names an unknown environment")
+    choice = choose_environment(None, os.environ)
     payload = sys.stdin.buffer.read(protocol.PAYLOAD_MAX_BYTES + 1)
     if len(payload) > protocol.PAYLOAD_MAX_BYTES:
         raise ValueError("the payload is over 16 MiB")
 
     def context() -> Context:
-        from pathlib import Path  # noqa: PLC0415 - only handlers that ask for the environment pay for it
-
-        from agent_studio.environment.context import open_context  # noqa: PLC0415
-        from agent_studio.environment.detect import choose_environment  # noqa: PLC0415
-        from agent_studio.environment.roots import Project  # noqa: PLC0415
-
-        return open_context(Project(Path(state).parent), choose_environment(None, os.environ), os.environ)
+        return open_context(Project(Path(state).parent), choice, os.environ)
 
     said: list[str] = []
     decision = decide(payload, context, handlers=handlers, log=said.append, slack_ms=_SLACK_MS)
@@ -67,9 +62,3 @@ def _decide(state: str, handlers: Mapping[str, tuple[Handler, ...]]) -> Decision
         return decision
     notes = "".join(f"agent-studio: {line}\n" for line in said).encode("utf-8", "replace")
     return Decision(decision.exit_code, decision.stdout, notes)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

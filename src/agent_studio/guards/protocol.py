@@ -18,16 +18,10 @@ PAYLOAD_MAX_BYTES = 16 << 20
 _REQUEST = struct.Struct(">4sI")
 _ANSWER = struct.Struct(">BII")
 REQUEST_BYTES = _REQUEST.size
-ANSWER_BYTES = _ANSWER.size
 
 
 class ProtocolError(Exception):
     """What came is no request of this version."""
-
-
-def request(payload: bytes) -> bytes:
-    """Return the request for a payload."""
-    return _REQUEST.pack(MAGIC, len(payload)) + payload
 
 
 def payload_length(head: bytes) -> int:
@@ -44,9 +38,3 @@ def answer(decision: Decision) -> bytes:
     """Return a decision as it is sent."""
     head = _ANSWER.pack(decision.exit_code, len(decision.stdout), len(decision.stderr))
     return head + decision.stdout + decision.stderr
-
-
-def answer_lengths(head: bytes) -> tuple[int, int, int]:
-    """Return exit code and lengths of stdout and stderr from an answer's first bytes."""
-    code, out, err = _ANSWER.unpack(head)
-    return code, out, err

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _PREFIXES = frozenset(
     (
-        "!", "builtin", "command", "do", "doas", "elif", "else", "env", "exec", "if", "ionice", "nice", "nohup",
-        "stdbuf", "sudo", "then", "time", "until", "while", "xargs", "{", "}",
+        "!", "builtin", "command", "declare", "do", "doas", "elif", "else", "env", "exec", "export", "if", "ionice",
+        "local", "nice", "nohup", "readonly", "stdbuf", "sudo", "then", "time", "typeset", "until", "while", "xargs",
+        "{", "}",
     )
 )  # fmt: skip
 """What stands before a program."""

@@ -19,7 +19,7 @@ from agent_studio.isolation.copies import DEVICE, opened, state_of, walked
 from agent_studio.storage import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from agent_studio.isolation.copies import Copy
@@ -56,13 +56,35 @@ def find(copy: Copy) -> list[Change]:
     """Return what is other in a copy than when it was made."""
     found = []
     now = {path for path in walked(copy.path) if not _is_within(path, copy.shown)}
+    alike, folders = _alike(now), {folder for path in copy.files for folder in _folders(path)}
     for path in sorted(now | copy.files.keys()):
         before = copy.files.get(path, "")
         after = state_of(copy.path / path) if path in now else ""
         if before != after:
             kind = ADDED if not before else REMOVED if not after else CHANGED
-            found.append(Change(path, kind, before, after, _refusal(path, before, after)))
+            refusal = _refusal(path, before, after)
+            if not refusal and after and path in folders:
+                refusal = "a folder was in its place"
+            elif not refusal and after and path in alike:
+                refusal = "another name differs from it only in case or Unicode form"
+            found.append(Change(path, kind, before, after, refusal))
     return found
+
+
+def _alike(paths: Iterable[str]) -> set[str]:
+    """Return the paths that hold a name which differs from another only in case or Unicode form."""
+    spelled: dict[str, set[str]] = {}
+    for path in paths:
+        for place in (path, *_folders(path)):
+            spelled.setdefault(names.collision_key(place), set()).add(place)
+    several = {place for places in spelled.values() if len(places) > 1 for place in places}
+    return {path for path in paths if not several.isdisjoint((path, *_folders(path)))}
+
+
+def _folders(path: str) -> list[str]:
+    """Return the folders that a path leads through, relative as it is."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def diff(copy: Copy, change: Change, project: Path) -> Iterator[str]:
@@ -84,14 +106,15 @@ def diff(copy: Copy, change: Change, project: Path) -> Iterator[str]:
 
 
 def conflicts(changes: list[Change], project: Path) -> list[str]:
-    """Return the paths whose originals are no longer what they were."""
-    return [change.path for change in changes if state_of(project / change.path) != change.before]
+    """Return the paths whose originals are neither what they were nor what they are to be."""
+    return [one.path for one in changes if state_of(project / one.path) not in {one.before, one.after}]
 
 
 def apply(copy: Copy, changes: list[Change], project: Folder) -> list[str]:
     """Bring changes into the project; return the paths that are now as in the copy.
 
-    Raises `ConflictError`, before anything is changed, when an original has changed or cannot be named safely.
+    Raises `ConflictError`, before anything is changed, when an original has changed. What a fault of the disk kept from
+    being applied can be applied later.
     """
     wanted = [change for change in changes if not change.refusal]
     conflicting = conflicts(wanted, project.path)
@@ -102,7 +125,8 @@ def apply(copy: Copy, changes: list[Change], project: Folder) -> list[str]:
         )
     done = []
     for change in wanted:
-        _bring(copy, change, project)
+        if state_of(project.path / change.path) != change.after:
+            _bring(copy, change, project)
         done.append(change.path)
     return done
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent_studio.environment.detect import Environment
-from agent_studio.errors import ConfigurationError, UsageError
+from agent_studio.errors import UsageError
 from agent_studio.isolation.secrets import registered
 from agent_studio.isolation.variables import CLIENT_CREDENTIALS, Filtered, without_secrets
 
@@ -20,19 +20,16 @@ if TYPE_CHECKING:
     from agent_studio.environment.context import Context
 
 MODE_KEY, PASSED_KEY = "isolation.variables", "isolation.passed"
-FILTERED, LISTED = MODES = ("filtered", "listed")
+LISTED = "listed"
 
 
 def inherited(context: Context, variables: Mapping[str, str], *, keep: Collection[str], client: bool) -> Filtered:
     """Return what the command of a run sees; `keep` names pass by the user's word, `client` says whether it is Claude.
 
-    Raises `ConfigurationError` for an unknown mode, `UsageError` when a variable that should pass has a value of
-    production's, `IntegrityError` when that cannot be told.
+    Raises `UsageError` when a variable that should pass has a value of production's, `IntegrityError` when that cannot
+    be told.
     """
     config = context.config
-    mode = config[MODE_KEY]
-    if mode not in MODES:
-        raise ConfigurationError(f"{MODE_KEY} is {mode!r}", hint=f"write one of: {', '.join(MODES)}")
     declared = {environment: set(config[f"secrets.{environment}"] or ()) for environment in Environment}
     own = declared.pop(context.environment) | set(keep)
     of_production = frozenset[str]()
@@ -44,7 +41,7 @@ def inherited(context: Context, variables: Mapping[str, str], *, keep: Collectio
         allowed=own,
         foreign=set().union(*declared.values(), of_production),
         passed=CLIENT_CREDENTIALS if client else (),
-        listed=None if mode == FILTERED else tuple(config[PASSED_KEY] or ()),
+        listed=tuple(config[PASSED_KEY] or ()) if config[MODE_KEY] == LISTED else None,
     )
     return replace(filtered, of_production=of_production.intersection(filtered.withheld))
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from agent_studio.isolation.backends import Backend
     from agent_studio.storage.folder import Folder
 
 OPTION = "--settings"
@@ -150,8 +151,11 @@ def placed(state: Folder, settings: Mapping[str, Any]) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch(state: Folder) -> Iterator[Path]:
-    """Yield an empty folder for temporary files; it is removed afterwards."""
+def temporary(state: Folder, backend: Backend | None) -> Iterator[Path | None]:
+    """Yield an empty folder for temporary files where a backend may have none other; it is removed afterwards."""
+    if backend is None or backend.BINDS:
+        yield None
+        return
     state.make(PLACE)
     folder = state.at(PLACE)
     name = f"scratch-{os.getpid()}-{os.urandom(4).hex()}"

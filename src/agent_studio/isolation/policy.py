@@ -23,7 +23,7 @@ from agent_studio.environment.roots import (
     Project,
     environment_root,
 )
-from agent_studio.errors import AgentStudioError, ConfigurationError, UnsafePathError
+from agent_studio.errors import AgentStudioError, UnsafePathError
 from agent_studio.isolation import mounts, places, repository
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from agent_studio.storage.folder import Folder
 
 COPY = "copy"
-SOURCES = ("writable", "readonly", COPY)
 WRITTEN_STATE, WRITTEN_FILE = ("run", "probe"), "log.jsonl"
 """Of the environment's own state: what is written inside of a run. Others rely on the rest: it is read-only."""
 EVIDENCE = "evidence"
@@ -158,16 +157,16 @@ class _Draft:
 def policy(
     context: Context, variables: Mapping[str, str], table: bytes | None = None, *, is_client: bool = False
 ) -> Policy:
-    """Work out the policy of one run; raise `ConfigurationError` when `isolation.source` is wrong.
+    """Work out the policy of one run.
 
     `table` is what the system says of its mounts; the client may make files of its own in its folder, others may not.
     Raises `UnsafePathError` when a folder of the environment's leads elsewhere.
     """
-    source = source_of(context)
+    source = str(context.config["isolation.source"])
     draft = _Draft()
     git = repository.started(context.project.path)
     shared = _project(draft, context, source, git)
-    _target(draft, context)
+    _target(draft, context, variables)
     for outer in _enclosing(context.project.path, places.homes(variables)):
         _foreign_project(draft, Project(outer), other_roots_of(Project(outer), None), but=None, whole=False)
     _user(draft, variables, context.project.path, is_client=is_client)
@@ -192,14 +191,6 @@ def make_written(state: Folder) -> None:
     for name in (*WRITTEN_STATE, EVIDENCE):
         state.make(name)
     state.create(WRITTEN_FILE, b"")
-
-
-def source_of(context: Context) -> str:
-    """Return what happens to the project's own files; raise `ConfigurationError` for another word."""
-    source = context.config["isolation.source"]
-    if source not in SOURCES:
-        raise ConfigurationError(f"isolation.source is {source!r}", hint=f"write one of: {', '.join(SOURCES)}")
-    return str(source)
 
 
 def _project(draft: _Draft, context: Context, source: str, git: repository.Started) -> list[Environment]:
@@ -292,7 +283,7 @@ def target_of(context: Context) -> Path | None:
     return None if target in {context.project.path, Path(os.path.realpath(context.project.definitions))} else target
 
 
-def _target(draft: _Draft, context: Context) -> None:
+def _target(draft: _Draft, context: Context, variables: Mapping[str, str]) -> None:
     target = target_of(context)
     if target is None:
         return
@@ -304,7 +295,7 @@ def _target(draft: _Draft, context: Context) -> None:
     if not inner.definitions.is_dir():  # a definitions folder itself
         draft.add(Access.READ, target)
         return
-    of_home = target in context.project.path.parents or target in places.homes(os.environ)
+    of_home = target in context.project.path.parents or target in places.homes(variables)
     roots = other_roots_of(inner, None)
     own = next((root for root in roots if root.environment is context.environment is Environment.PRODUCTION), None)
     _foreign_project(draft, inner, [root for root in roots if root is not own], but=own, whole=not of_home)

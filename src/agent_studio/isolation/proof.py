@@ -10,7 +10,7 @@ import os
 import platform
 import secrets
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from agent_studio.environment.context import other_roots
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import DEFINITION_FOLDERS, STATE, Project
 from agent_studio.environment.schema import KINDS
-from agent_studio.isolation import claims, probe
+from agent_studio.isolation import claims, overlay, probe
 from agent_studio.isolation.backends import ADVISORY
 from agent_studio.isolation.launch import Launch, start
 from agent_studio.isolation.policy import EVIDENCE, Access, make_written, other_roots_of, policy, target_of
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from agent_studio.isolation.probe import Route
 
 SCHEMA = "agent-studio/isolation-evidence/1"
-INSIDE = "AGENT_STUDIO_ISOLATION"
-"""The variable that names the backend to what runs inside."""
 BRIEF = frozenset(
     (
         "read", "list", "subprocess", "symbolic link", "hard link", "/proc/PID/root, cwd, fd", "own user namespace",
@@ -104,8 +102,9 @@ def prove(
     gaps: list[str] = []
 
     def run(argv: Sequence[str]) -> None:
-        cwd = context.project.path
-        finished = start(Launch(argv, variables, cwd, str(context.environment), choice.backend, drawn))
+        launch = Launch(argv, variables, context.project.path, str(context.environment), choice.backend, drawn)
+        with overlay.temporary(context.root.state, choice.backend) as scratch:
+            finished = start(replace(launch, scratch=scratch))
         gaps.extend(finished.prepared.gaps if finished.prepared else ())
 
     routes = probe.attack(asked, context.root.state, run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_studio.isolation import claims, probe, proof
-from agent_studio.isolation.backends import ADVISORY
+from agent_studio.isolation.backends import ADVISORY, INSIDE
 from agent_studio.isolation.choice import choose
 from agent_studio.staging.subject import Failed, Skipped
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def isolation_holds(subject: Subject) -> str:
     """A random value planted in another environment's data cannot be reached or changed from inside of a run."""
-    if subject.variables.get(proof.INSIDE, ADVISORY) != ADVISORY:
+    if subject.variables.get(INSIDE, ADVISORY) != ADVISORY:
         raise Skipped("inside of a run: nothing can be planted outside from here")
     context = subject.context
     wanted = proof.boundary(context, subject.variables)

@@ -15,28 +15,31 @@ from agent_studio.capture.recorder.setup import set_up
 from agent_studio.capture.wiring.install import check_settings, keep_wired
 from agent_studio.environment import templates
 from agent_studio.environment.config import BASE_FILE, MissingStagingFileError, file_name, inspect
-from agent_studio.environment.context import Context, open_context, other_roots
+from agent_studio.environment.context import Context, open_context, other_roots, placed_root
 from agent_studio.environment.detect import DEFINITIONS, Choice, Environment
 from agent_studio.environment.disabled import enable, refuse_disabled
 from agent_studio.environment.roots import (
     INDEX_FILE,
+    LOGS,
+    SHARED_ROOT,
     STATE,
     EnvironmentRoot,
     Project,
-    environment_root,
-    refuse_overlap,
 )
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UsageError
+from agent_studio.isolation import repository
 from agent_studio.isolation.policy import make_written
 from agent_studio.knowledge import table
 from agent_studio.knowledge.base import knowledge_anew
+from agent_studio.memory.sidecar import OWNER
+from agent_studio.memory.sidecars.store import ARCHIVE, HOT, LOCK
 from agent_studio.staging import activity, seed
 from agent_studio.staging.rights import make_private
 from agent_studio.storage.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from agent_studio.capture.recorder.build import Installed
@@ -45,7 +48,6 @@ if TYPE_CHECKING:
     from agent_studio.storage.folder import Folder
 
 _LOCK = "init.lock"
-_IGNORED = (f"{STATE}/", f"{DEFINITIONS}/staging/")
 _IGNORED_WIRED = (f"{DEFINITIONS}/settings.local.json",)
 """Names the recorder by this machine's path."""
 
@@ -124,7 +126,7 @@ def initialise(
             if options.reset:
                 report.archived = archive(root)
                 enable(project)
-            _write_project_files(project, choice.environment, options, report)
+            _write_project_files(root, options, report)
             context = open_context(project, choice, variables, overrides)
             _fill(context, options, report)
             report.recorder = set_up(context)
@@ -150,8 +152,7 @@ def preflight(
     for problem in problems:
         if not isinstance(problem, MissingStagingFileError):
             raise problem
-    root = environment_root(project, environment, config.values())
-    refuse_overlap(root, other_roots(project, environment))
+    root = placed_root(project, config)
     for name in (".gitignore", project.shown(BASE_FILE), project.shown(file_name(environment))):
         project.folder.has_file(name)
     if options.hooks:
@@ -187,7 +188,8 @@ def archive(root: EnvironmentRoot) -> Path | None:
     return target.path
 
 
-def _write_project_files(project: Project, environment: Environment, options: Options, report: Report) -> None:
+def _write_project_files(root: EnvironmentRoot, options: Options, report: Report) -> None:
+    project, environment = root.project, root.environment
     project.folder.sweep(of=[".gitignore"])
     project.folder.sweep(DEFINITIONS, of=[BASE_FILE, *map(file_name, Environment)])
     wanted = [(BASE_FILE, templates.BASE)]
@@ -196,7 +198,25 @@ def _write_project_files(project: Project, environment: Environment, options: Op
     for name, text in wanted:
         created = project.folder.create(project.shown(name), text.encode())
         report.project_files.append(Item(project.definition(name), created, len(text)))
-    report.project_files.append(_ignore(project, (*_IGNORED, *(_IGNORED_WIRED if options.hooks else ()))))
+    report.project_files.append(_ignore(project, (*_data_places(root), *(_IGNORED_WIRED if options.hooks else ()))))
+
+
+def _data_places(root: EnvironmentRoot) -> Iterator[str]:
+    """Yield what holds data of any environment, as `.gitignore` names it: commands write before an `init` of theirs.
+
+    What people write is theirs to share where git tracks some of it, and so is what the client keeps beside sidecars.
+    """
+    roots = [root, *other_roots(root.project, root.environment)]
+    apart = [f"{place}/" for place in (STATE, *sorted({one.root for one in roots} - {SHARED_ROOT}))]
+    yield from apart
+    places = {place: kind for one in roots for kind, place in one.kinds.items() if not place.startswith(tuple(apart))}
+    tracked = repository.tracked(root.project.path, *places)
+    for place, kind in places.items():
+        anchored = place if "/" in place else f"/{place}"  # else it would be meant at any depth
+        if kind == "agents":
+            yield from (f"{anchored}/*/{name}" for name in (HOT, f"{ARCHIVE}/", OWNER, LOCK))
+        elif kind in LOGS or not any(name.startswith(f"{place}/") for name in tracked):
+            yield f"{anchored}/"
 
 
 def _ignore(project: Project, wanted: Iterable[str]) -> Item:
@@ -206,8 +226,8 @@ def _ignore(project: Project, wanted: Iterable[str]) -> Item:
         before = project.folder.read(".gitignore")
     except FileNotFoundError:
         before = b""
-    present = {line.strip() for line in before.decode("utf-8", "replace").splitlines()}
-    missing = [line for line in wanted if not {line, line.rstrip("/"), f"/{line}"} & present]
+    present = {line.strip().strip("/") for line in before.decode("utf-8", "replace").splitlines()}
+    missing = [line for line in wanted if line.strip("/") not in present]
     if missing:
         newline = b"\r\n" if b"\r\n" in before else b"\n"
         gap = newline if before and not before.endswith(b"\n") else b""

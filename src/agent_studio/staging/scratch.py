@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from agent_studio.environment.detect import VARIABLE
 from agent_studio.environment.roots import EVOLUTION_FILE, INDEX_FILE, LOGS, MEMORY_FILES, STATE
 from agent_studio.environment.schema import BY_NAME, KINDS
+from agent_studio.staging import seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,10 +32,9 @@ def scratch_root(root: EnvironmentRoot, place: str) -> Iterator[Folder]:
             scratch.make(kind)
         for kind, names in LOGS.items():
             scratch.create_many(kind, [(name, b"") for name in names])
-        titles = ((name, f"# {Path(name).stem.capitalize()}\n".encode()) for name in MEMORY_FILES)
-        scratch.create_many("memory", titles)
-        empty = {"currentPhase": "idle", **{key: [] for key in ("researchEntries", "history", "patterns")}}
-        scratch.create(f"context/{EVOLUTION_FILE}", json.dumps({**empty, "suggestionsQueue": []}).encode() + b"\n")
+        headings = ((name, seed.memory_text(name, seeded=False).encode()) for name in MEMORY_FILES)
+        scratch.create_many("memory", headings)
+        scratch.create(f"context/{EVOLUTION_FILE}", seed.evolution_state())
         index, name = root.reads("knowledge", INDEX_FILE)
         if index.status(name):
             scratch.create(f"knowledge/{INDEX_FILE}", index.read(name))

@@ -11,9 +11,9 @@ from agent_studio.cost import findings
 from agent_studio.environment.change import place_of
 from agent_studio.environment.compare import differences
 from agent_studio.environment.config import Config, inspect, load
-from agent_studio.environment.context import other_roots
+from agent_studio.environment.context import placed_root
 from agent_studio.environment.detect import Environment, choose_environment
-from agent_studio.environment.roots import Project, environment_root, refuse_overlap
+from agent_studio.environment.roots import Project
 from agent_studio.environment.schema import is_owned, key_for
 from agent_studio.errors import ConfigurationError, ExitCode, UsageError, did_you_mean
 from agent_studio.monitor import destinations
@@ -213,8 +213,7 @@ def _check(args: argparse.Namespace, session: Session) -> Result:
 def _misplaced(project: Project, config: Config) -> Iterator[ConfigurationError]:
     """Yield what is wrong with where an environment would put its data."""
     try:
-        root = environment_root(project, config.environment, config.values())
-        refuse_overlap(root, other_roots(project, config.environment))
+        placed_root(project, config)
     except ConfigurationError as error:
         yield error
 

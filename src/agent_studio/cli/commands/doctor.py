@@ -21,7 +21,7 @@ from agent_studio.cli.output import Result, Screen
 from agent_studio.cost import findings as cost_findings
 from agent_studio.environment import checks as environment_checks
 from agent_studio.environment.findings import Finding, Severity
-from agent_studio.errors import ConfigurationError, ExitCode
+from agent_studio.errors import ConfigurationError, ExitCode, UsageError
 from agent_studio.evolution import findings as evolution_findings
 from agent_studio.fleet import status as fleet_status
 from agent_studio.guards import wired
@@ -59,6 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Look, mend when asked, look again."""
+    _refuse_misplaced(args)
     if args.subverb == "isolation":
         return isolation.run(args, session)
     found = list(_findings(session))
@@ -78,6 +79,15 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         "mended": [finding.code for finding in mended],
     }
     return Result(data, lambda screen: _render(screen, found, mended), code)
+
+
+def _refuse_misplaced(args: argparse.Namespace) -> None:
+    """Raise `UsageError` for an option that would have no effect: it may stand for a check that then never failed."""
+    if args.subverb is None and (args.backend is not None or args.require_isolation):
+        option = "--require-isolation" if args.require_isolation else "--backend"
+        raise UsageError(f"{option} is for doctor isolation", hint="agent-studio doctor isolation")
+    if args.subverb and args.fix:
+        raise UsageError("--fix is not for doctor isolation: it proves, and mends nothing", hint="leave it out")
 
 
 def _findings(session: Session) -> Iterator[Finding]:

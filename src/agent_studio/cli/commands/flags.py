@@ -155,7 +155,7 @@ def _explain(args: argparse.Namespace, context: Context) -> Result:
         screen.mark("ok" if found["value"] else "none", f"{args.name} is {_word(found['value'])}{whom}")
         screen.line(f"  {found['detail']}")
         if found["killed"]:
-            screen.line(f"  to undo: {flags.lift_command(context.config, args.name)}")
+            screen.line(f"  to undo: {flags.lift_command(context.environment, args.name)}")
 
     return Result(found, render, problems=_damage(past))
 

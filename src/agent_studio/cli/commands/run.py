@@ -28,7 +28,7 @@ from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.guards.handlers import asked, fails_closed
 from agent_studio.isolation import aftermath, choice, client_folder, copies, overlay, variables
-from agent_studio.isolation.backends import ADVISORY
+from agent_studio.isolation.backends import ADVISORY, INSIDE
 from agent_studio.isolation.inherit import LISTED, MODE_KEY, inherited
 from agent_studio.isolation.launch import Launch, start
 from agent_studio.isolation.policy import COPY, make_written, policy
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from agent_studio.isolation.launch import Finished
     from agent_studio.isolation.policy import Policy
 
-INSIDE = "AGENT_STUDIO_ISOLATION"
-"""Names the backend to what runs inside."""
 _TOLD = 3
 """Gaps that are told on the screen."""
 _SETTINGS = ("settings.json", "settings.local.json")
@@ -273,7 +271,7 @@ def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
             argv = [argv[0], overlay.OPTION, str(place), *argv[1:]]
         launch = Launch(
             argv, plan.variables, Path.cwd(), str(plan.context.environment), plan.choice.backend, plan.policy,
-            plan.withheld, _scratch(plan, stack), _tell_limits,
+            plan.withheld, stack.enter_context(overlay.temporary(state, plan.choice.backend)), _tell_limits,
             copy and copies.in_place(copy, plan.policy, Path.cwd()),
         )  # fmt: skip
         was = aftermath.before(plan.policy, plan.variables)
@@ -290,14 +288,6 @@ def _run(plan: _Plan, file: ReportFile | None, args: argparse.Namespace) -> int:
         warn(f"error: {error.message}", error.hint)
         return code or error.exit_code
     return code
-
-
-def _scratch(plan: _Plan, stack: ExitStack) -> Path | None:
-    """Make a folder for temporary files where a backend may have none other."""
-    backend = plan.choice.backend
-    if backend is None or backend.BINDS:
-        return None
-    return stack.enter_context(overlay.scratch(plan.context.root.state))
 
 
 def _tell_limits(prepared: Prepared) -> None:

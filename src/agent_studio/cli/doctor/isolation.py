@@ -9,7 +9,7 @@ from agent_studio.cli.output import Problem, Result, working
 from agent_studio.environment.findings import Severity
 from agent_studio.errors import AgentStudioError, ExitCode, UsageError
 from agent_studio.isolation import choice, claims, probe, proof
-from agent_studio.isolation.backends import ADVISORY
+from agent_studio.isolation.backends import ADVISORY, INSIDE
 from agent_studio.release import checked
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SHOWN = 3
 
 def run(args: argparse.Namespace, session: Session) -> Result:
     """Try every route from inside a run; exit code 0 PASS, 1 FAIL, 3 INSUFFICIENT, 7 when required and not there."""
-    if session.variables.get(proof.INSIDE, ADVISORY) != ADVISORY:
+    if session.variables.get(INSIDE, ADVISORY) != ADVISORY:
         raise UsageError("this is inside of a run: it cannot be judged from here", hint="leave the run first")
     context = session.context
     watch = checked.Watch(context)

@@ -185,7 +185,7 @@ def _render(screen: Screen, context: Context, one: Status) -> None:
         screen.line(f"{held.flag}: {one.state} at {stage}; it is off for everyone")
     screen.line(f"  {begun}")
     if one.state == rollout.HALTED:
-        screen.line(f"  to go on at {held.percent:g} %: {flags.lift_command(context.config, held.flag)}")
+        screen.line(f"  to go on at {held.percent:g} %: {flags.lift_command(context.environment, held.flag)}")
     elif one.state == rollout.RUNNING:
         _limits(screen, one)
         following = f"{flag_rollout.next_stage(held.percent)} %"
@@ -198,7 +198,7 @@ def _limits(screen: Screen, one: Status) -> None:
 
 
 def _lift(context: Context, flag: str) -> str:
-    return f"lift it first: {flags.lift_command(context.config, flag)}"
+    return f"lift it first: {flags.lift_command(context.environment, flag)}"
 
 
 def _who(args: argparse.Namespace, context: Context) -> str:

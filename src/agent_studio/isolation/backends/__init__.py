@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from agent_studio.isolation.policy import Policy
 
 ADVISORY = "advisory"
+INSIDE = "AGENT_STUDIO_ISOLATION"
+"""The variable that names the backend to what runs inside."""
 
 
 class NotIsolatedError(AgentStudioError):

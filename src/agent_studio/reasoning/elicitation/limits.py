@@ -46,7 +46,7 @@ def require_on(context: Context, session: str) -> None:
     if not found.value:
         hint = f"agent-studio flags set {FLAG} --on --reason TEXT --env {context.environment}"
         if found.reason is flags.Reason.KILLED:
-            hint = flags.lift_command(context.config, FLAG)
+            hint = flags.lift_command(context.environment, FLAG)
         raise OffError(f"{FLAG} is off in {context.environment}: {found.detail}", hint=hint)
 
 
