@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_studio.environment.context import open_context
 from agent_studio.environment import detect
+from agent_studio.environment.context import open_context
 from agent_studio.environment.roots import Project
 from agent_studio.isolation import claims, planting, probe, proof
 from agent_studio.isolation.backends import ADVISORY, runtime

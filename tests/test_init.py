@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.release_world import git
 
 from agent_studio.environment.schema import BY_NAME
 from agent_studio.records import LlmUsage
 from agent_studio.staging import activity
-from tests.release_world import git
 
 if TYPE_CHECKING:
     from tests.conftest import Studio
@@ -157,29 +157,19 @@ def test_existing_configuration_and_ignore_file_survive(bare: Studio) -> None:
 def test_git_adds_no_data_of_any_environment(bare: Studio, environment: str) -> None:
     git(bare.path, "init", "-q")
     assert bare.run("init", "--env", environment, "--set", "testData.artifactsCount=0").code == 0
-    for other in ("development", "production"):
-        assert bare.run("memory", "add", "learning", f"What {other} has learned of walnuts", "--env", other).code == 0
     assert bare.run("init", "--env", "production", "--set", "paths.metrics=numbers").code == 0
     sidecar = ("memory", "sidecar", "add", "--agent", "planner", "Estimates are doubled", "--as-operator")
     assert bare.run(*sidecar, "--kind", "pattern").code == 0
     bare.write(".claude/agent-memory/planner/MEMORY.md", "the client's\n")
+    bare.write(".claude/context/house-rules.md", "ours\n")
+    bare.write(".claude/memory/learnings.md", "ours\n")
     bare.write("src/numbers/one.py", "ours\n")
     git(bare.path, "add", "--all")
-    data = re.compile(r"\.claude/(staging|knowledge|metrics|memory|sessions|context|agent-memory)/|numbers/")
+    data = re.compile(r"\.claude/(staging|knowledge|metrics|sessions|agent-memory)/|numbers/")
     added = git(bare.path, "ls-files").splitlines()
     assert [name for name in added if data.match(name)] == [".claude/agent-memory/planner/MEMORY.md"]
-    assert {".claude/config.yaml", ".gitignore", "src/numbers/one.py"} <= set(added)
-
-
-def test_what_a_project_shares_by_git_stays_shared_and_journals_do_not(bare: Studio) -> None:
-    git(bare.path, "init", "-q")
-    bare.write(".claude/context/house-rules.md", "ours\n")
-    bare.write(".claude/metrics/hooks.jsonl", "")
-    git(bare.path, "add", "--all")
-    assert bare.run("init", "--env", "production").code == 0
-    ignored = (bare.path / ".gitignore").read_text().splitlines()
-    assert ".claude/context/" not in ignored
-    assert {".claude/memory/", ".claude/metrics/"} <= set(ignored)
+    shared = {".claude/config.yaml", ".claude/context/house-rules.md", ".claude/memory/learnings.md"}
+    assert {*shared, ".gitignore", "src/numbers/one.py"} <= set(added)
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])

@@ -855,7 +855,7 @@ def _cost_of(daemon: Daemon, model: str, metrics: str) -> str | None:
     record = {"timeUnixNano": str(time.time_ns() - 3_600 * 10**9), "attributes": attributes}
     assert daemon.post("/v1/logs", {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}, JSON) == 200
     ledger = daemon.path / f".claude/staging/{metrics}/llm-usage.log"
-    _until(lambda: model in {line["model"] for line in _lines(ledger)})
+    until(lambda: model in {line["model"] for line in _lines(ledger)})
     return next(line["costUsd"] for line in _lines(ledger) if line["model"] == model)
 
 

@@ -147,7 +147,7 @@ def test_what_cannot_be_applied_is_told_before_and_the_rest_is(shop: Studio) -> 
     assert (done.code, done.out) == (0, "applied 2 of 5 changes\n"), done.err
     assert (shop.path / "added.txt").read_text() == "n\n"
     assert not (shop.path / "deep/er/a.txt").exists()
-    assert not {"notes.md", "Notes.md"} & set(os.listdir(shop.path))
+    assert not {"notes.md", "Notes.md"} & {place.name for place in shop.path.iterdir()}
     assert "not applied: Notes.md: another name differs from it only in case or Unicode form" in done.err
     assert "not applied: deep/er: a folder was in its place" in done.err
 

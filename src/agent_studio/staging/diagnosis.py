@@ -42,7 +42,9 @@ def committed(project: Project) -> Iterator[Finding]:
     name = project.shown(LOCAL)
     with suppress(ConfigurationError):  # said by the findings about the wiring
         if read(project, LOCAL).ours() and repository.tracked(project.path, name):
-            message = f"git tracks {name}, whose hooks name this machine's recorder: on another, each of them would fail"
+            message = (
+                f"git tracks {name}, whose hooks name this machine's recorder: on another, each of them would fail"
+            )
             fix = f"git rm --cached {name} (the file stays), or agent-studio hooks install --shared"
             yield Finding("hooks-committed", Severity.WARNING, message, fix)
 

@@ -28,7 +28,6 @@ from agent_studio.environment.roots import (
 )
 from agent_studio.environment.schema import KINDS
 from agent_studio.errors import AgentStudioError, IntegrityError, StorageError, UsageError
-from agent_studio.isolation import repository
 from agent_studio.isolation.policy import make_written
 from agent_studio.knowledge import table
 from agent_studio.knowledge.base import knowledge_anew
@@ -204,18 +203,22 @@ def _write_project_files(root: EnvironmentRoot, options: Options, report: Report
 def _data_places(root: EnvironmentRoot) -> Iterator[str]:
     """Yield what holds data of any environment, as `.gitignore` names it: commands write before an `init` of theirs.
 
-    What people write is theirs to share where git tracks some of it, and so is what the client keeps beside sidecars.
+    Of the environments that share a root that is journals, what agents keep for themselves and the derived index;
+    what people write there (memory, context, the client's own files) is theirs to share.
     """
     roots = [root, *other_roots(root.project, root.environment)]
-    apart = [f"{place}/" for place in (STATE, *sorted({one.root for one in roots} - {SHARED_ROOT}))]
+    apart = [
+        f"{place}/" for place in dict.fromkeys((STATE, *sorted(one.root for one in roots))) if place != SHARED_ROOT
+    ]
     yield from apart
     places = {place: kind for one in roots for kind, place in one.kinds.items() if not place.startswith(tuple(apart))}
-    tracked = repository.tracked(root.project.path, *places)
     for place, kind in places.items():
         anchored = place if "/" in place else f"/{place}"  # else it would be meant at any depth
         if kind == "agents":
             yield from (f"{anchored}/*/{name}" for name in (HOT, f"{ARCHIVE}/", OWNER, LOCK))
-        elif kind in LOGS or not any(name.startswith(f"{place}/") for name in tracked):
+        elif kind == "knowledge":
+            yield f"{anchored}/{INDEX_FILE}"
+        elif kind in LOGS:
             yield f"{anchored}/"
 
 
