@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from tests.killing import child
 
 from agent_studio import clock
 from agent_studio.capture.ingest.run import ingest
+from agent_studio.capture.ingest.state import State
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import Choice, Environment
 from agent_studio.environment.roots import Project
@@ -74,8 +76,13 @@ class Desk:
     def context(self) -> Context:
         return open_context(Project(self.project), Choice(Environment.STAGING, "--env"), {})
 
-    def ingest(self) -> Report:
-        return ingest(self.context)
+    def ingest(self, **options: Any) -> Report:
+        return ingest(self.context, **options)
+
+    def ids(self, folder: str, stem: str) -> list[str]:
+        """Return the ids of a journal's records, also of days that are over."""
+        places = sorted((self.root / folder).glob(f"{stem}*.jsonl"))
+        return [json.loads(line)["eventId"] for place in places for line in place.read_bytes().splitlines()]
 
     def replay(self, scenario: str) -> list[bytes]:
         """Lay out the transcripts of a recorded session and return the lines of its inbox."""
@@ -216,6 +223,53 @@ def test_an_end_that_a_killed_run_had_taken_in_is_not_hidden_by_a_later_event(de
     events = Counter(record["event"] for record in desk.records("session-log.jsonl"))
     assert events == Counter(record["event"] for record in whole.records("session-log.jsonl"))
     assert (desk.errors, len(desk.usage)) == (whole.errors, len(whole.usage))
+
+
+def test_an_end_that_a_killed_run_has_written_too_early_is_not_written_again(desk: Desk) -> None:
+    """The next run still waits for what the session cost; the one after that comes to the end."""
+    first, *lines = desk.replay("2.0.76/tools")
+    desk.inbox.write_bytes(b"".join([first, *lines]))
+    assert child(lambda: _killed_in_commit(2, desk.ingest))
+    written = desk.ids("sessions", "session-log")
+    start = json.loads(first)
+    start["payload"]["session_id"] = "another"
+    with desk.inbox.open("ab") as inbox:
+        inbox.write(json.dumps(start).encode() + b"\n")
+    desk.ingest(settle_s=1e8)
+    desk.ingest()
+    found = desk.ids("sessions", "session-log")
+    assert set(written) < set(found)
+    assert len(found) == len(set(found)) == len(written) + 1
+
+
+def test_an_error_that_a_killed_run_has_written_too_early_is_not_written_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clock was ahead, so that the session could no longer end by the error; the next one's is right."""
+    *lines, end = desk.replay("2.1.330/agent_foreground_error")
+    desk.inbox.write_bytes(b"".join(lines))
+    assert child(lambda: _killed_in_commit(2, desk.ingest))
+    written = sorted(desk.ids("metrics", "errors"))
+    at_ns = json.loads(end)["ts"]
+    with monkeypatch.context() as patched:
+        patched.setattr(clock, "now", lambda: datetime.fromtimestamp(at_ns / 1e9, UTC))
+        desk.ingest()
+    desk.ingest()
+    assert sorted(desk.ids("metrics", "errors")) == written
+
+
+def _killed_in_commit(number: int, work: Callable[[], object]) -> None:
+    """Be killed when the records of a commit are written and the state is not: the first has what events tell."""
+    commits, kept = count(1), State.commit
+
+    def commit(held: State) -> None:
+        if next(commits) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        kept(held)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(State, "commit", commit)
+        work()
 
 
 def _killed_in(name: str, work: Callable[[], object]) -> None:

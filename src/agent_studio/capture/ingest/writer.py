@@ -3,7 +3,8 @@
 1. The records of a batch are appended, one write a file; the ledger's book writes what responses used.
 2. One transaction keeps the cursor, what is open, and how large each journal now is.
 A crash between the two leaves journals larger than remembered. Their `eventId`s beyond are read at the next start,
-and those records are not written again.
+and those records are not written again: by that run, or by the one that comes to them. A run whose clock was ahead, or
+that waited less for a session's end, was further than the next.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _ID = b'"eventId":"'
 _ID_LENGTH = 32
 _IDS_FIRST = frozenset((UNROUTED, UNKNOWN, DAMAGED))
 """Files whose lines hold what others wrote, behind our own id."""
+_LEFT = "left"
+_LEFT_MAX = 10_000
 
 
 @dataclass
@@ -71,6 +74,8 @@ class Writer:
         self._told: list[Told] = []
         self._sizes = state.outputs()
         self._learning = self._learn() if state.fresh else bool(state.note("learning"))
+        self._left = dict.fromkeys(state.note(_LEFT) or ())
+        """What runs that were cut short have written and no run has come to since, oldest first."""
 
     @property
     def held(self) -> int:
@@ -80,8 +85,7 @@ class Writer:
     def add(self, record: Record, unique: str, environment: str) -> None:
         """Write a record whose id comes from its place in the inbox."""
         output = self._outputs.get((environment, record.file)) or self._output(environment, record.kind, record.file)
-        if unique in output.beyond:
-            output.beyond.discard(unique)
+        if self._is_written(output, unique):
             return
         if self._learning and self._state.has_seen(unique):
             return
@@ -92,11 +96,16 @@ class Writer:
         first = self._state.see(unique)
         if first:
             output = self._output(environment, record.kind, record.file)
-            if unique in output.beyond:
-                output.beyond.discard(unique)
-            else:
+            if not self._is_written(output, unique):
                 output.lines.append(self._line(record, unique, environment))
         return first
+
+    def _is_written(self, output: _Output, unique: str) -> bool:
+        """Tell whether a run that was cut short has written a record; each is come to once."""
+        if unique in output.beyond:
+            output.beyond.discard(unique)
+            return True
+        return unique in self._left and self._left.pop(unique) is None
 
     def _line(self, record: Record, unique: str, environment: str) -> dict[str, Any]:
         return record.to_line(event_id=unique, environment=environment, release=self._release(record))
@@ -116,9 +125,7 @@ class Writer:
             output = self._outputs.get((environment, USES)) or self._opened(
                 environment, USES, self._roots[environment].state
             )
-            if line["eventId"] in output.beyond:
-                output.beyond.discard(line["eventId"])
-            else:
+            if not self._is_written(output, line["eventId"]):
                 output.lines.append(line)
 
     def turn_away(self, line: dict[str, Any]) -> None:
@@ -129,9 +136,9 @@ class Writer:
     def _keep(self, name: str, line: dict[str, Any], folder: Folder, environment: str) -> None:
         journal.encode(line)  # what cannot be written must fail now, not with the whole batch
         output = self._outputs.get((environment, name)) or self._opened(environment, name, folder)
-        if line["eventId"] in output.beyond:
-            output.beyond.discard(line["eventId"])
-        elif not (self._learning and self._state.has_seen(line["eventId"])):
+        if not self._is_written(output, line["eventId"]) and not (
+            self._learning and self._state.has_seen(line["eventId"])
+        ):
             output.lines.append(line)
 
     def usage(self, told: Told) -> None:
@@ -139,7 +146,7 @@ class Writer:
         self._told.append(replace(told, release=self._release(told.record)))
 
     def commit(self, *, done: bool = False) -> None:
-        """Write what is held back and keep the state; `done` when nothing of a run that was cut short can be left."""
+        """Write what is held back and keep the state; `done` when all has been come to that there is for this run."""
         for output in list(self._outputs.values()):
             self._flush(output)
         if self._told:
@@ -150,11 +157,13 @@ class Writer:
             self._told.clear()
         for output in self._outputs.values():
             if done:
+                self._left |= dict.fromkeys(sorted(output.beyond))
                 output.beyond.clear()
             if not output.beyond:
                 status = output.folder.status(output.name)
                 output.remembered = 0 if status is None else status.st_size
             self._state.put_output(_place(output), output.remembered)
+        self._state.put_note(_LEFT, list(self._left)[-_LEFT_MAX:])
         self._state.put_note("learning", self._learning and not done)
         self._learning = self._learning and not done
         self._state.commit()
