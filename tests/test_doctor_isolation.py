@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +17,9 @@ from agent_studio.environment.roots import Project
 from agent_studio.isolation import claims, planting, probe, proof
 from agent_studio.isolation.backends import ADVISORY, runtime
 from agent_studio.isolation.choice import BACKENDS, Choice, choose
+from agent_studio.isolation.routes import reading
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Studio
 
     from agent_studio.environment.context import Context
@@ -196,3 +196,17 @@ def test_smoke_says_why_it_cannot_try(apart: Studio) -> None:
     check = next(one for one in done.data["checks"] if one["name"] == "isolation-holds")
     assert (done.code, check["verdict"]) == (0, "SKIPPED")
     assert "advisory" in check["message"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="nothing that is always full")
+def test_a_probe_whose_disk_is_full_leaves_no_traceback_on_the_screen(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    one = {"route": next(iter(reading.ROUTES)), "file": str(tmp_path / "secret"), "folder": str(tmp_path)}
+    attempts = [{**one, "inner": "secret", "given": {}}]
+    plan = {"result": "/dev/full", "scratch": str(tmp_path), "outside": {}, "more": [], "attempts": attempts}
+    (tmp_path / "plan").write_text(json.dumps(plan))
+    child = Path(reading.__file__).with_name("child.py")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(child), str(tmp_path / "plan")], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""

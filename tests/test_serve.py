@@ -856,7 +856,8 @@ def _cost_of(daemon: Daemon, model: str, metrics: str) -> str | None:
     assert daemon.post("/v1/logs", {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}, JSON) == 200
     ledger = daemon.path / f".claude/staging/{metrics}/llm-usage.log"
     until(lambda: model in {line["model"] for line in _lines(ledger)})
-    return next(line["costUsd"] for line in _lines(ledger) if line["model"] == model)
+    cost: str | None = next(line["costUsd"] for line in _lines(ledger) if line["model"] == model)
+    return cost
 
 
 def test_what_is_configured_while_it_serves_counts_and_what_set_says_stays(idle: Daemon) -> None:

@@ -225,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._count()
         if self.path.startswith("/v1/models"):
             names = self.owner.models
-            listed = names and [{"type": "model", "id": name, "display_name": name} for name in names]
+            listed = None if names is None else [{"type": "model", "id": name, "display_name": name} for name in names]
             self.send_json(200, {"object": "list", "data": listed, "has_more": False})
         else:
             self.send_json(404, _error("not_found_error", self.path))

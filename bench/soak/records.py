@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Facts = dict[str, dict[str, "Fact"]]
 SOAK_HOOK, OWN_HOOK = "soak.sh", "guard_bash.py"
+_BEGINS = '{"ts":'
 _BY_STATUS: Mapping[str, str] = {"failure": "SystemError", "timeout": "SystemError"}
 _TOKENS = ("inputTokens", "outputTokens", "cacheReadTokens", "cacheWrite5mTokens", "cacheWrite1hTokens")
 
@@ -200,6 +201,11 @@ def _between(name: str, what: str, here: Counter[str], least: Counter[str], most
         yield f"{name}: {what} {dict(here)}, not from {dict(least)} to {dict(most)}"
 
 
+def _is_of_a_recorder(text: str) -> bool:
+    """Tell what a killed recorder, or one whose disk was full, may have left of a line."""
+    return text.startswith(_BEGINS[: len(text)])
+
+
 def dirt(facts: Facts, place: Place, here: Found) -> Iterator[str]:
     """Yield every line of dirt that was not counted once, and every line counted that was none of ours."""
     kept = [json.loads(line) for line in _kept(place, "damaged-events.jsonl")]
@@ -210,7 +216,7 @@ def dirt(facts: Facts, place: Place, here: Found) -> Iterator[str]:
     for identity, fact in own.items():
         if counted[identity] != 1 and fact.state == "done":
             yield f"a line of dirt was counted {counted[identity]} times: {fact.id}"
-    foreign = [entry for entry in kept if entry["sha256"] not in names and not entry["text"].startswith('{"ts":')]
+    foreign = [entry for entry in kept if entry["sha256"] not in names and not _is_of_a_recorder(entry["text"])]
     if foreign:
         yield f"{len(foreign)} lines are counted as damaged that nobody damaged: {foreign[0]}"
     unknown = b"".join(_kept(place, "unknown-events.jsonl")).decode()

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_studio.environment.roots import DEFINITIONS
+from agent_studio.environment.detect import DEFINITIONS
 from agent_studio.knowledge import hooked
 from agent_studio.knowledge.plugins import Plugin, plugins_of
 from agent_studio.redaction import find_secrets

@@ -11,6 +11,7 @@ import json
 import os
 import runpy
 import sys
+from contextlib import suppress
 from importlib.util import module_from_spec, spec_from_file_location
 
 
@@ -26,7 +27,8 @@ def main() -> None:
     apart = {*reading.APART, *changing.APART}
     for more in plan["more"]:
         routes |= runpy.run_path(more)["ROUTES"]
-    with open(plan["result"], "ab", buffering=0) as result:
+    # on a full disk what is not written counts as not tried, without a traceback on the user's screen
+    with suppress(OSError), open(plan["result"], "ab", buffering=0) as result:
         for number, one in enumerate(plan["attempts"]):
             scratch = os.path.join(plan["scratch"], str(number))
             os.mkdir(scratch)

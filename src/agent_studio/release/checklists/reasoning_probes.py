@@ -41,7 +41,7 @@ def party(inner: Context) -> str:
     split = _held(inner, {"architect": [_position("A")], "developer": [_position("A")], "*": [_position("B")]})
     if split.state == STRONG:
         raise ProbeError("two seats chose A and the others B, and that is a strong consensus")
-    place = parties.find(inner, parties.ids(inner)[0])
+    place = parties.every(inner)[0]
     if verify(inner, place).verdict != PASS:
         raise ProbeError("the transcript of a party does not verify")
     whole = place.folder.read(parties.TRANSCRIPT)
