@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent_studio.cli.dispatch import Session
+    from agent_studio.isolation.secrets.baseline import Baseline
     from agent_studio.reasoning.client.install import Placed
 
 _PLANNED = {CREATED: "would be created", KEPT: "is there", DIFFERS: "is another one, and would be kept"}
@@ -73,7 +74,18 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         report = initialise(*arguments)
         if placed is not None:
             placing.note_baseline(placed)
-    problems = [
+    problems = _problems(session, report, skills, accepted)
+    if report.failure:
+        problems.append(Problem(report.failure.code, report.failure.message, report.failure.hint))
+    code = report.failure.exit_code if report.failure else ExitCode.DONE
+    _note(session, report)
+    with_option = "" if VARIABLE in session.variables else f" --env {session.choice.environment}"
+    return Result(_data(report, skills), lambda screen: _render(screen, report, skills, with_option), code, problems)
+
+
+def _problems(session: Session, report: Report, skills: Sequence[Placed], accepted: Baseline) -> list[Problem]:
+    """Return what was left out or kept as it is, and what git would carry to others."""
+    return [
         *(_differs(one.path) for one in skills if one.state == DIFFERS),
         *(
             Problem(
@@ -86,12 +98,6 @@ def run(args: argparse.Namespace, session: Session) -> Result:
         *(Problem("skipped", f"{path} was not indexed: {reason}") for path, reason in report.skipped),
         *(Problem(found.code, found.message, found.fix) for found in diagnosis.committed(session.project)),
     ]
-    if report.failure:
-        problems.append(Problem(report.failure.code, report.failure.message, report.failure.hint))
-    code = report.failure.exit_code if report.failure else ExitCode.DONE
-    _note(session, report)
-    with_option = "" if VARIABLE in session.variables else f" --env {session.choice.environment}"
-    return Result(_data(report, skills), lambda screen: _render(screen, report, skills, with_option), code, problems)
 
 
 def _differs(place: object) -> Problem:
