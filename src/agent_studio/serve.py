@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from agent_studio.dashboard.web import Dashboard
     from agent_studio.environment.context import Context
     from agent_studio.environment.roots import EnvironmentRoot
+    from agent_studio.monitor.retention import Tidying
 
 GRACE_SECONDS = 5
 _BACKLOG = 256
@@ -45,6 +46,7 @@ _KEEP_ALIVE_SECONDS = 65
 _FRESH_SECONDS = 2.0
 _ALLOCATION = {-8: 2, -3: 1 << 20}
 """`M_ARENA_MAX` and `M_MMAP_THRESHOLD` of glibc's malloc.h; other systems have no such function, or leave it alone."""
+_GIVE_BACK_SECONDS = 60.0
 _SWITCH_SECONDS = 0.0005
 """A tenth of Python's own: a decision must not wait behind a batch that is unpacked or ingested."""
 
@@ -236,6 +238,14 @@ def _share_memory() -> None:
             ctypes.CDLL(None).mallopt(parameter, value)
 
 
+def _give_back() -> None:
+    """Give back what is free between what is used; glibc by itself gives back only the end of an arena."""
+    with suppress(OSError, AttributeError):
+        import ctypes  # noqa: PLC0415 - only then
+
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class _Ingest:
     """Turns what was recorded into records, again and again, beside the requests."""
 
@@ -264,32 +274,39 @@ class _Ingest:
 
     def _run(self) -> None:
         from agent_studio.monitor.retention import Tidying  # noqa: PLC0415 - a third of a daemon's start otherwise
-        from agent_studio.release.attribution import ingest  # noqa: PLC0415 - as above
 
-        tidying = Tidying()
-        while True:
+        tidying, given_back_s = Tidying(), time.monotonic()
+        last = False
+        while not last:
             last = self._stop.wait(self._interval_s)
-            state = "ok"
-            context: Context | None = None
-            try:
-                context = self._fresh()
-                report = ingest(context)
-                for notice in report.budget_notices:
-                    self._say(f"budget {notice['budget']}: {notice['level']} % reached")
-                if not last:
-                    for fault in tidying.after(context, was_sealed=bool(report.sealed)).faults:
-                        self._say(f"{fault.name}: {fault.reason}")
-            except AgentStudioError as error:
-                state = error.message
-            except Exception as error:  # noqa: BLE001 - the daemon outlives a bug in a round
-                state = f"{type(error).__name__}: {error}"
-                if context is not None and state != self.state:
-                    log.exception(context, "ingest.crashed", error)
-            if state not in {"ok", self.state}:
-                self._say(f"ingest: {state}")
-            self.state = state
-            if last:
-                return
+            self._round(None if last else tidying)
+            if time.monotonic() - given_back_s > _GIVE_BACK_SECONDS:
+                _give_back()
+                given_back_s = time.monotonic()
+
+    def _round(self, tidying: Tidying | None) -> None:
+        """Take in what was recorded, and tidy up unless it is the end; a bug in a round does not end the daemon."""
+        from agent_studio.release.attribution import ingest  # noqa: PLC0415 - a third of a daemon's start otherwise
+
+        state = "ok"
+        context: Context | None = None
+        try:
+            context = self._fresh()
+            report = ingest(context)
+            for notice in report.budget_notices:
+                self._say(f"budget {notice['budget']}: {notice['level']} % reached")
+            if tidying:
+                for fault in tidying.after(context, was_sealed=bool(report.sealed)).faults:
+                    self._say(f"{fault.name}: {fault.reason}")
+        except AgentStudioError as error:
+            state = error.message
+        except Exception as error:  # noqa: BLE001 - as the docstring says
+            state = f"{type(error).__name__}: {error}"
+            if context is not None and state != self.state:
+                log.exception(context, "ingest.crashed", error)
+        if state not in {"ok", self.state}:
+            self._say(f"ingest: {state}")
+        self.state = state
 
 
 class _Fresh:
