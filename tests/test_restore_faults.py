@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are followed by /proc"),
 ]
-EVERY = int(os.environ.get("RESTORE_FAULTS_EVERY", "6"))
+EVERY = int(os.environ.get("RESTORE_FAULTS_EVERY", "12"))
 """Of the states and steps: all of them take minutes."""
 FEW = {"memory/learnings.md": b"# Learnt", "memory/gone.md": b"gone later", "agents/r/hot.jsonl": b'{"a":1}\n'}
 

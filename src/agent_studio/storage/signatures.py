@@ -149,3 +149,7 @@ def _run(arguments: Sequence[str], data: bytes = b"") -> subprocess.CompletedPro
         raise SignerMissingError(
             f"{_TOOL} did not answer within {_SECONDS} s", hint="a key with a passphrase needs ssh-agent"
         ) from None
+    except OSError as error:  # no process can be started, no pipe be written to
+        raise SignerMissingError(
+            f"{_TOOL} could not be run: {error.strerror or error}", hint="free memory or space, then try again"
+        ) from None
