@@ -54,6 +54,8 @@ def main() -> None:
     """Take every picture, or those that are named."""
     wanted = [shot for shot in SHOTS if shot.name in sys.argv[1:] or not sys.argv[1:]]
     place = program() or sys.exit("no Chromium is installed")
+    if not subprocess.run(["fc-list", "Inter"], check=False, capture_output=True).stdout:
+        sys.exit("the font Inter is not installed: apt-get install fonts-inter")
     TARGET.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         project = demo.make(Path(folder))
