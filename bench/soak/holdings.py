@@ -109,10 +109,12 @@ def parties(place: Place, facts: Facts, figures: dict[str, Any]) -> Iterator[str
     for one in listed:
         if one["question"] not in facts.get("party", {}):
             yield f"nobody held the party {one}"
-        if one["state"] is None or one["running"] or one["problem"]:
+        if not one["reason"]:  # killed: it can be gone on with, unless an agent of its was changed since
             place.ours("party", "resume", one["id"])
         proved = place.ours("party", "verify", one["id"])
-        if proved.code and one["state"] is not None:
+        held = facts.get("party", {}).get(one["question"])
+        open_still = any(problem["code"] == "not-ended" for problem in proved.problems)
+        if proved.code and not (open_still and held and held.state == "meant"):
             yield f"party verify {one['id']}: {proved.code} {proved.data.get('faults')} {proved.problems}"
     figures["parties"] = len(listed)
 
