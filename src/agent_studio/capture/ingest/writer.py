@@ -105,7 +105,10 @@ class Writer:
         if unique in output.beyond:
             output.beyond.discard(unique)
             return True
-        return unique in self._left and self._left.pop(unique) is None
+        if unique in self._left:
+            del self._left[unique]
+            return True
+        return False
 
     def _line(self, record: Record, unique: str, environment: str) -> dict[str, Any]:
         return record.to_line(event_id=unique, environment=environment, release=self._release(record))
