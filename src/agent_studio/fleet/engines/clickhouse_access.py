@@ -49,7 +49,8 @@ class ClickHouseDoors:
             raise UsageError(f"{name} has another duty: {held[0].may}", hint="choose another name")
         is_set = password is not None and (name not in known or anew)
         with self._engine.connection() as db:
-            for statement in granting(grant, self._engine.cluster, password if is_set else None):
+            creating, *rights = granting(grant, self._engine.cluster, password if is_set else None)
+            for statement in rights if name in known else (creating, *rights):
                 db.command(statement)
             if is_set and name in known:
                 db.command(f"ALTER USER {quoted(name)}{on_cluster(self._engine.cluster)} {_identified(password or '')}")
@@ -90,9 +91,9 @@ def quoted(name: str) -> str:
 
 
 def granting(grant: Grant, cluster: str, password: str | None = None) -> list[str]:
-    """Return the statements of a grant; without a password the user's is not shown."""
+    """Return the statements of a grant, that which creates the user first; without a password it is not shown."""
     name, on = quoted(user(grant)), on_cluster(cluster)
-    made = f"CREATE USER IF NOT EXISTS {name}{on} {_identified(password)}"
+    made = f"CREATE USER {name}{on} {_identified(password)}"  # refused where somebody else's user has the name
     if grant.may == "read":
         policy, text = quoted(f"{grant.name}: {grant.project}"), _literal(grant.project)
         reads = [
