@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sessions", type=int, default=1_000, help="random sessions under a limit")
     parser.add_argument("--no-models", action="store_true", help="leave the calls of models out")
     parser.add_argument("--soak-minutes", type=float, default=60, help="of everything at once; 0 leaves it out")
+    parser.add_argument("--soak-report", type=Path, help="what `python -m bench.soak --out` wrote, instead of a soak")
     parser.add_argument("--no-properties", action="store_true", help="leave the property tests out")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=measure.REPOSITORY / "bench/TRIALS.md")
@@ -130,7 +131,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     yield party_trial.canaries(args.parties, args.seed)
     yield party_trial.kills(args.party_kills, args.seed)
     yield party_bench.trial()
-    yield soak.trial(args.soak_minutes, with_client=not args.no_client)
+    yield soak.trial(args.soak_minutes, with_client=not args.no_client, told=args.soak_report)
     yield _properties(wanted=not args.no_properties)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
+import select
 import shutil
 import signal
 import socket
@@ -31,7 +32,7 @@ from agent_studio.fleet.tables import SCHEMA
 PASSWORD = "of the server's owner"
 _OWNER = "postgres"
 _STARTS_WITHIN_S = 60
-_STILL_HELD = "pre-existing shared memory block"
+_ENDS_WITHIN_S = 30
 _SETTINGS = {
     "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", "shared_buffers": "32MB",
     "max_connections": "60", "autovacuum_naptime": "600s", "log_min_messages": "fatal",
@@ -65,12 +66,13 @@ class PostgreSQLServer:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         told = [f"-c{name}={value}" for name, value in {**self.settings, "port": self.port}.items()]
-        log = (self.folder / "log").open("ab")
-        with log:
+        self._alive, held = os.pipe()
+        with (self.folder / "log").open("ab") as log, os.fdopen(held, "wb"):
             self.process = subprocess.Popen(
                 [*_ends_with_us(), str(self._binaries / "postgres"), "-D", str(self.data), *told],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._user, extra_groups=self._groups,
                 cwd=self.folder, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}, start_new_session=True,
+                pass_fds=[held],
             )  # fmt: skip
         ends = time.monotonic() + _STARTS_WITHIN_S
         while True:
@@ -78,23 +80,22 @@ class PostgreSQLServer:
                 self.connect(_OWNER).close()
                 return
             told_last = (self.folder / "log").read_text(errors="replace")[-2000:]
-            if self.process.poll() is not None and _STILL_HELD in told_last and time.monotonic() < ends:
-                time.sleep(0.2)  # children of one that was killed are not gone yet
-                self.start()
-                return
             assert self.process.poll() is None, told_last
             assert time.monotonic() < ends, told_last
             time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT in order, SIGQUIT at once, SIGKILL as a crash would."""
+        """End it: SIGINT in order, SIGQUIT at once, SIGKILL as a crash would. Its children are gone then, too."""
         if self.process is not None:
             self.process.send_signal(how)
-            self.process.wait(30)
+            self.process.wait(_ENDS_WITHIN_S)
+            ended, _, _ = select.select([self._alive], [], [], _ENDS_WITHIN_S)
+            assert ended, "children of the server have not ended"
+            os.close(self._alive)
             self.process = None
 
     def restart(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End it and start it again with its data; after SIGKILL its children are gone first."""
+        """End it and start it again with its data."""
         self.stop(how)
         self.start()
 

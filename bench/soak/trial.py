@@ -166,13 +166,12 @@ def _account(place: Place, report: Report) -> None:
     report.faults += wrong
 
 
-def trial(minutes: float, *, with_client: bool) -> Trial:
-    """Return the row of the report of all trials."""
-    found = Trial(f"everything at once for {minutes:g} min, much goes wrong, every total exact")
-    if not minutes:
-        found.name, found.not_run = "everything at once, much goes wrong, every total exact", "--soak-minutes 0"
-        return found
-    report = Soak(minutes, with_client=with_client).run()
+def trial(minutes: float, *, with_client: bool, told: Path | None = None) -> Trial:
+    """Return the row of the report of all trials: of a soak now, or of one whose report is the JSON file `told`."""
+    if not minutes and told is None:
+        return Trial("everything at once, much goes wrong, every total exact", not_run="--soak-minutes 0")
+    report = _read(told) if told else Soak(minutes, with_client=with_client).run()
+    found = Trial(f"everything at once for {report.minutes:g} min, much goes wrong, every total exact")
     found.faults += report.faults
     told = ("responses", "hooks", "errors", "notes", "parties", "backups", "releases", "fullDisks")
     found.figures += [f"{report.figures.get(name, 0):,} {name}" for name in told]
@@ -183,3 +182,8 @@ def trial(minutes: float, *, with_client: bool) -> Trial:
         )
     found.figures += [f"not run: {reason}" for reason in report.not_run]
     return found
+
+
+def _read(told: Path) -> Report:
+    of_report = json.loads(told.read_text(encoding="utf-8"))
+    return Report(**{name: of_report[name] for name in Report.__dataclass_fields__})
