@@ -11,7 +11,7 @@ SITE := build/docs/venv
 # Set, it has every start of Python compile what was compiled before.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check fast trials bench reference plugin docs dist sbom audit lock clean
+.PHONY: run test check fast programs trials bench reference plugin docs dist sbom audit lock clean
 
 run: $(STAMP)
 	@$(BIN)/agent-studio init --env staging --with-activity --project $(EXAMPLE)
@@ -20,10 +20,9 @@ run: $(STAMP)
 	@$(BIN)/agent-studio monitor --env staging --project $(EXAMPLE)
 	@$(BIN)/agent-studio cost report --env staging --by model --project $(EXAMPLE)
 
-test: check
-	@bash scripts/setup.sh browser
+test: $(STAMP)
+	@$(MAKE) --no-print-directory --jobs 2 check programs
 	@bash scripts/setup.sh engines
-	@bash scripts/setup.sh tools
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(STAMP)
@@ -43,10 +42,12 @@ $(SITE)/.complete: docs/requirements.lock | $(STAMP)
 	@PIP_CONSTRAINT= $(SITE)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
 	@touch $@
 
-trials: $(STAMP)
+programs:
 	@bash scripts/setup.sh browser
-	@bash scripts/setup.sh engines
 	@bash scripts/setup.sh tools
+
+trials: $(STAMP) programs
+	@bash scripts/setup.sh engines
 	$(BIN)/python bench/trials.py
 
 bench: $(STAMP)

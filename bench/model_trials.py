@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from agent_studio.environment.context import Context
     from agent_studio.reasoning.asking import Answer
 
-CLIENT = "2.1.330"
 SCHEMA = {
     "type": "object",
     "properties": {"option": {"enum": ["A", "B"]}, "confidence": {"type": "number"}},
@@ -59,7 +58,7 @@ def trials(sessions: int, seed: int, *, with_client: bool = True, wanted: bool =
 
 def client(folder: Path) -> tuple[list[str], str]:
     """Ask the real client in a project whose hooks would show; return the faults and a figure."""
-    found = claude.install(CLIENT)
+    found = claude.install(claude.NEWEST)
     api = MessagesApi({_MARK: [Turn(tools=[Tool("StructuredOutput", _SAID)])]})
     home = folder / "home"
     with api.serving(), _variables(claude.variables(found, home, api.url)):
@@ -80,7 +79,7 @@ def client(folder: Path) -> tuple[list[str], str]:
     served = api.served[0].usage
     if (answer.reply.usage.input, answer.reply.usage.output) != (served.input, served.output):
         faults.append(f"{answer.reply.usage} was counted, {served} was served")
-    return faults, f"Claude Code {CLIENT}, {seconds:.2f} s, {answer.cost_usd} USD as it reports"
+    return faults, f"Claude Code {claude.NEWEST}, {seconds:.2f} s, {answer.cost_usd} USD as it reports"
 
 
 def compatible(folder: Path) -> tuple[list[str], str]:

@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a 
 from bench.client import claude
 from bench.client.messages_api import MessagesApi, Tool, Turn
 from bench.measure import clean_variables
-from bench.model_trials import CLIENT
 from bench.projects import Trial
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def client(folder: Path) -> tuple[list[str], str]:
     api = MessagesApi({_QUESTION: [Turn(tools=[Tool("StructuredOutput", _SAID)])]})
     with api.serving():
         found = _party(
-            folder, "claude:claude-haiku-4-5", claude.variables(claude.install(CLIENT), folder / "home", api.url)
+            folder, "claude:claude-haiku-4-5", claude.variables(claude.install(claude.NEWEST), folder / "home", api.url)
         )
     faults = _faults(folder, found, state="strong", priced=True)
     return [*faults, *_wrong("requests", len(api.requests), _SEATS)], _figure(found)

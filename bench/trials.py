@@ -45,7 +45,7 @@ from bench import (
     release_kills,
     search_quality,
 )
-from bench.client import claude, finding, isolated, plugged, released, remembering, verdict
+from bench.client import claude, finding, guarded, isolated, plugged, released, remembering, verdict
 from bench.projects import Trial, examine
 from bench.soak import trial as soak
 from bench.transcripts import ccusage, differential
@@ -111,10 +111,11 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
         yield _client(f"what Claude Code {version} did is what the records say", verdict.trial, version, args)
         yield _client(f"artifacts found through Claude Code {version}", finding.trial, version, args)
         yield _client(f"memory in Claude Code {version}, sidecars apart", remembering.trial, version, args)
+        yield _client(f"what is denied in Claude Code {version} does not happen", guarded.trial, version, args)
         yield _client(f"the plugin in Claude Code {version}, installed, used, taken out", plugged.trial, version, args)
         for backend in ISOLATED:
             yield _isolated(version, backend, wanted=not args.no_client)
-    newest = next(iter(claude.VERSIONS))
+    newest = claude.NEWEST
     yield _client(f"elicitation asked for in Claude Code {newest}", elicit_client.trial, newest, args)
     yield elicit_selection.trial()
     yield _client(
@@ -122,7 +123,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     )
     yield _simulated(wanted=not args.no_properties)
     for repository in (None, *args.repository):
-        yield _released(next(iter(claude.VERSIONS)), repository, args)
+        yield _released(newest, repository, args)
     yield from model_trials.trials(args.sessions, args.seed, with_client=not args.no_client, wanted=not args.no_models)
     yield from party_models.trials(with_client=not args.no_client, wanted=not args.no_models)
     yield built.trial(wanted=not args.no_package)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
 
 from bench import kills
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 class Victim(Protocol):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bench import alert_quality
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,10 +27,6 @@ from agent_studio.errors import UsageError
 from agent_studio.monitor import alert_history, alerts
 from agent_studio.monitor.alert import CLEAR_MS, HOLD_MS, step
 from agent_studio.monitor.verdict import BREACH, OK, UNKNOWN, Verdict, unknown
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
-
-from bench import alert_quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bench import budget_sessions
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
-
-from bench import budget_sessions
 
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import choose_environment
@@ -45,6 +40,7 @@ from agent_studio.reasoning.models.replay import recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.conftest import Studio
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
+from bench import corpus, measure, projects
+from tests.conftest import REPOSITORY
 
-from bench import corpus, measure, projects  # noqa: E402 - only after the line above
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:

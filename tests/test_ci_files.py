@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
+from tests.conftest import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = REPOSITORY / ".tools" / "bin"
 ACTION = REPOSITORY / "action.yml"
 MANIFEST = REPOSITORY / ".pre-commit-hooks.yaml"

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import copy
 import os
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if os.name == "nt":
     pytest.skip("the driver ends process groups by signals, which Windows has not", allow_module_level=True)
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
-
-from bench.client import claude, finding, verdict
+from bench.client import finding, verdict
 from bench.client.journey import Journey, travel
+from tests import real_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 Records = dict[str, dict[str, list[dict[str, Any]]]]
 
@@ -93,35 +91,22 @@ def _an_ingest_adds_a_record(records: Records) -> str:
 DAMAGES: list[Callable[[Records], str]] = [
     _a_hook_run_is_lost, _a_blocked_hook_counts_as_a_success, _a_failed_agent_counts_as_completed,
     _an_error_is_counted_twice, _an_error_is_lost, _an_end_is_lost, _a_response_is_lost, _a_response_is_counted_twice,
-    _one_token_is_missing, _a_record_is_in_the_wrong_environment, _an_id_is_used_twice, _an_ingest_adds_a_record,
+    _one_token_is_missing, _a_cost_is_another, _a_record_is_in_the_wrong_environment, _an_id_is_used_twice,
+    _an_ingest_adds_a_record,
 ]  # fmt: skip
 """Each spoils the records and names the check that has to see it."""
 
-SAYS_ITS_COST = "2.1.330"
-"""The client that closes a session with its own count."""
 
-
-@pytest.mark.parametrize("version", claude.VERSIONS)
-def test_what_a_real_client_did_is_what_the_records_say(version: str, tmp_path: Path) -> None:
-    """One test a client: the journey takes long, and workers do not share fixtures."""
-    try:
-        client = claude.install(version)
-    except claude.ClientMissingError as reason:
-        pytest.skip(f"Claude Code {version} cannot be had: {reason}")
-    journey = travel(client, tmp_path)
+def test_what_a_real_client_did_is_what_the_records_say(tmp_path: Path) -> None:
+    """One test: the journey takes long, and workers do not share fixtures."""
+    journey = travel(real_client.installed(), tmp_path)
     wrong = verdict.faults(journey)
     assert not wrong, "\n".join(f"{name}: {fault}" for name, faults in wrong.items() for fault in faults)
-    damages = [*DAMAGES, *([_a_cost_is_another] if version == SAYS_ITS_COST else [])]
-    assert [damage.__name__ for damage in damages if not _is_noticed(journey, damage)] == []
+    assert [damage.__name__ for damage in DAMAGES if not _is_noticed(journey, damage)] == []
 
 
-@pytest.mark.parametrize("version", claude.VERSIONS)
-def test_a_model_finds_artifacts_by_the_tools_that_the_client_offers_it(version: str, tmp_path: Path) -> None:
-    try:
-        client = claude.install(version)
-    except claude.ClientMissingError as reason:
-        pytest.skip(f"Claude Code {version} cannot be had: {reason}")
-    assert list(finding.faults(finding.find(client, tmp_path))) == []
+def test_a_model_finds_artifacts_by_the_tools_that_the_client_offers_it(tmp_path: Path) -> None:
+    assert list(finding.faults(finding.find(real_client.installed(), tmp_path))) == []
 
 
 def _is_noticed(journey: Journey, damage: Callable[[Records], str]) -> bool:

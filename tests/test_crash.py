@@ -13,11 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
-
-from bench import kills  # noqa: E402 - only after the line above
+from bench import kills
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

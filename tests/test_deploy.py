@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from tests.conftest import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 DEPLOY = REPOSITORY / "deploy"
 TOOLS, BIN = REPOSITORY / ".tools/bin", Path(sys.executable).parent
 _READ = """

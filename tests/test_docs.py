@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.conftest import REPOSITORY
 
 from agent_studio.cli.dispatch import _spelled_out, _split, whole_parser
 from agent_studio.cli.main import COMMANDS
@@ -34,7 +35,6 @@ from agent_studio.staging.smoke import CHECKS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 EXAMPLE = REPOSITORY / "examples" / "bookshop"
 PAGES = {
     place.relative_to(REPOSITORY).as_posix(): place.read_text(encoding="utf-8")

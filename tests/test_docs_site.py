@@ -10,11 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))
-
-from scripts import site  # noqa: E402 - scripts are no package that is installed
+from scripts import site
+from tests.conftest import REPOSITORY
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _ITEM = re.compile(r"(?:[-*]|\d+\.) ")

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
-
 from bench.client.messages_api import MessagesApi, Turn
 from tests.conftest import until
 from tests.elicit_world import ON, ElicitWorld, finding

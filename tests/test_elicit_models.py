@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
-
 from bench.client import claude
 from bench.client.journey import ours
 from bench.client.messages_api import MessagesApi, Tool, Turn
+from tests import real_client
 from tests.elicit_world import BETTER, ON, PLAN, WEAK, ElicitWorld, finding
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Studio
 
 SCRIPT = [{"findings": [finding()]}, {"verdict": "B", "reason": "clearer"}, {"verdict": "A", "reason": "clearer"}]
@@ -61,10 +59,7 @@ def test_an_answer_against_the_schema_fails_the_method_and_is_paid_for(bare: Stu
 
 
 def test_the_client_answers_as_a_model(tmp_path: Path) -> None:
-    try:
-        client = claude.install(next(iter(claude.VERSIONS)))
-    except claude.ClientMissingError as reason:
-        pytest.skip(str(reason))
+    client = real_client.installed()
     project, home = tmp_path / "shop", tmp_path / "home"
     (project / ".claude").mkdir(parents=True)
     home.mkdir()

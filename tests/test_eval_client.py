@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 if os.name == "nt":
     pytest.skip("the driver ends process groups by signals, which Windows has not", allow_module_level=True)
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
-
 from bench import evals_trial
-from bench.client import claude
+from tests import real_client
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_better_candidate_is_found_by_the_real_client_with_every_response_in_the_ledger(tmp_path: Path) -> None:
-    try:
-        client = claude.install(next(iter(claude.VERSIONS)))
-    except claude.ClientMissingError as reason:
-        pytest.skip(f"Claude Code cannot be had: {reason}")
-    assert list(evals_trial.judged(client, tmp_path.resolve(), {"BETTER": 2})) == []
+    assert list(evals_trial.judged(real_client.installed(), tmp_path.resolve(), {"BETTER": 2})) == []

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+from bench import evals_simulated
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
-
-from bench import evals_simulated
 
 from agent_studio.evals.verdicts import betting, bootstrap
 from agent_studio.evals.verdicts.betting import BETTER, INSUFFICIENT, NO_DIFFERENCE, WORSE, Pairs

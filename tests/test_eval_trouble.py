@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.eval_world import NEEDED, Evals
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
-
 from bench.client.messages_api import MessagesApi, Turn
+from tests.eval_world import NEEDED, Evals
 
 from agent_studio.evals.runs import runner
 

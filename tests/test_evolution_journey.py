@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import evolution_gates, evolution_journey
+from tests.conftest import REPOSITORY
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
-
-from bench import evolution_gates, evolution_journey  # noqa: E402 - only after the line above
 
 EXAMPLE = REPOSITORY / "examples" / "bookshop"
 

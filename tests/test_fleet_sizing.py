@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from bench import fleet_bench, fleet_fill, fleet_load, fleet_sizing
 from tests import fleet_servers
-from tests.conftest import Studio
+from tests.conftest import REPOSITORY, Studio
 from tests.fleet_machines import VARIABLES, Machine
 
 from agent_studio.fleet.address import address
@@ -21,10 +22,8 @@ from agent_studio.fleet.engines.postgresql import PostgreSQL
 from agent_studio.fleet.source import KEY, Source
 from agent_studio.fleet.tables import SCHEMA
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
-
-from bench import fleet_bench, fleet_fill, fleet_load, fleet_sizing  # noqa: E402 - only after the line above
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROWS, DAYS = 2_000, 2
 ENGINE = fleet_sizing.Engine(cpu_s=10, bytes=100, base_s=0.5, read_s=1, cores=3)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from bench.front_matter import strict
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -14,10 +14,6 @@ from ruamel.yaml import YAML
 from agent_studio.knowledge.front_matter import FrontMatter, flat, read, read_yaml
 from agent_studio.knowledge.text import decode
 from agent_studio.knowledge.yaml.reader import mapping
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
-
-from bench.front_matter import strict
 
 FORMS = sorted((Path(__file__).parent / "fixtures/front_matter").glob("*.yaml"))
 

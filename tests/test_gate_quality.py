@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+from bench import gate_quality
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
-
-from bench import gate_quality  # noqa: E402 - only after the line above
-
-from agent_studio.release.statistics import share_verdict  # noqa: E402 - the same
+from agent_studio.release.statistics import share_verdict
 
 OURS, WILSON = "this gate, after each run", "Wilson bound, after each run"
 

@@ -13,8 +13,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from ruamel.yaml import YAML
+from tests.conftest import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 WORKFLOW = REPOSITORY / "examples/github-actions/agent-studio-gate.yml"
 _INSTALLS = "Install"
 

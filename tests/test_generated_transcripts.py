@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
-
 from bench.client.claude import ClientMissingError
 from bench.transcripts import calls, ccusage, differential, generate, truth
 from bench.transcripts.traps import TRAPS, Trap
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Studio
 
 ZONES = ("Europe/Berlin", "America/New_York", "UTC", "Asia/Kathmandu")

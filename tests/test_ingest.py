@@ -16,12 +16,12 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import REPOSITORY
 from tests.killing import child
 
 from agent_studio import clock
@@ -36,11 +36,11 @@ from agent_studio.storage import chain, journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import ModuleType
 
     from agent_studio.capture.ingest.report import Report
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 FIXTURES = REPOSITORY / "tests" / "fixtures" / "claude_code"
 FILES = {
     "hooks.jsonl": "metrics",

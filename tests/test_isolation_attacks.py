@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
 if os.name == "nt":
     pytest.skip("its routes are those of Unix", allow_module_level=True)
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
-
 from bench import attack_routes, attacks
 
 from agent_studio.isolation import claims, probe

@@ -7,9 +7,9 @@ import random
 import re
 from typing import TYPE_CHECKING
 
-import pytest
 from bench.client import claude
 from bench.client.messages_api import MessagesApi, Turn
+from tests import real_client
 from tests.conftest import Studio
 
 from agent_studio.environment.roots import Project
@@ -17,6 +17,8 @@ from agent_studio.knowledge import listing
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 MARKER = "LISTING-SESSION"
 MODEL = "claude-haiku-4-5-20251001"
@@ -26,10 +28,7 @@ _ENTRY = re.compile(r"^- ([^\s:]+(?::[^\s:]+)*)(?: \(\S+\))?(: )?", re.MULTILINE
 
 def listed_by_the_client(studio: Studio, home: Path, **variables: str) -> dict[str, bool]:
     """Return each skill that the client lists and whether its description is with it."""
-    try:
-        client = claude.install("2.1.330")
-    except claude.ClientMissingError as error:
-        pytest.skip(str(error))
+    client = real_client.installed()
     api = MessagesApi({MARKER: [Turn("Done.")]})
     with api.serving():
         environment = claude.variables(client, home, api.url) | variables

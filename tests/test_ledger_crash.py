@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
-
 from bench import ledger as bench
 
 from agent_studio.cost.ledger import Writer
@@ -20,6 +16,9 @@ from agent_studio.cost.segments import START, MovedError, Position, read, segmen
 from agent_studio.cost.verify import verify
 from agent_studio.environment.detect import Environment
 from agent_studio.environment.roots import EnvironmentRoot, Project, environment_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

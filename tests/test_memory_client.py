@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+from bench.client import remembering
+from tests import real_client
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
+if TYPE_CHECKING:
+    from pathlib import Path
 
-from bench.client import claude, remembering
 
-
-@pytest.mark.parametrize("version", claude.VERSIONS)
-def test_the_client_is_given_memory_and_denied_another_agents_sidecar(version: str, tmp_path: Path) -> None:
-    try:
-        client = claude.install(version)
-    except claude.ClientMissingError as reason:
-        pytest.skip(f"Claude Code {version} cannot be had: {reason}")
-    assert list(remembering.faults(*remembering.remember(client, tmp_path))) == []
+def test_the_client_is_given_memory_and_denied_another_agents_sidecar(tmp_path: Path) -> None:
+    assert list(remembering.faults(*remembering.remember(real_client.installed(), tmp_path))) == []

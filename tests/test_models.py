@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
-
 from bench.client.messages_api import MessagesApi, Turn
 
 from agent_studio.environment.context import Context, open_context

@@ -15,8 +15,6 @@ import pytest
 
 if os.name == "nt":
     pytest.skip("the program that stands for the client is a script", allow_module_level=True)
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
-
 from bench import model_trials
 from bench.client import claude
 

@@ -8,16 +8,16 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from bench import built
+from scripts import dist
+from scripts.locked import read_lock
+from tests.conftest import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ and scripts/ there
-
-from bench import built  # noqa: E402 - only after the line above
-from scripts import dist  # noqa: E402
-from scripts.locked import read_lock  # noqa: E402
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHORT = {
     step: built.JOURNEY[step]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bench.client.messages_api import MessagesApi, Turn
 from tests.party_world import Direct, claims, for_it, held, script
 
 from agent_studio.reasoning.party import outcome, report, rounds
 from agent_studio.reasoning.party.consensus import NONE, STRONG
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
-
-from bench.client.messages_api import MessagesApi, Turn
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Studio
 
 AGREEING = (

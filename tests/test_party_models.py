@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
-
 from bench import party_models
 
 pytest.importorskip("pydantic_ai")

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # bench is no part of the package
-
 from bench.client.messages_api import MessagesApi, Turn
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from bench.client import claude, released
+from bench.client import released
+from tests import real_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,8 +18,4 @@ pytestmark = [
 
 
 def test_what_the_client_burned_in_goes_live_and_what_fails_there_goes_back(tmp_path: Path) -> None:
-    try:
-        client = claude.install(next(iter(claude.VERSIONS)))
-    except claude.ClientMissingError as reason:
-        pytest.skip(str(reason))
-    assert list(released.faults(released.travel(client, tmp_path.resolve()))) == []
+    assert list(released.faults(released.travel(real_client.installed(), tmp_path.resolve()))) == []

@@ -14,10 +14,10 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
+from bench import kills
 from tests.killing import Plan, child
 
 from agent_studio import clock
@@ -29,12 +29,9 @@ from agent_studio.monitor.retention import Tidying, tidy
 from agent_studio.storage.folder import Folder
 from agent_studio.storage.locks import exclusive
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
-
-from bench import kills  # noqa: E402 - only after the line above
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Studio
 
 EVERY = int(os.environ.get("KILLS_EVERY", "8"))

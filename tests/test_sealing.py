@@ -9,13 +9,12 @@ import random
 import shutil
 import signal
 import sqlite3
-import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bench import kills
 from tests.killing import Plan, child
 
 from agent_studio import clock
@@ -31,13 +30,9 @@ from agent_studio.monitor import segments
 from agent_studio.storage import sealed
 from agent_studio.storage.folder import Folder
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))  # plain `pytest` does not look for bench/ there
-
-from bench import kills  # noqa: E402 - only after the line above
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from agent_studio.capture.ingest.report import Report
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # plain `pytest` does not look for bench/ there
 
 if sys.platform != "linux":
     pytest.skip("what is left of processes is read in /proc", allow_module_level=True)
@@ -22,6 +19,7 @@ from bench.soak.truth import Truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 SESSION = "5e551011-0000-4000-8000-000000000000"
 _USAGE = {"msg_1": dict.fromkeys(plays.TOKENS, 7)}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 VERSIONS: Mapping[str, str] = {"2.1.330": "Agent", "2.0.76": "Task"}
 """The versions that are driven, and how each names the tool that starts a sub-agent."""
+NEWEST = next(iter(VERSIONS))
 CACHE = REPOSITORY / ".clients"
 _CALLER = dict(os.environ)
 """For npm alone, as it was when we were loaded: tests hide the home folder, and with it npm's cache and registry."""

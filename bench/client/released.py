@@ -330,7 +330,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        way = travel(claude.install(next(iter(claude.VERSIONS))), Path(folder).resolve(), args.repository)
+        way = travel(claude.install(claude.NEWEST), Path(folder).resolve(), args.repository)
         wrong = list(faults(way))
     print(*wrong, sep="\n")
     if args.write and not wrong:

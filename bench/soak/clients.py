@@ -16,7 +16,6 @@ from bench.soak.truth import Truth
 if TYPE_CHECKING:
     from bench.soak.project import Place
 
-VERSION = "2.1.330"
 BASH_USES = 2
 """Of each session: each runs the project's own guard once, under the clock of the recorder."""
 

@@ -18,7 +18,7 @@ from bench.projects import Trial
 from bench.soak import faults as bad
 from bench.soak import holdings, records, truth
 from bench.soak.chores import Chores
-from bench.soak.clients import VERSION, Clients
+from bench.soak.clients import Clients
 from bench.soak.project import Place, can_be_off, dismiss, must, prepare
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Soak:
             report.not_run.append("real clients: left out")
             return None
         try:
-            return Clients(place, stop, claude.install(VERSION))
+            return Clients(place, stop, claude.install(claude.NEWEST))
         except claude.ClientMissingError as reason:
             report.not_run.append(f"real clients: {reason}")
             return None
