@@ -132,7 +132,7 @@ def _trials(args: argparse.Namespace) -> Iterator[Trial]:
     yield party_trial.canaries(args.parties, args.seed)
     yield party_trial.kills(args.party_kills, args.seed)
     yield party_bench.trial()
-    yield soak.trial(args.soak_minutes, with_client=not args.no_client, told=args.soak_report)
+    yield soak.trial(args.soak_minutes, with_client=not args.no_client, of=args.soak_report)
     yield _properties(wanted=not args.no_properties)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder).resolve()

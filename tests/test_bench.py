@@ -56,7 +56,7 @@ def test_the_trials_name_what_could_not_be_run(tmp_path: Path) -> None:
     )  # fmt: skip
     text = report.read_text(encoding="utf-8")
     assert "Traceback" not in done.stderr, done.stderr
-    assert text.count("| not run: ") == 36
+    assert text.count("| not run: ") == 38
     assert text.count("killed at every system call") >= 4
     assert "every command on 30 generated artifacts" in text
 

@@ -166,11 +166,11 @@ def _account(place: Place, report: Report) -> None:
     report.faults += wrong
 
 
-def trial(minutes: float, *, with_client: bool, told: Path | None = None) -> Trial:
-    """Return the row of the report of all trials: of a soak now, or of one whose report is the JSON file `told`."""
-    if not minutes and told is None:
+def trial(minutes: float, *, with_client: bool, of: Path | None = None) -> Trial:
+    """Return the row of the report of all trials: of a soak now, or of one whose report is the JSON file `of`."""
+    if not minutes and of is None:
         return Trial("everything at once, much goes wrong, every total exact", not_run="--soak-minutes 0")
-    report = _read(told) if told else Soak(minutes, with_client=with_client).run()
+    report = _read(of) if of else Soak(minutes, with_client=with_client).run()
     found = Trial(f"everything at once for {report.minutes:g} min, much goes wrong, every total exact")
     found.faults += report.faults
     told = ("responses", "hooks", "errors", "notes", "parties", "backups", "releases", "fullDisks")
@@ -184,6 +184,6 @@ def trial(minutes: float, *, with_client: bool, told: Path | None = None) -> Tri
     return found
 
 
-def _read(told: Path) -> Report:
-    of_report = json.loads(told.read_text(encoding="utf-8"))
-    return Report(**{name: of_report[name] for name in Report.__dataclass_fields__})
+def _read(place: Path) -> Report:
+    said = json.loads(place.read_text(encoding="utf-8"))
+    return Report(**{name: said[name] for name in Report.__dataclass_fields__})
