@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--queries", type=Path, default=os.environ.get("TRIALS_QUERIES") or None)
     parser.add_argument("--groups", type=Path, default=os.environ.get("TRIALS_GROUPS") or None)
     parser.add_argument("--artifacts", type=int, default=10_000, help="size of the generated project")
-    parser.add_argument("--points", type=int, help="kill at so many system calls of a command only, spread evenly")
+    parser.add_argument("--points", type=int, help="kill at so many system calls of a command only; 0 leaves it out")
     parser.add_argument("--kills", type=int, default=1_000, help="of writers of the ledger")
     parser.add_argument("--parties", type=int, default=1_000, help="random parties with canaries")
     parser.add_argument("--party-kills", type=int, default=200, help="parties killed and gone on with")
@@ -157,6 +157,9 @@ def _killed(
     seed: int,
 ) -> Trial:
     trial = Trial(f"`{scenario.name}` killed at every system call that changes a file")
+    if count == 0:
+        trial.not_run = "--points 0"
+        return trial
     try:
         with matrix_of(scenario) as matrix:
             started = time.perf_counter()

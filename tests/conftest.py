@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, is_hypothesis_test, settings
 from agent_studio.cli.main import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from tests.eval_world import Evals
     from tests.release_world import World
@@ -76,9 +76,20 @@ def _is_in(path: Path, modules: frozenset[str]) -> bool:
     return path.stem.removeprefix("test_") in modules
 
 
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """Take two workers a core: half of the suite's time is waiting for processes; the fast suite starts none."""
+    cores = yield
+    return cores if _is_fast(config) else 2 * cores
+
+
+def _is_fast(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "not slow")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Not even import what the fast suite leaves out."""
-    asked = config.option.markexpr == "not slow" and collection_path.name.startswith("test_")
+    asked = _is_fast(config) and collection_path.name.startswith("test_")
     return True if asked and not _is_in(collection_path, _FAST) else None
 
 

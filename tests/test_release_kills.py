@@ -9,15 +9,15 @@ from bench import kills, release_kills
 @pytest.mark.parametrize(
     ("name", "count", "least"),
     [
-        ("promote", 5, 60),
-        ("promote, the first release", 3, 80),
-        ("rollback", 5, 100),
-        ("recover", 3, 8),
-        ("release prune", 3, 8),
-        ("backup restore", 3, 50),
-        ("rollback level 3", 3, 60),
-        ("recover a restore", 3, 30),
-        ("backup prune", 3, 8),
+        ("promote", 3, 60),
+        ("promote, the first release", 2, 80),
+        ("rollback", 3, 100),
+        ("recover", 2, 8),
+        ("release prune", 2, 8),
+        ("backup restore", 2, 50),
+        ("rollback level 3", 2, 60),
+        ("recover a restore", 2, 30),
+        ("backup prune", 2, 8),
     ],
 )
 def test_whatever_a_kill_leaves_recover_makes_exactly_old_or_new(name: str, count: int, least: int) -> None:
