@@ -143,7 +143,7 @@ def _wrong_results(seen: Seen) -> Iterator[str]:
 
 
 def trial(version: str) -> list[str]:
-    """Run the sessions with one client and return every fault; raises `ClientMissingError` where it cannot be had."""
+    """Run the sessions with one client and return every fault; raises `ProgramMissingError` where it cannot be had."""
     client = claude.install(version)
     with tempfile.TemporaryDirectory() as folder:
         try:

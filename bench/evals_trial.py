@@ -278,7 +278,7 @@ def _alone(home: Path) -> str:
 
 
 def trial(version: str) -> list[str]:
-    """Run both with one client and return every fault; raises `ClientMissingError` where it cannot be had."""
+    """Run both with one client and return every fault; raises `ProgramMissingError` where it cannot be had."""
     client = claude.install(version)
     repeats = {"BETTER": 3, "WORSE": 3, "NO_DIFFERENCE": 6, "INSUFFICIENT": 2}
     found: list[str] = []

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a 
 from bench import budget_sessions
 from bench.client import claude
 from bench.client.messages_api import MessagesApi, Tool, Turn
+from bench.npm import ProgramMissingError
 from bench.projects import Trial
 
 from agent_studio.environment.context import open_context
@@ -155,7 +156,7 @@ def _asked(name: str, ask: Callable[[Path], tuple[list[str], str]], not_run: str
     with tempfile.TemporaryDirectory() as folder:
         try:
             faults, figure = ask(Path(folder).resolve())
-        except claude.ClientMissingError as reason:
+        except ProgramMissingError as reason:
             trial.not_run = str(reason)
         except UsageError as reason:
             trial.not_run = f"{reason.message}: {reason.hint}"

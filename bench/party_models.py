@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a 
 from bench.client import claude
 from bench.client.messages_api import MessagesApi, Tool, Turn
 from bench.measure import clean_variables
+from bench.npm import ProgramMissingError
 from bench.projects import Trial
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def packaged(folder: Path) -> tuple[list[str], str]:
     found = _party(folder, "local", clean_variables(), "--timeout", "600")
     hint = " ".join(f"{one['message']}: {one['hint']}" for one in found["problems"])
     if "pip install" in hint:
-        raise claude.ClientMissingError(hint)
+        raise ProgramMissingError(hint)
     return _faults(folder, found, state=None, priced=True), _figure(found)
 
 
@@ -116,7 +117,7 @@ def _held(name: str, party: Callable[[Path], tuple[list[str], str]], not_run: st
     with tempfile.TemporaryDirectory() as folder:
         try:
             faults, figure = party(Path(folder).resolve())
-        except claude.ClientMissingError as reason:
+        except ProgramMissingError as reason:
             trial.not_run = str(reason)
         else:
             trial.faults += faults

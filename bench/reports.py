@@ -31,7 +31,7 @@ class Compared(NamedTuple):
 
 
 def compared(folder: Path, mb: int, rounds: int, seed: int) -> Iterator[Compared]:
-    """Compare cold and warm on transcripts of a size; raise `ClientMissingError` where the peer cannot be had."""
+    """Compare cold and warm on transcripts of a size; raise `ProgramMissingError` where the peer cannot be had."""
     program = ccusage.install()
     client, project = folder / f"client-{mb}", folder / f"project-{mb}"
     (project / ".claude").mkdir(parents=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started as a script: the checkout is not on the path
 
 from bench import corpus, knowledge, ledger, measure, monitoring, promotion, recorder, replay, reports
-from bench.client.claude import ClientMissingError
+from bench.npm import ProgramMissingError
 
 import agent_studio
 from agent_studio.isolation.backends import ADVISORY
@@ -226,7 +226,7 @@ def _reports(folder: Path, scale: Scale, seed: int) -> Iterator[Figure]:
                 limit = "" if one.limit is None else f"<= {one.limit:g} x CPU of ccusage"
                 verdict = "measured" if one.limit is None else judged(one.ratio, None, one.limit)
                 yield Figure(one.name, "", limit, f"{one.wall_s:.2f} s", f"{one.ratio:.3f} to ccusage", verdict)
-        except ClientMissingError:
+        except ProgramMissingError:
             yield Figure(f"`cost report`, {mb} MB of transcripts", "", "<= 0.6 x CPU of ccusage", "-", "-", "not run")
 
 

@@ -46,6 +46,7 @@ from bench import (
     search_quality,
 )
 from bench.client import claude, finding, guarded, isolated, plugged, released, remembering, verdict
+from bench.npm import ProgramMissingError
 from bench.projects import Trial, examine
 from bench.soak import trial as soak
 from bench.transcripts import ccusage, differential
@@ -207,7 +208,7 @@ def _counted(*, wanted: bool) -> Trial:
         return trial
     try:
         rows = differential.rows(ccusage.install())
-    except claude.ClientMissingError as reason:
+    except ProgramMissingError as reason:
         trial.not_run = str(reason)
         return trial
     trial.faults += [fault for row in rows for fault in row.faults]
@@ -223,7 +224,7 @@ def _client(name: str, run: Callable[[str], list[str]], version: str, args: argp
         return trial
     try:
         trial.faults += run(version)
-    except claude.ClientMissingError as reason:
+    except ProgramMissingError as reason:
         trial.not_run = str(reason)
     return trial
 
@@ -251,7 +252,7 @@ def _isolated(version: str, backend: Backend, *, wanted: bool) -> Trial:
         return trial
     try:
         trial.faults += isolated.trial(version, backend.NAME)
-    except claude.ClientMissingError as reason:
+    except ProgramMissingError as reason:
         trial.not_run = str(reason)
     return trial
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from bench.client.claude import ClientMissingError
+from bench.npm import ProgramMissingError
 from bench.transcripts import calls, ccusage, differential, generate, truth
 from bench.transcripts.traps import TRAPS, Trap
 
@@ -106,6 +106,6 @@ def test_every_trap_is_counted_rightly(bare: Studio, tmp_path: Path, trap: Trap)
 def test_the_peer_differs_only_as_foreseen() -> None:
     try:
         program = ccusage.install()
-    except ClientMissingError as reason:
+    except ProgramMissingError as reason:
         pytest.skip(f"ccusage cannot be had here: {reason}")
     assert [fault for row in differential.rows(program) for fault in row.faults] == []

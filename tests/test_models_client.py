@@ -16,7 +16,7 @@ import pytest
 if os.name == "nt":
     pytest.skip("the program that stands for the client is a script", allow_module_level=True)
 from bench import model_trials
-from bench.client import claude
+from bench.npm import ProgramMissingError
 
 from agent_studio.environment.context import Context, open_context
 from agent_studio.environment.detect import choose_environment
@@ -324,7 +324,7 @@ def test_a_client_is_not_asked_from_inside_of_one(
 def test_the_real_client_answers_without_firing_a_hook_or_being_counted_twice(tmp_path: Path) -> None:
     try:
         faults, _ = model_trials.client(tmp_path)
-    except claude.ClientMissingError as reason:
+    except ProgramMissingError as reason:
         pytest.skip(f"Claude Code cannot be had: {reason}")
     assert faults == []
 

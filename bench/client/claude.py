@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -14,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.measure import REPOSITORY
+from bench import npm
+from bench.npm import ProgramMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,17 +22,9 @@ if TYPE_CHECKING:
 VERSIONS: Mapping[str, str] = {"2.1.330": "Agent", "2.0.76": "Task"}
 """The versions that are driven, and how each names the tool that starts a sub-agent."""
 NEWEST = next(iter(VERSIONS))
-CACHE = REPOSITORY / ".clients"
-_CALLER = dict(os.environ)
-"""For npm alone, as it was when we were loaded: tests hide the home folder, and with it npm's cache and registry."""
 _LOCKS = Path(__file__).with_name("versions")
-_INSTALL_SECONDS = 300
 _END_SECONDS = 10
 _DUMMY_KEY = "sk-ant-api03-" + "offline-" * 4
-
-
-class ClientMissingError(Exception):
-    """The client cannot be had here; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -60,23 +52,18 @@ class Ran:
 def install(version: str) -> Client:
     """Install a client by its lock file, or return the one that is there.
 
-    Raises `ClientMissingError` when there is no npm, no registry, or the program does not run on this machine.
+    Raises `ProgramMissingError` when there is no npm, no registry, or the program does not run on this machine.
     """
-    npm = shutil.which("npm")
-    place = CACHE / version
-    binary = place / "node_modules/.bin/claude"
-    CACHE.mkdir(exist_ok=True)
-    (CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
-    with (CACHE / f"{version}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two test workers may ask at once
-        if not binary.exists():
-            if npm is None:
-                raise ClientMissingError("there is no npm on PATH to install the client with")
-            _install(npm, version, place)
-        said = _output([str(binary), "--version"], place)
+    binary = npm.installed(_LOCKS / f"claude-{version}", _binary)
+    said = npm.output([str(binary), "--version"], binary.parent)
     if not said.startswith(version):
-        raise ClientMissingError(f"the installed client does not run here: {said.strip()[-300:]}")
+        raise ProgramMissingError(f"the installed client does not run here: {said.strip()[-300:]}")
     return Client(version, binary.parent, VERSIONS[version])
+
+
+def _binary(place: Path) -> Path | None:
+    found = place / "node_modules/.bin/claude"
+    return found if found.exists() else None
 
 
 def variables(client: Client, home: Path, api_url: str) -> dict[str, str]:
@@ -156,25 +143,3 @@ def _wait(process: subprocess.Popen[bytes], deadline: float, until: Callable[[],
             return True
         time.sleep(0.02)
     return True
-
-
-def _install(npm: str, version: str, place: Path) -> None:
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(_LOCKS / version / name, place / name)
-    said = _output([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], place, _CALLER)
-    if not (place / "node_modules/.bin/claude").exists():
-        shutil.rmtree(place, ignore_errors=True)
-        raise ClientMissingError(f"npm could not install the client: {said.strip()[:300]}")
-
-
-def _output(command: Sequence[str], place: Path, environment: Mapping[str, str] | None = None) -> str:
-    try:
-        done = subprocess.run(
-            list(command), cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=_INSTALL_SECONDS, check=False, env=environment,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    return done.stdout.decode("utf-8", "replace")

@@ -141,7 +141,7 @@ def faults(found: Finding) -> Iterator[str]:
 
 
 def trial(version: str) -> list[str]:
-    """Run the session with one client and return every fault; raises `ClientMissingError` where it cannot be had."""
+    """Run the session with one client and return every fault; raises `ProgramMissingError` where it cannot be had."""
     client = claude.install(version)
     with tempfile.TemporaryDirectory() as folder:
         try:

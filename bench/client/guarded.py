@@ -59,7 +59,7 @@ def _limit(place: Path, plain: str, tokens: int) -> None:
 
 
 def trial(version: str) -> list[str]:
-    """Run the sessions with one client and return every fault; raises `ClientMissingError` where it cannot be had."""
+    """Run the sessions with one client and return every fault; raises `ProgramMissingError` where it cannot be had."""
     client = claude.install(version)
     with tempfile.TemporaryDirectory() as folder:
         try:

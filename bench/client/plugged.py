@@ -202,7 +202,7 @@ def _spoke(line: str) -> bool:
 
 
 def trial(version: str) -> list[str]:
-    """Use the plugin with one client and return every fault; raises `ClientMissingError` where it cannot be had."""
+    """Use the plugin with one client and return every fault; raises `ProgramMissingError` where it cannot be had."""
     client = claude.install(version)
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -159,7 +159,7 @@ def faults(way: Way) -> Iterator[str]:
 
 
 def trial(version: str, repository: Path | None = None) -> list[str]:
-    """Travel with one client and return every fault; raises `ClientMissingError` where it cannot be had."""
+    """Travel with one client and return every fault; raises `ProgramMissingError` where it cannot be had."""
     client = claude.install(version)
     with tempfile.TemporaryDirectory() as folder:
         try:

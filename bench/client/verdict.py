@@ -40,7 +40,7 @@ _A_MILLIONTH = Decimal("0.000001")
 
 
 def trial(version: str) -> list[str]:
-    """Run the journey with one client and return every fault; raises `ClientMissingError` where it cannot be had."""
+    """Run the journey with one client and return every fault; raises `ProgramMissingError` where it cannot be had."""
     client = claude.install(version)
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.client import claude
+from bench.npm import ProgramMissingError
 from bench.projects import Trial
 from bench.soak import faults as bad
 from bench.soak import holdings, records, truth
@@ -120,7 +121,7 @@ class Soak:
             return None
         try:
             return Clients(place, stop, claude.install(claude.NEWEST))
-        except claude.ClientMissingError as reason:
+        except ProgramMissingError as reason:
             report.not_run.append(f"real clients: {reason}")
             return None
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import subprocess
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.client.claude import CACHE, ClientMissingError
+from bench import npm
 from bench.transcripts.truth import LONG, RATES
 
 if TYPE_CHECKING:
     from bench.transcripts.calls import Call
 
 VERSION = "20.0.24"
-_NAME = f"ccusage-{VERSION}"
-_LOCK = Path(__file__).with_name(_NAME)
-_CALLER = dict(os.environ)
-"""For npm alone, as it was when we were loaded: tests hide the home folder, and with it npm's cache and registry."""
 _SECONDS = 300
 _UNKNOWN = ("claude-opus-5-5", "claude-haiku-5-5")
 """Models that are newer than its table."""
@@ -29,27 +23,8 @@ LEFT_OUT = "new models at $0; no batch, no region, no searches; a long context o
 
 
 def install() -> Path:
-    """Return the native program, without its launcher in Node; raise `ClientMissingError` where it cannot be had."""
-    place = CACHE / _NAME
-    CACHE.mkdir(exist_ok=True)
-    (CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
-    with (CACHE / f"{_NAME}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _program(place):
-            npm = shutil.which("npm")
-            if npm is None:
-                raise ClientMissingError("there is no npm on PATH to install ccusage with")
-            shutil.rmtree(place, ignore_errors=True)
-            shutil.copytree(_LOCK, place)
-            command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-            done = subprocess.run(
-                command, cwd=place, env=_CALLER, capture_output=True, text=True, timeout=_SECONDS, check=False
-            )
-            if done.returncode:
-                raise ClientMissingError(f"npm could not install ccusage: {done.stderr.strip()[:300]}")
-    program = _program(place)
-    if program is None:
-        raise ClientMissingError("ccusage has no native program for this machine")
+    """Return the native program, without its launcher in Node; raise `ProgramMissingError` where it cannot be had."""
+    program = npm.installed(Path(__file__).with_name(f"ccusage-{VERSION}"), _program)
     program.chmod(0o755)
     return program
 

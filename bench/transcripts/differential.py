@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # started as a script: the checkout is not on the path
 
 from bench import measure
-from bench.client.claude import ClientMissingError
+from bench.npm import ProgramMissingError
 from bench.transcripts import calls, ccusage, generate
 from bench.transcripts.traps import TRAPS, Trap
 from bench.transcripts.truth import by_day_and_model
@@ -146,7 +146,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         program: Path | None = ccusage.install()
-    except ClientMissingError as error:
+    except ProgramMissingError as error:
         print(f"ccusage is not run: {error}", file=sys.stderr)
         program = None
     found = rows(program)
