@@ -59,8 +59,7 @@ setattr(os, "fsync", _fsync)  # noqa: B010 - the type checker knows only the rea
 
 _FAST = frozenset((
     "attestations", "chain", "chained", "counting", "decide", "edit", "eval_stream", "gate", "inbox", "issues",
-    "journal", "kb_eval", "ledger", "locks", "names", "otlp", "party_bench", "prices", "signoff", "table", "teams",
-    "ways_back",
+    "journal", "ledger", "locks", "names", "otlp", "prices", "signoff", "table", "teams", "ways_back",
 ))  # fmt: skip
 """The modules of the fast suite: a noun each, in this process, milliseconds a test. Together they take seconds."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import gzip
 import http.client
 import importlib
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import until
+
+from agent_studio import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -667,6 +671,28 @@ def test_its_threads_share_their_memory(idle: Daemon) -> None:
     ]
     heaps = sum(not start % (64 << 20) for start in starts)
     assert heaps <= 3, "an arena's heaps begin at multiples of 64 MiB; one may have grown beyond its first"
+
+
+def test_what_refers_to_itself_is_given_back() -> None:
+    """Python looks for it the more rarely the more is held: a daemon would grow with the day's records."""
+
+    class Held:
+        own: Held
+
+    gc.disable()
+    try:
+        serve._give_back()
+        one = Held()
+        one.own = one
+        seen = weakref.ref(one)
+        serve._give_back()
+        assert seen() is not None
+        del one
+        serve._give_back()
+        assert seen() is None
+    finally:
+        gc.unfreeze()
+        gc.enable()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what is held is read in /proc, and given back by glibc's malloc")

@@ -6,6 +6,7 @@ when it starts, not with this module.
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
 import sys
@@ -239,7 +240,14 @@ def _share_memory() -> None:
 
 
 def _give_back() -> None:
-    """Give back what is free between what is used; glibc by itself gives back only the end of an arena."""
+    """Give back what nobody uses any more.
+
+    What refers to itself waits for a collection, which comes the more rarely the more is held; and of what is free,
+    glibc by itself gives back only the end of an arena.
+    """
+    gc.collect()
+    if not gc.get_freeze_count():
+        gc.freeze()  # what has been loaded by now stays: collections stop everything, and need not go through it
     with suppress(OSError, AttributeError):
         import ctypes  # noqa: PLC0415 - only then
 
