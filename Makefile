@@ -32,7 +32,7 @@ check: $(STAMP)
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 fast: $(STAMP)
-	$(BIN)/python -m pytest -q -n auto -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow"
 
 docs: $(SITE)/.complete
 	@$(SITE)/bin/python scripts/site.py

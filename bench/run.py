@@ -281,7 +281,7 @@ def _promotion(folder: Path, scale: Scale) -> Figure:
 
 
 def _suite() -> Figure:
-    command = (sys.executable, "-m", "pytest", "-q", "-n", "auto", "-m", "not slow")
+    command = (sys.executable, "-m", "pytest", "-q", "-m", "not slow")
     cost = measure.run(command, cwd=measure.REPOSITORY)
     measured = f"{cost.wall_s:.1f} s" + (f", exit code {cost.code}" if cost.code else "")
     verdict = "MISSED" if cost.code else judged(cost.wall_s, 5, 5)

@@ -61,7 +61,7 @@ _FAST = frozenset((
     "attestations", "chain", "chained", "counting", "decide", "edit", "eval_stream", "gate", "inbox", "issues",
     "journal", "ledger", "locks", "names", "otlp", "prices", "signoff", "table", "teams", "ways_back",
 ))  # fmt: skip
-"""The modules of the fast suite: a noun each, in this process, milliseconds a test. Together they take seconds."""
+"""The modules of the fast suite: a noun each, in this process, milliseconds a test; longer ones in them are marked."""
 
 
 _LONG = frozenset((
@@ -76,19 +76,15 @@ def _is_in(path: Path, modules: frozenset[str]) -> bool:
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
-    """Take two workers a core: half of the suite's time is waiting for processes; the fast suite starts none."""
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Take two workers a core: half of the suite's time is waiting for processes."""
     cores = yield
-    return cores if _is_fast(config) else 2 * cores
-
-
-def _is_fast(config: pytest.Config) -> bool:
-    return bool(config.option.markexpr == "not slow")
+    return 2 * cores
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Not even import what the fast suite leaves out."""
-    asked = _is_fast(config) and collection_path.name.startswith("test_")
+    asked = config.option.markexpr == "not slow" and collection_path.name.startswith("test_")
     return True if asked and not _is_in(collection_path, _FAST) else None
 
 

@@ -63,6 +63,7 @@ def test_it_is_about_exactly_one_item_of_one_candidate(people: People, field: st
     assert f"another {field}" in found.reason
 
 
+@pytest.mark.slow
 def test_forgeries_are_refused_each_for_its_reason(people: People) -> None:
     good = signed(people)
     swapped = json.loads(good) | {"signature": json.loads(signed(people))["signature"]}

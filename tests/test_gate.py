@@ -197,6 +197,7 @@ def test_the_author_and_one_key_for_two_roles_do_not_do() -> None:
     assert gate.decide(three).code == ExitCode.DONE  # the other key does for qa, and leaves the first for security
 
 
+@pytest.mark.slow
 def test_keys_are_matched_to_roles_so_that_as_many_as_can_be_are_met() -> None:
     def by(role: str, key: str) -> Checked:
         return signed(role, f"{key}@example.org", key)

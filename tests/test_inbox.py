@@ -96,6 +96,7 @@ def test_a_link_in_place_of_the_inbox_is_refused(root: EnvironmentRoot, tmp_path
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.slow
 def test_a_writer_that_holds_the_lock_does_not_stop_others(root: EnvironmentRoot) -> None:
     _place(root).write_bytes(b'{"ts":1,"pid":1,"ki')
     holder = os.fork()
@@ -128,6 +129,7 @@ def test_what_a_full_disk_cuts_short_is_taken_back(root: EnvironmentRoot) -> Non
     assert _place(root).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_threads_and_processes_lose_and_tear_nothing(root: EnvironmentRoot) -> None:
     payload = json.dumps({"text": "x" * 3_000}).encode()
 

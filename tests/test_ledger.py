@@ -146,6 +146,7 @@ def test_writers_at_once_make_one_chain(root: EnvironmentRoot) -> None:
     assert len(_lines(root)) == 100
 
 
+@pytest.mark.slow
 def test_an_append_costs_the_same_at_any_length(root: EnvironmentRoot) -> None:
     """Reading 60 MB would take a hundred times as long as what is allowed here."""
     ledger.append(root, [_usage(1)])

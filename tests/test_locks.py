@@ -118,6 +118,7 @@ def test_a_linked_lock_file_is_refused(folder: Folder) -> None:
         pytest.fail("went through a link")
 
 
+@pytest.mark.slow
 def test_who_waits_a_moment_is_next(folder: Folder, holder: subprocess.Popen[bytes]) -> None:
     with pytest.raises(BusyError), exclusive(folder, "lock", doing="a session", wait_s=0.1):
         pytest.fail("two holders")

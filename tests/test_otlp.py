@@ -373,6 +373,7 @@ def test_a_body_that_comes_in_time_is_read_and_what_is_too_long_is_counted() -> 
     assert (found.data, found.size_bytes, found.is_whole) == (b"x" * 60, 180, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pieces", "wait_s"), [([b"x"], 0.4), ([b"x"] * 50, 0.05)], ids=["pause", "trickle"])
 def test_a_body_that_comes_too_slowly_is_given_up(pieces: list[bytes], wait_s: float) -> None:
     with pytest.raises(body.TooSlow):

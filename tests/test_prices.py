@@ -119,6 +119,7 @@ def test_an_unknown_name_has_no_price_and_never_that_of_another_model(name: str)
     assert TABLE.cost(name, NOW, Tokens(input=1)) is None
 
 
+@pytest.mark.slow
 def test_every_model_of_the_table_is_found_by_its_own_name_and_at_its_own_price() -> None:
     lost = []
     for line in bundled().splitlines()[1:]:
@@ -346,6 +347,7 @@ def test_a_great_change_can_be_wanted() -> None:
     assert usd("claude-a", Tokens(input=MILLION), NOW + 10**9 * 86_400 * 5, after) == "300"
 
 
+@pytest.mark.slow
 def test_the_bundled_table_compiles_to_itself() -> None:
     """What is kept of the table before is a fixed point: nothing changes when the data does not."""
     lines = [json.loads(line) for line in bundled().splitlines()[1:]]

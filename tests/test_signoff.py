@@ -70,6 +70,7 @@ def _at(days: float) -> str:
     return clock.timestamp(datetime.now(UTC) + timedelta(days=days))
 
 
+@pytest.mark.slow
 def test_forgeries_are_refused_each_for_its_reason(people: People) -> None:
     good = signed(people)
     stranger = signed(people, "mallory")
@@ -113,6 +114,7 @@ def test_a_signer_whose_line_is_gone_signs_no_more(people: People, tmp_path: Pat
     assert "not signed" in checked(others, signed(people)).reason
 
 
+@pytest.mark.slow
 def test_only_the_key_that_gave_a_sign_off_takes_it_back(people: People, tmp_path: Path) -> None:
     both = People(tmp_path)
     both.key("quentin", "qa")

@@ -150,6 +150,7 @@ def test_built_in_personas_say_who_they_are() -> None:
     assert all(len(text) > 100 for text in seats.personas().values())
 
 
+@pytest.mark.slow
 def test_doctor_says_which_team_cannot_sit_down(bare: Studio) -> None:
     def told() -> list[tuple[str, str]]:
         return [(one["severity"], one["message"]) for one in bare.json("doctor")["findings"] if one["code"] == "teams"]
