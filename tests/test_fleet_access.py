@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from tests import fleet_servers
+from tests.conftest import until
 from tests.fleet_rows import DAY_MS, batch, row
 from tests.fleet_world import Journals
 
@@ -246,6 +247,15 @@ def test_a_drain_writes_for_everyone_and_reads_nothing(house: House) -> None:
         thief.execute("SELECT 1 FROM agent_studio.hooks")
 
 
+def _is_nobody(doors: access.Doors, name: str) -> bool:
+    """Shut somebody out once more: an open connection that has not ended yet keeps a user from being dropped."""
+    try:
+        doors.revoke(name, None, dry_run=False)
+    except UsageError as refused:
+        return "nobody" in refused.message
+    return False
+
+
 def test_who_is_shut_out_does_nothing_any_more_not_even_on_an_open_connection(house: House) -> None:
     house.grant("machine", "acc-gone")
     with opened(house.where("acc-gone"), "bookshop") as engine:
@@ -254,8 +264,7 @@ def test_who_is_shut_out_does_nothing_any_more_not_even_on_an_open_connection(ho
             planned = doors.revoke("acc-gone", None, dry_run=True)
             assert engine.insert(batch(machine="acc-gone", hooks=[row("hooks", 2, NOW_MS, machine="acc-gone")])) == 1
             assert doors.revoke("acc-gone", None, dry_run=False).grants == planned.grants
-            with pytest.raises(UsageError, match="nobody"):
-                doors.revoke("acc-gone", None, dry_run=False)
+            until(lambda: _is_nobody(doors, "acc-gone"))
         for _ in range(2):
             with pytest.raises(FleetError):
                 engine.insert(batch(machine="acc-gone", hooks=[row("hooks", 3, NOW_MS, machine="acc-gone")]))

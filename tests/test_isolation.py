@@ -142,7 +142,22 @@ def traced(log: Path, command: list[str], cwd: Path, variables: dict[str, str] |
         timeout=240, check=False,
     )  # fmt: skip
     said = (done.stdout + done.stderr).decode(errors="replace")
-    return done.returncode, said, log.read_text(encoding="utf-8", errors="surrogateescape")
+    return done.returncode, said, _whole(log.read_text(encoding="utf-8", errors="surrogateescape"))
+
+
+def _whole(log: str) -> str:
+    """Join calls that others came between: `7 unlink("x" <unfinished ...>` and `7 <... unlink resumed>) = 0`."""
+    begun: dict[str, str] = {}
+    lines = []
+    for line in log.splitlines(keepends=True):
+        process, _, call = line.partition(" ")
+        if line.endswith("<unfinished ...>\n"):
+            begun[process] = line.removesuffix("<unfinished ...>\n")
+        elif call.lstrip().startswith("<... ") and process in begun:
+            lines.append(begun.pop(process) + call.partition(" resumed>")[2])
+        else:
+            lines.append(line)
+    return "".join([*lines, *(f"{left}\n" for left in begun.values())])
 
 
 def need_tracing() -> None:

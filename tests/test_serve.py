@@ -20,6 +20,7 @@ import time
 import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ if sys.platform == "win32":
 JSON = {"Content-Type": "application/json"}
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 ONE_LOG = {"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "5", "body": {"stringValue": "one"}}]}]}]}
+_STREAMED = 20
+"""So many messages are acknowledged before a daemon is killed."""
 QUIET = ("--port", "0", "--ingest-interval", "0")
 
 
@@ -571,7 +574,8 @@ def test_it_can_be_stopped_at_any_moment_of_its_start(idle: Daemon) -> None:
         time.sleep(delay)
         idle.process.send_signal(signal.SIGINT)
         _, said = idle.process.communicate(timeout=20)
-        starting = "runpy" in said  # Python itself was interrupted before it had come to us
+        # Python itself may be interrupted before it has come to us.
+        starting = "runpy" in said or "init_import_site" in said
         assert starting or idle.process.returncode in {0, 130, -signal.SIGINT}, said
         left = {place.name for place in idle.state.iterdir()} if idle.state.exists() else set()
         assert left <= {"log.jsonl", "serve.lock"}
@@ -805,6 +809,10 @@ def test_nothing_forged_makes_it_signal_a_process_that_is_no_daemon(idle: Daemon
         assert victim.poll() is None
 
 
+def _holds(listed: list[str], more_than: int) -> bool:
+    return len(listed) > more_than
+
+
 def test_nothing_acknowledged_is_lost_when_it_is_killed(idle: Daemon) -> None:
     for _ in range(3):
         idle.start()
@@ -812,7 +820,7 @@ def test_nothing_acknowledged_is_lost_when_it_is_killed(idle: Daemon) -> None:
         threads = [threading.Thread(target=_stream, args=(idle, writer, acknowledged.append)) for writer in range(3)]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
+        until(partial(_holds, acknowledged, _STREAMED))
         idle.stop(signal.SIGKILL)
         for thread in threads:
             thread.join(30)
@@ -822,7 +830,6 @@ def test_nothing_acknowledged_is_lost_when_it_is_killed(idle: Daemon) -> None:
                 json.loads(line)["payload"] for line in idle.inbox.read_bytes().splitlines() if line.endswith(b"}}")
             )
         )
-        assert len(acknowledged) > 20
         assert {text: found[text] for text in acknowledged} == dict.fromkeys(acknowledged, 1)
 
 
