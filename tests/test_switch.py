@@ -130,6 +130,7 @@ def _points(kill_at: int, act: Callable[[], object]) -> int:
                     os._exit(9)
 
         try:
+            sys.dont_write_bytecode = True  # or a module's first import here counts as a change
             sys.addaudithook(hook)
             act()
             os.write(write_end, seen.to_bytes(4))
