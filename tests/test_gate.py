@@ -169,6 +169,13 @@ def test_state_and_signatures_cannot_be_waived() -> None:
     assert [fault for _, fault in gate.judged(bad) if not fault] == []
 
 
+def test_before_the_first_promotion_none_is_claimed() -> None:
+    assert of(GOOD._replace(live=""), "drift") == (
+        "PASS", "nothing was promoted yet, and nothing in production would be lost",
+    )  # fmt: skip
+    assert of(GOOD._replace(live="f" * 64), "drift") == ("PASS", "production is the release that was promoted")
+
+
 def test_what_is_open_and_grave_fails_and_what_nobody_understands_is_no_pass() -> None:
     both = GOOD._replace(issues=["issues.md:3 HIGH: Keys leak", "alert 1"], unclear=["issues.md:9 ?: What"])
     assert (of(both, "issues"), gate.decide(both).code) == (("FAIL", "issues.md:3 HIGH: Keys leak, and 1 more"), 1)

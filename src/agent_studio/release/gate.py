@@ -133,7 +133,8 @@ def _state(facts: Facts) -> Iterator[Requirement]:
         yield Requirement(PRODUCTION, INSUFFICIENT, facts.absent)
     else:
         found = [*facts.unsettled.values(), *facts.drift]
-        yield _holds("drift", found, "production is the release that was promoted")
+        first = "nothing was promoted yet, and nothing in production would be lost"
+        yield _holds("drift", found, "production is the release that was promoted" if facts.live else first)
     issues = _holds("issues", facts.issues or facts.unclear, "nothing is open in staging that is CRITICAL or HIGH")
     yield issues._replace(verdict=INSUFFICIENT) if facts.unclear and not facts.issues else issues
     signers = _holds("signers", facts.unsignable, "for each role somebody may sign once it is live")
