@@ -5,6 +5,8 @@ Without arguments the trials that need an input of yours are listed as not run:
   --repository DIR     a checkout with a .claude folder, copied before anything is run in it; may be repeated
   --queries FILE       judged questions on the packed project (also: TRIALS_QUERIES)
   --groups FILE        which of its artifacts are copies of each other (also: TRIALS_GROUPS)
+
+A trial that is left out keeps the row, and the time, that an earlier run on this machine wrote.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +65,9 @@ if TYPE_CHECKING:
 
 ISOLATED: tuple[Backend, ...] = (bubblewrap, landlock)
 _SHOWN = 12
+_COLUMNS = ("trial", "verdict", "figures", "run at, UTC")
+_MACHINE = 3
+"""Line of a report's heading."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for trial in _trials(args):
         print(f"{trial.name}: {trial.verdict}", *trial.faults[:_SHOWN], sep="\n  ", flush=True)
         trials.append(trial)
-    args.out.write_text(_report(trials, args.seed), encoding="utf-8")
+    earlier = args.out.read_text(encoding="utf-8") if args.out.exists() else ""
+    args.out.write_text(_report(trials, args.seed, earlier), encoding="utf-8")
     return 1 if any(trial.faults for trial in trials) else 0
 
 
@@ -316,15 +323,29 @@ def _checkout(project: Path, repository: Path) -> Trial:
     return examine(name, project)
 
 
-def _report(trials: Sequence[Trial], seed: int) -> str:
-    rows = [(trial.name, trial.verdict, "; ".join(trial.figures) or "-") for trial in trials]
-    text = measure.heading("Trials", seed) + measure.table(("trial", "verdict", "figures"), rows)
+def _report(trials: Sequence[Trial], seed: int, earlier: str) -> str:
+    heading = measure.heading("Trials", seed)
+    kept = _rows(earlier) if heading.splitlines()[_MACHINE] in earlier.splitlines() else {}
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    rows = [
+        kept[trial.name] if trial.not_run and trial.name in kept
+        else (trial.name, trial.verdict, "; ".join(trial.figures) or "-", "-" if trial.not_run else now)
+        for trial in trials
+    ]  # fmt: skip
+    text = heading + measure.table(_COLUMNS, rows)
     for trial in trials:
         if trial.faults:
             shown = "".join(f"- {' '.join(fault.split())[:400]}\n" for fault in trial.faults[:_SHOWN])
             more = f"- and {len(trial.faults) - _SHOWN} more\n" if len(trial.faults) > _SHOWN else ""
             text += f"\n## Failed: {trial.name}\n\n{shown}{more}"
     return text
+
+
+def _rows(report: str) -> dict[str, list[str]]:
+    """Return a report's rows of trials that were run, by name."""
+    lines = (line[2:-2] for line in report.splitlines() if line.startswith("| "))
+    rows = ([cell.replace("\\|", "|") for cell in line.split(" | ")] for line in lines)
+    return {row[0]: row for row in rows if len(row) == len(_COLUMNS) and row[1] in {"PASS", "FAIL"}}
 
 
 if __name__ == "__main__":

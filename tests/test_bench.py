@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from bench import corpus, kills, measure, projects
+from bench import corpus, kills, measure, projects, trials
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -58,6 +58,20 @@ def test_the_trials_name_what_could_not_be_run(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr, done.stderr
     assert text.count("| not run: ") == 38 + len(kills.SCENARIOS)
     assert "every command on 30 generated artifacts" in text
+
+
+def test_a_trial_that_is_left_out_keeps_the_row_of_an_earlier_run_on_this_machine() -> None:
+    ran = [projects.Trial("a | b", ["1 s"]), projects.Trial("c", faults=["bad"]), projects.Trial("d", not_run="--no-d")]
+    first = trials._report(ran, 1, "")
+    rows = [line for line in first.splitlines() if line.startswith("| ")]
+    left_out = [projects.Trial(one.name, not_run="--no-x") for one in ran]
+    again = trials._report([*left_out, projects.Trial("e", not_run="--no-x")], 1, first)
+    assert [line for line in again.splitlines() if line.startswith("| ")] == [
+        *rows[:4], "| d | not run: --no-x | - | - |", "| e | not run: --no-x | - | - |",
+    ]  # fmt: skip
+    elsewhere = first.replace("- machine: ", "- machine: another ")
+    assert "PASS" not in trials._report(left_out, 1, elsewhere)
+    assert "FAIL" not in trials._report([projects.Trial("c", ["2 s"])], 1, first)
 
 
 def test_the_same_seed_gives_the_same_project(tmp_path: Path) -> None:
