@@ -17,6 +17,7 @@ from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from agent_studio.cli.main import main
 
@@ -32,7 +33,10 @@ _suite = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, derandomize=True
 )  # the same cases everywhere
 settings.register_profile("suite", _suite)
-settings.register_profile("explore", _suite, max_examples=600, derandomize=False)  # other cases each time: a trial
+_kept = DirectoryBasedExampleDatabase(REPOSITORY / ".hypothesis/examples")  # the next run begins with what failed
+settings.register_profile(
+    "explore", _suite, max_examples=600, derandomize=False, database=_kept
+)  # other cases each time: a trial
 settings.load_profile("suite")
 
 _PREFIXES = ("AGENT_STUDIO_", "CLAUDE", "ANTHROPIC_", "OTEL_", "GIT_")

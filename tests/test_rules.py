@@ -115,6 +115,12 @@ def test_a_rate_is_judged_by_its_lower_bound(hits: int, count: int, state: str, 
     assert more.state == (BREACH if state == BREACH else OK), "what was asked for is enough"
 
 
+def test_where_none_may_fail_one_is_proof() -> None:
+    found = limits.rate("agentFailureRate", "qa", 1, 1, 0, "HIGH")
+    assert (found.state, found.certain, found.needed) == (BREACH, True, 0)
+    assert limits.rate("agentFailureRate", "qa", 0, 1, 0, "HIGH").state == OK
+
+
 @given(st.integers(0, 2_000), st.data(), st.sampled_from((0.0, 0.01, 0.05, 0.3, 1.0)))
 def test_no_rate_is_within_and_over_its_limit_at_once(count: int, data: st.DataObject, limit: float) -> None:
     hits = data.draw(st.integers(0, count))

@@ -99,6 +99,7 @@ DAMAGE: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
         5,
         "changed",
     ),
+    "a number changed": (lambda ls: [ls[0].replace(b'"_seq":1,', b'"_seq":3,'), *ls[1:]], 1, "changed"),
     "a line taken out": (lambda ls: ls[:4] + ls[5:], 5, "deleted"),
     "the first line taken out": (lambda ls: ls[1:], 1, "deleted"),
     "lines taken out": (lambda ls: ls[:4] + ls[8:], 5, "deleted"),

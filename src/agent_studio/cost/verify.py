@@ -226,6 +226,8 @@ def _kind(head: Head, before: _Line | None, line: _Line, agreed: Head, every: An
                 *where, "inserted" if added else "changed", "the last line is none of the chain" + _look(line)
             )
         return FirstBad(*where, "changed", "what it says is not what its hash is of" + _look(line))
+    if own.previous == head.hash:
+        return FirstBad(*where, "changed", f"it is bound to record {head.seq}, and its number is {own.seq}")
     if own.seq > head.seq + 1:
         return FirstBad(*where, "deleted", f"records {head.seq + 1} to {own.seq - 1} are missing before it")
     if own.seq == head.seq + 1 and before is not None and head.seq > agreed.seq:

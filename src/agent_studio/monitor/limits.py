@@ -37,13 +37,14 @@ def rate(rule: str, label: str, hits: int, count: int, limit: float, severity: s
     value = hits / count if count else None
     least = intervals.size_for_rate(limit)
     state, needed = OK, 0
-    if low > limit and (hits > 1 or count >= _LEAST_RUNS):
+    alone = hits == 1 and limit > 0  # where none may fail, one is proof
+    if low > limit and (not alone or count >= _LEAST_RUNS):
         state = BREACH
     elif count < least:
         state, needed = UNKNOWN, max(least, math.ceil(hits / limit) if limit else 0) - count
     elif hits > limit * count:
         state, needed = UNKNOWN, max(math.ceil(hits / limit) - count, 1)
-    sure = hits > 1 and intervals.rate(hits, count, _CERTAIN).low > limit
+    sure = not alone and intervals.rate(hits, count, _CERTAIN).low > limit
     clear = value is None or value <= _CLEAR * limit or low < _FAINT * limit
     message = f"{hits} of {count:,} runs failed ({_share(hits, count)}), limit {100 * limit:.3g} %"
     return Verdict(
