@@ -71,6 +71,7 @@ def test_what_strict_yaml_takes_is_read_the_same_whatever_it_is(soup: str) -> No
 @example('"quoted" and more\n  and: more', True)
 @example("[a] b\n  - c\n - d", True)
 @example("\n? \n? ''", False)
+@example("\n  name: x\n[", True)
 def test_what_is_proposed_is_read_by_strict_yaml_as_we_read_the_original(soup: str, keyed: bool) -> None:  # noqa: FBT001
     text = f"---\n{'k: ' * keyed}{soup}\nz: end\n---\nbody"
     found = read(text)

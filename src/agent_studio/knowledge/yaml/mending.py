@@ -51,14 +51,18 @@ def mended(text: str, first_line: int, depth: int = 0) -> tuple[dict[str, Node],
 def written(value: Node) -> str:
     """Return a value in one line, so that a strict reader reads it as it is."""
     if isinstance(value, list):
-        return f"[{', '.join(_quoted(item) if isinstance(item, str) else written(item) for item in value)}]"
+        return f"[{', '.join(map(_inside, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_quoted(key)}: {written(inner)}' for key, inner in value.items())}}}"
+        return f"{{{', '.join(f'{_quoted(key)}: {_inside(inner)}' for key, inner in value.items())}}}"
     try:
         plain = value == "" or ("\n" not in value and mapping(f"k: {value}\n") == {"k": value})
     except FaultError:
         plain = False
     return value if plain else _quoted(value)
+
+
+def _inside(value: Node) -> str:
+    return _quoted(value) if isinstance(value, str) else written(value)
 
 
 def _quoted(text: str) -> str:
