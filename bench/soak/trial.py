@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,8 @@ def trial(minutes: float, *, with_client: bool, of: Path | None = None) -> Trial
             f"serve {serve['rssMb']} MB, {serve['rssMbPerHour']:+} MB/h, {serve['descriptors']} descriptors"
         )
     found.figures += [f"not run: {reason}" for reason in report.not_run]
+    if of:
+        found.figures.append(f"ended {datetime.fromtimestamp(of.stat().st_mtime, UTC):%Y-%m-%d %H:%M}")
     return found
 
 
