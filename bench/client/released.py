@@ -182,6 +182,8 @@ def _prepare(way: Way) -> None:
     staging = way.project / ".claude/config.staging.yaml"
     if staging.exists():  # a checkout with a limit of its own there
         _set(staging, {_LIMIT: 2 * _SLOWEST_MS})
+    for issues in (way.project / ".claude").rglob("memory/issues.md"):
+        issues.write_text("# Issues\n", encoding="utf-8")  # an open one of the checkout would stop it, and rightly
     _git(way, "init", "-q")
     for name, value in (("user.name", "Dana"), ("user.email", "dana@example.org"), ("commit.gpgsign", "false")):
         _git(way, "config", name, value)
