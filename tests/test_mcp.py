@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import itertools
 import json
 import os
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -416,6 +419,36 @@ def test_a_signal_ends_it_without_a_word(staged: Studio, number: signal.Signals)
         server.process.send_signal(number)
         code, err = server.end()
         assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize("chunks", [1, 9], ids=["none waits", "more than the queue holds"])
+def test_what_the_client_says_after_the_end_is_dropped_without_a_word(
+    chunks: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from agent_studio.mcp import wire
+
+    read_end, write_end = os.pipe()
+    monkeypatch.setattr(wire, "_IN", read_end)
+    monkeypatch.setattr(wire, "_CHUNK_BYTES", 1)
+
+    async def first() -> bytes:
+        async for chunk in wire._chunks():
+            await asyncio.sleep(0.05)  # the thread reads on meanwhile
+            return chunk
+        return b""
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        os.write(write_end, b"x" * chunks)
+        assert asyncio.run(first()) == b"x"
+        os.close(write_end)
+        for thread in threading.enumerate():
+            if thread.name == "stdin":
+                thread.join(SECONDS)
+        gc.collect()
+    os.close(read_end)
+    assert [str(one.message) for one in told] == []
+    assert capfd.readouterr().err == ""
 
 
 def test_a_client_that_no_longer_reads_ends_it(staged: Studio) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import threading
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -126,8 +127,12 @@ async def _chunks() -> AsyncIterator[bytes]:
                 chunk = os.read(_IN, _CHUNK_BYTES)
             except OSError:
                 chunk = b""
-            with suppress(RuntimeError):  # the loop is over
-                asyncio.run_coroutine_threadsafe(queue.put(chunk), loop).result()
+            waiting = queue.put(chunk)
+            try:
+                asyncio.run_coroutine_threadsafe(waiting, loop).result()
+            except (RuntimeError, CancelledError):  # the loop is over
+                waiting.close()
+                return
             if not chunk:
                 return
 
